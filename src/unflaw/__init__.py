@@ -1,0 +1,35 @@
+"""Find what is wrong with synthetic training data, mend it, and repair models it damaged."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOME = {  # public name → the room it lives in; resolved on first use, so importing costs nothing
+    "Finding": "data",
+    "Rows": "data",
+    "Score": "data",
+    "Selection": "data",
+    "audit": "audit",
+    "compare": "evaluate",
+    "evaluate": "evaluate",
+    "finetune": "train",
+    "read": "data",
+    "render": "report",
+    "unlearn": "repair",
+    "write": "data",
+}
+
+__all__ = sorted(_HOME, key=str.casefold)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'unflaw' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"unflaw.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

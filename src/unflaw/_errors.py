@@ -1,0 +1,117 @@
+"""Everything that can go wrong, as one tree. The one file every room may import.
+
+UnflawError                 anything unflaw refuses or cannot do
+├── UsageError              the call is wrong: exit code 2 on the command line
+│   ├── SchemaError         the columns of a file fit no known schema
+│   ├── SpecError           a model spec string names nothing we can open
+│   └── SettingsError       one or more settings break their rule (all are listed)
+├── DataError               a file cannot be read or holds nothing usable: exit code 2
+├── TooFewRowsError         the statistic would mislead on so few rows: exit code 2
+├── MissingExtraError       an optional dependency is not installed: exit code 2
+├── RunFolderError          the run folder belongs to other settings, or is in use: exit code 2
+├── ModelCallError          a model or server failed after all retries: exit code 1
+└── GateError               `--fail-on` was met: exit code 3
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+__all__ = [
+    "DataError",
+    "GateError",
+    "MissingExtraError",
+    "ModelCallError",
+    "RunFolderError",
+    "SchemaError",
+    "SettingsError",
+    "SpecError",
+    "TooFewRowsError",
+    "UnflawError",
+    "UsageError",
+    "did_you_mean",
+]
+
+
+class UnflawError(Exception):
+    """Anything unflaw refuses or cannot do. `exit_code` is what the command line returns."""
+
+    exit_code = 1
+
+
+class UsageError(UnflawError):
+    """The call is wrong; nothing was done."""
+
+    exit_code = 2
+
+
+class SchemaError(UsageError):
+    """The columns of a file fit no known schema."""
+
+
+class SpecError(UsageError):
+    """A model spec string names nothing we can open."""
+
+
+class SettingsError(UsageError):
+    """One or more settings break their rule.
+
+    Collect every mistake first, then raise once: a user who fixes one error at a time
+    and reruns is a user we have annoyed.
+    """
+
+    def __init__(self, problems: str | Sequence[str]) -> None:
+        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        head = "" if len(self.problems) == 1 else f"{len(self.problems)} problems:\n  - "
+        Exception.__init__(self, head + "\n  - ".join(self.problems))
+
+
+class DataError(UnflawError):
+    """A file cannot be read, or holds nothing usable."""
+
+    exit_code = 2
+
+
+class TooFewRowsError(UnflawError):
+    """The statistic would mislead on so few rows."""
+
+    exit_code = 2
+
+
+class MissingExtraError(UnflawError):
+    """An optional dependency is not installed."""
+
+    exit_code = 2
+
+    def __init__(self, module: str, extra: str) -> None:
+        Exception.__init__(
+            self, f"`{module}` is not installed; it comes with: pip install 'unflaw[{extra}]'"
+        )
+
+
+class RunFolderError(UnflawError):
+    """The run folder belongs to other settings, or is in use."""
+
+    exit_code = 2
+
+
+class ModelCallError(UnflawError):
+    """A model or server failed after all retries."""
+
+
+class GateError(UnflawError):
+    """`--fail-on` was met: the command did its work and the answer is no."""
+
+    exit_code = 3
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Say the nearest known name, or list the known ones.
+
+    >>> did_you_mean("repiar", ["audit", "repair"])
+    "Did you mean 'repair'?"
+    """
+    options = sorted(known)
+    near = difflib.get_close_matches(name, options, n=1)
+    return f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(options)}."

@@ -1,0 +1,150 @@
+"""`Rows`: an immutable view of an Arrow table whose columns play named roles."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from unflaw._errors import DataError, SchemaError
+
+__all__ = ["ID", "ROLES", "Rows", "content_ids"]
+
+ID = "unflaw.id"
+"""Name of the id column in every table a `Rows` holds."""
+
+ROLES = ("text", "prompt", "response", "context", "label", "premise", "hypothesis", "chosen", "rejected")
+"""Roles a column can play. A plain table has none: every column is a feature."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """An immutable view of rows. Every verb takes and returns these.
+
+    Columns nobody recognises stay untouched. Columns that unflaw adds start with `unflaw.`,
+    except `weight`.
+    """
+
+    table: pa.Table
+    """Holds the string column `unflaw.id` (unique) beside the user's own columns."""
+    roles: Mapping[str, str] = field(default_factory=dict)
+    """Role → column name. Role columns hold strings (`label` may hold any scalar)."""
+    schema: str = "table"
+    """Recognised schema, e.g. "question/answer/context"."""
+    source: str = ""
+    """Where the rows came from: a path, or a name."""
+
+    def __post_init__(self) -> None:
+        if ID not in self.table.column_names:
+            raise SchemaError(f"the table of `Rows` needs the column {ID!r}; build it with `Rows.from_records`")
+        missing = sorted(set(self.roles.values()) - set(self.table.column_names))
+        if missing:
+            raise SchemaError(f"role columns {missing} are not in the table; it has {self.table.column_names}")
+        ids = self.ids
+        if len(set(ids)) != len(ids):
+            twice = [i for i, n in Counter(ids).items() if n > 1][:3]
+            raise DataError(f"row ids must be unique, got {twice} more than once")
+
+    @classmethod
+    def from_records(
+        cls, records: Sequence[Mapping[str, Any]], roles: Mapping[str, str], *, schema: str = "table", source: str = ""
+    ) -> Rows:
+        """Build rows from dicts; ids come from the contents of the role columns."""
+        table = pa.Table.from_pylist([dict(r) for r in records])
+        if ID not in table.column_names:
+            keys = [roles[r] for r in ROLES if r in roles] or table.column_names
+            ids = content_ids([{k: r.get(k) for k in keys} for r in records])
+            table = table.append_column(ID, pa.array(ids, pa.string()))
+        return cls(table, roles, schema, source)
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+    @property
+    def ids(self) -> list[str]:
+        """Row ids, in order."""
+        return self.table[ID].to_pylist()
+
+    def has(self, role: str) -> bool:
+        """Whether a column plays this role."""
+        return role in self.roles
+
+    def column(self, role_or_name: str) -> list[Any]:
+        """Values of a role, or of a column by its own name."""
+        name = self.roles.get(role_or_name, role_or_name)
+        if name not in self.table.column_names:
+            raise SchemaError(
+                f"`{role_or_name}` is neither a role nor a column of {self.source or 'these rows'}; "
+                f"roles: {sorted(self.roles)}, columns: {self.table.column_names}"
+            )
+        return self.table[name].to_pylist()
+
+    def texts(self) -> list[str]:
+        """Each row as plain text: what an audit reads. `context` is left out: it is not the row's own words."""
+        parts = [self.column(r) for r in ("text", "premise", "hypothesis", "prompt", "chosen", "response") if self.has(r)]
+        if parts:
+            return ["\n".join(str(p) for p in row if p not in (None, "")) for row in zip(*parts, strict=True)]
+        names = [c for c in self.table.column_names if not c.startswith("unflaw.") and c != "weight"]
+        return ["\n".join(f"{k}: {row[k]}" for k in names) for row in self.table.select(names).to_pylist()]
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """(prompt, response) per row for training and scoring; plain text has an empty prompt.
+
+        A `context` goes before the prompt, since the answer is about it.
+        """
+        if not self.has("response"):
+            return [("", text) for text in self.texts()]
+        prompts = [p or "" for p in self.column("prompt")]
+        if self.has("context"):
+            prompts = [f"{c}\n\n{p}" if c else p for c, p in zip(self.column("context"), prompts, strict=True)]
+        return list(zip(prompts, [r or "" for r in self.column("response")], strict=True))
+
+    def weights(self) -> list[float] | None:
+        """The `weight` column, or None when there is none."""
+        return self.column("weight") if "weight" in self.table.column_names else None
+
+    def take(self, indices: Sequence[int]) -> Rows:
+        """Rows at these positions, in this order."""
+        return Rows(self.table.take(pa.array(indices, pa.int64())), self.roles, self.schema, self.source)
+
+    def with_column(self, name: str, values: Sequence[Any], role: str | None = None) -> Rows:
+        """Add or replace a column, giving it a role if asked."""
+        table = self.table.drop_columns([name]) if name in self.table.column_names else self.table
+        roles = {**self.roles, role: name} if role else self.roles
+        return Rows(table.append_column(name, pa.array(values)), roles, self.schema, self.source)
+
+    def batches(self, size: int) -> Iterator[Rows]:
+        """Consecutive slices of at most `size` rows."""
+        for start in range(0, len(self), size):
+            yield Rows(self.table.slice(start, size), self.roles, self.schema, self.source)
+
+    def to_pandas(self) -> Any:
+        """Return a pandas DataFrame, id included."""
+        return self.table.to_pandas()
+
+    def to_datasets(self) -> Any:
+        """Return a Hugging Face `datasets.Dataset`, id included."""
+        from datasets import Dataset
+
+        return Dataset(self.table)
+
+
+def content_ids(contents: Sequence[Mapping[str, Any]], seen: Counter[str] | None = None) -> list[str]:
+    """Name rows by what they say: 16 hex digits of BLAKE2b over canonical JSON.
+
+    A repeated row gets "-2", "-3", … so that ids stay unique and the copy stays recognisable.
+    Pass the same `seen` for every batch of one file.
+    """
+    seen = Counter() if seen is None else seen
+    ids = []
+    for content in contents:
+        canonical = json.dumps(list(content.values()), ensure_ascii=False, default=str, separators=(",", ":"))
+        digest = hashlib.blake2b(canonical.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+        seen[digest] += 1
+        ids.append(digest if seen[digest] == 1 else f"{digest}-{seen[digest]}")
+    return ids

@@ -1,0 +1,107 @@
+"""What a check is: a mergeable summary of rows, a conclusion from two summaries, and a score per row.
+
+    summarise(batch) -> summary      for every batch, on any core or machine
+    merge(summary, summary)          associative and commutative
+    conclude(synthetic, reference)   one or more findings
+    score(batch, findings)           per row, in a second pass over the synthetic rows
+
+The same rows give the same findings whatever the batch size and the order: a test holds every check
+to it. A summary is picklable and its memory is bounded (see `_sample.py` for how to keep rows).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float
+
+from unflaw.data import Finding, Rows
+
+__all__ = ["Batch", "Check", "NEEDS", "RowScore"]
+
+NEEDS = frozenset({"reference", "embeddings", "log_probs", "log_probs_after"})
+"""What a check may need. Where it is not there, the check is skipped and the audit says why."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows with the expensive things known about them, computed once and shared by all checks."""
+
+    rows: Rows
+    texts: Sequence[str]
+    """`rows.texts()`: each row as plain text."""
+    embeddings: Float[np.ndarray, "n d"] | None = None
+    """One L2-normalised vector per text."""
+    log_probs: Sequence[Float[np.ndarray, " tokens"]] | None = None
+    """Natural-log probability of each response token under the model, one array per row."""
+    log_probs_after: Sequence[Float[np.ndarray, " tokens"]] | None = None
+    """The same under a second model, e.g. after training on the synthetic rows."""
+
+    @property
+    def ids(self) -> list[str]:
+        """Row ids, in order."""
+        return self.rows.ids
+
+    def take(self, indices: Sequence[int]) -> Batch:
+        """Rows at these positions, with everything known about them."""
+        return Batch(
+            self.rows.take(indices),
+            [self.texts[i] for i in indices],
+            None if self.embeddings is None else self.embeddings[list(indices)],
+            None if self.log_probs is None else [self.log_probs[i] for i in indices],
+            None if self.log_probs_after is None else [self.log_probs_after[i] for i in indices],
+        )
+
+
+class RowScore(NamedTuple):
+    """How much of a flaw one row carries, and why."""
+
+    score: float
+    """In [0, 1]; higher is more flawed."""
+    reason: str = ""
+
+
+@runtime_checkable
+class Check(Protocol):
+    """One question to a data set. A check is a frozen dataclass of its settings; `Any` below is its own summary."""
+
+    @property
+    def name(self) -> str:
+        """Short name, e.g. "gap": what `--checks` takes and what its findings' names start with ("gap.c2st_auc")."""
+        ...
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Subset of `NEEDS`. Batch fields outside it may be None, and may be used where they are not."""
+        ...
+
+    def summarise(self, batch: Batch) -> Any:
+        """Boil a batch down. Called for synthetic, reference and held-out rows alike."""
+        ...
+
+    def merge(self, a: Any, b: Any) -> Any:
+        """Return the summary of both batches; changes neither."""
+        ...
+
+    def conclude(
+        self, synthetic: Any, reference: Any | None, control: tuple[Any, Any] | None, holdout: Any | None
+    ) -> list[Finding]:
+        """Answer.
+
+        `control` holds the summaries of two random halves of the reference (`reference` is their
+        merge): the statistic between the halves is what "no flaw" looks like. `reference` and
+        `control` are None together, and never when `needs` names "reference". `holdout` is given only
+        to checks that need no embeddings or log-probs.
+        """
+        ...
+
+    def score(self, batch: Batch, findings: Sequence[Finding]) -> Mapping[str, Mapping[str, RowScore]]:
+        """Score synthetic rows: {`finding.check`: {row id: score}}. Empty where rows cannot be scored.
+
+        `findings` are this check's own; what scoring needs travels in their `evidence`. Rows that
+        a finding already scores (`Finding.row_scores`) keep that score.
+        """
+        ...

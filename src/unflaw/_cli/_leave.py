@@ -1,0 +1,53 @@
+"""How the command line ends when something went wrong: one message, one exit code, no traceback."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import sys
+
+import typer
+
+from unflaw._errors import UnflawError
+
+__all__ = ["explain_bug", "leave"]
+
+
+def leave(error: UnflawError | OSError | KeyboardInterrupt, can_resume: bool) -> typer.Exit:
+    """Say what happened and return the exit that fits: 1 failed, 2 usage, 3 gate, 130 Ctrl-C."""
+    match error:
+        case BrokenPipeError():  # `unflaw inspect rows.jsonl | head`: the reader has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return typer.Exit(1)
+        case KeyboardInterrupt():
+            typer.echo(f"Stopped. {_again(can_resume)}", err=True)
+            return typer.Exit(130)
+        case UnflawError():
+            typer.echo(f"Error: {error}", err=True)
+            return typer.Exit(error.exit_code)
+        case _:
+            typer.echo(f"Error: {_os_words(error, can_resume)}", err=True)
+            return typer.Exit(2 if isinstance(error, FileNotFoundError) else 1)
+
+
+def _again(can_resume: bool) -> str:
+    line = ["unflaw", *(word for word in sys.argv[1:] if word not in ("--resume", "--overwrite"))]
+    return f"Go on with: {shlex.join([*line, '--resume'])}" if can_resume else f"Start again with: {shlex.join(line)}"
+
+
+def _os_words(error: OSError, can_resume: bool) -> str:
+    name = f"`{error.filename}`" if error.filename else "a file"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"no space left while writing {name}; free some. Files finished before are whole. {_again(can_resume)}"
+    if isinstance(error, FileNotFoundError):
+        return f"{name} does not exist; check the path."
+    if isinstance(error, PermissionError):
+        return f"{name} cannot be opened: permission denied."
+    return str(error)
+
+
+def explain_bug(error: BaseException) -> None:
+    """Speak for an exception nobody foresaw."""
+    typer.echo(f"Error: {type(error).__name__}: {error}", err=True)
+    typer.echo("This is a bug in unflaw; `unflaw --debug ...` shows where.", err=True)

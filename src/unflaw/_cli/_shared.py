@@ -1,0 +1,174 @@
+"""What all verbs share: options with one meaning, output, progress, and errors in words.
+
+A verb is one file `_<verb>.py` holding one function:
+
+    @command("unflaw audit synthetic.jsonl --reference real.jsonl --run runs/first")
+    def audit(
+        synthetic: Annotated[Path, typer.Argument(help="...")], run: RunOption = None, as_json: JsonOption = False
+    ) -> None:
+        \"\"\"Say what is wrong with a synthetic data set.\"\"\"
+        import unflaw  # anything heavy is imported here, never at the top
+
+        with bar("rows scored") as progress:
+            result = unflaw.audit(..., progress=progress)
+        emit(result, as_json, words="3 findings, 1 fail")
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console, RenderableType
+
+__all__ = [
+    "DeviceOption",
+    "DryRunOption",
+    "JsonOption",
+    "LimitOption",
+    "OverwriteOption",
+    "ResumeOption",
+    "RunOption",
+    "SeedOption",
+    "bar",
+    "command",
+    "console",
+    "emit",
+    "epilog_of",
+    "out",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+RunOption = Annotated[
+    Path | None,
+    typer.Option("--run", metavar="DIR", help="Run folder to write to; every verb adds to it.", show_default=False),
+]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same result.")]
+LimitOption = Annotated[
+    int | None, typer.Option("--limit", min=1, metavar="N", help="Use the first N rows only.", show_default=False)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout; words go to stderr.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Check everything, say what would be done, do nothing.")]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run in the same folder.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what the run folder already holds.")]
+DeviceOption = Annotated[
+    str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps; auto takes the fastest here.")
+]
+
+# Rows may hold anything, so square brackets are text and never markup; style with rich.text.Text.
+console = Console(stderr=True, markup=False, highlight=False, emoji=False)
+"""Words for the person at the terminal."""
+out = Console(markup=False, highlight=False, emoji=False)
+"""Results, which a pipe may read."""
+
+
+def emit(payload: Any, as_json: bool, words: RenderableType | None = None) -> None:
+    """Give the result: `payload` as JSON on stdout, or else `words` (text or a rich table)."""
+    if as_json:
+        typer.echo(json.dumps(payload, default=_jsonable, ensure_ascii=False, allow_nan=False, indent=2))
+    elif words is not None:
+        out.print(words)
+
+
+def _jsonable(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):  # numpy scalars and arrays
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is not JSON-ready")
+
+
+@contextmanager
+def bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield a `(done, total)` callback that draws progress, rate and time left on stderr.
+
+    Where stderr is no terminal (a log, CI) it writes a plain line now and then instead.
+    """
+    with _drawn_bar(label) if console.is_terminal else _plain_lines(label) as progress:
+        yield progress
+
+
+@contextmanager
+def _drawn_bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as drawn:
+        task = drawn.add_task(label, total=None, rate="")
+        start = time.monotonic()
+
+        def progress(done: int, total: int) -> None:
+            seconds = time.monotonic() - start
+            drawn.update(task, completed=done, total=total, rate=f"{done / seconds:.1f}/s" if seconds > 0 else "")
+
+        yield progress
+
+
+_SECONDS_BETWEEN_LINES = 15.0
+
+
+@contextmanager
+def _plain_lines(label: str) -> Iterator[Callable[[int, int], None]]:
+    start = last = time.monotonic()
+
+    def progress(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < _SECONDS_BETWEEN_LINES or not done:
+            return
+        last, rate = now, done / (now - start)
+        console.print(f"{label}: {done}/{total}, {rate:.1f}/s, {(total - done) / rate:.0f} s left", soft_wrap=True)
+
+    yield progress
+
+
+def command(*examples: str) -> Callable[[F], F]:
+    """Make a function a verb: `examples` are command lines that work, and they end its help.
+
+    Errors need no handling in a verb: raise `UnflawError`, and the group turns it, like Ctrl-C
+    and a full disk, into one message and an exit code.
+    """
+    if not examples:
+        raise TypeError("a command needs at least one working example")
+
+    def remember(function: F) -> F:
+        function.examples = examples  # type: ignore[attr-defined]
+        return function
+
+    return remember
+
+
+def epilog_of(function: Any) -> str:
+    """Write the examples of a verb as the last lines of its help.
+
+    The backspace character tells the formatter to keep the lines as they are.
+    """
+    examples = function.examples
+    head = "Example:" if len(examples) == 1 else "Examples:"
+    return "\b\n" + "\n".join([head, *(f"  {line}" for line in examples)])

@@ -81,10 +81,11 @@ def _takes_resume(verb: str) -> bool:
 app = typer.Typer(cls=LazyGroup, add_completion=False, no_args_is_help=True, rich_markup_mode=None)
 
 
-def _print_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> bool:
     if wanted:
         typer.echo(f"unflaw {unflaw.__version__}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback(epilog="\b\nExample:\n  unflaw audit synthetic.jsonl --reference real.jsonl --run runs/first")

@@ -1,0 +1,231 @@
+"""Templates: the words that stay while the content changes, and where a text holds them.
+
+A template lives at places a reader would point to: where a line starts ("Answer:", "- "), where a
+sentence starts ("The final answer is"), and where the row ends ("I hope this helps!"). A *phrase* is
+a run of tokens at such a place, an *anchor*, that many synthetic rows share and the reference does
+not. The word "answer" in free prose is at no anchor, so it is never taken for the template.
+
+Notation
+    share      : part of the rows that hold a phrase at its anchor, document frequency, in [0, 1]
+    skeleton   : a row's phrases in order, repeats in a row collapsed, all else a slot
+    z          : of the test that both sets hold the phrase equally often (`Phrase.z`)
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
+
+from unflaw._errors import SettingsError
+
+__all__ = ["Anchor", "Match", "Phrase", "Template", "Tokens", "anchors", "ends_sentence", "tokenise"]
+
+Anchor = Literal["line", "sentence", "end"]
+
+_TOKEN = re.compile(r"\n\s*|[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+(?:['’][^\W]+)*|([^\w\s])\1*")
+"""A line break with the blank lines after it, a Han or kana character, a word, or a run of one mark."""
+
+_SENTENCE_END = frozenset(".!?…。！？")
+_FULL_WIDTH_END = frozenset("。！？")
+"""Followed by no space."""
+
+
+class Tokens(NamedTuple):
+    """A text cut into tokens; characters between them are spaces."""
+
+    words: list[str]
+    """A line break is "\\n"; a number that opens a list item is "1"."""
+    starts: list[int]
+    ends: list[int]
+
+
+def tokenise(text: str) -> Tokens:
+    """Cut a text into words, marks and line breaks.
+
+    >>> tokenise("Answer: Paris.").words
+    ['Answer', ':', 'Paris', '.']
+    """
+    words, starts, ends = [], [], []
+    for match in _TOKEN.finditer(text):
+        word = match.group()
+        words.append("\n" if word[0] == "\n" else word)
+        starts.append(match.start())
+        ends.append(match.end())
+    for i in range(len(words) - 1):
+        if words[i].isdecimal() and words[i + 1] in (".", ")") and (i == 0 or words[i - 1] == "\n"):
+            words[i] = "1"  # all items of a list are one phrase
+    return Tokens(words, starts, ends)
+
+
+def anchors(tokens: Tokens) -> Iterator[tuple[int, Anchor]]:
+    """Yield positions where a line or a sentence starts, in order."""
+    words, starts, ends = tokens
+    for i, word in enumerate(words):
+        if word == "\n":
+            continue
+        before = words[i - 1] if i else "\n"
+        if before == "\n":
+            yield i, "line"
+        elif ends_sentence(before) and (before[0] in _FULL_WIDTH_END or starts[i] > ends[i - 1]):
+            yield i, "sentence"
+
+
+def ends_sentence(word: str) -> bool:
+    """Whether a token is a mark, or a run of one mark, that ends sentences."""
+    return word[0] in _SENTENCE_END
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """A run of tokens that many rows share at one kind of place."""
+
+    tokens: tuple[str, ...]
+    anchor: Anchor
+    text: str
+    """As it is most often written, e.g. "Answer:"."""
+    position: str
+    """Where it is usually found: "row start", "line start", "sentence start" or "row end"."""
+    share: float
+    """Part of the synthetic rows that hold it there."""
+    reference_share: float
+    z: float
+    """Of the test that synthetic and reference rows hold it equally often: standard deviations of the difference."""
+
+
+class Match(NamedTuple):
+    """A phrase found at its anchor."""
+
+    phrase: int
+    first: int
+    """Index of the phrase's first token in the row."""
+    last: int
+    """Index after its last token."""
+
+
+@dataclass(frozen=True)
+class Template:
+    """What stays the same in a set of rows. JSON-ready through `to_evidence` and `from_evidence`."""
+
+    phrases: tuple[Phrase, ...] = ()
+    """In the order in which rows usually hold them."""
+    skeletons: tuple[tuple[tuple[int, ...], float], ...] = ()
+    """(phrase indices in order, share of the rows that are exactly so), commonest first, at most ten."""
+
+    @classmethod
+    def from_evidence(cls, evidence: Mapping[str, Any]) -> Template:
+        """Rebuild the template that `to_evidence` wrote, e.g. from `finding.evidence`."""
+        if "phrases" not in evidence or "skeletons" not in evidence:
+            raise SettingsError(
+                "`evidence` must hold 'phrases' and 'skeletons', as the finding 'tokens.structural' does, "
+                f"got {sorted(evidence)}"
+            )
+        phrases = tuple(Phrase(**{**p, "tokens": tuple(p["tokens"])}) for p in evidence["phrases"])
+        return cls(phrases, tuple((tuple(s["phrases"]), float(s["share"])) for s in evidence["skeletons"]))
+
+    def to_evidence(self) -> dict[str, Any]:
+        """Return a JSON-ready dict, with what a reader wants to see beside what `from_evidence` needs."""
+        return {
+            "template": self.render(self.skeletons[0][0]) if self.skeletons else "",
+            "structural_tokens": [
+                {"token": token, "z": p.z, "document_frequency": p.share, "position": p.position}
+                for p in self.phrases
+                for token in p.tokens
+            ],
+            "phrases": [{**asdict(p), "tokens": list(p.tokens)} for p in self.phrases],
+            "skeletons": [{"phrases": list(s), "share": share, "text": self.render(s)} for s, share in self.skeletons],
+        }
+
+    def render(self, skeleton: Sequence[int]) -> str:
+        """Write a skeleton out, slots as "…"; empty for rows that hold no phrase."""
+        parts: list[str] = []
+        for i in skeleton:
+            phrase = self.phrases[i]
+            gap = "" if not parts else ("\n" if phrase.anchor == "line" and not parts[-1].endswith("\n") else " ")
+            parts.append(gap + phrase.text + ("" if phrase.position == "row end" else " …"))
+        if parts and self.phrases[skeleton[0]].position != "row start":
+            parts.insert(0, "…" + ("\n" if self.phrases[skeleton[0]].anchor == "line" else " "))
+        return "".join(parts)
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Return the characters of `text` that belong to the template: ascending (start, end), end excluded.
+
+        A phrase that starts a line takes the line break before it along: writing it was a choice
+        the template made.
+        """
+        tokens = tokenise(text)
+        spans: list[tuple[int, int]] = []
+        for _, first, last in self.matches(tokens):
+            opens = first > 0 and tokens.words[first - 1] == "\n"
+            start = tokens.starts[first - 1 if opens else first]
+            if spans and start <= spans[-1][1]:
+                spans[-1] = (spans[-1][0], tokens.ends[last - 1])
+            else:
+                spans.append((start, tokens.ends[last - 1]))
+        return spans
+
+    def skeleton(self, text: str) -> tuple[int, ...]:
+        """Return which phrases a text holds, in order; a repeated phrase (a list) counts once."""
+        return self.skeleton_of(tokenise(text))
+
+    def token_share(self, text: str) -> float:
+        """Return the part of a text's tokens that belong to the template."""
+        tokens = tokenise(text)
+        covered: set[int] = set()
+        for _, first, last in self.matches(tokens):
+            covered.update(range(first, last))
+            if first > 0 and tokens.words[first - 1] == "\n":
+                covered.add(first - 1)
+        return len(covered) / len(tokens.words) if tokens.words else 0.0
+
+    def follows(self, text: str, k: int = 3) -> bool:
+        """Whether a text is exactly one of the k commonest skeletons."""
+        return self.skeleton(text) in {s for s, _ in self.skeletons[:k]}
+
+    def coverage(self, text: str, k: int = 3) -> float:
+        """Return the greatest part of one of the k commonest skeletons that a text holds: 1 is all its phrases."""
+        held = set(self.skeleton(text))
+        return max((len(held & set(s)) / len(set(s)) for s, _ in self.skeletons[:k]), default=0.0)
+
+    @cached_property
+    def _by_first(self) -> dict[tuple[str, str], list[tuple[int, list[str]]]]:
+        """(anchor, first token) → phrases, longest first."""
+        table: dict[tuple[str, str], list[tuple[int, list[str]]]] = defaultdict(list)
+        for i, phrase in enumerate(self.phrases):
+            table[phrase.anchor, phrase.tokens[0]].append((i, list(phrase.tokens)))
+        return {key: sorted(found, key=lambda f: -len(f[1])) for key, found in table.items()}
+
+    @cached_property
+    def _at_end(self) -> list[tuple[int, list[str]]]:
+        ends = [(i, list(p.tokens)) for i, p in enumerate(self.phrases) if p.anchor == "end"]
+        return sorted(ends, key=lambda f: -len(f[1]))
+
+    def matches(self, tokens: Tokens) -> Iterator[Match]:
+        """Yield phrases at their anchors, left to right, longest first, none inside another."""
+        if not self.phrases:
+            return
+        words, free = tokens.words, 0
+        for i, anchor in anchors(tokens):
+            if i < free:
+                continue
+            for index, wanted in self._by_first.get((anchor, words[i]), ()):
+                if words[i : i + len(wanted)] == wanted:
+                    free = i + len(wanted)
+                    yield Match(index, i, free)
+                    break
+        for index, wanted in self._at_end:
+            first = len(words) - len(wanted)
+            if first >= free and words[first:] == wanted:
+                yield Match(index, first, len(words))
+                break
+
+    def skeleton_of(self, tokens: Tokens) -> tuple[int, ...]:
+        """`skeleton` of a text already cut into tokens."""
+        found: list[int] = []
+        for match in self.matches(tokens):
+            if not found or found[-1] != match.phrase:
+                found.append(match.phrase)
+        return tuple(found)

@@ -1,1 +1,6 @@
-"""TODO"""
+"""A run folder → one small self-contained page: verdict first, every finding beside its control, nothing loaded."""
+
+from unflaw.report._collect import collect
+from unflaw.report._page import render, to_html, to_markdown
+
+__all__ = ["collect", "render", "to_html", "to_markdown"]

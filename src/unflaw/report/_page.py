@@ -1,0 +1,143 @@
+"""The dict of `collect` → one self-contained HTML page, its Markdown twin, or JSON."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import unflaw
+from unflaw._errors import SettingsError
+from unflaw.report._collect import collect
+from unflaw.report._plots import draw, intervals, legend
+
+__all__ = ["render", "to_html", "to_markdown"]
+
+_HERE = Path(__file__).parent
+_MARK_JS = 'document.documentElement.className="js"'
+_SECTIONS = {
+    "findings": "Findings",
+    "mask": "What is forgotten",
+    "curves": "Training",
+    "models": "Before and after",
+    "outputs": "Same prompt, each model",
+    "rejected": "Rejected rows",
+}
+
+
+def render(run_dir: str | Path, out: str | Path | None = None) -> Path:
+    """Write the report of a run folder and return its path.
+
+    Without `out`, `report.html` and `report.json` go into the run folder. With it, the ending says what is
+    written: `.html`, `.md` or `.json`.
+
+    Raises
+    ------
+    RunFolderError : the folder does not exist or holds nothing to report.
+    SettingsError : `out` has another ending.
+    """
+    target = Path(out) if out is not None else Path(run_dir) / "report.html"
+    writers = {".html": to_html, ".htm": to_html, ".md": to_markdown, ".json": _to_json}
+    if target.suffix.lower() not in writers:
+        raise SettingsError(f"`out` must end in .html, .md or .json, got {str(target)!r}")
+    report = collect(run_dir)
+    if out is None:
+        _write(target.with_suffix(".json"), _to_json(report))
+    _write(target, writers[target.suffix.lower()](report))
+    return target
+
+
+def to_html(report: Mapping[str, Any]) -> str:
+    """One page that needs nothing but itself. Everything from the run is escaped by Jinja.
+
+    The content policy in its head allows the page's own two scripts by their hash and nothing else: markup that
+    got past the escaping still could neither run nor load.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    css, page_js = ((_HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    n_plots = iter(range(1, 10_000))
+
+    def draw_next(plot: Mapping[str, Any], small: bool) -> Markup:
+        size = {"width": 380, "height": 210} if small else {}
+        return draw(plot, f"plot-{next(n_plots)}", **size)
+
+    contents = [("next", "What to do next")]
+    contents += [(key, words) for key, words in _SECTIONS.items() if report[key]]
+    return environment.get_template("page.html.j2").render(
+        r=report,
+        version=unflaw.__version__,
+        contents=[*contents, ("provenance", "Settings and provenance")],
+        css=Markup(css),  # our own files, not the run's
+        page_js=Markup(page_js),
+        mark_js=Markup(_MARK_JS),
+        script_hashes=Markup(f"{_hash(_MARK_JS)} {_hash(page_js)}"),
+        draw=draw_next,
+        legend=legend,
+        strip=intervals,
+    )
+
+
+def _hash(script: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+def to_markdown(report: Mapping[str, Any]) -> str:
+    """The same facts for a terminal, a pull request or a mail; without plots and rows."""
+    v = report["verdict"]
+    lines = [f"# {_md(v['sentence'])}", "", f"{_md(report['name'])}, verdict: **{v['badge']}**", ""]
+    lines += [line for text in (v["repair"], v["basis"]) if text for line in (_md(text), "")]
+    lines += ["## What to do next", ""]
+    for i, step in enumerate(report["next"], start=1):
+        lines.append(f"{i}. {_md(step['words'])}" + (f" `{step['command'].replace('`', '')}`" if step["command"] else ""))
+    if report["findings"]:
+        lines += ["", "## Findings", "", "| check | value | interval | real vs real | verdict |", "|---|---|---|---|---|"]
+        for f in report["findings"]:
+            cells = (f["title"], f["shown"], f["interval"], f["control_shown"], f["verdict"])
+            lines.append(f"| {' | '.join(map(_md, cells))} |")
+    if report["models"]:
+        names = report["models"]["names"]
+        lines += ["", "## Models before and after", "", f"| benchmark | {' | '.join(map(_md, names))} |"]
+        lines.append("|---" * (len(names) + 1) + "|")
+        for b in report["models"]["benchmarks"]:
+            cells = [f"{c['shown']} ({c['interval']})" if c["interval"] else c["shown"] for c in b["cells"]]
+            lines.append(f"| {' | '.join(map(_md, [b['words'], *cells]))} |")
+        if report["models"]["pairs"]:
+            lines += ["", "| after | before | benchmark | difference | interval | in words |", "|---|---|---|---|---|---|"]
+        for p in report["models"]["pairs"]:
+            cells = [p[k] for k in ("after", "before", "benchmark", "shown", "interval", "words")]
+            lines.append(f"| {' | '.join(map(_md, cells))} |")
+    return "\n".join(lines) + "\n"
+
+
+def _md(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    escaped = "".join(f"\\{c}" if c in "\\`*_[]<>|#" else c for c in text)
+    return " ".join(escaped.split())
+
+
+def _to_json(report: Mapping[str, Any]) -> str:
+    return json.dumps(report, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all: a reader never meets half a page."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(temporary, 0o644)  # mkstemp makes files nobody else may read
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

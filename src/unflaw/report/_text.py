@@ -1,0 +1,94 @@
+"""Text that came from outside, made fit to show: no control characters, no broken code points, bounded length."""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+from collections.abc import Sequence
+
+__all__ = ["clip", "marked", "number", "percent_points", "visible", "with_interval"]
+
+_CONTROL = {c: 0x2400 + c for c in range(0x20) if c not in (0x09, 0x0A)} | {0x7F: 0x2421}
+_CONTROL[0x0D] = 0x0A  # a lone carriage return would vanish
+_UNPRINTABLE = re.compile("[\x80-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+def visible(text: object) -> str:
+    """Show what cannot be printed as a symbol: a null byte becomes U+2400, half a surrogate pair U+FFFD.
+
+    >>> visible("a\\x00b")
+    'a␀b'
+    """
+    return _UNPRINTABLE.sub("\ufffd", str(text).replace("\r\n", "\n").translate(_CONTROL))
+
+
+def clip(text: object, limit: int = 600) -> str:
+    """Cut text so that its escaped UTF-8 form stays within `limit` bytes, and say how much is missing.
+
+    Counting characters would let a row of `<` or of emoji grow fourfold in the page.
+    """
+    shown = visible(text)
+    if len(html.escape(shown[: limit + 1]).encode()) <= limit and len(shown) <= limit:
+        return shown
+    size = cut = 0
+    for character in shown:
+        size += len(html.escape(character).encode())
+        if size > limit:
+            break
+        cut += 1
+    return f"{shown[:cut]} … ({len(shown) - cut:,} more characters)"
+
+
+def number(value: float | None, unit: str = "") -> str:
+    """Three significant digits, as a reader writes them: no exponent where digits will do, a real minus sign.
+
+    >>> number(-0.12345), number(1234.5), number(3.0)
+    ('−0.123', '1,234', '3')
+    """
+    if value is None:
+        return "–"
+    if not math.isfinite(value):
+        return "not finite"
+    size = abs(value)
+    if size >= 1000:
+        text = f"{value:,.0f}"
+    elif size != 0 and size < 0.001:
+        text = f"{value:.1e}"
+    else:
+        text = f"{value:.3g}"
+        if "e" in text:
+            text = f"{value:.0f}"
+    return text.replace("-", "−") + (f" {unit}" if unit else "")
+
+
+def with_interval(value: float | None, low: float | None, high: float | None, unit: str = "") -> str:
+    """A value with its interval in brackets, where it has one."""
+    if low is None or high is None:
+        return number(value, unit)
+    return f"{number(value)} [{number(low)}, {number(high)}]" + (f" {unit}" if unit else "")
+
+
+def percent_points(share: float) -> str:
+    """A share as points out of a hundred, one decimal.
+
+    >>> percent_points(0.1824)
+    '18.2'
+    """
+    return f"{100 * share:.1f}".replace("-", "−")
+
+
+def marked(text: str, phrases: Sequence[str]) -> list[tuple[str, bool]]:
+    """Split text into pieces, True where a piece is one of the phrases.
+
+    A phrase that starts or ends with a letter counts only as a whole word.
+
+    >>> marked("Answer: no answer", ["Answer:"])
+    [('Answer:', True), (' no answer', False)]
+    """
+    wanted = sorted({p.strip() for p in phrases if p.strip()}, key=len, reverse=True)
+    if not wanted:
+        return [(text, False)]
+    edges = [(r"(?<!\w)" if p[0].isalnum() else "") + re.escape(p) + (r"(?!\w)" if p[-1].isalnum() else "") for p in wanted]
+    pieces = re.split(f"({'|'.join(edges)})", text)
+    return [(piece, i % 2 == 1) for i, piece in enumerate(pieces) if piece]

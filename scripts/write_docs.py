@@ -1,0 +1,71 @@
+"""Write the pages of docs/ that say again what the code says: `make docs`. A test fails while they are stale."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+from unflaw._cli._app import VERBS, app, load_verb
+
+ROOT = Path(__file__).parent.parent
+SRC = ROOT / "src" / "unflaw"
+
+
+def pages() -> dict[Path, str]:
+    """Return each generated page with its text."""
+    return {ROOT / "docs" / "cli.md": cli_page(), ROOT / "docs" / "notation.md": notation_page()}
+
+
+def cli_page() -> str:
+    """Return the help of every command, as a user with a terminal of 100 columns sees it."""
+    parts = [
+        "# Command line",
+        "Generated from the commands themselves by `make docs`.",
+        "Exit codes: 0 fine, 1 failed, 2 the call or its input is wrong, 3 a gate (`--fail-on`) was met, "
+        "130 stopped with Ctrl-C.",
+        _fenced(_help("unflaw", _root())),
+    ]
+    for verb in VERBS:
+        command = load_verb(verb)
+        parts += [f"## unflaw {verb}", _fenced(_help(f"unflaw {verb}", command))]
+        for name, inner in getattr(command, "commands", {}).items():
+            parts += [f"### unflaw {verb} {name}", _fenced(_help(f"unflaw {verb} {name}", inner))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _root() -> Any:
+    from typer.main import get_command
+
+    return get_command(app)
+
+
+def _help(name: str, command: Any) -> str:
+    import typer
+
+    context = typer.Context(command, info_name=name, terminal_width=100, max_content_width=100)
+    return str(command.get_help(context)).rstrip()
+
+
+def _fenced(text: str) -> str:
+    return f"```text\n{text}\n```"
+
+
+def notation_page() -> str:
+    """Return the Notation block of every module that has one."""
+    parts = ["# Notation", "The letters each module uses, collected from the modules by `make docs`."]
+    for path in sorted(SRC.rglob("*.py")):
+        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        block = re.search(r"^Notation([^\n]*)\n((?:[ ]{4,}[^\n]*\n?)+)", text, flags=re.MULTILINE)
+        if block:
+            lines = [line[4:] for line in block[2].rstrip().splitlines()]
+            title = text.splitlines()[0].rstrip(".")
+            source = f"`{path.relative_to(SRC.parent).as_posix()}`{block[1].rstrip(':')}"
+            parts += [f"## {title}", source, _fenced("\n".join(lines))]
+    return "\n\n".join(parts) + "\n"
+
+
+if __name__ == "__main__":
+    for page, text in pages().items():
+        page.write_text(text, encoding="utf-8")

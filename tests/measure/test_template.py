@@ -67,7 +67,7 @@ def test_spans_cover_labels_and_their_line_breaks_only():
     ],
 )
 def test_the_same_words_in_free_prose_are_not_marked(text):
-    assert FORM.spans(text) == [] and not FORM.follows(text) and FORM.coverage(text) == 0.0
+    assert FORM.spans(text) == [] and not FORM.follows(text) and FORM.read(text).token_share == 0.0
 
 
 def test_spans_of_other_anchors():
@@ -89,11 +89,12 @@ def test_blank_lines_belong_to_the_label_that_they_open():
 
 def test_skeleton_follows_coverage_and_share():
     text = "Answer: Paris\nExplanation: because\nTopic: x"
-    assert FORM.skeleton(text) == (0, 1, 2) and FORM.follows(text, k=1)
+    assert FORM.read(text).skeleton == (0, 1, 2) and FORM.follows(text, k=1)
     assert FORM.follows("Answer: a\nExplanation: b") and not FORM.follows("Answer: a\nExplanation: b", k=1)
-    assert not FORM.follows("Answer: a") and FORM.coverage("Answer: a") == 0.5
-    assert FORM.skeleton("Answer: a\nAnswer: b\nTopic: c") == (0, 2), "a repeated phrase counts once"
-    assert FORM.token_share("Answer: Paris\nTopic: x") == pytest.approx(5 / 7)
+    assert not FORM.follows("Answer: a") and FORM.coverage((0,)) == 0.5 and FORM.coverage(()) == 0.0
+    assert FORM.read("Answer: a\nAnswer: b\nTopic: c").skeleton == (0, 2), "a repeated phrase counts once"
+    assert FORM.read("Answer: Paris\nTopic: x").token_share == pytest.approx(5 / 7)
+    assert FORM.read("A:\nAnswer:\nTopic:").token_share == pytest.approx(6 / 8), "no line break counts twice"
     assert FORM.render((0, 1, 2)) == "…\nAnswer : …\nExplanation : …\nTopic : …"
 
 

@@ -92,6 +92,8 @@ def test_density_integrates_to_one_and_a_template_is_a_peak():
     assert np.trapezoid(smooth, grid) == pytest.approx(1.0, abs=0.02)
     mould = np.concatenate([zipf, np.full(12, 150_000)])  # twelve tokens, each once in every row
     _, peaked = frequency_density(mould)
+    _, part = frequency_density(mould, np.arange(len(mould)) >= len(zipf))
+    assert np.trapezoid(part, grid) == pytest.approx(12 * 150_000 / mould.sum(), abs=0.01)
     place = math.log10(150_000 / mould.sum())
     assert abs(grid[peaked.argmax()] - place) < 0.05
     assert peaked.max() > 2 * smooth[np.abs(grid - place) < 0.3].max()

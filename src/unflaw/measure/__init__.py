@@ -5,7 +5,7 @@ from unflaw.measure._copies import band_keys, jaccard, normalise, shingles, text
 from unflaw.measure._intervals import auc_interval, wilson_interval
 from unflaw.measure._mining import mine_template
 from unflaw.measure._neighbours import Overlap, neighbour_overlap, squared_distances
-from unflaw.measure._template import Phrase, Template, Tokens, tokenise
+from unflaw.measure._template import Phrase, Reading, Template, Tokens, tokenise
 from unflaw.measure._tokens import (
     Divergence,
     adjusted_divergence,
@@ -29,6 +29,7 @@ __all__ = [
     "KernelTest",
     "Overlap",
     "Phrase",
+    "Reading",
     "Template",
     "Tokens",
     "adjusted_divergence",

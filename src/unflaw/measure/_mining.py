@@ -56,7 +56,7 @@ def mine_template(
     miner = _Miner(rows, [tokenise(text) for text in reference], min_share, min_ratio, min_z)
     grown = [phrase for anchor in ("line", "sentence", "end") for phrase in miner.from_anchor(anchor)]
     template = _described(Template(_without_twins(grown)), rows, synthetic, min_share)
-    counts = Counter(template.skeleton_of(tokens) for tokens in rows)
+    counts = Counter(template.read(text).skeleton for text in synthetic)
     counts.pop((), None)
     commonest = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_N_SKELETONS]
     return Template(template.phrases, tuple((skeleton, n / len(rows)) for skeleton, n in commonest))

@@ -22,7 +22,7 @@ from typing import Any, Literal, NamedTuple
 
 from unflaw._errors import SettingsError
 
-__all__ = ["Anchor", "Match", "Phrase", "Template", "Tokens", "anchors", "ends_sentence", "tokenise"]
+__all__ = ["Anchor", "Match", "Phrase", "Reading", "Template", "Tokens", "anchors", "ends_sentence", "tokenise"]
 
 Anchor = Literal["line", "sentence", "end"]
 
@@ -106,6 +106,17 @@ class Match(NamedTuple):
     """Index after its last token."""
 
 
+class Reading(NamedTuple):
+    """The template as one text holds it."""
+
+    skeleton: tuple[int, ...]
+    """Indices of the phrases, in order; a repeated phrase (a list) counts once."""
+    spans: tuple[tuple[int, int], ...]
+    """Characters that belong to the template: ascending (start, end), end excluded."""
+    token_share: float
+    """Part of the text's tokens that belong to the template."""
+
+
 @dataclass(frozen=True)
 class Template:
     """What stays the same in a set of rows. JSON-ready through `to_evidence` and `from_evidence`."""
@@ -150,44 +161,40 @@ class Template:
             parts.insert(0, "…" + ("\n" if self.phrases[skeleton[0]].anchor == "line" else " "))
         return "".join(parts)
 
-    def spans(self, text: str) -> list[tuple[int, int]]:
-        """Return the characters of `text` that belong to the template: ascending (start, end), end excluded.
+    def read(self, text: str) -> Reading:
+        """Find the template in a text.
 
         A phrase that starts a line takes the line break before it along: writing it was a choice
         the template made.
         """
         tokens = tokenise(text)
+        skeleton: list[int] = []
         spans: list[tuple[int, int]] = []
-        for _, first, last in self.matches(tokens):
-            opens = first > 0 and tokens.words[first - 1] == "\n"
-            start = tokens.starts[first - 1 if opens else first]
-            if spans and start <= spans[-1][1]:
-                spans[-1] = (spans[-1][0], tokens.ends[last - 1])
+        n_tokens = free = 0
+        for phrase, first, last in self.matches(tokens):
+            if not skeleton or skeleton[-1] != phrase:
+                skeleton.append(phrase)
+            first -= first > free and tokens.words[first - 1] == "\n"
+            start, end = tokens.starts[first], tokens.ends[last - 1]
+            if spans and first == free:
+                spans[-1] = (spans[-1][0], end)
             else:
-                spans.append((start, tokens.ends[last - 1]))
-        return spans
+                spans.append((start, end))
+            n_tokens += last - first
+            free = last
+        return Reading(tuple(skeleton), tuple(spans), n_tokens / max(1, len(tokens.words)))
 
-    def skeleton(self, text: str) -> tuple[int, ...]:
-        """Return which phrases a text holds, in order; a repeated phrase (a list) counts once."""
-        return self.skeleton_of(tokenise(text))
-
-    def token_share(self, text: str) -> float:
-        """Return the part of a text's tokens that belong to the template."""
-        tokens = tokenise(text)
-        covered: set[int] = set()
-        for _, first, last in self.matches(tokens):
-            covered.update(range(first, last))
-            if first > 0 and tokens.words[first - 1] == "\n":
-                covered.add(first - 1)
-        return len(covered) / len(tokens.words) if tokens.words else 0.0
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Return the characters of `text` that belong to the template: ascending (start, end), end excluded."""
+        return list(self.read(text).spans)
 
     def follows(self, text: str, k: int = 3) -> bool:
         """Whether a text is exactly one of the k commonest skeletons."""
-        return self.skeleton(text) in {s for s, _ in self.skeletons[:k]}
+        return self.read(text).skeleton in {s for s, _ in self.skeletons[:k]}
 
-    def coverage(self, text: str, k: int = 3) -> float:
-        """Return the greatest part of one of the k commonest skeletons that a text holds: 1 is all its phrases."""
-        held = set(self.skeleton(text))
+    def coverage(self, skeleton: Sequence[int], k: int = 3) -> float:
+        """Return the greatest part of one of the k commonest skeletons that this one holds: 1 is all its phrases."""
+        held = set(skeleton)
         return max((len(held & set(s)) / len(set(s)) for s, _ in self.skeletons[:k]), default=0.0)
 
     @cached_property
@@ -221,11 +228,3 @@ class Template:
             if first >= free and words[first:] == wanted:
                 yield Match(index, first, len(words))
                 break
-
-    def skeleton_of(self, tokens: Tokens) -> tuple[int, ...]:
-        """`skeleton` of a text already cut into tokens."""
-        found: list[int] = []
-        for match in self.matches(tokens):
-            if not found or found[-1] != match.phrase:
-                found.append(match.phrase)
-        return tuple(found)

@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 
 from unflaw._errors import SettingsError, TooFewRowsError
 
@@ -143,25 +143,23 @@ def log_odds(
 
 
 def frequency_density(
-    counts: Shaped[np.ndarray, " v"], *, low: float = -6.0, high: float = 0.0, n_points: int = 301
+    counts: Shaped[np.ndarray, " v"], only: Bool[np.ndarray, " v"] | None = None, *, n_points: int = 301
 ) -> tuple[Float[np.ndarray, " g"], Float[np.ndarray, " g"]]:
-    """Return a grid of log10 relative frequencies and the density of token occurrences on it.
+    """Return a grid of log10 relative frequencies, from -6 to 0, and the density of token occurrences on it.
 
     Natural text spreads smoothly: a few frequent words, ever more rare ones. The tokens of a
     template all occur once per row, hence equally often, and pile up into a narrow peak that
-    natural text does not have. Gaussian kernel of width `BANDWIDTH` decades; integrates to 1 over
-    all frequencies.
+    natural text does not have. Gaussian kernel of width `BANDWIDTH` decades. The area is 1, or, with
+    `only` (True where a token counts), the part that those tokens have in all occurrences.
     """
-    seen = counts[counts > 0]
-    if not len(seen):
+    if not counts.sum() > 0:
         raise TooFewRowsError("`counts` must count at least one token; pass rows that are not empty")
-    step = BANDWIDTH / 8  # bin first: cost no longer depends on the vocabulary
-    mass, edges = np.histogram(
-        np.log10(seen / seen.sum()), np.arange(low, high + step, step), weights=seen / seen.sum()
-    )
-    centres = (edges[:-1] + edges[1:]) / 2
-    grid = np.linspace(low, high, n_points)
-    kernel = np.exp(-0.5 * ((grid[:, None] - centres[None]) / BANDWIDTH) ** 2)
+    shares = counts / counts.sum()
+    seen = shares[shares > 0 if only is None else (shares > 0) & only]
+    edges = np.arange(-6.0, BANDWIDTH, BANDWIDTH / 8)  # bin first: the cost no longer depends on the vocabulary
+    mass, _ = np.histogram(np.log10(seen), edges, weights=seen)
+    grid = np.linspace(-6.0, 0.0, n_points)
+    kernel = np.exp(-0.5 * ((grid[:, None] - (edges[:-1] + edges[1:]) / 2) / BANDWIDTH) ** 2)
     return grid, kernel @ mass / (BANDWIDTH * np.sqrt(2 * np.pi))
 
 

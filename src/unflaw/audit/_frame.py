@@ -20,7 +20,7 @@ from jaxtyping import Float
 
 from unflaw.data import Finding, Rows
 
-__all__ = ["Batch", "Check", "NEEDS", "RowScore"]
+__all__ = ["NEEDS", "Batch", "Check", "RowScore"]
 
 NEEDS = frozenset({"reference", "embeddings", "log_probs", "log_probs_after"})
 """What a check may need. Where it is not there, the check is skipped and the audit says why."""
@@ -86,12 +86,10 @@ class Check(Protocol):
         """Return the summary of both batches; changes neither."""
         ...
 
-    def conclude(
-        self, synthetic: Any, reference: Any | None, control: tuple[Any, Any] | None, holdout: Any | None
-    ) -> list[Finding]:
+    def conclude(self, synthetic: Any, reference: Any, control: Any, holdout: Any) -> list[Finding]:
         """Answer.
 
-        `control` holds the summaries of two random halves of the reference (`reference` is their
+        `control` is the pair of summaries of two random halves of the reference (`reference` is their
         merge): the statistic between the halves is what "no flaw" looks like. `reference` and
         `control` are None together, and never when `needs` names "reference". `holdout` is given only
         to checks that need no embeddings or log-probs.

@@ -79,7 +79,8 @@ def band_keys(sets: Sequence[frozenset[str]]) -> UInt64[np.ndarray, "n bands"]:
         return np.empty((0, _BANDS), dtype=np.uint64)
     minima = np.array(RMinHash.digests_from_token_sets([list(s) for s in sets], _BANDS * _ROWS, 1), dtype=np.uint64)
     minima = minima.reshape(len(sets), _BANDS, _ROWS)
-    keys = np.full((len(sets), _BANDS), 0xCBF29CE484222325, dtype=np.uint64)  # FNV-1a over the minima of a band
+    # FNV-1a over the minima of a band, started elsewhere for each band so that one table can hold all keys
+    keys = np.broadcast_to(np.uint64(0xCBF29CE484222325) + np.arange(_BANDS, dtype=np.uint64), (len(sets), _BANDS))
     for i in range(_ROWS):
         keys = (keys ^ minima[:, :, i]) * np.uint64(0x100000001B3)
     return keys

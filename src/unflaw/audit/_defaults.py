@@ -1,0 +1,14 @@
+"""The checks an audit asks unless told otherwise."""
+
+from __future__ import annotations
+
+from unflaw.audit._copies import CopiesCheck
+from unflaw.audit._frame import Check
+from unflaw.audit._gap import GapCheck
+
+__all__ = ["default_checks"]
+
+
+def default_checks(seed: int = 0, allow_few: bool = False) -> tuple[Check, ...]:
+    """Return every check with its default settings."""
+    return (GapCheck(seed=seed, allow_few=allow_few), CopiesCheck())

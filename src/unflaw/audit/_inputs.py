@@ -1,0 +1,99 @@
+"""The expensive things a check may need, computed once per row and kept on disk for the second pass."""
+
+from __future__ import annotations
+
+import pickle
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import IO
+
+from unflaw.audit._frame import Batch, Check
+from unflaw.data import Rows
+from unflaw.models import Encoder, Scorer
+
+__all__ = ["Inputs", "Spill"]
+
+_IN_MEMORY = 256 * 2**20
+"""Bytes of embeddings and log-probs kept in memory; what is above goes to a temporary file."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The models that the checks of one audit need, and nothing they do not."""
+
+    encoder: Encoder | None
+    scorer: Scorer | None
+    scorer_after: Scorer | None
+    batch_size: int
+
+    @classmethod
+    def open(
+        cls,
+        checks: Sequence[Check],
+        encoder: Encoder | str,
+        scorer: Scorer | str | None,
+        scorer_after: Scorer | str | None,
+        batch_size: int,
+    ) -> Inputs:
+        """Open the models that any check needs; a spec names one, an object is one."""
+        from unflaw.models import open_encoder, open_scorer
+
+        needed = frozenset().union(*(check.needs for check in checks))
+        embed, score = "embeddings" in needed, bool(needed & {"log_probs", "log_probs_after"})
+        return cls(
+            open_encoder(encoder) if embed else None,
+            open_scorer(scorer) if score and scorer is not None else None,
+            open_scorer(scorer_after) if score and scorer_after is not None else None,
+            batch_size,
+        )
+
+    def batches(self, rows: Rows) -> Iterator[Batch]:
+        """Yield the rows with everything the checks need to know."""
+        for part in rows.batches(self.batch_size):
+            texts, pairs = part.texts(), part.pairs()
+            yield Batch(
+                part,
+                texts,
+                None if self.encoder is None else self.encoder.encode(texts),
+                None if self.scorer is None else self.scorer.log_probs(pairs),
+                None if self.scorer_after is None else self.scorer_after.log_probs(pairs),
+            )
+
+    def texts_alone(self, rows: Rows) -> Iterator[Batch]:
+        """Yield the rows with no model's opinion."""
+        for part in rows.batches(self.batch_size):
+            yield Batch(part, part.texts())
+
+
+class Spill:
+    """Remembers the expensive part of batches, so that a second pass over the rows is cheap."""
+
+    def __init__(self) -> None:
+        self.file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - closed by __exit__
+        self.sizes: list[int] = []
+
+    def __enter__(self) -> Spill:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.file.close()
+
+    def keep(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Pass batches on, remembering them."""
+        for batch in batches:
+            self.sizes.append(len(batch.texts))
+            pickle.dump((batch.embeddings, batch.log_probs, batch.log_probs_after), self.file)
+            yield batch
+
+    def again(self, rows: Rows) -> Iterator[Batch]:
+        """Yield the remembered batches; `rows` are those they were made of."""
+        self.file.seek(0)
+        start = 0
+        for size in self.sizes:
+            part = rows.take(range(start, start + size))
+            yield Batch(part, part.texts(), *pickle.load(self.file))
+            start += size

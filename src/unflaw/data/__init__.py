@@ -1,9 +1,30 @@
 """The things: rows, findings, selections, scores; reading and writing them; the run folder."""
 
-from unflaw.data._nouns import Finding, Plot, Score, Selection, Series, Verdict, from_json, to_json
+from unflaw.data._files import atomic_write, hash_path
+from unflaw.data._nouns import Finding, Plot, Rejection, Score, Selection, Series, Verdict, from_json, to_json
+from unflaw.data._read import RowReader, read
 from unflaw.data._rows import ID, ROLES, Rows, content_ids
+from unflaw.data._schemas import SCHEMAS
+from unflaw.data._write import write
 
 __all__ = [
-    "Finding", "ID", "Plot", "ROLES", "Rows", "Score", "Selection", "Series", "Verdict", "content_ids",
-    "from_json", "to_json",
-]
+    "ID",
+    "ROLES",
+    "SCHEMAS",
+    "Finding",
+    "Plot",
+    "Rejection",
+    "RowReader",
+    "Rows",
+    "Score",
+    "Selection",
+    "Series",
+    "Verdict",
+    "atomic_write",
+    "content_ids",
+    "from_json",
+    "hash_path",
+    "read",
+    "to_json",
+    "write",
+]  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from unflaw._errors import SettingsError
 
-__all__ = ["Finding", "Plot", "Score", "Selection", "Series", "Verdict", "from_json", "to_json"]
+__all__ = ["Finding", "Plot", "Rejection", "Score", "Selection", "Series", "Verdict", "from_json", "to_json"]
 
 Verdict = Literal["ok", "warn", "fail"]
 
@@ -141,7 +141,24 @@ class Score:
             raise SettingsError(f"`n` must equal the number of items, got n={self.n} and {len(self.items)} items")
 
 
-def to_json(noun: Finding | Selection | Score | Plot | Series) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Rejection:
+    """A line of a file that became no row. Nothing is dropped without one."""
+
+    line: int
+    """Counted from 1: the line of a text file, the row of a binary one."""
+    reason: str
+    """Kind and detail, parted by a colon, e.g. "no response: `answer` is empty"."""
+    excerpt: str
+    """The beginning of the line, at most 200 characters."""
+
+    @property
+    def kind(self) -> str:
+        """The reason without its detail: what rejections are counted by."""
+        return self.reason.split(":", 1)[0]
+
+
+def to_json(noun: Finding | Rejection | Selection | Score | Plot | Series) -> dict[str, Any]:
     """Return a JSON-ready dict; `from_json` gives the noun back."""
     return {f.name: _plain(getattr(noun, f.name)) for f in fields(noun)}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,8 +11,9 @@ from typing import Any
 import pyarrow as pa
 
 from unflaw._errors import DataError, SchemaError
+from unflaw.data._seen import Seen, digest
 
-__all__ = ["ID", "ROLES", "Rows", "content_ids"]
+__all__ = ["ID", "ROLES", "Rows", "content_ids", "said"]
 
 ID = "unflaw.id"
 """Name of the id column in every table a `Rows` holds."""
@@ -57,8 +57,8 @@ class Rows:
         """Build rows from dicts; ids come from the contents of the role columns."""
         table = pa.Table.from_pylist([dict(r) for r in records])
         if ID not in table.column_names:
-            keys = [roles[r] for r in ROLES if r in roles] or table.column_names
-            ids = content_ids([{k: r.get(k) for k in keys} for r in records])
+            keys = [roles[r] for r in ROLES if r in roles]
+            ids = content_ids([said(r, keys) if keys else {k: r.get(k) for k in table.column_names} for r in records])
             table = table.append_column(ID, pa.array(ids, pa.string()))
         return cls(table, roles, schema, source)
 
@@ -86,7 +86,8 @@ class Rows:
 
     def texts(self) -> list[str]:
         """Each row as plain text: what an audit reads. `context` is left out: it is not the row's own words."""
-        parts = [self.column(r) for r in ("text", "premise", "hypothesis", "prompt", "chosen", "response") if self.has(r)]
+        spoken = ("text", "premise", "hypothesis", "prompt", "chosen", "response")
+        parts = [self.column(r) for r in spoken if self.has(r)]
         if parts:
             return ["\n".join(str(p) for p in row if p not in (None, "")) for row in zip(*parts, strict=True)]
         names = [c for c in self.table.column_names if not c.startswith("unflaw.") and c != "weight"]
@@ -105,7 +106,7 @@ class Rows:
         return list(zip(prompts, [r or "" for r in self.column("response")], strict=True))
 
     def weights(self) -> list[float] | None:
-        """The `weight` column, or None when there is none."""
+        """Return the `weight` column, or None when there is none."""
         return self.column("weight") if "weight" in self.table.column_names else None
 
     def take(self, indices: Sequence[int]) -> Rows:
@@ -134,17 +135,29 @@ class Rows:
         return Dataset(self.table)
 
 
-def content_ids(contents: Sequence[Mapping[str, Any]], seen: Counter[str] | None = None) -> list[str]:
+def said(record: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """Return what a row says under these keys: a missing `context` must not change its id, so empty values go."""
+    return {k: record[k] for k in keys if record.get(k) not in (None, "")}
+
+
+def content_ids(contents: Sequence[Mapping[str, Any]], seen: Counter[str] | Seen | None = None) -> list[str]:
     """Name rows by what they say: 16 hex digits of BLAKE2b over canonical JSON.
 
     A repeated row gets "-2", "-3", … so that ids stay unique and the copy stays recognisable.
     Pass the same `seen` for every batch of one file.
     """
-    seen = Counter() if seen is None else seen
-    ids = []
-    for content in contents:
-        canonical = json.dumps(list(content.values()), ensure_ascii=False, default=str, separators=(",", ":"))
-        digest = hashlib.blake2b(canonical.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
-        seen[digest] += 1
-        ids.append(digest if seen[digest] == 1 else f"{digest}-{seen[digest]}")
-    return ids
+    digests = [
+        digest(json.dumps(list(content.values()), ensure_ascii=False, default=str, separators=(",", ":")))
+        for content in contents
+    ]
+    if isinstance(seen, Seen):
+        counts = seen.add(digests)
+    else:
+        seen = Counter() if seen is None else seen
+        counts = [_count(seen, name) for name in digests]
+    return [name if n == 1 else f"{name}-{n}" for name, n in zip(digests, counts, strict=True)]
+
+
+def _count(seen: Counter[str], name: str) -> int:
+    seen[name] += 1
+    return seen[name]

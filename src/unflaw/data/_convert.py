@@ -1,0 +1,125 @@
+"""From one schema to another, by way of the roles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from unflaw._errors import DataError, SchemaError, did_you_mean
+from unflaw.data._rows import ID, Rows
+from unflaw.data._schemas import SCHEMAS
+from unflaw.data._values import turns_of
+
+__all__ = ["converted"]
+
+Values = Mapping[str, Any]
+
+
+def converted(rows: Rows, to: str) -> pa.Table:
+    """Return the rows' table in another schema: its columns take the place of the old schema's; the rest stays.
+
+    Raises
+    ------
+    SchemaError
+        No such schema, or the rows lack a role it needs.
+    DataError
+        A column that plays no role has the name of a new one.
+    """
+    if to == "table":
+        return rows.table
+    if to not in _SHAPES:
+        raise SchemaError(f"`to` must be a schema, got {to!r}. {did_you_mean(to, _SHAPES)}")
+    needs, make = _SHAPES[to]
+    lacking = [role for role in needs if not rows.has(role)]
+    if lacking:
+        raise SchemaError(
+            f"rows of the schema {rows.schema} cannot be written as {to}: that needs the roles {', '.join(needs)}, "
+            f"and they have no {', '.join(lacking)}; `columns` of `read` gives roles to columns"
+        )
+    old = _columns_of(rows)
+    values = [dict(zip(rows.roles, row, strict=True)) for row in zip(*map(rows.column, rows.roles), strict=True)]
+    turns = _turns(rows, old) if to in ("messages", "sharegpt") else None
+    records = [make(v) for v in values] if turns is None else [_SAID_AS[to](t) for t in turns]
+    new = pa.Table.from_pylist(records)
+    table = rows.table.drop_columns([c for c in rows.table.column_names if c in old])
+    clash = sorted(set(new.column_names) & set(table.column_names))
+    if clash:
+        raise DataError(f"writing {to} needs the columns {clash}, which hold something else here; rename those first")
+    rest = [c for c in table.column_names if c != ID]
+    return _side_by_side(new, table.select([*rest, ID]))
+
+
+def _side_by_side(left: pa.Table, right: pa.Table) -> pa.Table:
+    for field in right.schema:
+        left = left.append_column(field, right[field.name])
+    return left
+
+
+def _columns_of(rows: Rows) -> set[str]:
+    """Columns that hold what the roles say, worked out ones and the file's own."""
+    parts = SCHEMAS.get(rows.schema.removesuffix("/context"), ())
+    own = {c.lower(): c for c in rows.table.column_names}
+    return {own[c] for part in parts for c in part.columns[:] if c in own} | set(rows.roles.values())
+
+
+def _turns(rows: Rows, old: set[str]) -> list[list[dict[str, str]]] | None:
+    """Whole conversations, where the rows hold more than a prompt and a response."""
+    if rows.schema not in ("messages", "sharegpt"):
+        return None
+    column = next((c for c in rows.table.column_names if c in old and c not in rows.roles.values()), None)
+    return None if column is None else [turns_of(v, column) for v in rows.column(column)]
+
+
+def _dialogue(values: Values) -> list[dict[str, str]]:
+    said = (("system", values.get("context")), ("user", values["prompt"]), ("assistant", values["response"]))
+    return [{"role": role, "content": content} for role, content in said if content]
+
+
+def _messages(turns: Sequence[Mapping[str, str]]) -> Values:
+    return {"messages": list(turns)}
+
+
+def _sharegpt(turns: Sequence[Mapping[str, str]]) -> Values:
+    names = {"user": "human", "assistant": "gpt"}
+    return {"conversations": [{"from": names.get(t["role"], t["role"]), "value": t["content"]} for t in turns]}
+
+
+def _text(values: Values) -> Values:
+    asked = [values.get("context"), values.get("prompt"), values.get("response")]
+    return {"text": values.get("text") or "\n".join(part for part in asked if part)}
+
+
+def _completion(values: Values) -> Values:
+    prompt = "\n\n".join(part for part in (values.get("context"), values["prompt"]) if part)
+    return {"prompt": prompt, "completion": values["response"]}
+
+
+def _alpaca(values: Values) -> Values:
+    return {"instruction": values["prompt"], "input": values.get("context") or "", "output": values["response"]}
+
+
+def _question(values: Values) -> Values:
+    context = {"context": values["context"]} if "context" in values else {}
+    return {"question": values["prompt"], "answer": values["response"], **context}
+
+
+def _as_named(*roles: str) -> Callable[[Values], Values]:
+    return lambda values: {role: values[role] for role in roles if role in values}
+
+
+_SAID_AS: Mapping[str, Callable[[Sequence[Mapping[str, str]]], Values]] = {"messages": _messages, "sharegpt": _sharegpt}
+
+_SHAPES: Mapping[str, tuple[tuple[str, ...], Callable[[Values], Values]]] = {
+    "messages": (("prompt", "response"), lambda v: _messages(_dialogue(v))),
+    "sharegpt": (("prompt", "response"), lambda v: _sharegpt(_dialogue(v))),
+    "preference": (("chosen", "rejected"), _as_named("prompt", "chosen", "rejected")),
+    "premise/hypothesis/label": (("premise", "hypothesis", "label"), _as_named("premise", "hypothesis", "label")),
+    "alpaca": (("prompt", "response"), _alpaca),
+    "prompt/completion": (("prompt", "response"), _completion),
+    "question/answer": (("prompt", "response"), _question),
+    "text/label": (("text", "label"), _as_named("text", "label")),
+    "text": ((), _text),
+}
+"""Schema → the roles it needs, and a row's columns from its roles."""

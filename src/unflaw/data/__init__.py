@@ -1,9 +1,11 @@
 """The things: rows, findings, selections, scores; reading and writing them; the run folder."""
 
 from unflaw.data._files import atomic_write, hash_path
+from unflaw.data._inspect import Column, Inspection, Lengths, inspect
 from unflaw.data._nouns import Finding, Plot, Rejection, Score, Selection, Series, Verdict, from_json, to_json
 from unflaw.data._read import RowReader, read
 from unflaw.data._rows import ID, ROLES, Rows, content_ids
+from unflaw.data._run import RunFolder, open_run
 from unflaw.data._schemas import SCHEMAS
 from unflaw.data._write import write
 
@@ -11,11 +13,15 @@ __all__ = [
     "ID",
     "ROLES",
     "SCHEMAS",
+    "Column",
     "Finding",
+    "Inspection",
+    "Lengths",
     "Plot",
     "Rejection",
     "RowReader",
     "Rows",
+    "RunFolder",
     "Score",
     "Selection",
     "Series",
@@ -24,6 +30,8 @@ __all__ = [
     "content_ids",
     "from_json",
     "hash_path",
+    "inspect",
+    "open_run",
     "read",
     "to_json",
     "write",

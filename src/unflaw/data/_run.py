@@ -1,0 +1,410 @@
+"""The run folder: what every verb adds to, what the report reads, and what survives a kill at any moment.
+
+    manifest.json      steps: command, settings as resolved, input hashes, seeds, versions, times, memory
+    findings.json      list of findings                 scores.json        list of scores
+    comparisons.json   paired comparisons of scores     curves.json        training runs, per step
+    rows.parquet       scores, reasons, weights by id   rejected.jsonl     lines that became no row
+    models/NAME/       models                           calls.sqlite       answers already paid for
+
+Every file is replaced whole, so that a reader never meets half of one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import pyarrow as pa
+
+from unflaw._errors import DataError, RunFolderError
+from unflaw.data._columns import Columns, concatenate
+from unflaw.data._files import atomic_write, hash_path
+from unflaw.data._nouns import Finding, Rejection, Score, from_json, to_json
+from unflaw.data._rows import ID, Rows
+
+__all__ = ["RunFolder", "open_run"]
+
+_PACKAGES = (
+    "accelerate", "datasets", "model2vec", "numpy", "peft", "pyarrow", "scikit-learn", "scipy", "tokenizers", "torch",
+    "transformers", "trl", "xllamacpp",
+)  # fmt: skip
+_MISSING = object()
+
+
+class RunFolder:
+    """A run folder. Made from a path it can be read; `open_run` gives one that can be written.
+
+    Use it as a context manager: leaving it says in the manifest how the step ended.
+
+    Raises
+    ------
+    RunFolderError
+        There is no run folder at this path.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._lock: IO[str] | None = None
+        self._step: dict[str, Any] = {}
+        self._since = 0.0
+        if not (self.path / "manifest.json").is_file():
+            raise RunFolderError(f"`{self.path}` is no run folder: it holds no manifest.json; is the path right?")
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What the steps so far were made with."""
+        return self._load("manifest.json", {})
+
+    @property
+    def calls_path(self) -> Path:
+        """Where the answers of models are kept, so that none is paid for twice."""
+        return self.path / "calls.sqlite"
+
+    @property
+    def report_path(self) -> Path:
+        """Where the report goes."""
+        return self.path / "report.html"
+
+    def path_for_model(self, name: str) -> Path:
+        """Return the folder for a model of this name; whoever saves the model makes it."""
+        if not name or name != Path(name).name:
+            raise RunFolderError(f"`name` of a model must be a plain folder name, got {name!r}")
+        if self._step:
+            self._remember("models", [name])
+        return self.path / "models" / name
+
+    def findings(self) -> list[Finding]:
+        """Findings so far, in the order they came."""
+        return [from_json(Finding, record) for record in self._load("findings.json", [])]
+
+    def add_findings(self, findings: Sequence[Finding]) -> None:
+        """Add findings; one with the same `check` is replaced."""
+        self._add("findings", [to_json(f) for f in findings])
+
+    def scores(self) -> list[Score]:
+        """Scores so far, in the order they came."""
+        return [from_json(Score, record) for record in self._load("scores.json", [])]
+
+    def add_scores(self, scores: Sequence[Score]) -> None:
+        """Add scores; one of the same model on the same benchmark is replaced."""
+        self._add("scores", [to_json(s) for s in scores])
+
+    def comparisons(self) -> list[dict[str, Any]]:
+        """Paired comparisons so far."""
+        return self._load("comparisons.json", [])
+
+    def add_comparisons(self, comparisons: Sequence[Mapping[str, Any]]) -> None:
+        """Add paired comparisons; one of the same `benchmark`, `model_a` and `model_b` is replaced."""
+        self._add("comparisons", [dict(c) for c in comparisons])
+
+    def curves(self) -> dict[str, dict[str, Any]]:
+        """Training runs so far: name → {"curve": one dict per step, "notes": sentences}."""
+        return self._load("curves.json", {})
+
+    def add_curve(self, name: str, curve: Sequence[Mapping[str, Any]], notes: Sequence[str] = ()) -> None:
+        """Keep the steps of a training run, e.g. [{"step": 1, "loss": 2.5}], replacing the one of this name."""
+        self._remember("curves", [name])
+        self._save("curves.json", {**self.curves(), name: {"curve": [dict(s) for s in curve], "notes": list(notes)}})
+
+    def row_columns(self) -> pa.Table | None:
+        """What is known of rows, by id; None before anything was added."""
+        import pyarrow.parquet as pq
+
+        path = self.path / "rows.parquet"
+        try:
+            return pq.read_table(path) if path.is_file() else None
+        except pa.ArrowException as error:
+            raise DataError(f"`{path}` is no readable Parquet file: {error}") from error
+
+    def add_rows(self, rows: Rows) -> None:
+        """Keep rows with their own columns, e.g. the worst ones, for the report to show."""
+        self._merge(rows.table)
+
+    def add_row_columns(self, columns: Mapping[str, Mapping[str, Any]]) -> None:
+        """Add values by row id, e.g. {"1f0c…": {"unflaw.score.gap.c2st_auc": 0.9}}; a value given again is replaced."""
+        self._merge(Columns([ID]).table([{ID: i, **values} for i, values in columns.items()]))
+
+    def add_rejected(self, rejected: Sequence[Rejection], source: str) -> None:
+        """Keep the lines of a file that became no row, in place of those kept of it before."""
+        self._writable()
+        path = self.path / "rejected.jsonl"
+        with atomic_write(path) as file:
+            if path.is_file():
+                with open(path, encoding="utf-8") as old:
+                    file.writelines(line for line in old if json.loads(line)["source"] != source)
+            for r in rejected:
+                record = {"source": source, "line": r.line, "reason": r.reason, "text": r.excerpt}
+                file.write(json.dumps(record) + "\n")  # ASCII: an excerpt may hold anything
+
+    def finish(self, status: str = "finished") -> None:
+        """Say how the step ended and let others in."""
+        if not self._step:
+            return
+        seconds = time.monotonic() - self._since
+        self._step.update(status=status, finished=_now(), seconds=round(seconds, 3), peak_memory_mib=_peak_memory())
+        self._save_step()
+        self._step = {}
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
+        self.finish("finished" if kind is None else "interrupted" if interrupted else "failed")
+
+    def _begin(self, lock: IO[str] | None, step: dict[str, Any], overwrite: bool) -> None:
+        manifest = self.manifest
+        wrote: dict[str, list[Any]] = {}
+        for earlier in manifest["steps"]:
+            if earlier["status"] == "running":  # we hold the lock, so that nobody runs it any more
+                earlier["status"] = "killed"
+            if overwrite and earlier["name"] == step["name"]:
+                for kind, keys in earlier.pop("wrote", {}).items():
+                    wrote.setdefault(kind, []).extend(keys)
+        self._forget(wrote)
+        self._save("manifest.json", manifest)
+        self._lock, self._step, self._since = lock, step, time.monotonic()
+        self._save_step()
+
+    def _forget(self, wrote: Mapping[str, list[Any]]) -> None:
+        """Take back what earlier steps wrote."""
+        for kind in _KEYS.keys() & wrote.keys():
+            self._save(f"{kind}.json", [r for r in self._load(f"{kind}.json", []) if _key(kind, r) not in wrote[kind]])
+        if "curves" in wrote:
+            self._save("curves.json", {n: c for n, c in self.curves().items() if n not in wrote["curves"]})
+        table = self.row_columns()
+        if "columns" in wrote and table is not None:
+            self._save_rows(table.drop_columns([c for c in wrote["columns"] if c in table.column_names and c != ID]))
+        for name in wrote.get("models", []):
+            shutil.rmtree(self.path / "models" / name, ignore_errors=True)
+
+    def _add(self, kind: str, records: list[dict[str, Any]]) -> None:
+        new = [_key(kind, r) for r in records]
+        self._remember(kind, new)
+        kept = [r for r in self._load(f"{kind}.json", []) if _key(kind, r) not in new]
+        self._save(f"{kind}.json", kept + records)
+
+    def _merge(self, new: pa.Table) -> None:
+        """Join by id; a null takes nothing away."""
+        self._remember("columns", [c for c in new.column_names if c != ID])
+        old = self.row_columns()
+        self._save_rows(new if old is None else _joined(old, new))
+
+    def _save_rows(self, table: pa.Table) -> None:
+        import pyarrow.parquet as pq
+
+        with atomic_write(self.path / "rows.parquet", "wb") as file:
+            pq.write_table(table, file, compression="zstd")
+
+    def _remember(self, kind: str, keys: Iterable[Any]) -> None:
+        self._writable()
+        wrote = self._step.setdefault("wrote", {}).setdefault(kind, [])
+        new = [k for k in keys if k not in wrote]
+        if new:
+            wrote.extend(new)
+            self._save_step()
+
+    def _writable(self) -> None:
+        if not self._step:
+            raise RunFolderError(f"`{self.path}` is open for reading only; write to it through `open_run`")
+
+    def _save_step(self) -> None:
+        manifest = self.manifest
+        steps = [s for s in manifest["steps"] if s["id"] != self._step["id"]] + [self._step]
+        self._save("manifest.json", {**manifest, "steps": steps})
+
+    def _save(self, name: str, content: Any) -> None:
+        with atomic_write(self.path / name) as file:
+            json.dump(content, file, indent=1, default=str)
+
+    def _load(self, name: str, absent: Any) -> Any:
+        path = self.path / name
+        if not path.is_file():
+            return absent
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise DataError(f"`{path}` is not readable JSON: {error}; run the step that writes it again") from error
+
+
+_KEYS = {
+    "findings": ("check",),
+    "scores": ("benchmark", "model"),
+    "comparisons": ("benchmark", "model_a", "model_b"),
+}
+"""Kind of record → the fields that tell one from another."""
+
+
+def open_run(
+    path: str | os.PathLike[str],
+    *,
+    settings: Mapping[str, Any],
+    command: str,
+    inputs: Sequence[str | os.PathLike[str]] = (),
+    resume: bool = False,
+    overwrite: bool = False,
+) -> RunFolder:
+    """Open a run folder for one step, making it if there is none.
+
+    Another command adds to the folder. The same command with the same settings and inputs goes on
+    with what it finds; with others it is refused, since results of two settings must not mix.
+
+    Parameters
+    ----------
+    settings
+        As resolved, JSON-ready; whatever is called or ends in "seed" is listed as a seed, too.
+    command
+        Names the step, e.g. "audit", or "evaluate smollm2" where a command may run once per model.
+    inputs
+        Files and folders the step reads; their SHA-256 goes to the manifest.
+    resume
+        Go on with changed settings, keeping what is there.
+    overwrite
+        Take back what this command wrote before, then begin anew.
+
+    Raises
+    ------
+    RunFolderError
+        The folder belongs to other settings, is in use, or is no run folder.
+    """
+    folder = Path(path)
+    manifest = folder / "manifest.json"
+    if folder.exists() and not manifest.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunFolderError(f"`{folder}` holds other things and no run; name a new or an empty folder")
+    step = {
+        "id": secrets.token_hex(8),
+        "name": command,
+        "status": "running",
+        "started": _now(),
+        "settings": json.loads(json.dumps(dict(settings), default=str)),
+        "seeds": {k: v for k, v in settings.items() if k == "seed" or k.endswith("_seed")},
+        "inputs": {os.fspath(i): hash_path(i) for i in inputs},
+        "versions": _versions(),
+        "pid": os.getpid(),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = _locked(folder)
+    try:
+        for stale in folder.glob(".*.tmp"):  # left by a process that was killed while writing
+            stale.unlink(missing_ok=True)
+        if not manifest.exists():
+            with atomic_write(manifest) as file:
+                json.dump({"unflaw": _version("unflaw"), "created": _now(), "steps": []}, file)
+        run = RunFolder(folder)
+        if not (resume or overwrite):
+            _refuse_other_settings(run, step)
+        run._begin(lock, step, overwrite)
+    except BaseException:
+        if lock is not None:
+            lock.close()
+        raise
+    return run
+
+
+def _refuse_other_settings(run: RunFolder, step: Mapping[str, Any]) -> None:
+    earlier = [s for s in run.manifest["steps"] if s["name"] == step["name"]]
+    if not earlier:
+        return
+    differing = []
+    for kind in ("settings", "inputs"):
+        old, new = earlier[-1][kind], step[kind]
+        for key in sorted({*old, *new}):
+            was, now = old.get(key, _MISSING), new.get(key, _MISSING)
+            if was != now:
+                differing.append(f"  {key}: {_shown(was, kind)} then, {_shown(now, kind)} now")
+    if differing:
+        raise RunFolderError(
+            f"`{run.path}` holds a run of {step['name']!r} with other settings:\n" + "\n".join(differing) + "\n"
+            "Name another folder, or replace what that run wrote (--overwrite), or go on with the new settings, "
+            "keeping what is there (--resume)"
+        )
+
+
+def _shown(value: Any, kind: str) -> str:
+    if value is _MISSING:
+        return "not given"
+    return f"content {str(value)[:12]}" if kind == "inputs" else json.dumps(value, default=str)
+
+
+def _locked(folder: Path) -> IO[str] | None:
+    """Hold the folder for this process. The system lets go when the process ends, however it ends."""
+    try:
+        import fcntl
+    except ImportError:  # Windows has no such lock; there the user keeps two runs apart
+        return None
+    lock = open(folder / ".lock", "a+", encoding="utf-8")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.seek(0)
+        holder = lock.read().strip() or "another process"
+        lock.close()
+        raise RunFolderError(f"`{folder}` is in use by {holder}; wait for it or name another folder") from None
+    lock.seek(0)
+    lock.truncate()
+    lock.write(f"process {os.getpid()}, since {_now()}")
+    lock.flush()
+    return lock
+
+
+def _key(kind: str, record: Mapping[str, Any]) -> list[Any]:
+    return [record.get(field) for field in _KEYS[kind]]
+
+
+def _joined(old: pa.Table, new: pa.Table) -> pa.Table:
+    """All rows of both, the new values first where they are not null."""
+    at_old = {i: n for n, i in enumerate(old[ID].to_pylist())}
+    at_new = {i: n + old.num_rows for n, i in enumerate(new[ID].to_pylist())}
+    ids = [*at_old, *(i for i in at_new if i not in at_old)]
+    try:
+        both = concatenate([old, new])
+    except pa.ArrowException as error:
+        raise DataError(f"a row column changes its type: {error}; give it another name") from error
+    columns = {}
+    for name in both.column_names:
+        valid = both[name].is_valid().to_pylist()
+        where = [n if (n := at_new.get(i)) is not None and (valid[n] or i not in at_old) else at_old[i] for i in ids]
+        columns[name] = both[name].take(pa.array(where, pa.int64()))
+    return pa.table(columns, schema=both.schema)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _versions() -> dict[str, str]:
+    installed = {name: _version(name) for name in ("unflaw", *_PACKAGES)}
+    return {"python": sys.version.split()[0], **{name: v for name, v in installed.items() if v}}
+
+
+def _peak_memory() -> float | None:
+    """Peak resident memory of this process or of its largest child, in MiB."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # macOS counts bytes, Linux KiB
+    peaks = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return round(max(peaks) / unit, 1)

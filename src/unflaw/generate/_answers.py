@@ -1,0 +1,67 @@
+"""Reading what a model wrote as a JSON object, and saying why it will not do."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from unflaw._errors import UnflawError
+
+__all__ = ["AnswerError", "normal", "read_object", "word_runs"]
+
+
+class AnswerError(UnflawError):
+    """A model's answer cannot become a row; the message is the reason, kept short so that reasons count up."""
+
+
+def read_object(text: str, fields: Sequence[str]) -> dict[str, str]:
+    """Read a JSON object whose `fields` are all non-empty strings, mending slips on the way.
+
+    Slips (single quotes, a missing comma, words around the object) are mended by json-repair. An object
+    that was cut off is not: its last value would be half a sentence. White space inside a value becomes
+    one space, since the caller's template decides about lines.
+
+    Raises AnswerError with the reason.
+    """
+    found = _parse(text)
+    if not isinstance(found, Mapping):
+        raise AnswerError("not a JSON object")
+    missing = [name for name in fields if name not in found]
+    if missing:
+        raise AnswerError(f"no {missing[0]}")
+    values = {name: " ".join(str(found[name]).split()) for name in fields if not isinstance(found[name], (dict, list))}
+    for name in fields:
+        if not re.search(r"\w", values.get(name, "")):
+            raise AnswerError(f"empty {name}")
+    return values
+
+
+def _parse(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        pass
+    start, end = text.find("{"), text.rfind("}")
+    if start < 0:
+        raise AnswerError("not a JSON object")
+    if end < start:
+        raise AnswerError("cut off")
+    import json_repair
+
+    return json_repair.loads(text[start : end + 1])
+
+
+def normal(text: str) -> str:
+    """Lower-case words only: two texts equal in this form say the same."""
+    return " ".join(re.findall(r"\w+", text.casefold()))
+
+
+def word_runs(texts: Collection[str], length: int) -> set[tuple[str, ...]]:
+    """Return every run of `length` consecutive words, lower-case."""
+    runs: set[tuple[str, ...]] = set()
+    for text in texts:
+        words = normal(text).split()
+        runs.update(tuple(words[i : i + length]) for i in range(len(words) - length + 1))
+    return runs

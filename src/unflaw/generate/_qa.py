@@ -1,0 +1,392 @@
+"""Question-answer rows about passages: the plain way to make synthetic data, done carefully.
+
+Each row is asked for with one sentence of its passage as the fact in focus, so several rows about one
+passage ask different things. The model writes a JSON object; the caller's template turns it into the
+response. So the wording of the format comes from us and can be studied, and the content from the model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import re
+import string
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+from typing import Any, Literal
+
+from unflaw._errors import SettingsError, TooFewRowsError, did_you_mean
+from unflaw.data import Rows, content_ids
+from unflaw.generate._answers import AnswerError, normal, read_object, word_runs
+from unflaw.generate._generated import Generated, Rejected
+from unflaw.models import Generator, Prompt, Sampling, call
+
+__all__ = ["FIELDS", "qa", "qa_prompts"]
+
+FIELDS = {
+    "answer": ("an answer of a few words, taken from the fact", 80),
+    "question": ("the question that it answers", 120),
+    "explanation": ("one short sentence of explanation", 120),
+    "topic": ("a topic of one to three words", 30),
+}
+"""What a template may name: what the model is told about it, and the most characters it may have.
+
+The answer comes first because a small model that has picked its answer asks a better question than one
+that must answer whatever it has just asked.
+"""
+
+EXAMPLES = (
+    {
+        "passage": "Ada Lovelace, a British mathematician, published the first algorithm meant for a machine in 1843.",
+        "answer": "1843",
+        "question": "When was the first algorithm meant for a machine published?",
+        "explanation": "Ada Lovelace published it in that year.",
+        "topic": "Computing",
+    },
+    {
+        "passage": "Most of the Sahara is rocky plateau, and sand dunes cover only about a quarter of it.",
+        "answer": "About a quarter",
+        "question": "How much of the Sahara is covered by sand dunes?",
+        "explanation": "The rest is mostly rocky plateau.",
+        "topic": "Sahara",
+    },
+    {
+        "passage": "The town of Kinsale in Ireland was besieged by English troops in the autumn of 1601.",
+        "answer": "Kinsale",
+        "question": "Which Irish town was besieged by English troops in 1601?",
+        "explanation": "English troops surrounded it in autumn.",
+        "topic": "Irish history",
+    },
+)
+"""Shown before the passage when the caller brings no `shots`: a small model needs to see what is wanted."""
+
+STRIDE = 1_000_003
+"""Seeds between one attempt and the next, so that a row keeps its seed whatever `n` is."""
+
+LEAK = 7
+"""So many words in a row taken from the instructions or examples, and the answer is an echo."""
+
+
+def qa(
+    passages: Rows | Sequence[Mapping[str, Any]],
+    generator: Generator,
+    *,
+    n: int,
+    template: str = "{answer}",
+    seed: int = 0,
+    shots: Sequence[Mapping[str, str]] = (),
+    max_retries: int = 3,
+    temperature: float = 0.7,
+    top_p: float = 0.95,
+    max_tokens: int = 160,
+    grounding: float = 0.5,
+    show: Literal["sentence", "passage"] = "sentence",
+    model: str = "",
+    progress: Callable[[int, int], None] | None = None,
+) -> Generated:
+    r"""Have a generator write `n` question-answer rows about passages, spread evenly over them.
+
+    Parameters
+    ----------
+    passages
+        Rows with a `text` (or `context`) role, or dicts with such a key.
+    template
+        How the response is written: `str.format` fields `answer`, `explanation`, `topic`, `question`,
+        e.g. "Answer: {answer}\nExplanation: {explanation}". The model is asked for these fields only.
+    seed
+        Row k is first drawn with seed + k. Same passages, settings and seed: same rows.
+    shots
+        Examples shown first, dicts with `passage` and every field; ours are used when there are none.
+    max_retries
+        How often a row is asked again, about another sentence, when its answer will not do.
+    grounding
+        Share of the answer's words that must occur in the passage, since a small model invents; 0 turns this off.
+    show
+        Whether the model sees only the sentence in focus (faster, and better for a small one) or also the passage.
+    model
+        Name written to each row; by default the generator's own.
+    progress
+        Called with (rows done or given up, n).
+
+    Returns
+    -------
+    Rows with `question`, `answer` (in the template), `answer_plain`, `passage_id` and where each came from;
+    every refused answer with its reason; `shortfall` says how many rows could not be had.
+    """
+    plan = _plan(passages, template, seed, shots, max_retries, grounding, show)
+    plan.check(n)
+    sampling = Sampling(
+        max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed, json_schema=_schema(plan.fields)
+    )
+    before = _usage(generator)
+    accepted, rejected = _ask_all(plan, generator, sampling, n, progress)
+    name = model or str(getattr(generator, "name", type(generator).__name__))
+    records = [
+        {
+            "question": fields["question"],
+            "answer": template.format_map(fields),
+            "answer_plain": fields["answer"],
+            "passage_id": plan.passage(k)[0],
+            "unflaw.model": name,
+            "unflaw.prompt": plan.prompt_id,
+            "unflaw.seed": plan.row_seed(k, attempt),
+            "unflaw.attempt": attempt,
+        }
+        for k, (attempt, fields) in sorted(accepted.items())
+    ]
+    if not records:
+        raise TooFewRowsError(
+            f"`n` = {n} rows were asked for and none would do; reasons: {_count(rejected)}. "
+            "Try a larger model, a higher `max_tokens`, or your own `shots`"
+        )
+    rows = Rows.from_records(
+        records, {"prompt": "question", "response": "answer"}, schema="question/answer", source=f"qa by {name}"
+    )
+    settings = {
+        "method": "qa", "n": n, "template": template, "seed": seed, "max_retries": max_retries, "model": name,
+        "prompt_id": plan.prompt_id, "prompt": plan.instruction, "shots": [dict(s) for s in plan.shots],
+        "sampling": asdict(sampling),
+    }  # fmt: skip
+    usage = {key: total - before[key] for key, total in _usage(generator).items()}
+    return Generated(rows, rejected, n, usage, settings)
+
+
+def qa_prompts(
+    passages: Rows | Sequence[Mapping[str, Any]],
+    *,
+    n: int,
+    template: str = "{answer}",
+    seed: int = 0,
+    shots: Sequence[Mapping[str, str]] = (),
+    show: Literal["sentence", "passage"] = "sentence",
+) -> list[Prompt]:
+    """Return the first prompts `qa` would send, without sending them."""
+    plan = _plan(passages, template, seed, shots, 0, 0.0, show)
+    plan.check(n)
+    return [plan.prompt(k, 0) for k in range(n)]
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Which row asks what: everything that can be known before a model is called."""
+
+    passages: tuple[tuple[str, str], ...]
+    """(id, text), in the order they take turns."""
+    fields: tuple[str, ...]
+    shots: tuple[Mapping[str, str], ...]
+    seed: int
+    max_retries: int
+    grounding: float
+    show: str
+
+    def check(self, n: int) -> None:
+        """Raise SettingsError with everything wrong."""
+        problems = []
+        if n < 1:
+            problems.append(f"`n` must be at least 1, got {n}")
+        if self.max_retries < 0:
+            problems.append(f"`max_retries` must not be negative, got {self.max_retries}")
+        if not 0 <= self.grounding <= 1:
+            problems.append(f"`grounding` must be in [0, 1], got {self.grounding}")
+        if self.show not in ("sentence", "passage"):
+            problems.append(f"`show` must be 'sentence' or 'passage', got {self.show!r}")
+        if not self.passages:
+            problems.append("`passages` must hold at least one text that is not empty, got none")
+        for i, shot in enumerate(self.shots):
+            lacking = [name for name in ("passage", *self.fields) if not shot.get(name)]
+            if lacking:
+                problems.append(f"`shots[{i}]` must have {lacking}, got {sorted(shot)}")
+        if problems:
+            raise SettingsError(problems)
+
+    @property
+    def instruction(self) -> str:
+        """The request that precedes each passage."""
+        wanted = [FIELDS[name][0] for name in self.fields]
+        return f"Write, as JSON, {', '.join(wanted[:-1])} and {wanted[-1]}."
+
+    @property
+    def prompt_id(self) -> str:
+        """Name of the wording: equal ids, equal prompts for equal passages."""
+        said = json.dumps([self.instruction, [dict(s) for s in self.shots], self.fields], sort_keys=True)
+        return hashlib.sha256(said.encode()).hexdigest()[:12]
+
+    def passage(self, k: int) -> tuple[str, str]:
+        """Return (id, text) of the passage that row k is about: each in turn."""
+        return self.passages[k % len(self.passages)]
+
+    def row_seed(self, k: int, attempt: int) -> int:
+        """Return the sampling seed; it does not depend on `n`, so asking for more rows keeps the first ones."""
+        return (self.seed + k + attempt * STRIDE) % 2**31
+
+    def prompt(self, k: int, attempt: int) -> Prompt:
+        """Return the chat that asks for row k."""
+        text = self.passage(k)[1]
+        facts = sentences(text)
+        focus = facts[(k // len(self.passages) + attempt) % len(facts)]
+        context = f"Passage: {text}\n\n" if self.show == "passage" and text != focus else ""
+        turns: list[dict[str, str]] = []
+        for shot in self.shots:
+            turns.append({"role": "user", "content": f"Fact: {shot['passage']}"})
+            wrote = json.dumps({name: shot[name] for name in self.fields}, ensure_ascii=False)
+            turns.append({"role": "assistant", "content": wrote})
+        turns.append({"role": "user", "content": f"{context}Fact: {focus}"})
+        turns[0]["content"] = f"{self.instruction}\n\n{turns[0]['content']}"
+        return turns
+
+
+def _plan(
+    passages: Rows | Sequence[Mapping[str, Any]],
+    template: str,
+    seed: int,
+    shots: Sequence[Mapping[str, str]],
+    max_retries: int,
+    grounding: float,
+    show: str,
+) -> _Plan:
+    found = _passages(passages)
+    shuffled = random.Random(seed).sample(found, len(found))  # so that few rows are about any of many passages
+    return _Plan(tuple(shuffled), _fields(template), tuple(shots or EXAMPLES), seed, max_retries, grounding, show)
+
+
+def sentences(text: str) -> list[str]:
+    """Split a passage into the sentences a question can be about; the whole text when none is long enough.
+
+    >>> sentences("Bees dance to tell where food is. Yes. A round dance means that it is near.")
+    ['Bees dance to tell where food is.', 'A round dance means that it is near.']
+    """
+    parts = [part for part in re.split(r"(?<=[.!?])\s+(?=[^a-z\s])", text.strip()) if len(part.split()) >= 5]
+    # A sentence that begins by pointing back is no fact of its own: "He was the fourth of five children."
+    alone = [part for part in parts if not _POINTS_BACK.match(part)]
+    return alone or parts or [text.strip()]
+
+
+_POINTS_BACK = re.compile(
+    r"(he|she|it|they|his|her|its|their|this|that|these|those|such|however|therefore|thus|but|and|also)\b", re.I
+)
+
+
+def _passages(passages: Rows | Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Return (id, text) of every passage that says something."""
+    if isinstance(passages, Rows):
+        role = next((r for r in ("text", "context") if passages.has(r)), "text")
+        found = zip(passages.ids, passages.column(role), strict=True)
+    else:
+        texts = [{"text": p.get("text") or p.get("context")} for p in passages]
+        ids = [str(p.get("id") or i) for p, i in zip(passages, content_ids(texts), strict=True)]
+        found = zip(ids, [t["text"] for t in texts], strict=True)
+    return [(i, str(text)) for i, text in found if text and str(text).strip()]
+
+
+def _fields(template: str) -> tuple[str, ...]:
+    """Return the fields the model must write: question and answer always, others if the template names them."""
+    try:
+        named = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+    except ValueError as error:
+        raise SettingsError(f"`template` must be a format string, got {template!r}: {error}") from None
+    problems = [
+        f"`template` may name {', '.join(FIELDS)}; got {{{name}}}. {did_you_mean(name, FIELDS)}"
+        for name in named
+        if name not in FIELDS
+    ]
+    if "answer" not in named:
+        problems.append(f"`template` must hold {{answer}}, got {template!r}")
+    if problems:
+        raise SettingsError(problems)
+    return tuple(name for name in FIELDS if name in ("question", "answer") or name in named)
+
+
+def _schema(fields: Sequence[str]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {name: {"type": "string", "minLength": 2, "maxLength": FIELDS[name][1]} for name in fields},
+        "required": list(fields),
+        "additionalProperties": False,
+    }
+
+
+def _ask_all(
+    plan: _Plan, generator: Generator, sampling: Sampling, n: int, progress: Callable[[int, int], None] | None
+) -> tuple[dict[int, tuple[int, dict[str, str]]], list[Rejected]]:
+    """Ask for every row, then again for those that would not do. Rows are judged in order, not on arrival."""
+    echoes = word_runs([plan.instruction, *(v for s in plan.shots for v in s.values())], LEAK)
+    accepted: dict[int, tuple[int, dict[str, str]]] = {}
+    rejected: list[Rejected] = []
+    asked: set[str] = set()
+    todo = list(range(n))
+    for attempt in range(plan.max_retries + 1):
+        settled = n - len(todo)
+
+        def tick(done: int, settled: int = settled) -> None:
+            if progress is not None:
+                progress(settled + done, n)
+
+        answers = _draw(plan, generator, sampling, todo, attempt, tick)
+        refused = []
+        for k, output in zip(todo, answers, strict=True):
+            try:
+                fields = read_object(output, plan.fields)
+                _judge(fields, plan, k, asked, echoes)
+            except AnswerError as reason:
+                refused.append(k)
+                rejected.append(Rejected(plan.passage(k)[0], attempt, plan.row_seed(k, attempt), str(reason), output))
+            else:
+                asked.add(normal(fields["question"]))
+                accepted[k] = (attempt, fields)
+        todo = refused
+        if not todo:
+            break
+    return accepted, rejected
+
+
+def _draw(
+    plan: _Plan, generator: Generator, sampling: Sampling, todo: list[int], attempt: int, tick: Callable[[int], None]
+) -> list[str]:
+    done = 0
+
+    def count(_: int, __: str) -> None:
+        nonlocal done
+        done += 1
+        tick(done)
+
+    prompts = [plan.prompt(k, attempt) for k in todo]
+    return call(generator, prompts, sampling, seeds=[plan.row_seed(k, attempt) for k in todo], on_result=count)
+
+
+_POINTING = re.compile(r"\b(the|this|that|above|last) (passage|text|paragraph|sentence|line|excerpt|article)\b", re.I)
+
+
+def _judge(fields: Mapping[str, str], plan: _Plan, k: int, asked: set[str], echoes: set[tuple[str, ...]]) -> None:
+    """Raise AnswerError when a well-formed answer makes no good row."""
+    question, answer = normal(fields["question"]), normal(fields["answer"])
+    said = set(normal(plan.passage(k)[1]).split())
+    words = answer.split()
+    # The decoder closes a string at its limit; one character less, since a blank at the end is gone by now.
+    if any(len(value) >= FIELDS[name][1] - 1 for name, value in fields.items()):
+        raise AnswerError("too long")
+    if not fields["question"].endswith("?"):
+        raise AnswerError("no question mark")
+    if question in asked:
+        raise AnswerError("duplicate question")
+    if f" {answer} " in f" {question} ":
+        raise AnswerError("answer is in the question")
+    if word_runs(fields.values(), LEAK) & echoes:
+        raise AnswerError("echo of the prompt")
+    if _POINTING.search(fields["question"]):
+        raise AnswerError("question points at the passage")
+    if sum(word in said for word in words) < plan.grounding * len(words):
+        raise AnswerError("answer is not from the passage")
+
+
+def _usage(generator: Generator) -> dict[str, float]:
+    """Totals the generator has counted so far, nothing when it does not count."""
+    usage = getattr(generator, "usage", None)
+    return asdict(usage) if is_dataclass(usage) and not isinstance(usage, type) else {}
+
+
+def _count(rejected: Sequence[Rejected]) -> str:
+    reasons: dict[str, int] = {}
+    for r in rejected:
+        reasons[r.reason] = reasons.get(r.reason, 0) + 1
+    return ", ".join(f"{reason} ({n})" for reason, n in sorted(reasons.items(), key=lambda item: -item[1]))

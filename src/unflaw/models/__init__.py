@@ -1,5 +1,62 @@
 """The doors to models: protocols, spec strings and real back ends."""
 
+from unflaw.models._cache import CachedGenerator, CallCache, OnResult, cached, call, row_seeds
+from unflaw.models._chat import encode_pair, encode_prompt
+from unflaw.models._embedded import cache_dir, embedded_checkpoint, verify_assets
+from unflaw.models._encoders import MeanPoolEncoder, StaticEncoder
+from unflaw.models._fakes import HashEncoder, ScriptedGenerator, UnigramScorer
+from unflaw.models._gguf import export_gguf
+from unflaw.models._hf import HFGenerator, HFScorer
+from unflaw.models._llama import LlamaGenerator
 from unflaw.models._protocols import Classifier, Encoder, Generator, Message, Prompt, Sampling, Scorer, as_messages
+from unflaw.models._specs import (
+    ModelSpec,
+    local_folder,
+    open_causal,
+    open_encoder,
+    open_generator,
+    open_scorer,
+    parse_spec,
+    serve,
+)
+from unflaw.models._usage import Usage
 
-__all__ = ["Classifier", "Encoder", "Generator", "Message", "Prompt", "Sampling", "Scorer", "as_messages"]
+__all__ = [
+    "CachedGenerator",
+    "CallCache",
+    "Classifier",
+    "Encoder",
+    "Generator",
+    "HFGenerator",
+    "HFScorer",
+    "HashEncoder",
+    "LlamaGenerator",
+    "MeanPoolEncoder",
+    "Message",
+    "ModelSpec",
+    "OnResult",
+    "Prompt",
+    "Sampling",
+    "Scorer",
+    "ScriptedGenerator",
+    "StaticEncoder",
+    "UnigramScorer",
+    "Usage",
+    "as_messages",
+    "cache_dir",
+    "cached",
+    "call",
+    "embedded_checkpoint",
+    "encode_pair",
+    "encode_prompt",
+    "export_gguf",
+    "local_folder",
+    "open_causal",
+    "open_encoder",
+    "open_generator",
+    "open_scorer",
+    "parse_spec",
+    "row_seeds",
+    "serve",
+    "verify_assets",
+]

@@ -1,0 +1,205 @@
+"""Fine-tuned checkpoints as GGUF files, so that llama.cpp writes with them as fast as with any other.
+
+Supported: the llama architecture with the tokenizer of the embedded model (SmolLM2 of any size),
+full weights or an adapter, which is merged first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from unflaw._errors import SpecError, did_you_mean
+from unflaw.models._embedded import cache_dir, embedded_checkpoint
+from unflaw.models._hf import load_adapter, load_causal
+
+__all__ = ["Quantization", "cached_gguf", "export_gguf", "why_not_gguf"]
+
+Quantization = Literal["f32", "f16", "q8_0", "q4_0"]
+
+FILE_TYPES: Mapping[str, int] = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 7}
+"""Names of the quantisations and the numbers llama.cpp gives files that use them throughout."""
+
+WRITER = 1
+"""Goes up when the same checkpoint would be written differently, so that cached exports are renewed."""
+
+
+def export_gguf(
+    checkpoint: str | Path | tuple[Any, Any], out_path: str | Path, *, quantization: Quantization = "q8_0"
+) -> Path:
+    """Write a checkpoint folder, or a (model, tokenizer) in memory, as one GGUF file.
+
+    Matrices are quantised, vectors stay fp32. The default, `q8_0`, is 8 bits with a scale per 32
+    weights: on two cores it writes faster than 16 bits and faster than the 4-bit file the embedded
+    model comes in. The file appears under its name once it is complete.
+    Raises SpecError when the architecture or the tokenizer is not supported.
+    """
+    if quantization not in FILE_TYPES:
+        raise SpecError(f"`quantization` {quantization!r} is unknown. {did_you_mean(quantization, FILE_TYPES)}")
+    model, tokenizer = _load(Path(checkpoint)) if isinstance(checkpoint, str | Path) else checkpoint
+    if hasattr(model, "merge_and_unload"):
+        model = model.merge_and_unload()
+    vocabulary = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+    reason = _unsupported(model.config.to_dict(), vocabulary)
+    if reason:
+        raise SpecError(f"cannot write this checkpoint as GGUF: {reason}")
+    out_path = Path(out_path)
+    out_path.parent.mkdir(parents=True, exist_ok=True)
+    part = out_path.with_name(f".{out_path.name}-{secrets.token_hex(4)}")
+    try:
+        _write(model, tokenizer, vocabulary, part, quantization)
+        part.replace(out_path)
+    finally:
+        part.unlink(missing_ok=True)
+    return out_path
+
+
+def cached_gguf(checkpoint: Path, cache: Path | None = None) -> Path:
+    """Return the Q8_0 export of a checkpoint folder, writing it into the cache when it is missing.
+
+    The name holds the folder and the state of its files, so a checkpoint that was trained further
+    is exported again, and its older export is removed.
+    """
+    place = hashlib.sha256(str(checkpoint.resolve()).encode()).hexdigest()[:12]
+    state = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in sorted(checkpoint.iterdir()) if f.is_file()]
+    version = hashlib.sha256(json.dumps([WRITER, state]).encode()).hexdigest()[:12]
+    folder = (cache or cache_dir()) / "gguf"
+    target = folder / f"{place}-{version}.gguf"
+    if not target.is_file():
+        export_gguf(checkpoint, target)
+        for old in folder.glob(f"{place}-*.gguf"):
+            if old != target:
+                old.unlink(missing_ok=True)
+    return target
+
+
+def why_not_gguf(checkpoint: Path) -> str:
+    """Say why a checkpoint folder cannot be exported, or return "" when it can. Loads no weights."""
+    adapter = checkpoint / "adapter_config.json"
+    try:
+        if adapter.is_file():
+            base = json.loads(adapter.read_text("utf-8"))["base_model_name_or_path"]
+            checkpoint = embedded_checkpoint() if Path(base).name == embedded_checkpoint().name else Path(base)
+        config = json.loads((checkpoint / "config.json").read_text("utf-8"))
+        vocabulary = json.loads((checkpoint / "tokenizer.json").read_text("utf-8"))["model"]
+    except (OSError, ValueError, KeyError) as error:
+        return f"its config.json and tokenizer.json cannot be read ({error})"
+    return _unsupported(config, vocabulary)
+
+
+def _load(folder: Path) -> tuple[Any, Any]:
+    return load_adapter(folder) if (folder / "adapter_config.json").is_file() else load_causal(folder)
+
+
+def _unsupported(config: Mapping[str, Any], vocabulary: Mapping[str, Any]) -> str:
+    """Name the first thing that llama.cpp would do differently from transformers, or return ""."""
+    if config.get("model_type") != "llama":
+        return f"only the llama architecture is supported, this one is {config.get('model_type')!r}"
+    rope = (config.get("rope_parameters") or {}).get("rope_type", "default")
+    if rope != "default":
+        return f"only plain rotary positions are supported, these are {rope!r}"
+    if config.get("attention_bias") or config.get("mlp_bias"):
+        return "only layers without a bias are supported"
+    own = json.loads((embedded_checkpoint() / "tokenizer.json").read_text("utf-8"))["model"]
+    if any(vocabulary.get(key) != own[key] for key in ("type", "vocab", "merges")):
+        return "only the tokenizer of the embedded SmolLM2 is supported, and this vocabulary differs"
+    return ""
+
+
+def _write(model: Any, tokenizer: Any, vocabulary: Mapping[str, Any], path: Path, quantization: str) -> None:
+    import gguf
+
+    writer = gguf.GGUFWriter(path, "llama")
+    _write_settings(writer, model.config, quantization)
+    _write_tokenizer(writer, tokenizer, vocabulary, model.config.vocab_size)
+    for name, values in _tensors(model):
+        kind = _kind(values, quantization)
+        writer.add_tensor(name, gguf.quants.quantize(values, kind), raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def _write_settings(writer: Any, config: Any, quantization: str) -> None:
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    writer.add_file_type(FILE_TYPES[quantization])
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_key_length(head_dim)
+    writer.add_value_length(head_dim)
+    writer.add_rope_dimension_count(head_dim)
+    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_vocab_size(config.vocab_size)
+
+
+def _write_tokenizer(writer: Any, tokenizer: Any, vocabulary: Mapping[str, Any], n_tokens: int) -> None:
+    import gguf
+
+    special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    words = {i: word for word, i in vocabulary["vocab"].items()}
+    kinds = gguf.TokenType
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("smollm")  # every digit is a token of its own
+    # The matrix may have more rows than there are words; llama.cpp wants a name for each.
+    writer.add_token_list([words.get(i, f"[PAD{i}]") for i in range(n_tokens)])
+    writer.add_token_types(
+        [kinds.CONTROL if i in special else kinds.NORMAL if i in words else kinds.UNUSED for i in range(n_tokens)]
+    )
+    writer.add_token_merges([m if isinstance(m, str) else " ".join(m) for m in vocabulary["merges"]])
+    writer.add_bos_token_id(tokenizer.bos_token_id)
+    writer.add_eos_token_id(tokenizer.eos_token_id)
+    writer.add_pad_token_id(tokenizer.pad_token_id)
+    writer.add_add_bos_token(False)
+    writer.add_add_space_prefix(False)
+    if tokenizer.chat_template is not None:
+        writer.add_chat_template(tokenizer.chat_template)
+
+
+def _tensors(model: Any) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield (GGUF name, fp32 values) of every weight, in llama.cpp's layout."""
+    import gguf
+
+    config = model.config
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
+    for name, tensor in model.state_dict().items():
+        if name == "lm_head.weight" and config.tie_word_embeddings:
+            continue
+        values = tensor.detach().float().cpu().numpy()
+        if name.endswith("q_proj.weight"):
+            values = interleave(values, config.num_attention_heads)
+        elif name.endswith("k_proj.weight"):
+            values = interleave(values, config.num_key_value_heads)
+        yield str(names.get_name(name, try_suffixes=(".weight",))), np.ascontiguousarray(values)
+
+
+def interleave(matrix: np.ndarray, n_heads: int) -> np.ndarray:
+    """Reorder a query or key matrix (heads * d, width) for llama.cpp's rotary positions.
+
+    Rotation works on pairs of rows. transformers pairs row i of a head with row i + d/2,
+    llama.cpp with its neighbour: rows (0, 1, 2, 3) become (0, 2, 1, 3).
+    """
+    heads = matrix.reshape(n_heads, 2, matrix.shape[0] // n_heads // 2, -1)
+    return heads.swapaxes(1, 2).reshape(matrix.shape)
+
+
+def _kind(values: np.ndarray, quantization: str) -> Any:
+    """Return the storage type of one tensor: vectors are few and sensitive, so they stay fp32."""
+    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
+
+    kind = GGMLQuantizationType[quantization.upper()]
+    if values.ndim < 2:
+        return GGMLQuantizationType.F32
+    # Quantised types store whole blocks of a row; a row that does not divide keeps 16 bits.
+    return kind if values.shape[-1] % GGML_QUANT_SIZES[kind][0] == 0 else GGMLQuantizationType.F16

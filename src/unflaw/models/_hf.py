@@ -1,0 +1,249 @@
+"""Local models through transformers: load, generate in batches, score token by token."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from unflaw._errors import ModelCallError, SpecError
+from unflaw.models._cache import OnResult, row_seeds
+from unflaw.models._chat import encode_pair, encode_prompt
+from unflaw.models._embedded import EMBEDDED_CHECKPOINT, embedded_checkpoint
+from unflaw.models._protocols import Prompt, Sampling
+from unflaw.models._usage import Usage
+
+__all__ = ["HFGenerator", "HFScorer", "load_adapter", "load_causal"]
+
+
+def load_causal(name: str | Path, device: str = "cpu") -> tuple[Any, Any]:
+    """Load (model, tokenizer) in fp32 and evaluation mode from a folder, or from the hub by id.
+
+    A folder is read from disk alone. A hub id comes from the local hub cache or the network, as
+    `HF_HUB_OFFLINE` says. Code that a checkpoint brings along is never run.
+    Raises SpecError when there is nothing to load.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    local = Path(name).expanduser().is_dir()
+    name = str(Path(name).expanduser()) if local else str(name)
+    if not local and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
+        raise SpecError(f"`hf:{name}` must name an existing folder or a hub id like org/name, and is neither")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=local)
+        model: Any = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32, local_files_only=local)
+    except (OSError, ValueError) as error:
+        where = "is no causal language model with its tokenizer" if local else "is no folder, and no hub gave it to us"
+        raise SpecError(f"`hf:{name}` {where}: {_first_line(error)}") from error
+    return model.to(device).eval(), tokenizer
+
+
+def load_adapter(folder: str | Path, device: str = "cpu") -> tuple[Any, Any]:
+    """Load a LoRA (or other peft) adapter on top of its base model: (peft model, tokenizer).
+
+    An adapter trained on the embedded model finds it again on another machine, where the cache
+    has another path. Raises SpecError when the folder holds no adapter.
+    """
+    from peft import PeftModel
+
+    folder = Path(folder).expanduser()
+    try:
+        base = json.loads((folder / "adapter_config.json").read_text("utf-8"))["base_model_name_or_path"]
+    except (OSError, ValueError, KeyError) as error:
+        raise SpecError(f"`peft:{folder}` must hold an adapter_config.json that names its base: {error}") from error
+    model, tokenizer = load_causal(embedded_checkpoint() if Path(base).name == EMBEDDED_CHECKPOINT else base, device)
+    return PeftModel.from_pretrained(model, folder, local_files_only=True).eval(), tokenizer
+
+
+class HFGenerator:
+    """Writes text with a transformers model, in batches of rows of like length.
+
+    Row i is drawn with its own seed, so its answer does not depend on which rows share its batch
+    (but for rounding: sums over padded batches may differ in the last bit, which can tip a tie).
+    A `json_schema` is not enforced here.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, *, batch_size: int = 16) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.batch_size = batch_size
+        self.usage = Usage()
+        """Tokens and time of all calls so far."""
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        sampling: Sampling,
+        *,
+        seeds: Sequence[int] | None = None,
+        on_result: OnResult | None = None,
+    ) -> list[str]:
+        """Return one answer per prompt, in order; `on_result(i, answer)` is told after each batch.
+
+        Raises ModelCallError when a prompt leaves no room for the answer.
+        """
+        start = time.perf_counter()
+        seeds = row_seeds(len(prompts), sampling, seeds)
+        encoded = [encode_prompt(self.tokenizer, prompt) for prompt in prompts]
+        self._check_room(encoded, sampling)
+        order = sorted(range(len(prompts)), key=lambda i: len(encoded[i]))
+        answers = [""] * len(prompts)
+        written = 0
+        for first in range(0, len(order), self.batch_size):
+            rows = order[first : first + self.batch_size]
+            texts = self._write([encoded[i] for i in rows], [seeds[i] for i in rows], sampling)
+            for i, ids in zip(rows, texts, strict=True):
+                written += len(ids)
+                answers[i] = _before_stop(self.tokenizer.decode(ids, skip_special_tokens=True), sampling.stop)
+                if on_result is not None:
+                    on_result(i, answers[i])
+        self.usage += Usage(sum(map(len, encoded)), written, time.perf_counter() - start)
+        return answers
+
+    def _check_room(self, encoded: Sequence[Sequence[int]], sampling: Sampling) -> None:
+        limit = getattr(self.model.config, "max_position_embeddings", None)
+        for i, ids in enumerate(encoded):
+            if limit is not None and len(ids) + sampling.max_tokens > limit:
+                raise ModelCallError(
+                    f"row {i}: the prompt has {len(ids)} tokens and `max_tokens` is {sampling.max_tokens}, "
+                    f"but the model reads at most {limit} in all; shorten one of them"
+                )
+
+    def _write(self, batch: Sequence[Sequence[int]], seeds: Sequence[int], sampling: Sampling) -> list[list[int]]:
+        """Continue each row by at most `max_tokens`; end-of-turn tokens and what follows are cut off."""
+        import torch
+        from transformers import GenerationConfig
+
+        ends = _ends(self.model, self.tokenizer)
+        width = max(map(len, batch))
+        pad = ends[0] if ends else 0
+        ids = torch.tensor([[pad] * (width - len(row)) + list(row) for row in batch])  # (b, width)
+        mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in batch])
+        # Drawing is done by _Draw; what remains for transformers is to take the largest logit.
+        greedy = GenerationConfig(  # type: ignore[no-untyped-call]
+            max_new_tokens=sampling.max_tokens, do_sample=False, eos_token_id=ends or None, pad_token_id=pad
+        )
+        with torch.inference_mode():
+            out = self.model.generate(
+                input_ids=ids.to(self.model.device),
+                attention_mask=mask.to(self.model.device),
+                generation_config=greedy,
+                logits_processor=[_Draw(seeds, sampling)] if sampling.temperature > 0 else [],
+                stop_strings=list(sampling.stop) or None,
+                tokenizer=self.tokenizer if sampling.stop else None,
+            )
+        return [_before_end(row, ends) for row in out[:, width:].tolist()]
+
+
+class _Draw:
+    """Turns "take the largest logit" into a draw, with one random generator per row.
+
+    The largest of logit / temperature + Gumbel noise is distributed as softmax(logit / temperature).
+    """
+
+    def __init__(self, seeds: Sequence[int], sampling: Sampling) -> None:
+        import torch
+
+        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.sampling = sampling
+
+    def __call__(self, ids: Any, logits: Any) -> Any:
+        import torch
+
+        logits = logits.float() / self.sampling.temperature  # (b, vocabulary)
+        if self.sampling.top_p < 1:
+            p, order = logits.softmax(-1).sort(descending=True)
+            before = p.cumsum(-1) - p  # mass of the likelier tokens: the likeliest always stays
+            beyond = torch.zeros_like(p, dtype=torch.bool).scatter(-1, order, before >= self.sampling.top_p)
+            logits = logits.masked_fill(beyond, -torch.inf)
+        noise = torch.stack([torch.rand(logits.shape[-1], generator=g) for g in self.generators])
+        return logits - noise.clamp_min(1e-20).log().neg().log().to(logits.device)
+
+
+class HFScorer:
+    """Log-probability of every response token under a transformers model.
+
+    Rows of like length share a batch of at most `batch_tokens` tokens, padding included. Logits
+    are formed for the tokens that count alone, `chunk_tokens` at a time: a vocabulary of 50,000
+    would otherwise need 200 kB per token. A row longer than the model's context is scored up to there.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, *, batch_tokens: int = 4096, chunk_tokens: int = 512) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.batch_tokens = batch_tokens
+        self.chunk_tokens = chunk_tokens
+
+    def log_probs(
+        self, pairs: Sequence[tuple[str, str]], *, progress: Callable[[int, int], None] | None = None
+    ) -> list[Float[np.ndarray, " tokens"]]:
+        """Return one array per pair; see `Scorer`. `progress` hears (rows done, rows in all)."""
+        limit = getattr(self.model.config, "max_position_embeddings", None)
+        rows = [encode_pair(self.tokenizer, prompt, response) for prompt, response in pairs]
+        rows = [(ids[:limit], mask[:limit]) for ids, mask in rows]
+        scores = [np.zeros(0, np.float32)] * len(rows)
+        done = sum(not any(mask) for _, mask in rows)
+        for batch in self._batches(rows):
+            for i, score in zip(batch, self._score([rows[i] for i in batch]), strict=True):
+                scores[i] = score
+            done += len(batch)
+            if progress is not None:
+                progress(done, len(rows))
+        return scores
+
+    def _batches(self, rows: Sequence[tuple[list[int], list[bool]]]) -> Iterator[list[int]]:
+        """Yield positions of rows of like length, longest first: the first batch needs the most memory."""
+        order = sorted((i for i, (_, mask) in enumerate(rows) if any(mask)), key=lambda i: -len(rows[i][0]))
+        while order:
+            n = max(1, self.batch_tokens // len(rows[order[0]][0]))
+            yield order[:n]
+            order = order[n:]
+
+    def _score(self, batch: Sequence[tuple[list[int], list[bool]]]) -> list[Float[np.ndarray, " tokens"]]:
+        import torch
+
+        width = max(len(ids) for ids, _ in batch)
+        # Padding stands on the right, where no earlier token looks: no attention mask is needed.
+        ids = torch.tensor([ids + [0] * (width - len(ids)) for ids, _ in batch]).to(self.model.device)
+        counts = torch.tensor([mask + [False] * (width - len(mask)) for _, mask in batch]).to(self.model.device)
+        with torch.inference_mode():
+            body = self.model.get_decoder()
+            hidden = body(input_ids=ids, use_cache=False).last_hidden_state  # (b, width, d)
+            hidden = hidden[:, :-1][counts[:, 1:]]  # (tokens, d), each the state before a token that counts
+            scores = self._token_scores(hidden, ids[counts])
+        return list(np.split(scores, np.cumsum([sum(mask) for _, mask in batch])[:-1]))
+
+    def _token_scores(self, hidden: Any, targets: Any) -> Float[np.ndarray, " tokens"]:
+        head = self.model.get_output_embeddings()
+        parts = []
+        for states, ids in zip(hidden.split(self.chunk_tokens), targets.split(self.chunk_tokens), strict=True):
+            logits = head(states).float()  # (chunk, vocabulary)
+            parts.append(logits.gather(-1, ids[:, None])[:, 0] - logits.logsumexp(-1))
+        return np.concatenate([part.cpu().numpy() for part in parts])
+
+
+def _ends(model: Any, tokenizer: Any) -> list[int]:
+    """Return the ids that end an answer, by the model's own settings and by its tokenizer."""
+    own = model.generation_config.eos_token_id
+    own = [] if own is None else [own] if isinstance(own, int) else list(own)
+    more = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+    return list(dict.fromkeys(own + more))
+
+
+def _before_end(ids: Sequence[int], ends: Sequence[int]) -> list[int]:
+    return list(ids[: next((i for i, token in enumerate(ids) if token in ends), len(ids))])
+
+
+def _before_stop(text: str, stop: Sequence[str]) -> str:
+    return text[: min((text.find(s) for s in stop if s in text), default=len(text))]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

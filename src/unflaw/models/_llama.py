@@ -1,0 +1,249 @@
+"""GGUF models through llama.cpp: fast generation on CPUs, and a real server to test against."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from unflaw._errors import ModelCallError, SettingsError, SpecError
+from unflaw.models._cache import OnResult, row_seeds
+from unflaw.models._protocols import Prompt, Sampling, as_messages
+from unflaw.models._usage import Usage
+
+__all__ = ["LlamaGenerator", "LlamaServer"]
+
+SMALLEST_CONTEXT = 1024
+"""Tokens per slot to start with; grown in powers of two when a prompt needs more."""
+
+
+class LlamaGenerator:
+    """Writes text with a GGUF model, `n_parallel` rows at a time.
+
+    The context is as long as the rows need: it starts small and grows, up to what the model was
+    trained on, when a prompt or an answer does not fit.
+
+    Draws are plain temperature and top-p sampling: llama.cpp's own habits (top-k 40, min-p .05)
+    are switched off. A row's answer depends on its prompt and its seed. Which rows happen to
+    share a step changes the order of floating-point sums, so now and then a near-tie tips
+    and an answer differs between runs; `n_parallel=1` is exactly repeatable.
+    """
+
+    def __init__(self, path: str | Path, *, n_parallel: int = 8, n_threads: int | None = None) -> None:
+        """Open a model file. `n_threads` is `$OMP_NUM_THREADS` or all cores we may use."""
+        if n_parallel < 1:
+            raise SettingsError(f"`n_parallel` must be at least 1, got {n_parallel}")
+        self.path = Path(path)
+        self.n_parallel = n_parallel
+        self.n_threads = n_threads or _usable_cores()
+        self.usage = Usage()
+        """Tokens and time of all calls so far."""
+        self._server = LlamaServer(self.path, n_parallel=n_parallel, n_threads=self.n_threads)
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        sampling: Sampling,
+        *,
+        seeds: Sequence[int] | None = None,
+        on_result: OnResult | None = None,
+    ) -> list[str]:
+        """Return one answer per prompt, in order; `on_result(i, answer)` is told as each is known.
+
+        Raises ModelCallError naming the row when a prompt does not fit or llama.cpp refuses it.
+        """
+        start = time.perf_counter()
+        seeds = row_seeds(len(prompts), sampling, seeds)
+        answers: dict[int, str] = {}
+        # Rows of like length run side by side, so no slot waits long for the last one.
+        waiting = sorted(range(len(prompts)), key=lambda i: _size(prompts[i]))
+        while waiting:
+            too_long: dict[int, int] = {}
+            for i, reply in self._replies(waiting, prompts, seeds, sampling):
+                needed = _context_needed(reply, sampling)
+                if needed and self._server.may_grow:
+                    too_long[i] = needed
+                    continue
+                answers[i] = self._text(i, reply, needed)
+                if on_result is not None:
+                    on_result(i, answers[i])
+            if too_long:
+                self._grow(max(too_long.values()))
+            waiting = [i for i in waiting if i in too_long]
+        self.usage += Usage(seconds=time.perf_counter() - start)
+        return [answers[i] for i in range(len(prompts))]
+
+    def _replies(
+        self, rows: Sequence[int], prompts: Sequence[Prompt], seeds: Sequence[int], sampling: Sampling
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield (row, reply) as replies come in."""
+        pool = ThreadPoolExecutor(self.n_parallel)
+        try:
+            asked = {pool.submit(self._server.ask, prompts[i], _request(sampling, seeds[i])): i for i in rows}
+            for future in as_completed(asked):
+                yield asked[future], future.result()
+        finally:  # also on Ctrl-C: rows not yet begun are dropped, those in a slot finish
+            pool.shutdown(cancel_futures=True)
+
+    def _text(self, row: int, reply: Mapping[str, Any], needed: int) -> str:
+        if needed:
+            raise ModelCallError(
+                f"row {row}: the prompt and `max_tokens` need {needed} tokens together, but the model reads at "
+                f"most {self._server.n_trained}; shorten one of them"
+            )
+        if "error" in reply:
+            raise ModelCallError(f"row {row}: llama.cpp refused the request: {reply['error']['message']}")
+        self.usage += Usage(reply["usage"]["prompt_tokens"], reply["usage"]["completion_tokens"])
+        choice = reply["choices"][0]
+        return (choice["text"] if "text" in choice else choice["message"]["content"]) or ""
+
+    def _grow(self, needed: int) -> None:
+        """Open the model again with room for `needed` tokens per slot, as far as it was trained."""
+        context = min(1 << (needed - 1).bit_length(), self._server.n_trained)
+        self._server.close()
+        self._server = LlamaServer(self.path, n_parallel=self.n_parallel, n_threads=self.n_threads, context=context)
+
+    def close(self) -> None:
+        """Free the model's memory. Calling `generate` afterwards is an error."""
+        self._server.close()
+
+    def __enter__(self) -> LlamaGenerator:
+        """Return the generator; leaving the block closes it."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the model."""
+        self.close()
+
+
+class LlamaServer:
+    """One loaded GGUF model. It answers calls from this process, and HTTP on 127.0.0.1 with a key.
+
+    llama.cpp always opens the HTTP port. Unless `api_key` says otherwise the key is random and
+    known to nobody else, so other users of the machine cannot use the model.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        n_parallel: int = 8,
+        n_threads: int | None = None,
+        context: int = SMALLEST_CONTEXT,
+        port: int = 0,
+        api_key: str | None = None,
+    ) -> None:
+        """Load the model with `context` tokens per slot; port 0 takes a free one.
+
+        Raises SpecError when the file is no GGUF model that llama.cpp can open.
+        """
+        self._key = secrets.token_hex(16) if api_key is None else api_key
+        try:
+            self._server = _start(path, n_parallel, n_threads or _usable_cores(), context, port, self._key)
+        except (RuntimeError, ValueError) as error:
+            raise SpecError(f"`gguf:{path}` must be a model that llama.cpp can open: {error}") from error
+        about = self._get("/v1/models")["data"][0]["meta"]
+        self.n_trained: int = about["n_ctx_train"]
+        """Tokens the model was trained to read."""
+        self.n_context: int = about["n_ctx"]
+        """Tokens one slot can hold now: prompt and answer together."""
+
+    @property
+    def address(self) -> str:
+        """Where the HTTP server listens, e.g. "http://127.0.0.1:40123"."""
+        return self._server.listening_address
+
+    @property
+    def may_grow(self) -> bool:
+        """Whether the model could read more than its slots hold now."""
+        return self.n_context < self.n_trained
+
+    def ask(self, prompt: Prompt, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer one prompt; refusals come back as {"error": {"type", "message", ...}}."""
+        if self._server is None:
+            raise ModelCallError("this model is closed; open it again")
+        try:
+            return self._server.handle_chat_completions({**request, "messages": as_messages(prompt)})
+        except (RuntimeError, ValueError) as error:
+            return {"error": {"type": "refused", "message": str(error)}}
+
+    def close(self) -> None:
+        """Stop the server and free its memory."""
+        self._server = None
+
+    def _get(self, path: str) -> Any:
+        request = urllib.request.Request(self.address + path, headers={"Authorization": f"Bearer {self._key}"})
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open(request, timeout=60) as response:
+            return json.load(response)
+
+
+def _start(path: Path, n_parallel: int, n_threads: int, context: int, port: int, key: str) -> Any:
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = str(path)
+    params.n_ctx = context * n_parallel
+    params.n_parallel = n_parallel
+    params.cpuparams.n_threads = n_threads
+    params.port = port
+    params.api_keys = [key] if key else []
+    params.verbosity = -1  # llama.cpp would write a page to stderr
+    params.warmup = False
+    params.ui = False
+    params.fit_params = False  # take the context we ask for
+    # An answer must not depend on what was asked before: no reuse of earlier prompts' states.
+    params.cache_prompt = False
+    params.cache_ram_mib = 0
+    params.slot_prompt_similarity = 0.0
+    return xllamacpp.Server(params)
+
+
+def _request(sampling: Sampling, seed: int) -> dict[str, Any]:
+    """Spell out every setting that llama.cpp would otherwise choose itself."""
+    request: dict[str, Any] = {
+        "max_tokens": sampling.max_tokens,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": 0,
+        "min_p": 0.0,
+        "repeat_penalty": 1.0,
+        "seed": seed % 2**32 if seed % 2**32 != 2**32 - 1 else 0,  # the largest means "random" to llama.cpp
+        "cache_prompt": False,
+    }
+    if sampling.stop:
+        request["stop"] = list(sampling.stop)
+    if sampling.json_schema is not None:
+        schema = {"name": "answer", "strict": True, "schema": sampling.json_schema}
+        request["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return request
+
+
+def _context_needed(reply: Mapping[str, Any], sampling: Sampling) -> int:
+    """Return the context that would have been enough, or 0 when it was."""
+    if "error" in reply:
+        error = reply["error"]
+        return error["n_prompt_tokens"] + sampling.max_tokens if error["type"] == "exceed_context_size_error" else 0
+    cut = reply["choices"][0]["finish_reason"] == "length"
+    if cut and reply["usage"]["completion_tokens"] < sampling.max_tokens:
+        return reply["usage"]["prompt_tokens"] + sampling.max_tokens
+    return 0
+
+
+def _size(prompt: Prompt) -> int:
+    return sum(len(turn["content"]) for turn in as_messages(prompt))
+
+
+def _usable_cores() -> int:
+    if os.environ.get("OMP_NUM_THREADS", "").isdigit():
+        return max(1, int(os.environ["OMP_NUM_THREADS"]))
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -29,23 +29,31 @@ THINGS = ["a letter", "two maps", "the proof", "her engine", "a lemma", "some co
 PLACES = ["in Paris", "at night", "by hand", "near Bath", "on paper", "for years", "at sea", "in a hurry"]
 
 
-def rows_like_people_write(n, seed):
-    """Draw n different plain sentences."""
+def two_sets_of_one_source(n, m):
+    """Draw n and m plain sentences, all different."""
     sentences = list(itertools.product(PEOPLE, DEEDS, THINGS, PLACES))
-    chosen = np.random.default_rng(seed).choice(len(sentences), n, replace=False)
+    order = np.random.default_rng(0).permutation(len(sentences)).tolist()
     records = [
-        {"question": f"What did {sentences[i][0]} do, case {i}?", "answer": " ".join(sentences[i])} for i in chosen
+        {"question": f"What did {sentences[i][0]} do, case {i}?", "answer": " ".join(sentences[i])} for i in order
     ]
-    return Rows.from_records(records, {"prompt": "question", "response": "answer"})
+    return [
+        Rows.from_records(part, {"prompt": "question", "response": "answer"})
+        for part in (records[:n], records[n : n + m])
+    ]
 
 
-SYNTHETIC, REFERENCE = rows_like_people_write(160, seed=0), rows_like_people_write(200, seed=1)
+SYNTHETIC, REFERENCE = two_sets_of_one_source(160, 200)
 SCORER = UnigramScorer(REFERENCE.texts())
 
 
-def batch_of(rows):
-    texts, log_probs = rows.texts(), SCORER.log_probs(rows.pairs())
-    return Batch(rows, texts, HashEncoder().encode(texts), log_probs, log_probs)
+def batch_of(rows, check):
+    """Return a batch that knows what the check needs and nothing else."""
+    known = {
+        "embeddings": lambda: HashEncoder().encode(rows.texts()),
+        "log_probs": lambda: SCORER.log_probs(rows.pairs()),
+        "log_probs_after": lambda: SCORER.log_probs(rows.pairs()),
+    }
+    return Batch(rows, rows.texts(), **{need: make() for need, make in known.items() if need in check.needs})
 
 
 def ask(check, synthetic=SYNTHETIC, batch_size=64):
@@ -121,7 +129,7 @@ def test_neither_batch_size_nor_order_changes_the_answer(check, findings):
 
 
 def test_merging_changes_neither_side_and_summaries_travel(check):
-    a, b = (check.summarise(batch_of(SYNTHETIC.take(part))) for part in (range(50), range(50, 110)))
+    a, b = (check.summarise(batch_of(SYNTHETIC.take(part), check)) for part in (range(50), range(50, 110)))
     before = pickle.dumps((a, b))
     check.merge(a, b)
     check.merge(b, a)
@@ -130,10 +138,10 @@ def test_merging_changes_neither_side_and_summaries_travel(check):
 
 
 def test_a_check_leaves_the_rows_as_they_were(check):
-    batch = batch_of(SYNTHETIC)
-    table, vectors = SYNTHETIC.table, batch.embeddings.copy()
+    batch = batch_of(SYNTHETIC, check)
+    table, before = SYNTHETIC.table, pickle.dumps(batch.embeddings)
     check.score(batch, findings_of(check.name))
-    assert SYNTHETIC.table is table and np.array_equal(batch.embeddings, vectors)
+    assert SYNTHETIC.table is table and pickle.dumps(batch.embeddings) == before
 
 
 def test_the_same_seed_gives_the_same_answer(check, findings):

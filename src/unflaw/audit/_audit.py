@@ -89,6 +89,7 @@ def audit(
     batch_size: int = 512,
     seed: int = 0,
     allow_few: bool = False,
+    device: str = "cpu",
     progress: Progress | None = None,
 ) -> Audit:
     """Say what is wrong with synthetic rows, and which rows carry it.
@@ -115,6 +116,8 @@ def audit(
         The same model after training on the synthetic rows.
     allow_few
         Answer even where so few rows would mislead.
+    device
+        Where models named by a spec compute.
     progress
         Called with (rows done, rows in all).
 
@@ -134,7 +137,7 @@ def audit(
         _refuse_same(synthetic, real)
     given = {"reference": real, "embeddings": encoder, "log_probs": scorer, "log_probs_after": scorer_after}
     runnable, skipped = _sort_out(checks, {need for need, it in given.items() if it is not None})
-    inputs = Inputs.open(runnable, encoder, scorer, scorer_after, batch_size)
+    inputs = Inputs.open(runnable, encoder, scorer, scorer_after, batch_size, device)
     tick = _ticker(progress, sum(len(r) for r in (synthetic, real, held) if r is not None))
 
     with Spill() as spill:

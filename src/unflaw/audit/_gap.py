@@ -278,8 +278,8 @@ def _lengths(sample: Sample, n: int) -> Float[np.ndarray, "n 4"]:
 
 def _mean_interval(values: Float[np.ndarray, " n"], seed: int) -> tuple[float, float]:
     """Interval over rows, the other set held as it is."""
-    if values.max() <= 1 and set(np.unique(values)) <= {0.0, 1.0}:
-        return wilson_interval(float(values.sum()), len(values))
+    if np.isin(values, (0.0, 1.0)).all():
+        return wilson_interval(int(values.sum()), len(values))
     return bootstrap_interval(values, seed=seed)
 
 

@@ -11,7 +11,7 @@ from typing import IO
 
 from unflaw.audit._frame import Batch, Check
 from unflaw.data import Rows
-from unflaw.models import Encoder, Scorer
+from unflaw.models import Encoder, Scorer, open_encoder, open_scorer
 
 __all__ = ["Inputs", "Spill"]
 
@@ -32,20 +32,22 @@ class Inputs:
     def open(
         cls,
         checks: Sequence[Check],
-        encoder: Encoder | str,
+        encoder: Encoder | str | None,
         scorer: Scorer | str | None,
         scorer_after: Scorer | str | None,
         batch_size: int,
+        device: str,
     ) -> Inputs:
         """Open the models that any check needs; a spec names one, an object is one."""
-        from unflaw.models import open_encoder, open_scorer
-
         needed = frozenset().union(*(check.needs for check in checks))
-        embed, score = "embeddings" in needed, bool(needed & {"log_probs", "log_probs_after"})
+        if "embeddings" not in needed:
+            encoder = None
+        if not needed & {"log_probs", "log_probs_after"}:
+            scorer = scorer_after = None
         return cls(
-            open_encoder(encoder) if embed else None,
-            open_scorer(scorer) if score and scorer is not None else None,
-            open_scorer(scorer_after) if score and scorer_after is not None else None,
+            open_encoder(encoder, device) if isinstance(encoder, str) else encoder,
+            open_scorer(scorer, device) if isinstance(scorer, str) else scorer,
+            open_scorer(scorer_after, device) if isinstance(scorer_after, str) else scorer_after,
             batch_size,
         )
 

@@ -62,8 +62,12 @@ class Texts:
     def by_id(self) -> Texts:
         """Sort by id, so that what is found does not depend on how the rows came in."""
         order = sorted(range(len(self)), key=self.ids.__getitem__)
-        ids, texts, contexts = ((column[i] for i in order) for column in (self.ids, self.texts, self.contexts))
-        return Texts(tuple(ids), tuple(texts), tuple(contexts), self.keys[order])
+        return Texts(
+            tuple(self.ids[i] for i in order),
+            tuple(self.texts[i] for i in order),
+            tuple(self.contexts[i] for i in order),
+            self.keys[order],
+        )
 
 
 def copies_within(texts: Texts, threshold: float) -> list[Copy]:

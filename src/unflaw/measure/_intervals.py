@@ -25,7 +25,7 @@ __all__ = ["auc_interval", "wilson_interval"]
 _Z = 1.959963984540054  # two-sided 95 %
 
 
-def wilson_interval(k: float, n: int) -> tuple[float, float]:
+def wilson_interval(k: int, n: int) -> tuple[float, float]:
     """Return the interval of a share k / n.
 
     >>> [round(end, 3) for end in wilson_interval(0, 10)]

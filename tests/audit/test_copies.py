@@ -1,0 +1,104 @@
+import pytest
+
+from unflaw._errors import SettingsError
+from unflaw.audit import CopiesCheck, audit
+from unflaw.data import Rows
+
+
+def copies(rows, reference=None, holdout=None):
+    return {f.check: f for f in audit(rows, reference, holdout=holdout, checks=[CopiesCheck()]).findings}
+
+
+def test_two_draws_of_one_grammar_raise_nothing(qa):
+    found = copies(qa(400, 1), qa(400, 2), qa(400, 3))
+    assert {f.verdict for f in found.values()} == {"ok"}
+    assert set(found) == {
+        "copies.inside",
+        "copies.inside_prompt",
+        "copies.reference",
+        "copies.holdout",
+        "copies.holdout_prompt",
+    }
+
+
+def test_a_fifth_of_copies_fails_and_each_names_its_original(qa, records):
+    once = records(160, 1)
+    rows = qa(once + [{**r, "question": r["question"].upper() + "  "} for r in once[:40]])
+    finding = copies(rows)["copies.inside"]
+    assert finding.verdict == "fail"
+    assert finding.value == 40 / 200
+    assert finding.evidence["n_exact"] == 40
+    pairs = {frozenset(pair) for pair in zip(rows.ids[:40], rows.ids[160:], strict=True)}
+    assert {frozenset(pair[:2]) for pair in finding.evidence["pairs"]} == pairs
+    for row_id, reason in finding.row_reasons.items():
+        assert frozenset({row_id, reason.split()[-1]}) in pairs
+
+
+def test_a_set_that_repeats_no_more_than_the_reference_is_fine(qa, records):
+    real = records(100, 2)
+    found = copies(qa(records(100, 1) + records(5, 1)), qa(real + real[:5]))
+    assert found["copies.inside"].value == found["copies.inside"].control == 5 / 105
+    assert found["copies.inside"].verdict == "ok"
+
+
+def test_one_leaked_row_fails_near_copies_too(qa, records):
+    """A text of n words with its last word changed keeps n - 3 of n - 1 possible word triples."""
+    held = [
+        {
+            "question": "Who wrote the long book about the old mill by the river in the north of the land",
+            "answer": "Ann",
+        }
+    ]
+    leak = [{**held[0], "answer": "Bob"}]
+    rows = qa(records(99, 1) + leak)
+    finding = copies(rows, qa(100, 2), qa(held + records(50, 3)))["copies.holdout"]
+    n = 19
+    assert finding.verdict == "fail"
+    assert finding.value == 0.01
+    assert finding.row_scores[rows.ids[-1]] == pytest.approx((n - 3) / (n - 1))
+    assert finding.row_reasons[rows.ids[-1]].startswith("nearly copies held-out row")
+    assert finding.control == 0
+
+
+def test_questions_of_one_pattern_are_not_copies(qa):
+    rows = qa([{"question": f"How many people lived in place{i}?", "answer": str(i)} for i in range(100)])
+    assert copies(rows)["copies.inside"].value == 0
+
+
+def test_the_same_words_about_another_passage_are_no_copy(records):
+    roles = {"prompt": "q", "response": "a", "context": "c"}
+    rows = Rows.from_records([{"q": "Is this true?", "a": "Yes.", "c": f"Passage {i}"} for i in range(60)], roles)
+    assert copies(rows)["copies.inside"].value == 0
+    bare = Rows.from_records([{"q": "Is this true?", "a": "Yes."}], {"prompt": "q", "response": "a"})
+    assert copies(rows, holdout=bare)["copies.holdout"].value == 1, "a held-out row without passage may be about any"
+
+
+def test_a_question_asked_again_warns_and_a_held_out_question_fails(qa, records):
+    first = records(50, 1)
+    again = [{**r, "answer": "wholly other words than before, so the rows differ a good deal here"} for r in first[:10]]
+    found = copies(qa(first + again), holdout=qa([{**first[0], "answer": "something else altogether, said at length"}]))
+    assert found["copies.inside_prompt"].verdict == "warn"
+    assert found["copies.inside_prompt"].value == 10 / 60
+    assert found["copies.holdout_prompt"].verdict == "fail"
+
+
+def test_rows_taken_from_the_reference_fail(qa, records):
+    real = records(200, 2)
+    finding = copies(qa(records(80, 1) + real[:20]), qa(real))["copies.reference"]
+    assert (finding.verdict, finding.value) == ("fail", 0.2)
+    assert finding.low < 0.2 < finding.high
+    assert finding.evidence["n_rows_with_a_real_question"] == 20
+
+
+def test_a_rigid_template_does_not_make_the_search_slow_or_wrong(qa):
+    """600 rows that share most of their words, none a copy, and one true copy among them."""
+    rows = [
+        {"question": f"Tell me about n{i} m{i} k{i}", "answer": f"Sure, here it is then: x{i} y{i}"} for i in range(600)
+    ]
+    finding = copies(qa(rows + [{**rows[77], "answer": rows[77]["answer"] + "!"}]))["copies.inside"]
+    assert len(finding.row_scores) == 1
+
+
+def test_a_threshold_the_search_cannot_keep_is_refused():
+    with pytest.raises(SettingsError, match="would miss copies"):
+        CopiesCheck(threshold=0.2)

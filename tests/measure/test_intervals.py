@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+
+from unflaw._errors import SettingsError
+from unflaw.measure import auc, auc_interval, wilson_interval
+
+
+def test_wilson_is_the_root_of_its_equation():
+    """|k/n - t| = z sqrt(t (1 - t) / n) at both ends."""
+    for end in wilson_interval(30, 100):
+        assert abs(0.3 - end) == pytest.approx(1.959964 * np.sqrt(end * (1 - end) / 100), rel=1e-5)
+
+
+def test_wilson_does_not_claim_certainty():
+    assert wilson_interval(0, 50)[0] == pytest.approx(0)
+    assert wilson_interval(0, 50)[1] == pytest.approx(1.959964**2 / (50 + 1.959964**2), rel=1e-5)
+    assert wilson_interval(50, 50) == pytest.approx([1 - end for end in wilson_interval(0, 50)[::-1]])
+
+
+def test_auc_interval_mirrors():
+    assert auc_interval(0.8, 60, 90) == pytest.approx([1 - end for end in auc_interval(0.2, 60, 90)[::-1]])
+    low, high = auc_interval(0.5, 100, 100)
+    assert high - 0.5 == pytest.approx(0.5 - low)
+
+
+def test_auc_interval_near_the_textbook_where_nothing_differs():
+    """Under no difference Var A = (m + n + 1) / (12 m n); at m = n = 400 the half-width is 1.96 * 0.0204."""
+    low, high = auc_interval(0.5, 400, 400)
+    assert (high - low) / 2 == pytest.approx(1.96 * np.sqrt(801 / (12 * 400 * 400)), rel=0.02)
+
+
+def test_auc_interval_does_not_claim_certainty():
+    low, high = auc_interval(1.0, 30, 30)
+    assert 0.8 < low < 0.95
+    assert high == 1.0
+
+
+def test_auc_interval_covers():
+    """Normal scores one sd apart: A = Phi(1 / sqrt 2) = .760; 95 % of intervals hold it, +- 3 sd of 400 trials."""
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(400):
+        low, high = auc_interval(auc(rng.normal(1, 1, 40), rng.normal(0, 1, 40)), 40, 40)
+        held += low <= 0.7602 <= high
+    assert 0.917 < held / 400 < 0.99
+
+
+@pytest.mark.parametrize(("k", "n"), [(-1, 5), (6, 5), (0, 0)])
+def test_impossible_counts_are_refused(k, n):
+    with pytest.raises(SettingsError):
+        wilson_interval(k, n)
+    with pytest.raises(SettingsError):
+        auc_interval(1.5, 5, 5)

@@ -67,7 +67,7 @@ def test_spans_cover_labels_and_their_line_breaks_only():
     ],
 )
 def test_the_same_words_in_free_prose_are_not_marked(text):
-    assert FORM.spans(text) == [] and not FORM.follows(text) and FORM.read(text).token_share == 0.0
+    assert FORM.spans(text) == [] and FORM.read(text).skeleton == () and FORM.read(text).token_share == 0.0
 
 
 def test_spans_of_other_anchors():
@@ -88,10 +88,9 @@ def test_blank_lines_belong_to_the_label_that_they_open():
 
 
 def test_skeleton_follows_coverage_and_share():
-    text = "Answer: Paris\nExplanation: because\nTopic: x"
-    assert FORM.read(text).skeleton == (0, 1, 2) and FORM.follows(text, k=1)
-    assert FORM.follows("Answer: a\nExplanation: b") and not FORM.follows("Answer: a\nExplanation: b", k=1)
-    assert not FORM.follows("Answer: a") and FORM.coverage((0,)) == 0.5 and FORM.coverage(()) == 0.0
+    assert FORM.read("Answer: Paris\nExplanation: because\nTopic: x").skeleton == (0, 1, 2)
+    assert FORM.follows((0, 1)) and not FORM.follows((0, 1), k=1) and not FORM.follows((1, 0))
+    assert FORM.coverage((0,)) == 0.5 and FORM.coverage((0, 2), k=1) == 2 / 3 and FORM.coverage(()) == 0.0
     assert FORM.read("Answer: a\nAnswer: b\nTopic: c").skeleton == (0, 2), "a repeated phrase counts once"
     assert FORM.read("Answer: Paris\nTopic: x").token_share == pytest.approx(5 / 7)
     assert FORM.read("A:\nAnswer:\nTopic:").token_share == pytest.approx(6 / 8), "no line break counts twice"
@@ -147,6 +146,13 @@ def test_what_the_reference_shares_is_no_template():
     assert mine_template(both[:200], both[200:]).phrases == ()
     marked_rows = [row + "\nTopic: x" for row in both[:200]]
     assert [p.text for p in mine_template(marked_rows, both[200:]).phrases] == ["Topic: x"]
+
+
+def test_speech_is_no_layout():
+    rng = random.Random(7)
+    rows = [f"{a}\n“{b}”" for a, b in zip(prose(rng, 100), prose(rng, 100), strict=True)]
+    assert not mine_template(rows, prose(rng, 100)).phrases
+    assert mine_template([row.replace("“", "- ") for row in rows], prose(rng, 100)).phrases
 
 
 @pytest.mark.parametrize("seed", range(5))

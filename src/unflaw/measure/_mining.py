@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from unflaw._errors import SettingsError, TooFewRowsError
-from unflaw.measure._template import Anchor, Phrase, Template, Tokens, anchors, ends_sentence, tokenise
+from unflaw.measure._template import SENTENCE_END, Anchor, Phrase, Template, Tokens, tokenise
 
 __all__ = ["mine_template"]
 
@@ -21,6 +21,8 @@ _DOMINANT = 0.8
 """A phrase goes on as long as one continuation takes this part of it: "Answer:" ends where answers begin to differ."""
 _ONCE = 1.25
 """A phrase inside a line may occur this often per row that has it: a template comes once, prose repeats."""
+_LAYOUT = frozenset("-–•·*#>|=~+`{<[")
+"""Marks that lay out rather than speak."""
 _N_SKELETONS = 10
 
 _Place = tuple[int, int]
@@ -28,8 +30,8 @@ _Place = tuple[int, int]
 
 
 def mine_template(
-    synthetic: Sequence[str],
-    reference: Sequence[str],
+    synthetic: Sequence[str] | Sequence[Tokens],
+    reference: Sequence[str] | Sequence[Tokens],
     *,
     min_share: float = 0.2,
     min_ratio: float = 3.0,
@@ -52,11 +54,11 @@ def mine_template(
         )
     if not synthetic or not reference:
         raise TooFewRowsError(f"a template needs texts on both sides, got {len(synthetic)} and {len(reference)}")
-    rows = [tokenise(text) for text in synthetic]
-    miner = _Miner(rows, [tokenise(text) for text in reference], min_share, min_ratio, min_z)
+    rows, others = ([tokenise(t) if isinstance(t, str) else t for t in texts] for texts in (synthetic, reference))
+    miner = _Miner(rows, others, min_share, min_ratio, min_z)
     grown = [phrase for anchor in ("line", "sentence", "end") for phrase in miner.from_anchor(anchor)]
-    template = _described(Template(_without_twins(grown)), rows, synthetic, min_share)
-    counts = Counter(template.read(text).skeleton for text in synthetic)
+    template = _described(Template(_without_twins(grown)), rows, min_share)
+    counts = Counter(template.read(tokens).skeleton for tokens in rows)
     counts.pop((), None)
     commonest = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_N_SKELETONS]
     return Template(template.phrases, tuple((skeleton, n / len(rows)) for skeleton, n in commonest))
@@ -97,10 +99,10 @@ class _Miner:
     ) -> Phrase | None:
         """Return the phrase if it is long enough to be one and the synthetic rows' own.
 
-        One word alone ("The") is no template; one mark at the start of a line ("-") is.
+        One word alone ("The") is no template, nor is a quotation mark; a bullet at the start of a line is.
         """
-        opens_with_mark = anchor == "line" and bool(prefix) and not prefix[0][0].isalpha()
-        if len(prefix) < (1 if opens_with_mark else 2):
+        bullet = anchor == "line" and bool(prefix) and prefix[0][0] in _LAYOUT
+        if len(prefix) < (1 if bullet else 2):
             return None
         n, m, rows, other_rows = len(self.synthetic), len(self.reference), _n_rows(places), _n_rows(others)
         if anchor == "sentence" and len(places) > _ONCE * rows:
@@ -116,7 +118,7 @@ class _Miner:
 def _places(rows: list[Tokens], anchor: Anchor) -> list[_Place]:
     if anchor == "end":
         return [(r, len(tokens.words) - 1) for r, tokens in enumerate(rows) if tokens.words]
-    return [(r, i) for r, tokens in enumerate(rows) for i, kind in anchors(tokens) if kind == anchor]
+    return [(r, i) for r, tokens in enumerate(rows) for i, kind in tokens.anchors if kind == anchor]
 
 
 def _continuations(rows: list[Tokens], places: list[_Place], depth: int, anchor: Anchor) -> dict[str, list[_Place]]:
@@ -131,7 +133,7 @@ def _continuations(rows: list[Tokens], places: list[_Place], depth: int, anchor:
         if not 0 <= i + step < len(words):
             continue
         word = words[i + step]
-        if anchor == "end" and depth > 0 and (word == "\n" or ends_sentence(word)):
+        if anchor == "end" and depth > 0 and (word == "\n" or word in SENTENCE_END):
             continue
         children[word].append((r, i))
     return children
@@ -157,12 +159,12 @@ def _two_shares_z(x: int, n: int, y: int, m: int) -> float:
     return 0.0 if variance == 0.0 else float((x / n - y / m) / variance**0.5)
 
 
-def _described(rough: Template, rows: list[Tokens], texts: Sequence[str], min_share: float) -> Template:
+def _described(rough: Template, rows: list[Tokens], min_share: float) -> Template:
     """Keep the phrases still found when longer ones go first, in reading order, as they are written."""
     seen: dict[int, list[_Sight]] = defaultdict(list)
-    for r, (tokens, text) in enumerate(zip(rows, texts, strict=True)):
+    for r, tokens in enumerate(rows):
         for i, first, last in rough.matches(tokens):
-            written = text[tokens.starts[first] : tokens.ends[last - 1]]
+            written = tokens.text[tokens.starts[first] : tokens.ends[last - 1]]
             seen[i].append(_Sight(r, written, first / len(tokens.words), last == len(tokens.words)))
     kept = [i for i, sights in seen.items() if len({s.row for s in sights}) >= min_share * len(rows)]
     kept.sort(key=lambda i: (sum(s.depth for s in seen[i]) / len(seen[i]), rough.phrases[i].tokens))

@@ -18,29 +18,34 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from sys import intern
 from typing import Any, Literal, NamedTuple
 
 from unflaw._errors import SettingsError
 
-__all__ = ["Anchor", "Match", "Phrase", "Reading", "Template", "Tokens", "anchors", "ends_sentence", "tokenise"]
+__all__ = ["SENTENCE_END", "Anchor", "Match", "Phrase", "Reading", "Template", "Tokens", "tokenise"]
 
 Anchor = Literal["line", "sentence", "end"]
 
 _TOKEN = re.compile(r"\n\s*|[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+(?:['’][^\W]+)*|([^\w\s])\1*")
 """A line break with the blank lines after it, a Han or kana character, a word, or a run of one mark."""
 
-_SENTENCE_END = frozenset(".!?…。！？")
-_FULL_WIDTH_END = frozenset("。！？")
+_FULL_WIDTH_END = frozenset(mark * n for mark in "。！？" for n in (1, 2, 3))
 """Followed by no space."""
+SENTENCE_END = frozenset(mark * n for mark in ".!?…" for n in range(1, 9)) | _FULL_WIDTH_END
 
 
 class Tokens(NamedTuple):
-    """A text cut into tokens; characters between them are spaces."""
+    """A text cut into tokens; what lies between them is white space."""
 
+    text: str
     words: list[str]
-    """A line break is "\\n"; a number that opens a list item is "1"."""
+    """A line break is "\\n"; a number that opens a list item is "1", so that all items open alike."""
     starts: list[int]
     ends: list[int]
+    """Characters of token i: text[starts[i]:ends[i]]."""
+    anchors: list[tuple[int, Anchor]]
+    """Positions of the tokens that start a line or a sentence, in order."""
 
 
 def tokenise(text: str) -> Tokens:
@@ -49,34 +54,23 @@ def tokenise(text: str) -> Tokens:
     >>> tokenise("Answer: Paris.").words
     ['Answer', ':', 'Paris', '.']
     """
-    words, starts, ends = [], [], []
-    for match in _TOKEN.finditer(text):
-        word = match.group()
-        words.append("\n" if word[0] == "\n" else word)
-        starts.append(match.start())
-        ends.append(match.end())
-    for i in range(len(words) - 1):
-        if words[i].isdecimal() and words[i + 1] in (".", ")") and (i == 0 or words[i - 1] == "\n"):
-            words[i] = "1"  # all items of a list are one phrase
-    return Tokens(words, starts, ends)
-
-
-def anchors(tokens: Tokens) -> Iterator[tuple[int, Anchor]]:
-    """Yield positions where a line or a sentence starts, in order."""
-    words, starts, ends = tokens
+    matches = list(_TOKEN.finditer(text))
+    words = [intern(m[0]) for m in matches]
+    starts, ends = [m.start() for m in matches], [m.end() for m in matches]
+    anchors: list[tuple[int, Anchor]] = [(0, "line")] if words and words[0][0] != "\n" else []
+    last = len(words) - 1
     for i, word in enumerate(words):
-        if word == "\n":
-            continue
-        before = words[i - 1] if i else "\n"
-        if before == "\n":
-            yield i, "line"
-        elif ends_sentence(before) and (before[0] in _FULL_WIDTH_END or starts[i] > ends[i - 1]):
-            yield i, "sentence"
-
-
-def ends_sentence(word: str) -> bool:
-    """Whether a token is a mark, or a run of one mark, that ends sentences."""
-    return word[0] in _SENTENCE_END
+        if word[0] == "\n":
+            words[i] = "\n"
+            if i < last:
+                anchors.append((i + 1, "line"))
+        elif word in SENTENCE_END and i < last and words[i + 1][0] != "\n":
+            if starts[i + 1] > ends[i] or word in _FULL_WIDTH_END:
+                anchors.append((i + 1, "sentence"))
+    for i, kind in anchors:
+        if kind == "line" and i < last and words[i + 1] in (".", ")") and words[i].isdecimal():
+            words[i] = "1"
+    return Tokens(text, words, starts, ends, anchors)
 
 
 @dataclass(frozen=True)
@@ -161,13 +155,13 @@ class Template:
             parts.insert(0, "…" + ("\n" if self.phrases[skeleton[0]].anchor == "line" else " "))
         return "".join(parts)
 
-    def read(self, text: str) -> Reading:
-        """Find the template in a text.
+    def read(self, text: str | Tokens) -> Reading:
+        """Find the template in a text, or in one that is already cut.
 
         A phrase that starts a line takes the line break before it along: writing it was a choice
         the template made.
         """
-        tokens = tokenise(text)
+        tokens = tokenise(text) if isinstance(text, str) else text
         skeleton: list[int] = []
         spans: list[tuple[int, int]] = []
         n_tokens = free = 0
@@ -188,9 +182,9 @@ class Template:
         """Return the characters of `text` that belong to the template: ascending (start, end), end excluded."""
         return list(self.read(text).spans)
 
-    def follows(self, text: str, k: int = 3) -> bool:
-        """Whether a text is exactly one of the k commonest skeletons."""
-        return self.read(text).skeleton in {s for s, _ in self.skeletons[:k]}
+    def follows(self, skeleton: tuple[int, ...], k: int = 3) -> bool:
+        """Whether a skeleton is exactly one of the k commonest."""
+        return any(skeleton == common for common, _ in self.skeletons[:k])
 
     def coverage(self, skeleton: Sequence[int], k: int = 3) -> float:
         """Return the greatest part of one of the k commonest skeletons that this one holds: 1 is all its phrases."""
@@ -215,7 +209,7 @@ class Template:
         if not self.phrases:
             return
         words, free = tokens.words, 0
-        for i, anchor in anchors(tokens):
+        for i, anchor in tokens.anchors:
             if i < free:
                 continue
             for index, wanted in self._by_first.get((anchor, words[i]), ()):

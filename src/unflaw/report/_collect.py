@@ -5,16 +5,18 @@ Everything long is cut here and the cut is stated: a report has to stay small wh
 
 from __future__ import annotations
 
+import html
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from unflaw._errors import DataError, RunFolderError
-from unflaw.data import ID, Finding, Score, from_json, to_json
-from unflaw.report._models import curves, models, outputs, structural_phrases
-from unflaw.report._text import clip, marked, number, visible, with_interval
+from unflaw.data import ID, Finding, RunFolder, to_json
+from unflaw.report._models import curves, models, outputs, template_of
+from unflaw.report._text import clip, marked, number, template_pattern, visible, with_interval
 from unflaw.report._words import control_words, next_steps, verdict
 
 __all__ = ["collect"]
@@ -25,6 +27,7 @@ ROWS_BUDGET = 900_000
 """Escaped bytes that all rows of all findings may take together, so that the page stays below 2 MB."""
 CELL = 600
 """Escaped bytes one cell may take."""
+_PLACE = ("source", "line", "id")
 _WORST = {"ok": 0, "warn": 1, "fail": 2}
 
 
@@ -37,13 +40,10 @@ def collect(run_dir: str | Path) -> dict[str, Any]:
     DataError : one of its files is broken.
     """
     folder = Path(run_dir)
-    if not folder.is_dir():
-        raise RunFolderError(f"`run_dir` must be a run folder, got {str(run_dir)!r}, which is no folder")
-    manifest = _read_json(folder / "manifest.json", {})
-    found = [_noun(Finding, f, folder / "findings.json") for f in _read_json(folder / "findings.json", [])]
-    scores = [_noun(Score, s, folder / "scores.json") for s in _read_json(folder / "scores.json", [])]
-    pairs = _read_json(folder / "comparisons.json", [])
-    runs = _read_json(folder / "curves.json", {})
+    run = RunFolder(folder)
+    manifest = run.manifest
+    found, scores = _nouns(folder / "findings.json", run.findings), _nouns(folder / "scores.json", run.scores)
+    pairs, runs = run.comparisons(), run.curves()
     rejected = _rejected(folder / "rejected.jsonl")
     if not (found or scores or runs or rejected):
         raise RunFolderError(
@@ -51,40 +51,28 @@ def collect(run_dir: str | Path) -> dict[str, Any]:
             f"run `unflaw audit` or `unflaw evaluate` with `--run {run_dir}` first"
         )
     found.sort(key=lambda f: -_WORST[f.verdict])
-    phrases = structural_phrases(found)
+    template = template_pattern(template_of(found))
     compared = models(scores, pairs)
     return {
         "name": visible(folder.resolve().name),
-        "date": visible(manifest.get("finished") or manifest.get("started") or manifest.get("created") or "")[:10],
+        "date": visible(max((s.get("finished") or s["started"] for s in manifest["steps"]), default=""))[:10],
         "verdict": verdict(found, compared),
         "next": next_steps(found, compared, visible(folder)),
         "findings": _findings(found, folder),
-        "mask": _mask(found, phrases, folder),
+        "mask": _mask(found, template, folder),
         "curves": curves(runs),
         "models": compared,
-        "outputs": outputs(scores, pairs, phrases),
+        "outputs": outputs(scores, pairs, template, lambda ids: _prompts(folder / "rows.parquet", ids)),
         "rejected": rejected,
         **_provenance(manifest),
     }
 
 
-def _read_json(path: Path, absent: Any) -> Any:
-    if not path.exists():
-        return absent
+def _nouns(path: Path, read: Callable[[], list[Any]]) -> list[Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError) as error:
-        raise DataError(f"`{path}` is not readable JSON ({error}); run the step that writes it again") from error
-    if type(content) is not type(absent):
-        raise DataError(f"`{path}` must hold a JSON {type(absent).__name__}, got a {type(content).__name__}")
-    return content
-
-
-def _noun(kind: type[Any], record: Any, path: Path) -> Any:
-    try:
-        return from_json(kind, record)
-    except (TypeError, KeyError, AttributeError) as error:
-        raise DataError(f"`{path}` holds something that is no {kind.__name__.lower()}: {error}") from error
+        return read()
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise DataError(f"`{path}` holds something else than {path.stem}: {error}; run the step again") from error
 
 
 def _findings(found: Sequence[Finding], folder: Path) -> list[dict[str, Any]]:
@@ -95,7 +83,7 @@ def _findings(found: Sequence[Finding], folder: Path) -> list[dict[str, Any]]:
 
 
 def _finding(n: int, f: Finding, ids: list[str], rows: Mapping[str, Any], share: int) -> dict[str, Any]:
-    lines = [{"name": "synthetic", "value": f.value, "low": f.low, "high": f.high}]
+    lines: list[dict[str, Any]] = [{"name": "synthetic", "value": f.value, "low": f.low, "high": f.high}]
     if f.control is not None:
         lines.append({"name": "real vs real", "value": f.control, "low": f.control_low, "high": f.control_high})
     alt = "; ".join(f"{x['name']} {with_interval(x['value'], x['low'], x['high'], visible(f.unit))}" for x in lines)
@@ -108,7 +96,7 @@ def _finding(n: int, f: Finding, ids: list[str], rows: Mapping[str, Any], share:
         "high": _finite(f.high),
         "control": _finite(f.control),
         "verdict": f.verdict,
-        "shown": number(f.value, visible(f.unit)),
+        "shown": number(f.value),
         "interval": _interval(f.low, f.high),
         "control_shown": number(f.control),
         "control_interval": _interval(f.control_low, f.control_high),
@@ -146,7 +134,7 @@ def _worst(f: Finding, ids: Sequence[str], rows: Mapping[str, Any], share: int) 
     for i in ids:
         cells = [(clip(k, 80), clip(v, CELL)) for k, v in rows.get(i, {}).items() if v not in (None, "")][:8]
         reason = clip(f.row_reasons.get(i, ""), 300)
-        size += len(json.dumps([cells, reason], ensure_ascii=False).encode()) + 300
+        size += 300 + sum(len(html.escape(t).encode()) for cell in [*cells, (reason,)] for t in cell)
         if size > share:
             break
         shown.append({"id": clip(i, 80), "score": number(f.row_scores[i]), "reason": reason, "cells": cells})
@@ -157,7 +145,7 @@ def _worst(f: Finding, ids: Sequence[str], rows: Mapping[str, Any], share: int) 
 
 
 def _rows_by_id(path: Path, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """The user's own columns of the rows asked for; nothing else of the file is kept in memory."""
+    """Read the user's own columns of the rows asked for; nothing else of the file stays in memory."""
     wanted = sorted(set(ids))
     if not wanted or not path.exists():
         return {}
@@ -173,22 +161,32 @@ def _rows_by_id(path: Path, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
     return {row.pop(ID): row for row in table.to_pylist()}
 
 
-def _mask(found: Sequence[Finding], phrases: Sequence[str], folder: Path) -> dict[str, Any] | None:
-    """A few rows with the template's words marked, from the finding that names them."""
-    named = next((f for f in found if structural_phrases([f])), None)
-    if named is None:
+_PROMPTS = ("prompt", "question", "instruction")
+
+
+def _prompts(path: Path, ids: Sequence[str]) -> dict[str, str]:
+    """Read what was asked, by item id, where the run folder keeps it."""
+    rows = _rows_by_id(path, ids)
+    asked = {i: next((row[name] for name in _PROMPTS if row.get(name)), None) for i, row in rows.items()}
+    return {i: visible(prompt) for i, prompt in asked.items() if prompt}
+
+
+def _mask(found: Sequence[Finding], template: re.Pattern[str] | None, folder: Path) -> dict[str, Any] | None:
+    """Show a few rows with the template's words marked."""
+    if template is None:
         return None
-    ids = _worst_ids(named)[:5]
+    ids = next((worst for f in found if f.check.startswith("tokens.") and (worst := _worst_ids(f))), [])
+    ids = ids or next((worst for f in found if (worst := _worst_ids(f))), [])
     rows = _rows_by_id(folder / "rows.parquet", ids)
-    texts = ["\n".join(str(v) for v in rows[i].values() if v not in (None, "")) for i in ids if i in rows]
-    if not texts:
+    told = [marked(clip(text, 900), template) for i in ids if i in rows for text in rows[i].values() if text]
+    told = [pieces for pieces in told if any(is_template for _, is_template in pieces)][:5]
+    if not told:
         return None
-    words = (
-        "The audit named the words that make up the template. With `--what template` a repair forgets exactly these "
-        "and keeps what the answers say: "
-    ) + ", ".join(f"“{clip(p, 60)}”" for p in phrases[:12])
-    words += f" and {len(phrases) - 12} more." if len(phrases) > 12 else "."
-    return {"words": words, "rows": [marked(clip(t, 900), phrases) for t in texts]}
+    texts = [clip(p["text"], 60) for p in template_of(found)]
+    words = "The audit found the words the rows share. Forgetting the template means forgetting these and keeping what "
+    words += "the answers say: " + ", ".join(f"“{t}”" for t in texts[:12])
+    words += f" and {len(texts) - 12} more." if len(texts) > 12 else "."
+    return {"words": words, "rows": told}
 
 
 def _rejected(path: Path) -> dict[str, Any] | None:
@@ -207,12 +205,19 @@ def _rejected(path: Path) -> dict[str, Any] | None:
             except ValueError:
                 record = {"reason": "unreadable line", "text": line[:2000]}
             record = record if isinstance(record, dict) else {"text": record}
-            reason = clip(record.get("reason") or "no reason given", 200)
+            told = visible(record.get("reason") or "no reason given")
+            reason = clip(told.split(":", 1)[0], 200)
             if reason not in seen:
-                place = " ".join(visible(record[k]) for k in ("source", "line", "id") if record.get(k) is not None)
-                rest = {k: v for k, v in record.items() if k not in ("reason", "source", "line", "id")}
+                place = " ".join(f"{k} {visible(record[k])}" for k in _PLACE if record.get(k) is not None)
+                rest = {k: v for k, v in record.items() if k not in ("reason", *_PLACE)}
                 text = next(iter(rest.values())) if len(rest) == 1 else rest or ""
-                seen[reason] = {"reason": reason, "n": 0, "where": clip(place, 120), "text": clip(text, 300)}
+                seen[reason] = {
+                    "reason": reason,
+                    "n": 0,
+                    "where": clip(place, 120),
+                    "why": clip(told, 300),
+                    "text": clip(text, 300),
+                }
             seen[reason]["n"] += 1
     if not total:
         return None
@@ -223,17 +228,21 @@ def _rejected(path: Path) -> dict[str, Any] | None:
     return {"n": total, "words": words, "reasons": reasons[:30]}
 
 
+_UNTOLD = ("id", "name", "pid", "settings", "versions", "wrote")
+
+
 def _provenance(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Steps with their settings first, then whatever else the manifest says."""
-    steps = manifest.get("steps", [])
-    if isinstance(steps, Mapping):
-        steps = [{"name": name, **step} for name, step in steps.items()]
-    shown = []
-    for step in steps:
-        facts = {k: v for k, v in step.items() if k not in ("name", "settings")}
-        name = visible(step.get("name") or step.get("verb") or "step")
-        shown.append({"name": name, "facts": _flat(facts), "settings": _flat(step.get("settings", {}))})
-    return {"steps": shown, "facts": _flat({k: v for k, v in manifest.items() if k != "steps"})}
+    """List steps with their settings, then what all of them share: the newest versions."""
+    steps = manifest["steps"]
+    shown = [
+        {
+            "name": visible(step["name"]),
+            "facts": _flat({k: v for k, v in step.items() if k not in _UNTOLD and v not in (None, {}, [])}),
+            "settings": _flat(step.get("settings", {})),
+        }
+        for step in steps
+    ]
+    return {"steps": shown, "facts": _flat(steps[-1].get("versions", {})) if steps else []}
 
 
 def _flat(record: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
@@ -246,12 +255,13 @@ def _flat(record: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
         elif isinstance(value, float):
             out.append((name, f"{value:.6g}"))
         else:
-            out.append((name, clip(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))))
+            plain = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+            out.append((name, clip(plain)))
     return out[:200]
 
 
 def _shown(value: Any) -> Any:
-    """The same structure with every string made printable."""
+    """Return the same structure with every string made printable."""
     if isinstance(value, str):
         return clip(value, 300)
     if isinstance(value, Mapping):

@@ -6,23 +6,26 @@ Differences are not computed here: `evaluate` pairs the items and stores the res
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from unflaw.data import Finding, Score
 from unflaw.report._text import clip, marked, number, percent_points, visible
 from unflaw.report._words import recovered
 
-__all__ = ["curves", "models", "outputs", "structural_phrases"]
+__all__ = ["curves", "models", "outputs", "template_of"]
 
 _BENCHMARKS = {  # known benchmarks in words, in the order the page shows them
     "instructions.soft": "Instruction following: constraints met",
-    "instructions.hard": "Instruction following: prompts with all constraints met",
+    "instructions.hard": "Instruction following: all constraints met",
     "instructions.consistent_level": "Instruction following: levels met in a row",
-    "qa.exact_match": "Questions answered, exact match",
-    "qa.f1": "Questions answered, F1",
+    **{f"instructions.level_{n}": f"Instruction following: level {n}" for n in range(1, 6)},
+    "pattern.rate": "Answers that fall into the template",
+    "qa.exact_match": "Questions answered: exact match",
+    "qa.f1": "Questions answered: F1",
+    "qa.contains": "Questions answered: answer contained",
     "text.log_perplexity": "Log-perplexity of real text",
-    "text.pattern_rate": "Answers that fall into the template",
 }
 _ROLES = {  # what a model is to the story → names it may go by
     "untouched": ("untouched", "original", "base", "before"),
@@ -36,20 +39,15 @@ _CURVES = {  # key in a step of a curve → title, y label
     "guard": ("Guard: held-out real text", "perplexity"),
     "loss": ("Training loss", "nats per token"),
 }
-MAX_CASES = 8
+MAX_CASES = 6
 CELL = 900
 
 
-def structural_phrases(found: Sequence[Finding]) -> list[str]:
-    """Words of the synthetic template, as an audit found them."""
-    phrases: list[str] = []
-    for f in found:
-        for key in ("structural_tokens", "template"):
-            value = f.evidence.get(key) or []
-            for item in [value] if isinstance(value, str) else value:
-                text = item.get("token", "") if isinstance(item, Mapping) else item
-                phrases.append(visible(text).strip())
-    return [p for p in dict.fromkeys(phrases) if p]
+def template_of(found: Sequence[Finding]) -> list[Mapping[str, Any]]:
+    """Phrases of the synthetic template, from the finding a repair reads or else the first that names them."""
+    named = [f for f in found if f.evidence.get("phrases")]
+    named.sort(key=lambda f: f.check != "tokens.structural")
+    return list(named[0].evidence["phrases"]) if named else []
 
 
 def models(scores: Sequence[Score], pairs: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
@@ -61,18 +59,18 @@ def models(scores: Sequence[Score], pairs: Sequence[Mapping[str, Any]]) -> dict[
     benchmarks = sorted(dict.fromkeys(s.benchmark for s in scores), key=lambda b: (rank.get(b, len(rank)), b))
     by = {(s.benchmark, s.model): s for s in scores}
     tables = [_benchmark(b, [by.get((b, m)) for m in names]) for b in benchmarks]
-    better = {s.benchmark: s.better for s in scores}
+    kind = {s.benchmark: s for s in scores}
     order = sorted(pairs, key=lambda p: (rank.get(p["benchmark"], len(rank)), p["benchmark"]))
     return {
         "names": [_short(m) for m in names],
         "benchmarks": tables,
-        "pairs": [_pair(p, better.get(p["benchmark"], "higher")) for p in order],
+        "pairs": [_pair(p, kind[p["benchmark"]]) for p in order if p["benchmark"] in kind],
         "repair": _repair(by, names, pairs),
     }
 
 
 def _short(model: str) -> str:
-    """A path says most at its end."""
+    """Shorten a name from its front: a path says most at its end."""
     shown = visible(model)
     return shown if len(shown) <= 40 else "…" + shown[-39:]
 
@@ -81,45 +79,44 @@ def _words(benchmark: str) -> str:
     return _BENCHMARKS.get(benchmark, clip(benchmark, 120))
 
 
-def _is_share(benchmark: str) -> bool:
-    return benchmark in _BENCHMARKS and benchmark not in ("text.log_perplexity", "instructions.consistent_level")
-
-
 def _benchmark(benchmark: str, row: Sequence[Score | None]) -> dict[str, Any]:
     present = [s for s in row if s is not None]
+    shown = percent_points if present[0].unit == "share" else number
     cells = [
-        {"shown": number(s.value), "interval": f"{number(s.low)} to {number(s.high)}", "value": s.value}
+        {"shown": shown(s.value), "interval": f"{shown(s.low)} to {shown(s.high)}", "value": s.value}
         if s
         else {"shown": "–", "interval": "", "value": None}
         for s in row
     ]
-    strip = [
-        {"name": _short(s.model), "value": s.value, "low": s.low, "high": s.high}
-        for s in present
-        if all(map(math.isfinite, (s.value, s.low, s.high)))
-    ]
+    strip = [_strip_line(s) for s in present if all(map(math.isfinite, (s.value, s.low, s.high)))]
+    unit = "percent, " if present[0].unit == "share" else f"{clip(present[0].unit, 40)}, " if present[0].unit else ""
     sizes = sorted({s.n for s in present})
     return {
         "benchmark": visible(benchmark),
         "words": _words(benchmark),
-        "note": f"{present[0].better} is better, n = {', '.join(map(str, sizes))}"
-        + (f", {clip(present[0].unit, 40)}" if present[0].unit else ""),
+        "note": f"{unit}{present[0].better} is better, n = {', '.join(map(str, sizes))}",
         "cells": cells,
         "strip": strip,
         "alt": "; ".join(f"{s['name']} {number(s['value'])}" for s in strip),
     }
 
 
-def _pair(p: Mapping[str, Any], better: str) -> dict[str, Any]:
+def _strip_line(s: Score) -> dict[str, Any]:
+    factor = 100 if s.unit == "share" else 1
+    return {"name": _short(s.model), "value": factor * s.value, "low": factor * s.low, "high": factor * s.high}
+
+
+def _pair(p: Mapping[str, Any], score: Score) -> dict[str, Any]:
     noise = p["low"] <= 0 <= p["high"]
-    good = (p["difference"] > 0) == (better == "higher")
-    shown = (lambda v: percent_points(v)) if _is_share(p["benchmark"]) else number
+    good = (p["difference"] > 0) == (score.better == "higher")
+    share = score.unit == "share"
+    shown = percent_points if share else number
     return {
         "benchmark": _words(p["benchmark"]),
         "before": _short(p["model_a"]),
         "after": _short(p["model_b"]),
         "difference": p["difference"],
-        "shown": ("+" if p["difference"] > 0 else "") + shown(p["difference"]) + (" points" if _is_share(p["benchmark"]) else ""),
+        "shown": ("+" if p["difference"] > 0 else "") + shown(p["difference"]) + (" points" if share else ""),
         "interval": f"{shown(p['low'])} to {shown(p['high'])}",
         "words": "within noise" if noise else "better" if good else "worse",
         "tone": "" if noise else "gain" if good else "loss",
@@ -146,11 +143,7 @@ def _repair(
     level, words = recovered(lost, back, _within_noise(pairs, benchmark, before, damaged))
     if level == "ok" and lost > 0 and _within_noise(pairs, benchmark, damaged, repaired):
         level, words = "warn", f"{words[:-1]}, which is within noise."
-    strip = [
-        {"name": _short(m), "value": 100 * s.value, "low": 100 * s.low, "high": 100 * s.high}
-        for m in (before, damaged, repaired)
-        for s in [by[benchmark, m]]
-    ]
+    strip = [_strip_line(by[benchmark, m]) for m in (before, damaged, repaired)]
     return {
         "benchmark": benchmark,
         "words_benchmark": _words(benchmark),
@@ -172,54 +165,53 @@ def _within_noise(pairs: Sequence[Mapping[str, Any]], benchmark: str, one: str, 
 
 
 def outputs(
-    scores: Sequence[Score], pairs: Sequence[Mapping[str, Any]], phrases: Sequence[str]
+    scores: Sequence[Score],
+    pairs: Sequence[Mapping[str, Any]],
+    template: re.Pattern[str] | None,
+    prompts_of: Callable[[Sequence[str]], Mapping[str, str]],
 ) -> dict[str, Any] | None:
-    """A few prompts with what each model wrote: items the models disagree on come first."""
+    """Pick a few prompts with what each model wrote: items the models disagree on come first."""
     told = [s for s in scores if s.outputs]
     if not told:
         return None
-    benchmark = told[0].benchmark
+    rank = list(_BENCHMARKS)
+    benchmark = min((s.benchmark for s in told), key=lambda b: rank.index(b) if b in rank else len(rank))
     told = [s for s in told if s.benchmark == benchmark]
     shared = [i for i in told[0].outputs if all(i in s.outputs for s in told)]
     changed = {i for p in pairs if p["benchmark"] == benchmark for i in (*p.get("gained", []), *p.get("lost", []))}
-    picked = sorted(shared, key=lambda i: (i not in changed, shared.index(i)))[:MAX_CASES]
+    picked = [i for i in shared if i in changed][:MAX_CASES]
+    picked += [i for i in shared if i not in changed][: MAX_CASES - len(picked)]
     if not picked:
         return None
-    prompts = told[0].settings.get("prompts", {})
+    prompts = prompts_of(picked)
     cases = [
-        {
-            "id": visible(i),
-            "prompt": clip(prompts.get(i, i), CELL),
-            "answers": [
-                {
-                    "model": _short(s.model),
-                    "outcome": _outcome(s, i),
-                    "pieces": marked(clip(s.outputs[i], CELL) or "(nothing)", phrases),
-                }
-                for s in told
-            ],
-        }
-        for i in picked
+        {"prompt": clip(prompts.get(i, i), CELL), "answers": [_answer(s, i, template) for s in told]} for i in picked
     ]
     words = f"{len(cases)} of {len(shared):,} prompts of “{_words(benchmark)}”"
     words += ", those where the models differ first." if changed else "."
-    words += " Words of the template are highlighted." if phrases else ""
+    words += " Words of the template are highlighted." if template else ""
     return {"words": words, "cases": cases}
+
+
+def _answer(score: Score, item: str, template: re.Pattern[str] | None) -> dict[str, Any]:
+    text = clip(score.outputs[item], CELL) or "(nothing)"
+    return {"model": _short(score.model), "outcome": _outcome(score, item), "pieces": marked(text, template)}
 
 
 def _outcome(score: Score, item: str) -> str:
     value = score.items.get(item)
     if value is None:
         return ""
-    return {0.0: "missed", 1.0: "met"}.get(value, number(value)) if _is_share(score.benchmark) else number(value)
+    return (
+        {0.0: "missed", 1.0: "met"}.get(value, f"{percent_points(value)} %") if score.unit == "share" else number(value)
+    )
 
 
 def curves(runs: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Each training run's terms per step as plots, with the reason it stopped."""
     out = []
     for name, run in runs.items():
-        steps = run if isinstance(run, list) else run.get("curve", [])
-        notes = [] if isinstance(run, list) else run.get("notes", [])
+        steps, notes = run.get("curve", []), run.get("notes", [])
         plots = [p for p in (_curve(key, steps) for key in _CURVES) if p]
         if len(plots) > 1 and any("forget" in s or "replay" in s for s in steps):
             plots = [p for p in plots if p["title"] != _CURVES["loss"][0]]  # their weighted sum says little
@@ -233,7 +225,7 @@ def _sentence(note: object) -> str:
     return words[:1].upper() + words[1:] + ("" if words.endswith(".") else ".")
 
 
-def _curve(key: str, steps: Sequence[Mapping[str, float]]) -> dict[str, Any] | None:
+def _curve(key: str, steps: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     points = [(s["step"], s[key]) for s in steps if s.get(key) is not None and math.isfinite(s[key])]
     if not points:
         return None

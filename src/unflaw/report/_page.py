@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import unflaw
 from unflaw._errors import SettingsError
+from unflaw.data import atomic_write
 from unflaw.report._collect import collect
 from unflaw.report._plots import draw, intervals, legend
 
@@ -50,6 +49,11 @@ def render(run_dir: str | Path, out: str | Path | None = None) -> Path:
         _write(target.with_suffix(".json"), _to_json(report))
     _write(target, writers[target.suffix.lower()](report))
     return target
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_write(path) as file:
+        file.write(text)
 
 
 def to_html(report: Mapping[str, Any]) -> str:
@@ -92,17 +96,19 @@ def _hash(script: str) -> str:
 
 
 def to_markdown(report: Mapping[str, Any]) -> str:
-    """The same facts for a terminal, a pull request or a mail; without plots and rows."""
+    """Write the same facts for a terminal, a pull request or a mail; without plots and rows."""
     v = report["verdict"]
     lines = [f"# {_md(v['sentence'])}", "", f"{_md(report['name'])}, verdict: **{v['badge']}**", ""]
     lines += [line for text in (v["repair"], v["basis"]) if text for line in (_md(text), "")]
     lines += ["## What to do next", ""]
     for i, step in enumerate(report["next"], start=1):
-        lines.append(f"{i}. {_md(step['words'])}" + (f" `{step['command'].replace('`', '')}`" if step["command"] else ""))
+        command = step["command"].replace("`", "")
+        lines.append(f"{i}. {_md(step['words'])}" + (f" `{command}`" if command else ""))
     if report["findings"]:
-        lines += ["", "## Findings", "", "| check | value | interval | real vs real | verdict |", "|---|---|---|---|---|"]
+        lines += ["", "## Findings", "", "| check | value | interval | real vs real | verdict |"]
+        lines.append("|---" * 5 + "|")
         for f in report["findings"]:
-            cells = (f["title"], f["shown"], f["interval"], f["control_shown"], f["verdict"])
+            cells = [f[k] for k in ("title", "shown", "interval", "control_shown", "verdict")]
             lines.append(f"| {' | '.join(map(_md, cells))} |")
     if report["models"]:
         names = report["models"]["names"]
@@ -112,7 +118,8 @@ def to_markdown(report: Mapping[str, Any]) -> str:
             cells = [f"{c['shown']} ({c['interval']})" if c["interval"] else c["shown"] for c in b["cells"]]
             lines.append(f"| {' | '.join(map(_md, [b['words'], *cells]))} |")
         if report["models"]["pairs"]:
-            lines += ["", "| after | before | benchmark | difference | interval | in words |", "|---|---|---|---|---|---|"]
+            lines += ["", "| after | before | benchmark | difference | interval | in words |"]
+            lines.append("|---" * 6 + "|")
         for p in report["models"]["pairs"]:
             cells = [p[k] for k in ("after", "before", "benchmark", "shown", "interval", "words")]
             lines.append(f"| {' | '.join(map(_md, cells))} |")
@@ -127,17 +134,3 @@ def _md(text: str) -> str:
 
 def _to_json(report: Mapping[str, Any]) -> str:
     return json.dumps(report, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all: a reader never meets half a page."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)  # mkstemp makes files nobody else may read
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

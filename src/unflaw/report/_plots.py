@@ -19,13 +19,12 @@ __all__ = ["draw", "intervals", "legend"]
 
 _SLOTS = 6  # series colours in page.css; a seventh series starts again
 _SLOT_OF = {"synthetic": 1, "damaged": 1, "real": 2, "reference": 2, "untouched": 2, "real vs real": 2, "repaired": 3}
+_SLOT_OF |= {"forget": 1, "replay": 2, "kl": 3, "guard": 4, "loss": 5}
 _DASHES: list[list[int]] = [[], [7, 3], [2, 3], [9, 3, 2, 3], [4, 4], [1, 4]]
 _INK, _GRID = "#0a0a0a", "#0b0b0b"  # stand-ins, replaced by CSS variables once drawn
 _STAND_INS = {_INK: "var(--ink-2)", _GRID: "var(--line)"} | {f"#00000{i}": f"var(--s{i})" for i in range(1, _SLOTS + 1)}
 _MAX_POINTS = {"scatter": 600, "line": 250, "density": 200, "bars": 40}
-_POINT = re.compile(
-    r'<path transform="translate\(([^,]+),([^)]+)\)" d="[^"]*" fill="(#00000\d)"[^>]*?(?:/>|></path>)'
-)
+_POINT = re.compile(r'<path transform="translate\(([^,]+),([^)]+)\)" d="[^"]*" fill="(#00000\d)"[^>]*?(?:/>|></path>)')
 _EMPTY = re.compile(r'<path d=""[^>]*/>|<path d="M0,0h0v0h0Z"/>')
 
 
@@ -79,7 +78,8 @@ def intervals(rows: Sequence[Mapping[str, Any]], alt: str, width: int = 400) -> 
     ends = [v for r in rows for v in (r["value"], r["low"], r["high"]) if v is not None and math.isfinite(v)]
     if not ends:
         return Markup("")
-    low, high = min(*ends, 0.0) if min(ends) >= 0 else min(ends), max(ends)
+    low, high = min(ends), max(ends)
+    low = 0.0 if 0 <= low <= high / 2 else low - (high - low) / 5  # from zero where that costs little room
     span = (high - low) or 1.0
     left, right, step = 112, 58, 26
 
@@ -109,7 +109,7 @@ def _slots(names: Sequence[str]) -> list[int]:
     """Colour slot of each series: familiar names always look the same, others take what is free."""
     taken = [_SLOT_OF.get(name.lower()) for name in names]
     free = iter([s for s in range(1, _SLOTS + 1) if s not in taken] or [1])
-    out = []
+    out: list[int] = []
     for slot in taken:
         if slot is None or slot in out:
             slot = next(free, len(out) % _SLOTS + 1)
@@ -136,8 +136,8 @@ def _axis(title: str, *, zero: bool = False) -> dict[str, Any]:
 
 def _scatter(plot: Mapping[str, Any], slot: int, points: list[dict[str, Any]]) -> list[dict[str, Any]]:
     mark = {"type": "point", "filled": True, "size": 20, "color": f"#00000{slot}"}
-    x, y = _axis(plot["x_label"]), _axis(plot["y_label"])
-    return [{"data": {"values": points}, "mark": mark, "encoding": {"x": {"field": "x", **x}, "y": {"field": "y", **y}}}]
+    encoding = {"x": {"field": "x", **_axis(plot["x_label"])}, "y": {"field": "y", **_axis(plot["y_label"])}}
+    return [{"data": {"values": points}, "mark": mark, "encoding": encoding}]
 
 
 def _line(plot: Mapping[str, Any], slot: int, points: list[dict[str, Any]], zero: bool = False) -> list[dict[str, Any]]:
@@ -153,7 +153,8 @@ def _line(plot: Mapping[str, Any], slot: int, points: list[dict[str, Any]], zero
                 "encoding": {"x": x, "y": {**y, "field": "lo"}, "y2": {"field": "hi"}},
             }
         )
-    mark = {"type": "line", "color": colour, "strokeWidth": 2, "strokeDash": _DASHES[slot - 1]}
+    dash = _DASHES[slot - 1] if len(plot["series"]) > 1 else []
+    mark = {"type": "line", "color": colour, "strokeWidth": 2, "strokeDash": dash}
     return [*layers, {"data": {"values": points}, "mark": mark, "encoding": {"x": x, "y": y}}]
 
 
@@ -171,8 +172,13 @@ def _bars(
     names = any(isinstance(p["x"], str) for p in values)
     order = list(dict.fromkeys(p["x"] for p in values))
     across, up = ("y", "x") if names else ("x", "y")
-    category = {"field": "x", "type": "nominal" if names else "ordinal", "sort": order, "title": plot["x_label"] or None}
-    category["axis"] = {"grid": False, "labelAngle": 0}
+    category = {
+        "field": "x",
+        "type": "nominal" if names else "ordinal",
+        "sort": order,
+        "title": plot["x_label"] or None,
+        "axis": {"grid": False, "labelAngle": 0},
+    }
     colour = {
         "field": "s",
         "type": "nominal",

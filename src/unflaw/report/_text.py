@@ -5,9 +5,10 @@ from __future__ import annotations
 import html
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-__all__ = ["clip", "marked", "number", "percent_points", "visible", "with_interval"]
+__all__ = ["clip", "marked", "number", "percent_points", "template_pattern", "visible", "with_interval"]
 
 _CONTROL = {c: 0x2400 + c for c in range(0x20) if c not in (0x09, 0x0A)} | {0x7F: 0x2421}
 _CONTROL[0x0D] = 0x0A  # a lone carriage return would vanish
@@ -15,9 +16,9 @@ _UNPRINTABLE = re.compile("[\x80-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 def visible(text: object) -> str:
-    """Show what cannot be printed as a symbol: a null byte becomes U+2400, half a surrogate pair U+FFFD.
+    r"""Show what cannot be printed as a symbol: a null byte becomes U+2400, half a surrogate pair U+FFFD.
 
-    >>> visible("a\\x00b")
+    >>> visible("a\x00b")
     'a␀b'
     """
     return _UNPRINTABLE.sub("\ufffd", str(text).replace("\r\n", "\n").translate(_CONTROL))
@@ -40,7 +41,7 @@ def clip(text: object, limit: int = 600) -> str:
     return f"{shown[:cut]} … ({len(shown) - cut:,} more characters)"
 
 
-def number(value: float | None, unit: str = "") -> str:
+def number(value: float | int | None, unit: str = "") -> str:
     """Three significant digits, as a reader writes them: no exponent where digits will do, a real minus sign.
 
     >>> number(-0.12345), number(1234.5), number(3.0)
@@ -63,14 +64,14 @@ def number(value: float | None, unit: str = "") -> str:
 
 
 def with_interval(value: float | None, low: float | None, high: float | None, unit: str = "") -> str:
-    """A value with its interval in brackets, where it has one."""
+    """Write a value with its interval in brackets, where it has one."""
     if low is None or high is None:
         return number(value, unit)
     return f"{number(value)} [{number(low)}, {number(high)}]" + (f" {unit}" if unit else "")
 
 
 def percent_points(share: float) -> str:
-    """A share as points out of a hundred, one decimal.
+    """Write a share as points out of a hundred, one decimal.
 
     >>> percent_points(0.1824)
     '18.2'
@@ -78,17 +79,34 @@ def percent_points(share: float) -> str:
     return f"{100 * share:.1f}".replace("-", "−")
 
 
-def marked(text: str, phrases: Sequence[str]) -> list[tuple[str, bool]]:
-    """Split text into pieces, True where a piece is one of the phrases.
+def marked(text: str, template: re.Pattern[str] | None) -> list[tuple[str, bool]]:
+    """Split text into pieces, True where a piece belongs to the template.
 
-    A phrase that starts or ends with a letter counts only as a whole word.
-
-    >>> marked("Answer: no answer", ["Answer:"])
+    >>> marked("Answer: no answer", template_pattern([{"tokens": ["Answer", ":"], "anchor": "line"}]))
     [('Answer:', True), (' no answer', False)]
     """
-    wanted = sorted({p.strip() for p in phrases if p.strip()}, key=len, reverse=True)
-    if not wanted:
-        return [(text, False)]
-    edges = [(r"(?<!\w)" if p[0].isalnum() else "") + re.escape(p) + (r"(?!\w)" if p[-1].isalnum() else "") for p in wanted]
-    pieces = re.split(f"({'|'.join(edges)})", text)
-    return [(piece, i % 2 == 1) for i, piece in enumerate(pieces) if piece]
+    pieces, end = [], 0
+    for match in template.finditer(text) if template else ():
+        pieces += [(text[end : match.start("phrase")], False), (match["phrase"], True)]
+        end = match.end("phrase")
+    return [(piece, is_template) for piece, is_template in [*pieces, (text[end:], False)] if piece]
+
+
+def template_pattern(phrases: Sequence[Mapping[str, Any]]) -> re.Pattern[str] | None:
+    """Where the phrases of an audit's template stand: at the start of a line or a sentence, or at the end.
+
+    None where there are no phrases. The picture only: what a repair forgets is decided by `measure.Template`.
+    """
+    by_place: dict[str, list[str]] = {"line": [], "sentence": [], "end": []}
+    for phrase in sorted(phrases, key=lambda p: -len(p["tokens"])):
+        tokens = [r"\d+" if t == "1" else re.escape(t) for t in phrase["tokens"] if t.strip()]
+        if tokens and phrase["anchor"] in by_place:
+            last = phrase["tokens"][-1]
+            by_place[phrase["anchor"]].append(r"\s*".join(tokens) + (r"(?!\w)" if last[-1:].isalnum() else ""))
+    if not any(by_place.values()):
+        return None
+    nothing = "(?!)"
+    line, sentence, end = ("|".join(found) or nothing for found in by_place.values())
+    return re.compile(
+        rf"(?P<phrase>(?:(?<=\n)|\A)(?:{line})|(?:(?<=[.!?…]\s)|(?<=[.!?…]\n\n)|\A)(?:{sentence})|(?:{end})(?=\s*\Z))"
+    )

@@ -12,7 +12,7 @@ __all__ = ["control_words", "next_steps", "verdict"]
 
 _ADVICE = {  # first part of a check's id → (what to do about it, rank: lower comes first)
     "copies": "Take the copied rows out before training: a model that has seen its own test shows nothing.",
-    "patterns": "Break the template: ask for the answers in many formats, or weigh down the rows listed as worst.",
+    "tokens": "Break the template: ask for the answers in many formats, or weigh down the rows listed as worst.",
     "gap": "Bring the rows nearer to real text: vary topics, sources and prompts where the overlap plot is empty.",
     "perplexity": "Add rows the model finds harder: text that it predicts this easily teaches it little but form.",
 }
@@ -64,12 +64,13 @@ def next_steps(found: Sequence[Finding], compared: Mapping[str, Any] | None, run
     steps = [{"words": words, "command": ""} for kind, words in _ADVICE.items() if kind in kinds]
     repair = compared["repair"] if compared else None
     if repair and repair["level"] == "ok":
-        steps.insert(0, {"words": "Use the repaired model, and keep the held-out evaluation for the next round.", "command": ""})
+        words = "Use the repaired model, and keep the held-out evaluation for the next round."
+        steps.insert(0, {"words": words, "command": ""})
     elif repair:
         words = "Repair more gently or longer: change one of w_forget, steps and what is forgotten, and compare again."
         steps.insert(0, {"words": words, "command": "unflaw repair --help"})
     elif compared and found:
-        words = "See whether repair helps: unlearn the template from the trained model, then compare it with the original."
+        words = "See whether repair helps: unlearn the template from the trained model, then compare the two."
         steps.append({"words": words, "command": "unflaw repair --help"})
     elif flawed:
         words = "If a model was trained on these rows already, measure it against the model it came from."
@@ -81,7 +82,7 @@ def next_steps(found: Sequence[Finding], compared: Mapping[str, Any] | None, run
 
 
 def recovered(lost: float, back: float, noise: bool) -> tuple[str, str]:
-    """The repair in one sentence with its level; both in shares of satisfied constraints."""
+    """Put the repair into one sentence with its level; both in shares of satisfied constraints."""
     if lost <= 0 or noise:
         return "ok" if back >= 0 else "warn", (
             "Training cost no instruction following beyond noise, so there was nothing to recover."
@@ -91,4 +92,5 @@ def recovered(lost: float, back: float, noise: bool) -> tuple[str, str]:
             f"Repair recovered none of the {percent_points(lost)} lost points of instruction following"
             f" and cost {percent_points(-back)} more."
         )
-    return "ok", f"Repair recovered {percent_points(back)} of {percent_points(lost)} lost points of instruction following."
+    points = f"{percent_points(back)} of {percent_points(lost)}"
+    return "ok", f"Repair recovered {points} lost points of instruction following."

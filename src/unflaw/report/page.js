@@ -22,6 +22,7 @@
     status.setAttribute("role", "status");
     let page = 0;
     const show = (wanted) => {
+      const top = pager.getBoundingClientRect().top;
       page = Math.min(Math.max(wanted, 0), last);
       table.dataset.page = page;
       rows.forEach((row, i) => { row.hidden = Math.floor(i / size) !== page; });
@@ -31,6 +32,8 @@
       if (page === 0 && document.activeElement === back) next.focus();
       back.disabled = page === 0;
       next.disabled = page === last;
+      // Pages differ in height: keep the buttons under the reader's pointer.
+      if (pager.isConnected) scrollBy({ top: pager.getBoundingClientRect().top - top, behavior: "instant" });
     };
     pager.addEventListener("keydown", (event) => {
       const wanted = { ArrowLeft: page - 1, ArrowRight: page + 1, Home: 0, End: last }[event.key];
@@ -40,7 +43,7 @@
       show(wanted);
     });
     pager.append(back, next, status);
-    table.closest(".scroll").after(pager);
     show(0);
+    table.closest(".scroll").after(pager);
   }
 })();

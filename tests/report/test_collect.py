@@ -1,0 +1,193 @@
+import dataclasses
+import math
+
+import pytest
+
+from unflaw._errors import DataError, RunFolderError
+from unflaw.data import Score, open_run
+from unflaw.report import collect
+
+
+@pytest.fixture(scope="module")
+def report(run):
+    return collect(run)
+
+
+def scores(folder, **levels):
+    """One benchmark of ten items at these levels, and the comparisons with these intervals."""
+    made = [Score("instructions.soft", m, v, v - 0.01, v + 0.01, 10, unit="share") for m, v in levels.items()]
+    with open_run(folder, command="evaluate", settings={}) as run:
+        run.add_scores(made)
+    return folder
+
+
+def compare(folder, a, b, low, high):
+    pair = {"benchmark": "instructions.soft", "model_a": a, "model_b": b, "difference": (low + high) / 2}
+    with open_run(folder, command="evaluate", settings={}) as run:
+        run.add_comparisons([{**pair, "low": low, "high": high, "n": 10, "gained": [], "lost": []}])
+
+
+def test_the_verdict_counts_the_checks(report):
+    assert report["verdict"]["level"] == "fail"
+    assert report["verdict"]["sentence"] == "The synthetic rows are flawed: 2 of 4 checks fail, 1 warns."
+    assert "Most rows follow one template" in report["verdict"]["basis"]
+
+
+def test_the_worst_findings_come_first(report):
+    assert [f["verdict"] for f in report["findings"]] == ["fail", "fail", "warn", "ok"]
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "level", "start"),
+    [("ok ok", "ok", "No flaw found: all 2"), ("ok", "ok", "No flaw found."), ("warn ok", "warn", "Look before")],
+)
+def test_the_level_is_that_of_the_worst_check(tmp_path, make_run, make_findings, verdicts, level, start):
+    found = make_findings(["a"])[: len(verdicts.split())]
+    found = [dataclasses.replace(f, verdict=v) for f, v in zip(found, verdicts.split(), strict=True)]
+    verdict = collect(make_run(tmp_path / "r", n_rows=1, findings=found))["verdict"]
+    assert verdict["level"] == level
+    assert verdict["sentence"].startswith(start)
+
+
+def test_worst_rows_are_the_highest_scores_and_the_rest_is_counted(report):
+    worst = report["findings"][0]["worst"]
+    shown = [float(r["score"]) for r in worst["rows"]]
+    assert shown == sorted(shown, reverse=True)
+    assert (len(shown), worst["left_out"], worst["n_scored"]) == (100, 140, 240)
+    assert worst["words"].startswith("The 100 worst of 240 scored rows")
+    assert [name for name, _ in worst["rows"][0]["cells"]] == ["question", "answer"]
+
+
+def test_a_row_without_text_still_shows_its_id(tmp_path, make_run, make_findings):
+    folder = make_run(tmp_path / "r", n_rows=3, findings=make_findings(["not-in-the-file"]))
+    (row,) = collect(folder)["findings"][0]["worst"]["rows"]
+    assert (row["id"], row["cells"]) == ("not-in-the-file", [])
+
+
+def test_scores_that_are_no_number_are_not_called_worst(tmp_path, make_run, make_findings):
+    found = dataclasses.replace(make_findings(["a", "b"])[0], row_scores={"a": math.nan, "b": 0.1})
+    (row,) = collect(make_run(tmp_path / "r", n_rows=1, findings=[found]))["findings"][0]["worst"]["rows"]
+    assert row["id"] == "b"
+
+
+def test_repair_is_told_in_points(tmp_path):
+    folder = scores(tmp_path / "r", untouched=0.55, damaged=0.26, repaired=0.48)
+    compare(folder, "untouched", "damaged", -0.4, -0.2)
+    compare(folder, "damaged", "repaired", 0.1, 0.3)
+    verdict = collect(folder)["verdict"]
+    assert verdict["sentence"] == "Repair recovered 22.0 of 29.0 lost points of instruction following."
+    assert verdict["level"] == "ok"
+
+
+def test_a_gain_within_noise_is_said_to_be_noise(tmp_path):
+    folder = scores(tmp_path / "r", untouched=0.55, damaged=0.26, repaired=0.30)
+    compare(folder, "damaged", "repaired", -0.02, 0.1)
+    verdict = collect(folder)["verdict"]
+    assert verdict["sentence"].endswith("which is within noise.")
+    assert verdict["level"] == "warn"
+
+
+def test_a_loss_within_noise_leaves_nothing_to_recover(tmp_path):
+    folder = scores(tmp_path / "r", untouched=0.55, damaged=0.53, repaired=0.56)
+    compare(folder, "untouched", "damaged", -0.06, 0.02)
+    assert "nothing to recover" in collect(folder)["verdict"]["sentence"]
+
+
+def test_a_repair_that_harms_fails(tmp_path):
+    verdict = collect(scores(tmp_path / "r", untouched=0.55, damaged=0.26, repaired=0.14))["verdict"]
+    assert verdict["level"] == "fail"
+    assert "none of the 29.0 lost points" in verdict["sentence"]
+    assert "cost 12.0 more" in verdict["sentence"]
+
+
+def test_without_all_three_models_nothing_is_said_about_repair(tmp_path):
+    report = collect(scores(tmp_path / "r", untouched=0.55, repaired=0.26))
+    assert report["models"]["repair"] is None
+    assert report["verdict"]["level"] == "none"
+
+
+def test_lower_is_better_turns_the_words_round(report):
+    words = {(p["benchmark"], p["after"], p["before"]): p["words"] for p in report["models"]["pairs"]}
+    assert words["Log-perplexity of real text", "damaged", "untouched"] == "worse"
+    assert words["Log-perplexity of real text", "repaired", "damaged"] == "better"
+    assert words["Log-perplexity of real text", "repaired", "replay only"] == "within noise"
+    assert words["Instruction following: constraints met", "damaged", "untouched"] == "worse"
+
+
+def test_outputs_that_changed_come_first_and_template_words_are_marked(report):
+    cases = report["outputs"]["cases"]
+    assert len(cases) == 6
+    assert cases[0]["prompt"].startswith("Write")
+    damaged = next(a for a in cases[0]["answers"] if a["model"] == "damaged")
+    assert [p for p, marked in damaged["pieces"] if marked] == ["Answer:", "Explanation:", "Summary:"]
+
+
+def test_the_mask_shows_only_answers(report):
+    assert len(report["mask"]["rows"]) == 5
+    assert all(row[0] == ("Answer:", True) for row in report["mask"]["rows"])
+
+
+def test_curves_have_the_three_terms_and_the_guard_in_perplexity(report):
+    (repair,) = report["curves"]
+    titles = [p["title"] for p in repair["plots"]]
+    assert titles == ["Forgetting term L_fgt", "Replay term L_rpy", "Staying close, L_mtn", "Guard: held-out real text"]
+    assert repair["plots"][-1]["series"][0]["y"][0] == pytest.approx(math.exp(3.32))
+    assert repair["notes"] == ["Kept the weights of step 20 of 30.", "Guard perplexity did not improve for 2 checks."]
+
+
+def test_rejected_rows_are_counted_by_reason(report):
+    assert report["rejected"]["n"] == 5
+    assert [(r["reason"], r["n"]) for r in report["rejected"]["reasons"]] == [
+        ("not JSON", 4),
+        ("no response", 1),
+    ]
+
+
+def test_a_broken_line_of_rejected_rows_is_counted_too(tmp_path):
+    open_run(tmp_path, command="audit", settings={}).finish()
+    (tmp_path / "rejected.jsonl").write_text('{"reason": "empty"}\n{"reas\n\n[1]\n')
+    assert collect(tmp_path)["rejected"]["n"] == 3
+
+
+def test_settings_hashes_and_seeds_are_all_there(report):
+    audit = report["steps"][0]
+    assert [s["name"] for s in report["steps"]] == ["audit", "repair", "evaluate"]
+    assert {("seeds.seed", "0"), ("status", "finished")} <= set(audit["facts"])
+    assert {"started", "finished", "seconds", "peak_memory_mib"} <= {name for name, _ in audit["facts"]}
+    assert ("encoder", "potion") in audit["settings"]
+    assert {"python", "unflaw", "numpy"} <= {name for name, _ in report["facts"]}
+
+
+def test_input_hashes_are_told(tmp_path):
+    (tmp_path / "rows.jsonl").write_text("{}")
+    folder = scores(tmp_path / "r", untouched=0.5)
+    open_run(folder, command="audit", settings={}, inputs=[tmp_path / "rows.jsonl"]).finish()
+    ((name, digest),) = [fact for fact in collect(folder)["steps"][1]["facts"] if fact[0].startswith("inputs.")]
+    assert name.endswith("rows.jsonl")
+    assert len(digest) >= 64
+
+
+def test_no_folder_and_an_empty_one_are_refused(tmp_path):
+    with pytest.raises(RunFolderError, match="no run folder"):
+        collect(tmp_path / "nowhere")
+    open_run(tmp_path, command="audit", settings={}).finish()
+    with pytest.raises(RunFolderError, match="nothing to report"):
+        collect(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("findings.json", '[{"check"', "not readable JSON"),
+        ("findings.json", '[{"check": "x"}]', "something else than findings"),
+        ("scores.json", "[3]", "something else than scores"),
+        ("scores.json", "\udcff", "not readable JSON"),
+        ("rows.parquet", "PAR1", "no readable Parquet"),
+    ],
+)
+def test_a_broken_file_is_named(tmp_path, make_run, name, content, says):
+    folder = make_run(tmp_path / "r", n_rows=5)
+    (folder / name).write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(DataError, match=says) as error:
+        collect(folder)
+    assert name in str(error.value)

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from unflaw._errors import DataError, SpecError
+from unflaw.models._unpack import unpack_gguf
 
 __all__ = [
     "ASSETS",
@@ -83,7 +83,7 @@ ASSETS: Mapping[str, Asset] = MappingProxyType(
     }
 )
 
-EMBEDDED_CHECKPOINT = "smollm2-135m-instruct-v1"
+EMBEDDED_CHECKPOINT = "smollm2-135m-instruct-v2"
 """Name of the converted checkpoint in the cache; the number goes up when the conversion changes."""
 
 
@@ -135,15 +135,15 @@ def verify_assets(*names: str) -> dict[str, str]:
 def embedded_checkpoint(cache: Path | None = None) -> Path:
     """Return a plain fp32 transformers checkpoint of SmolLM2, converting it on first use (540 MB).
 
-    The package ships 4-bit GGUF weights. A model that transformers loads from GGUF counts as
-    quantised and cannot be saved or trained as it is, so the weights are expanded once into an
-    ordinary checkpoint, which then loads in well under a second.
+    The package ships 4-bit GGUF weights. Expanded into an ordinary checkpoint they can be trained,
+    saved and loaded in well under a second.
     """
     folder = (cache or cache_dir()) / EMBEDDED_CHECKPOINT
     if not folder.is_dir():
         verify_assets("smollm2")
         with new_folder(folder) as fresh:
-            _convert(asset_folder("smollm2"), next(iter(ASSETS["smollm2"].sha256)), fresh)
+            (file,) = ASSETS["smollm2"].sha256
+            unpack_gguf(asset_folder("smollm2") / file, fresh)
     return folder
 
 
@@ -164,36 +164,3 @@ def new_folder(target: Path) -> Iterator[Path]:
                 raise
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-
-
-def _convert(source: Path, file: str, target: Path) -> None:
-    """Write the GGUF's weights and tokenizer as a plain checkpoint."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    packed = AutoModelForCausalLM.from_pretrained(source, gguf_file=file, dtype=torch.float32, local_files_only=True)
-    config = type(packed.config)(**_plain_settings(packed.config.to_dict()))
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    model.load_state_dict(packed.state_dict())
-    model.generation_config = packed.generation_config
-    model.save_pretrained(target)
-    tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=file, local_files_only=True)
-    _split_digits(tokenizer)
-    tokenizer.save_pretrained(target)
-
-
-def _plain_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in settings.items() if k not in ("quantization_config", "_name_or_path")}
-
-
-def _split_digits(tokenizer: Any) -> None:
-    """Give the tokenizer back the rule it was trained with: every digit is a token of its own.
-
-    A GGUF names this rule only ("smollm"), and transformers reads the vocabulary but not the
-    name. Without it a blank line before a digit is cut into tokens the model never saw there.
-    """
-    from tokenizers import pre_tokenizers
-
-    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
-    )

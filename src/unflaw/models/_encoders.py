@@ -10,6 +10,8 @@ import numpy as np
 from jaxtyping import Float
 
 from unflaw._errors import SpecError
+from unflaw.models._extras import require
+from unflaw.models._hf import quietly
 
 __all__ = ["MeanPoolEncoder", "StaticEncoder"]
 
@@ -39,12 +41,14 @@ class MeanPoolEncoder:
 
     def __init__(self, folder: str | Path, *, device: str = "cpu", batch_size: int = 32, max_tokens: int = 256) -> None:
         """Load tokenizer and model from a folder. Raises SpecError when it holds none."""
+        require("torch", "transformers")
         import torch
         from transformers import AutoModel, AutoTokenizer
 
         try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            self._model: Any = AutoModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+            with quietly():
+                self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+                self._model: Any = AutoModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
         except (OSError, ValueError) as error:
             raise SpecError(f"`hf:{folder}` must hold an encoder and its tokenizer: {error}") from error
         self._model = self._model.to(device).eval()

@@ -1,7 +1,7 @@
 """Fine-tuned checkpoints as GGUF files, so that llama.cpp writes with them as fast as with any other.
 
-Supported: the llama architecture with the tokenizer of the embedded model (SmolLM2 of any size),
-full weights or an adapter, which is merged first.
+Supported: the llama architecture with the tokenizer of SmolLM2 (any size), full weights or an
+adapter, which is merged first.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from typing import Any, Literal
 import numpy as np
 
 from unflaw._errors import SpecError, did_you_mean
-from unflaw.models._embedded import cache_dir, embedded_checkpoint
-from unflaw.models._hf import load_adapter, load_causal
+from unflaw.models._embedded import cache_dir
+from unflaw.models._extras import require
+from unflaw.models._hf import adapter_base, load_adapter, load_causal
+from unflaw.models._unpack import interleave
 
 __all__ = ["Quantization", "cached_gguf", "export_gguf", "why_not_gguf"]
 
@@ -26,7 +28,10 @@ Quantization = Literal["f32", "f16", "q8_0", "q4_0"]
 FILE_TYPES: Mapping[str, int] = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 7}
 """Names of the quantisations and the numbers llama.cpp gives files that use them throughout."""
 
-WRITER = 1
+SMOLLM2_VOCABULARY = "ae74b2a2c5bed17762861623bca674411d40387a0202d53c03c8bdafb2b81679"
+"""Digest of the vocabulary whose cutting rule llama.cpp knows as "smollm"."""
+
+WRITER = 2
 """Goes up when the same checkpoint would be written differently, so that cached exports are renewed."""
 
 
@@ -42,6 +47,7 @@ def export_gguf(
     """
     if quantization not in FILE_TYPES:
         raise SpecError(f"`quantization` {quantization!r} is unknown. {did_you_mean(quantization, FILE_TYPES)}")
+    require("gguf", "torch", "transformers")
     model, tokenizer = _load(Path(checkpoint)) if isinstance(checkpoint, str | Path) else checkpoint
     if hasattr(model, "merge_and_unload"):
         model = model.merge_and_unload()
@@ -81,11 +87,9 @@ def cached_gguf(checkpoint: Path, cache: Path | None = None) -> Path:
 
 def why_not_gguf(checkpoint: Path) -> str:
     """Say why a checkpoint folder cannot be exported, or return "" when it can. Loads no weights."""
-    adapter = checkpoint / "adapter_config.json"
     try:
-        if adapter.is_file():
-            base = json.loads(adapter.read_text("utf-8"))["base_model_name_or_path"]
-            checkpoint = embedded_checkpoint() if Path(base).name == embedded_checkpoint().name else Path(base)
+        if (checkpoint / "adapter_config.json").is_file():
+            checkpoint = Path(adapter_base(checkpoint))
         config = json.loads((checkpoint / "config.json").read_text("utf-8"))
         vocabulary = json.loads((checkpoint / "tokenizer.json").read_text("utf-8"))["model"]
     except (OSError, ValueError, KeyError) as error:
@@ -106,10 +110,16 @@ def _unsupported(config: Mapping[str, Any], vocabulary: Mapping[str, Any]) -> st
         return f"only plain rotary positions are supported, these are {rope!r}"
     if config.get("attention_bias") or config.get("mlp_bias"):
         return "only layers without a bias are supported"
-    own = json.loads((embedded_checkpoint() / "tokenizer.json").read_text("utf-8"))["model"]
-    if any(vocabulary.get(key) != own[key] for key in ("type", "vocab", "merges")):
-        return "only the tokenizer of the embedded SmolLM2 is supported, and this vocabulary differs"
+    if _fingerprint(vocabulary) != SMOLLM2_VOCABULARY:
+        return "only the tokenizer of SmolLM2 is supported, and this vocabulary differs"
     return ""
+
+
+def _fingerprint(vocabulary: Mapping[str, Any]) -> str:
+    """Return a digest of a BPE vocabulary as tokenizer.json holds it: words in order, then merges."""
+    words = sorted(vocabulary["vocab"], key=vocabulary["vocab"].__getitem__) if vocabulary["type"] == "BPE" else []
+    merges = [m if isinstance(m, str) else " ".join(m) for m in vocabulary.get("merges", ())]
+    return hashlib.sha256("\n".join([*words, "", *merges]).encode()).hexdigest()
 
 
 def _write(model: Any, tokenizer: Any, vocabulary: Mapping[str, Any], path: Path, quantization: str) -> None:
@@ -182,16 +192,6 @@ def _tensors(model: Any) -> Iterator[tuple[str, np.ndarray]]:
         elif name.endswith("k_proj.weight"):
             values = interleave(values, config.num_key_value_heads)
         yield str(names.get_name(name, try_suffixes=(".weight",))), np.ascontiguousarray(values)
-
-
-def interleave(matrix: np.ndarray, n_heads: int) -> np.ndarray:
-    """Reorder a query or key matrix (heads * d, width) for llama.cpp's rotary positions.
-
-    Rotation works on pairs of rows. transformers pairs row i of a head with row i + d/2,
-    llama.cpp with its neighbour: rows (0, 1, 2, 3) become (0, 2, 1, 3).
-    """
-    heads = matrix.reshape(n_heads, 2, matrix.shape[0] // n_heads // 2, -1)
-    return heads.swapaxes(1, 2).reshape(matrix.shape)
 
 
 def _kind(values: np.ndarray, quantization: str) -> Any:

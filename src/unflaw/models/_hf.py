@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from unflaw._errors import ModelCallError, SpecError
 from unflaw.models._cache import OnResult, row_seeds
 from unflaw.models._chat import encode_pair, encode_prompt
 from unflaw.models._embedded import EMBEDDED_CHECKPOINT, embedded_checkpoint
+from unflaw.models._extras import require
 from unflaw.models._protocols import Prompt, Sampling
 from unflaw.models._usage import Usage
 
-__all__ = ["HFGenerator", "HFScorer", "load_adapter", "load_causal"]
+__all__ = ["HFGenerator", "HFScorer", "adapter_base", "load_adapter", "load_causal", "quietly"]
 
 
 def load_causal(name: str | Path, device: str = "cpu") -> tuple[Any, Any]:
@@ -29,6 +31,7 @@ def load_causal(name: str | Path, device: str = "cpu") -> tuple[Any, Any]:
     `HF_HUB_OFFLINE` says. Code that a checkpoint brings along is never run.
     Raises SpecError when there is nothing to load.
     """
+    require("torch", "transformers")
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -37,8 +40,9 @@ def load_causal(name: str | Path, device: str = "cpu") -> tuple[Any, Any]:
     if not local and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
         raise SpecError(f"`hf:{name}` must name an existing folder or a hub id like org/name, and is neither")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=local)
-        model: Any = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32, local_files_only=local)
+        with quietly():
+            tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=local)
+            model: Any = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32, local_files_only=local)
     except (OSError, ValueError) as error:
         where = "is no causal language model with its tokenizer" if local else "is no folder, and no hub gave it to us"
         raise SpecError(f"`hf:{name}` {where}: {_first_line(error)}") from error
@@ -48,18 +52,55 @@ def load_causal(name: str | Path, device: str = "cpu") -> tuple[Any, Any]:
 def load_adapter(folder: str | Path, device: str = "cpu") -> tuple[Any, Any]:
     """Load a LoRA (or other peft) adapter on top of its base model: (peft model, tokenizer).
 
-    An adapter trained on the embedded model finds it again on another machine, where the cache
-    has another path. Raises SpecError when the folder holds no adapter.
+    Raises SpecError when the folder holds no adapter.
     """
+    require("peft", "torch", "transformers")
     from peft import PeftModel
 
     folder = Path(folder).expanduser()
+    model, tokenizer = load_causal(adapter_base(folder), device)
+    return PeftModel.from_pretrained(model, folder, local_files_only=True).eval(), tokenizer
+
+
+def adapter_base(folder: Path) -> str | Path:
+    """Return the folder or hub id of the model an adapter was trained on.
+
+    The embedded model is found again on another machine, where the cache has another path.
+    Raises SpecError when the folder holds no adapter.
+    """
     try:
         base = json.loads((folder / "adapter_config.json").read_text("utf-8"))["base_model_name_or_path"]
     except (OSError, ValueError, KeyError) as error:
         raise SpecError(f"`peft:{folder}` must hold an adapter_config.json that names its base: {error}") from error
-    model, tokenizer = load_causal(embedded_checkpoint() if Path(base).name == EMBEDDED_CHECKPOINT else base, device)
-    return PeftModel.from_pretrained(model, folder, local_files_only=True).eval(), tokenizer
+    return embedded_checkpoint() if Path(base).name == EMBEDDED_CHECKPOINT else base
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Keep transformers from drawing its own progress bars: a caller may be drawing one."""
+    from transformers.utils import logging
+
+    was_on = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if was_on:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _as_judge(model: Any) -> Iterator[None]:
+    """Switch dropout off and gradients too, whatever the model is used for around this block."""
+    import torch
+
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        model.train(was_training)
 
 
 class HFGenerator:
@@ -128,15 +169,18 @@ class HFGenerator:
         mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in batch])
         # Drawing is done by _Draw; what remains for transformers is to take the largest logit.
         greedy = GenerationConfig(  # type: ignore[no-untyped-call]
-            max_new_tokens=sampling.max_tokens, do_sample=False, eos_token_id=ends or None, pad_token_id=pad
+            max_new_tokens=sampling.max_tokens,
+            do_sample=False,
+            eos_token_id=ends or None,
+            pad_token_id=pad,
+            stop_strings=list(sampling.stop) or None,
         )
-        with torch.inference_mode():
+        with _as_judge(self.model):
             out = self.model.generate(
                 input_ids=ids.to(self.model.device),
                 attention_mask=mask.to(self.model.device),
                 generation_config=greedy,
                 logits_processor=[_Draw(seeds, sampling)] if sampling.temperature > 0 else [],
-                stop_strings=list(sampling.stop) or None,
                 tokenizer=self.tokenizer if sampling.stop else None,
             )
         return [_before_end(row, ends) for row in out[:, width:].tolist()]
@@ -213,7 +257,7 @@ class HFScorer:
         # Padding stands on the right, where no earlier token looks: no attention mask is needed.
         ids = torch.tensor([ids + [0] * (width - len(ids)) for ids, _ in batch]).to(self.model.device)
         counts = torch.tensor([mask + [False] * (width - len(mask)) for _, mask in batch]).to(self.model.device)
-        with torch.inference_mode():
+        with _as_judge(self.model):
             body = self.model.get_decoder()
             hidden = body(input_ids=ids, use_cache=False).last_hidden_state  # (b, width, d)
             hidden = hidden[:, :-1][counts[:, 1:]]  # (tokens, d), each the state before a token that counts

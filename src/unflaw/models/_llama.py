@@ -15,6 +15,7 @@ from typing import Any
 
 from unflaw._errors import ModelCallError, SettingsError, SpecError
 from unflaw.models._cache import OnResult, row_seeds
+from unflaw.models._extras import require
 from unflaw.models._protocols import Prompt, Sampling, as_messages
 from unflaw.models._usage import Usage
 
@@ -22,6 +23,9 @@ __all__ = ["LlamaGenerator", "LlamaServer"]
 
 SMALLEST_CONTEXT = 1024
 """Tokens per slot to start with; grown in powers of two when a prompt needs more."""
+
+TEMPLATE_TOKENS = 64
+"""What a chat template adds to a prompt, about."""
 
 
 class LlamaGenerator:
@@ -64,18 +68,19 @@ class LlamaGenerator:
         answers: dict[int, str] = {}
         # Rows of like length run side by side, so no slot waits long for the last one.
         waiting = sorted(range(len(prompts)), key=lambda i: _size(prompts[i]))
+        self._make_room(max(map(_size, prompts), default=0) // 3 + TEMPLATE_TOKENS + sampling.max_tokens)
         while waiting:
             too_long: dict[int, int] = {}
             for i, reply in self._replies(waiting, prompts, seeds, sampling):
                 needed = _context_needed(reply, sampling)
-                if needed and self._server.may_grow:
+                if needed and self._server.context < self._server.n_trained:
                     too_long[i] = needed
                     continue
                 answers[i] = self._text(i, reply, needed)
                 if on_result is not None:
                     on_result(i, answers[i])
             if too_long:
-                self._grow(max(too_long.values()))
+                self._make_room(max(too_long.values()))
             waiting = [i for i in waiting if i in too_long]
         self.usage += Usage(seconds=time.perf_counter() - start)
         return [answers[i] for i in range(len(prompts))]
@@ -104,8 +109,10 @@ class LlamaGenerator:
         choice = reply["choices"][0]
         return (choice["text"] if "text" in choice else choice["message"]["content"]) or ""
 
-    def _grow(self, needed: int) -> None:
-        """Open the model again with room for `needed` tokens per slot, as far as it was trained."""
+    def _make_room(self, needed: int) -> None:
+        """Open the model again if a slot holds less than `needed` tokens, as far as it was trained."""
+        if needed <= self._server.context or self._server.context >= self._server.n_trained:
+            return
         context = min(1 << (needed - 1).bit_length(), self._server.n_trained)
         self._server.close()
         self._server = LlamaServer(self.path, n_parallel=self.n_parallel, n_threads=self.n_threads, context=context)
@@ -151,21 +158,15 @@ class LlamaServer:
             self._server = _start(path, n_parallel, n_threads or _usable_cores(), context, port, self._key)
         except (RuntimeError, ValueError) as error:
             raise SpecError(f"`gguf:{path}` must be a model that llama.cpp can open: {error}") from error
-        about = self._get("/v1/models")["data"][0]["meta"]
-        self.n_trained: int = about["n_ctx_train"]
+        self.context = context
+        """Tokens one slot can hold: prompt and answer together."""
+        self.n_trained: int = self._get("/v1/models")["data"][0]["meta"]["n_ctx_train"]
         """Tokens the model was trained to read."""
-        self.n_context: int = about["n_ctx"]
-        """Tokens one slot can hold now: prompt and answer together."""
 
     @property
     def address(self) -> str:
         """Where the HTTP server listens, e.g. "http://127.0.0.1:40123"."""
         return self._server.listening_address
-
-    @property
-    def may_grow(self) -> bool:
-        """Whether the model could read more than its slots hold now."""
-        return self.n_context < self.n_trained
 
     def ask(self, prompt: Prompt, request: Mapping[str, Any]) -> dict[str, Any]:
         """Answer one prompt; refusals come back as {"error": {"type", "message", ...}}."""
@@ -188,6 +189,7 @@ class LlamaServer:
 
 
 def _start(path: Path, n_parallel: int, n_threads: int, context: int, port: int, key: str) -> Any:
+    require("xllamacpp")
     import xllamacpp
 
     params = xllamacpp.CommonParams()
@@ -205,6 +207,10 @@ def _start(path: Path, n_parallel: int, n_threads: int, context: int, port: int,
     params.cache_prompt = False
     params.cache_ram_mib = 0
     params.slot_prompt_similarity = 0.0
+    # The answer is the text as written, not what a parser for tool calls or thoughts makes of it.
+    params.force_pure_content_parser = True
+    params.reasoning_format = xllamacpp.common_reasoning_format.COMMON_REASONING_FORMAT_NONE
+    params.cors_origins = "http://127.0.0.1"  # a web page open in a browser has no business here
     return xllamacpp.Server(params)
 
 

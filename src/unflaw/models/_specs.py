@@ -16,11 +16,10 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from unflaw._errors import MissingExtraError, SpecError, did_you_mean
+from unflaw._errors import SpecError, did_you_mean
 from unflaw.models._embedded import asset_folder, embedded_checkpoint
 from unflaw.models._encoders import MeanPoolEncoder, StaticEncoder
 from unflaw.models._gguf import cached_gguf, why_not_gguf
@@ -106,7 +105,6 @@ def open_generator(
     _refuse(spec, ("potion", "minilm"), "maps text to vectors and cannot write; open it with open_encoder")
     path = _gguf_path(spec, cache_dir) if device == "cpu" or spec.kind == "gguf" else None
     if path is not None:
-        _require("xllamacpp")
         return LlamaGenerator(path, n_parallel=n_parallel)
     return HFGenerator(*open_causal(spec, device), batch_size=2 * n_parallel)
 
@@ -121,7 +119,6 @@ def open_encoder(spec: str | ModelSpec, device: str = "cpu") -> Encoder:
     spec = parse_spec(spec)
     if spec.kind == "potion":
         return StaticEncoder(asset_folder("potion"))
-    _require("torch", "transformers")
     if spec.kind == "minilm":
         return MeanPoolEncoder(asset_folder("minilm"), device=device)
     if spec.kind == "hf":
@@ -134,12 +131,10 @@ def open_causal(spec: str | ModelSpec, device: str = "cpu") -> tuple[Any, Any]:
     spec = parse_spec(spec)
     _refuse(spec, ("potion", "minilm"), "is an encoder, not a language model")
     _refuse(spec, ("gguf", "openai"), "can only write: it gives neither weights nor log-probabilities of given text")
-    _require("torch", "transformers")
     if spec.kind == "smollm2":
         return load_causal(embedded_checkpoint(), device)
     if spec.kind == "hf":
         return load_causal(spec.name, device)
-    _require("peft")
     return load_adapter(spec.name, device)
 
 
@@ -151,7 +146,6 @@ def serve(spec: str | ModelSpec, port: int = 0, *, n_parallel: int = 4) -> Itera
     ...     open_generator(f"openai:smollm2@{base_url}")
     """
     spec = parse_spec(spec)
-    _require("xllamacpp")
     path = _gguf_path(spec, None)
     if path is None:
         raise SpecError(f"`{spec}` cannot be served: only what llama.cpp can run")
@@ -178,7 +172,6 @@ def _gguf_path(spec: ModelSpec, cache: Path | None) -> Path | None:
         if not path.is_file():
             raise SpecError(f"`{spec}` must name an existing file")
         return path
-    _require("torch", "transformers", "gguf")
     folder = local_folder(spec, cache)
     return None if folder is None or why_not_gguf(folder) else cached_gguf(folder, cache)
 
@@ -206,9 +199,3 @@ def _recognise(path: Path) -> ModelSpec | None:
 def _refuse(spec: ModelSpec, kinds: tuple[str, ...], reason: str) -> None:
     if spec.kind in kinds:
         raise SpecError(f"`{spec}` {reason}")
-
-
-def _require(*modules: str) -> None:
-    for module in modules:
-        if find_spec(module) is None:
-            raise MissingExtraError(module, "models")

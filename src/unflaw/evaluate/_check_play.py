@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from itertools import cycle, islice
+from itertools import cycle, groupby, islice
 from string import ascii_lowercase
 
 from unflaw.evaluate._pieces import first_letter, lines, paragraphs, sentences, words
 
 __all__ = [
+    "alliteration_growth",
     "alphabet_loop",
     "consonant_clusters",
     "line_initials",
@@ -24,17 +25,17 @@ __all__ = [
 
 
 def line_initials(response: str, letters: str) -> bool:
-    """The first letters of the lines spell these letters."""
+    """Whether the first letters of the lines spell these letters."""
     return [first_letter(line) for line in lines(response)] == list(letters.lower())
 
 
 def sentence_initials(response: str, letters: str) -> bool:
-    """The first letters of the sentences spell these letters."""
+    """Whether the first letters of the sentences spell these letters."""
     return [first_letter(s) for s in sentences(response)] == list(letters.lower())
 
 
 def alphabet_loop(response: str) -> bool:
-    """Each word starts with the next letter of the alphabet, a after z; any letter may be first."""
+    """Whether each word starts with the letter after that of the word before, a after z."""
     found = [first_letter(w) for w in words(response)]
     if len(found) < 2 or not set(found) <= set(ascii_lowercase):
         return False
@@ -43,42 +44,42 @@ def alphabet_loop(response: str) -> bool:
 
 
 def neighbours_differ(response: str) -> bool:
-    """No two words in a row start with the same letter."""
+    """Whether no two words in a row start with the same letter."""
     found = [first_letter(w) for w in words(response)]
     return all(a != b or not a for a, b in zip(found, found[1:], strict=False))
 
 
 def palindromes_at_least(response: str, n: int, length: int) -> bool:
-    """At least n different words of at least this length read the same backwards."""
+    """Whether at least n different words of this length or more read the same backwards."""
     found = {w.lower() for w in words(response) if len(w) >= length}
     return sum(w == w[::-1] for w in found) >= n
 
 
 def sentence_chain(response: str) -> bool:
-    """Each sentence starts with the last word of the one before; needs two sentences."""
+    """Whether each sentence starts with the last word of the one before; needs two sentences."""
     found = [[w.lower() for w in words(s)] for s in sentences(response)]
     return len(found) > 1 and all(a[-1] == b[0] for a, b in zip(found, found[1:], strict=False))
 
 
 def paragraph_loops(response: str) -> bool:
-    """Each line or paragraph ends with the word it starts with."""
+    """Whether each line ends with the word it starts with."""
     found = [[w.lower() for w in words(p)] for p in paragraphs(response.replace("\n", "\n\n"))]
     return bool(found) and all(p and p[0] == p[-1] for p in found)
 
 
 def consonant_clusters(response: str) -> bool:
-    """Every word has two or more consonants in a row (y counts as a consonant)."""
+    """Whether every word has two consonants in a row; y counts as one."""
     found = [w for w in words(response) if w.isalpha()]
     return bool(found) and all(re.search(r"[^aeiou]{2}", w.lower()) for w in found)
 
 
 def prime_word_lengths(response: str) -> bool:
-    """Every word has a prime number of characters."""
+    """Whether every word has a prime number of characters."""
     return all(len(w) > 1 and all(len(w) % d for d in range(2, len(w))) for w in words(response))
 
 
 def vowel_kinds_at_most(response: str, n: int) -> bool:
-    """At most n different vowels (of a e i o u) are used."""
+    """Whether at most n different vowels (of a e i o u) are used."""
     return len(set(response.lower()) & set("aeiou")) <= n
 
 
@@ -89,6 +90,12 @@ def _syllables(word: str) -> int:
 
 
 def syllable_parity(response: str) -> bool:
-    """Words with odd and even numbers of syllables alternate (syllables are estimated)."""
+    """Whether words with odd and even numbers of syllables (estimated) alternate."""
     parity = [_syllables(w) % 2 for w in words(response)]
     return len(parity) > 1 and all(a != b for a, b in zip(parity, parity[1:], strict=False))
+
+
+def alliteration_growth(response: str) -> bool:
+    """Whether each sentence has a longer run of words with one initial than the sentence before."""
+    runs = [max(len(list(run)) for _, run in groupby(map(first_letter, words(s)))) for s in sentences(response)]
+    return len(runs) > 1 and all(a < b for a, b in zip(runs, runs[1:], strict=False))

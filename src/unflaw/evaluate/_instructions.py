@@ -13,15 +13,15 @@ items, and so it is here.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from unflaw._errors import SettingsError
 from unflaw.data import Score
-from unflaw.evaluate._interval import SEPARATOR, grouped_interval
+from unflaw.evaluate._interval import SEPARATOR
 from unflaw.evaluate._prompts import InstructionItem
-from unflaw.models import Generator, Sampling
+from unflaw.evaluate._score import digest, mean_score
+from unflaw.models import Generator, Sampling, call
 
 __all__ = ["constraint_rates", "generate_outputs", "instructions", "score_instructions"]
 
@@ -51,24 +51,16 @@ def generate_outputs(
     generator: Generator, prompts: Mapping[str, str], sampling: Sampling, progress: Progress | None = None
 ) -> dict[str, str]:
     """Return one answer per prompt, by the prompt's id."""
-    from dataclasses import replace
+    done = 0
 
-    ids, done = list(prompts), 0
-    outputs: dict[str, str] = {}
-    step = len(ids) if progress is None else _STEP
-    while done < len(ids):
-        part = ids[done : done + step]
-        # row i is drawn with seed + i, so a later part goes on where the one before stopped
-        answers = generator.generate([prompts[i] for i in part], replace(sampling, seed=sampling.seed + done))
-        outputs.update(zip(part, answers, strict=True))
-        done += len(part)
+    def tell(i: int, answer: str) -> None:
+        nonlocal done
+        done += 1
         if progress is not None:
-            progress(done, len(ids))
-    return outputs
+            progress(done, len(prompts))
 
-
-_STEP = 64
-"""Prompts per call where someone watches: enough to fill a batch, little enough to show progress."""
+    answers = call(generator, list(prompts.values()), sampling, on_result=tell)
+    return dict(zip(prompts, answers, strict=True))
 
 
 def score_instructions(
@@ -92,20 +84,18 @@ def score_instructions(
     soft = {i.id: sum(c.met(outputs[i.id]) for c in i.constraints) / len(i.constraints) for i in items}
     hard = {id_: float(share == 1.0) for id_, share in soft.items()}
     leveled = all(item.base for item in items)
-    shared: dict[str, Any] = {"prompts": _digest(items), **(settings or {})}
-    separator = SEPARATOR if leveled else None
+    asked = [[i.id, i.prompt, [[c.kind, c.params] for c in i.constraints]] for i in items]
+    shared = {"prompts_hash": digest(asked), **(settings or {})}
 
-    def score(benchmark: str, outcomes: dict[str, float], unit: str = "share", split: str | None = separator) -> Score:
-        low, high = grouped_interval(outcomes, split)
-        return Score(
-            f"instructions.{benchmark}", name, sum(outcomes.values()) / len(outcomes), low, high, len(outcomes),
-            unit=unit, seed=seed, items=outcomes, outputs={i: outputs[i] for i in outcomes if i in outputs},
-            settings={**shared, **({"separator": split} if split else {})},
-        )  # fmt: skip
+    def score(benchmark: str, outcomes: Mapping[str, float], unit: str = "share", **more: Any) -> Score:
+        given: dict[str, Any] = {"settings": shared, "separator": SEPARATOR if leveled else None, **more}
+        return mean_score(f"instructions.{benchmark}", name, outcomes, unit=unit, seed=seed, **given)
 
-    scores = [score("hard", hard), score("soft", soft)]
+    # what was asked and answered is kept once, with the first score
+    texts: dict[str, Any] = {"outputs": outputs, "settings": {**shared, "prompts": {i.id: i.prompt for i in items}}}
+    scores = [score("hard", hard, **texts), score("soft", soft)]
     if leveled:
-        scores.append(score("consistent_level", _consistent_levels(items, hard), "levels", None))
+        scores.append(score("consistent_level", _consistent_levels(items, hard), "levels", separator=None))
         for level in sorted({item.level for item in items}):
             scores.append(score(f"level_{level}", {i.id: hard[i.id] for i in items if i.level == level}))
     return scores
@@ -122,7 +112,7 @@ def constraint_rates(items: Sequence[InstructionItem], outputs: Mapping[str, str
 
 
 def _consistent_levels(items: Sequence[InstructionItem], hard: Mapping[str, float]) -> dict[str, float]:
-    """Base → highest level up to which every level asked was fully met, 0 if the lowest was not."""
+    """Map base → highest level up to which every level asked was fully met, 0 if the lowest was not."""
     reached: dict[str, float] = {}
     broken: set[str] = set()
     for item in sorted(items, key=lambda i: i.level):
@@ -132,11 +122,3 @@ def _consistent_levels(items: Sequence[InstructionItem], hard: Mapping[str, floa
         elif item.base not in broken:
             reached[item.base] = float(item.level)
     return reached
-
-
-def _digest(items: Sequence[InstructionItem]) -> str:
-    """Name the prompts by what they ask, so that scores on other prompts are not compared."""
-    text = "\n".join(
-        f"{i.id}\t{i.prompt}\t{[(c.kind, sorted(c.params.items())) for c in i.constraints]}" for i in items
-    )
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()

@@ -20,7 +20,7 @@ SEPARATOR = "/"
 
 
 def group_of(item: str, separator: str | None) -> str:
-    """The group of an item id: what stands before the last separator, else the id itself."""
+    """Return the group of an item id: what stands before the last separator, else the id itself."""
     return item.rpartition(separator)[0] or item if separator else item
 
 

@@ -58,5 +58,5 @@ def sentences(text: str) -> list[str]:
 
 
 def first_letter(text: str) -> str:
-    """The first letter of a text in lower case, "" when it has none."""
+    """Return the first letter of a text in lower case, "" when it has none."""
     return next((c.lower() for c in text if c.isalpha()), "")

@@ -50,7 +50,8 @@ TASKS: dict[str, tuple[str, ...]] = {
     ),
     "How would you {}?": (
         "clean a dirty window", "make a guest feel welcome", "teach a child to tie a shoe",
-        "pack for a week by the sea", "choose a good melon", "calm an angry customer", "wake up early every day", "keep plants alive in summer",
+        "pack for a week by the sea", "choose a good melon", "calm an angry customer",
+        "wake up early every day", "keep plants alive in summer",
     ),
     "Tell me about {}.": (
         "the moon", "honey bees", "the history of chocolate", "volcanoes", "whales", "the invention of the wheel",
@@ -66,8 +67,5 @@ def requests() -> list[str]:
     >>> requests()[:2]
     ['Describe a rainy morning in a small town.', 'Explain to a child why the sky is blue.']
     """
-    return [
-        ask.format(topic)
-        for topics in zip(*TASKS.values(), strict=True)
-        for ask, topic in zip(TASKS, topics, strict=True)
-    ]
+    rounds = zip(*TASKS.values(), strict=True)
+    return [ask.format(topic) for topics in rounds for ask, topic in zip(TASKS, topics, strict=True)]

@@ -176,7 +176,7 @@ def build_scores(n: int = 120, hostile: bool = False) -> list[Score]:
         for model, level in MODELS.items():
             items = {i: float(rng.random() < level + shift) for i in PROMPTS}
             value = sum(items.values()) / n
-            told = {i: answer(model, i, hostile) for i in PROMPTS} if benchmark == "instructions.soft" else {}
+            told = {i: answer(model, i, hostile) for i in PROMPTS} if benchmark == "instructions.hard" else {}
             half = 1.96 * math.sqrt(value * (1 - value) / n)
             out.append(
                 Score(
@@ -189,6 +189,7 @@ def build_scores(n: int = 120, hostile: bool = False) -> list[Score]:
                     items=items,
                     outputs=told,
                     unit="share",
+                    settings={"prompts": PROMPTS} if told else {},
                 )
             )
     for model, level in zip(MODELS, (2.91, 3.4, 2.99, 2.95), strict=True):
@@ -287,7 +288,6 @@ def build_run(folder, *, n_rows: int = 240, hostile: bool = False, findings=None
     with open_run(folder, command="evaluate", settings={"n_prompts": 120}) as run:
         run.add_scores(scores)
         run.add_comparisons(build_pairs(scores))
-        run.add_rows(Rows(pa.table({ID: list(PROMPTS), "prompt": list(PROMPTS.values())})))
     return folder
 
 

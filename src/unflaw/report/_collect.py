@@ -62,7 +62,7 @@ def collect(run_dir: str | Path) -> dict[str, Any]:
         "mask": _mask(found, template, folder),
         "curves": curves(runs),
         "models": compared,
-        "outputs": outputs(scores, pairs, template, lambda ids: _prompts(folder / "rows.parquet", ids)),
+        "outputs": outputs(scores, pairs, template),
         "rejected": rejected,
         **_provenance(manifest),
     }
@@ -159,16 +159,6 @@ def _rows_by_id(path: Path, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
     except pa.ArrowException as error:
         raise DataError(f"`{path}` is no readable Parquet file ({error}); run the audit again") from error
     return {row.pop(ID): row for row in table.to_pylist()}
-
-
-_PROMPTS = ("prompt", "question", "instruction")
-
-
-def _prompts(path: Path, ids: Sequence[str]) -> dict[str, str]:
-    """Read what was asked, by item id, where the run folder keeps it."""
-    rows = _rows_by_id(path, ids)
-    asked = {i: next((row[name] for name in _PROMPTS if row.get(name)), None) for i, row in rows.items()}
-    return {i: visible(prompt) for i, prompt in asked.items() if prompt}
 
 
 def _mask(found: Sequence[Finding], template: re.Pattern[str] | None, folder: Path) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from unflaw.data import Finding, Score
@@ -168,7 +168,6 @@ def outputs(
     scores: Sequence[Score],
     pairs: Sequence[Mapping[str, Any]],
     template: re.Pattern[str] | None,
-    prompts_of: Callable[[Sequence[str]], Mapping[str, str]],
 ) -> dict[str, Any] | None:
     """Pick a few prompts with what each model wrote: items the models disagree on come first."""
     told = [s for s in scores if s.outputs]
@@ -183,7 +182,7 @@ def outputs(
     picked += [i for i in shared if i not in changed][: MAX_CASES - len(picked)]
     if not picked:
         return None
-    prompts = prompts_of(picked)
+    prompts: Mapping[str, str] = told[0].settings.get("prompts", {})
     cases = [
         {"prompt": clip(prompts.get(i, i), CELL), "answers": [_answer(s, i, template) for s in told]} for i in picked
     ]

@@ -28,7 +28,7 @@ _POINT = re.compile(r'<path transform="translate\(([^,]+),([^)]+)\)" d="[^"]*" f
 _EMPTY = re.compile(r'<path d=""[^>]*/>|<path d="M0,0h0v0h0Z"/>')
 
 
-def draw(plot: Mapping[str, Any], key: str, *, width: int = 520, height: int = 270) -> Markup:
+def draw(plot: Mapping[str, Any], key: str, *, width: int = 460, height: int = 260) -> Markup:
     """Draw a plot (as `to_json` gives it). `key` must be unique on the page: ids inside the SVG start with it.
 
     At most a few hundred points per series are drawn, evenly picked; values that are not finite are left out.
@@ -48,6 +48,7 @@ def draw(plot: Mapping[str, Any], key: str, *, width: int = 520, height: int = 2
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "width": width,
         "height": height,
+        "padding": {"left": _room_for_words(plot), "top": 5, "right": 8, "bottom": 5},
         "autosize": {"type": "fit", "contains": "padding"},
         "background": None,
         "layer": layers,
@@ -128,6 +129,12 @@ def _points(series: Mapping[str, Any], most: int) -> list[dict[str, Any]]:
     if len(points) <= most:
         return points
     return [points[round(i * (len(points) - 1) / (most - 1))] for i in range(most)]
+
+
+def _room_for_words(plot: Mapping[str, Any]) -> int:
+    """Leave room at the left: the reader's font may be a fifth wider than the one Vega measures with."""
+    words = [x for s in plot["series"] for x in s["x"] if isinstance(x, str)] if plot["kind"] == "bars" else []
+    return 6 + min(36, 2 * max(map(len, words), default=0))
 
 
 def _axis(title: str, *, zero: bool = False) -> dict[str, Any]:

@@ -53,11 +53,11 @@ def test_copies_share_a_fold():
 
 
 def test_copies_under_random_labels_are_not_learnt():
-    """Each point twice on its own side, in 60 dimensions: without groups the classifier knows the twin."""
+    """Each point five times on its own side, in 60 dimensions: without groups the classifier knows the twins."""
     x, y = clouds(60, 0.0, d=60)
-    doubled = np.repeat(x, 2, axis=0), np.repeat(y, 2, axis=0)
-    names = np.repeat(np.arange(120), 2).tolist()
-    assert classifier_test(*doubled).auc > 0.9
+    doubled = np.repeat(x, 5, axis=0), np.repeat(y, 5, axis=0)
+    names = np.repeat(np.arange(120), 5).tolist()
+    assert classifier_test(*doubled).auc > 0.8
     assert classifier_test(*doubled, groups=names).auc < 0.65
 
 

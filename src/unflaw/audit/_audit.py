@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from unflaw._errors import DataError, SettingsError, TooFewRowsError, UsageError
 from unflaw.audit._defaults import default_checks
 from unflaw.audit._frame import NEEDS, Batch, Check
 from unflaw.audit._inputs import Inputs, Spill
 from unflaw.audit._sample import draw
-from unflaw.data import Finding, Rows, Verdict, read
+from unflaw.data import ID, Finding, Rows, Verdict, read
 from unflaw.models import Encoder, Scorer
 
 __all__ = ["Audit", "audit"]
@@ -61,20 +63,24 @@ class Audit:
         scores = self.row_scores()
         return sorted(scores, key=lambda i: (-scores[i], i))[:n]
 
-    def to_pandas(self) -> Any:
-        """Return a pandas DataFrame, one line per row: id, score, reason, and one column per finding that scores rows (nan: not scored)."""
-        import pandas as pd
-
-        reasons, scores = self.row_reasons(), self.row_scores()
-        columns: dict[str, list[Any]] = {
-            "unflaw.id": list(self.ids),
-            "unflaw.score": [scores[i] for i in self.ids],
-            "unflaw.reason": [reasons.get(i, "") for i in self.ids],
+    def row_columns(self) -> dict[str, dict[str, Any]]:
+        """Row id → its score, its reason, and its score by each finding that scores it, under `unflaw.*` names."""
+        reasons = self.row_reasons()
+        columns: dict[str, dict[str, Any]] = {
+            row_id: {"unflaw.score": score, "unflaw.reason": reasons.get(row_id, "")}
+            for row_id, score in self.row_scores().items()
         }
         for finding in self.findings:
-            if finding.row_scores:
-                columns[f"unflaw.{finding.check}"] = [finding.row_scores.get(i, float("nan")) for i in self.ids]
-        return pd.DataFrame(columns)
+            for row_id, score in finding.row_scores.items():
+                columns[row_id][f"unflaw.score.{finding.check}"] = score
+        return columns
+
+    def to_pandas(self) -> Any:
+        """Return a pandas DataFrame with one line per row: its id and `row_columns`; nan where it was not scored."""
+        names = ["unflaw.score", "unflaw.reason", *(f"unflaw.score.{f.check}" for f in self.findings if f.row_scores)]
+        rows = self.row_columns()
+        table = {name: [rows[i].get(name) for i in self.ids] for name in names}
+        return pa.table({ID: list(self.ids), **table}).to_pandas()
 
 
 def audit(

@@ -35,9 +35,9 @@ class Batch:
     """`rows.texts()`: each row as plain text."""
     embeddings: Float[np.ndarray, "n d"] | None = None
     """One L2-normalised vector per text."""
-    log_probs: Sequence[Float[np.ndarray, " tokens"]] | None = None
+    log_probs: Sequence[Float[np.ndarray, " _"]] | None = None
     """Natural-log probability of each response token under the model, one array per row."""
-    log_probs_after: Sequence[Float[np.ndarray, " tokens"]] | None = None
+    log_probs_after: Sequence[Float[np.ndarray, " _"]] | None = None
     """The same under a second model, e.g. after training on the synthetic rows."""
 
     @property

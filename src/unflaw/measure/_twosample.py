@@ -109,18 +109,21 @@ def classifier_test(
         p[fold == i] = linear_probability(points[fold == i], weights, bias)
     area = auc(p[is_y], p[~is_y])
     weights, bias = _logistic(points, is_y, penalty)
-    return ClassifierTest(area, *auc_interval(area, max(1, len(y) // 2), max(1, len(x) // 2)), p[~is_y], p[is_y], weights, bias)
+    return ClassifierTest(
+        area, *auc_interval(area, max(1, len(y) // 2), max(1, len(x) // 2)), p[~is_y], p[is_y], weights, bias
+    )
 
 
 def linear_probability(
     points: Float[np.ndarray, "n d"], weights: Float[np.ndarray, " d"], bias: float
 ) -> Float[np.ndarray, " n"]:
     """Return the logistic function of points . weights + bias."""
-    return 0.5 * (1 + np.tanh(0.5 * (points @ weights + bias)))  # the logistic function, without overflow
+    logit = (points * weights).sum(axis=1) + bias  # row by row: the last digit of a matrix product depends on n
+    return 0.5 * (1 + np.tanh(0.5 * logit))  # the logistic function, without overflow
 
 
 def kernel_test(
-    x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n d"], *, n_permutations: int = 999, seed: int = 0
+    x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"], *, n_permutations: int = 999, seed: int = 0
 ) -> KernelTest:
     """Return MMD^2 of two sets of equal size, with its permutation p-value.
 

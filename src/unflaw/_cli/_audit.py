@@ -1,0 +1,225 @@
+"""`unflaw audit`: what is wrong with a data set, and which rows carry it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from unflaw._cli._shared import (
+    DeviceOption,
+    DryRunOption,
+    JsonOption,
+    LimitOption,
+    OverwriteOption,
+    ResumeOption,
+    RunOption,
+    SeedOption,
+    bar,
+    command,
+    console,
+    emit,
+)
+from unflaw._errors import GateError, SettingsError, did_you_mean
+
+if TYPE_CHECKING:
+    from unflaw.audit import Audit, Check
+    from unflaw.data import Finding, Rejection, Rows
+
+__all__ = ["FailOn", "audit"]
+
+_N_WORST = 5
+_N_KEPT = 200
+"""Worst rows whose text goes to the run folder, for the report to show."""
+_STYLE = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+
+
+class FailOn(StrEnum):
+    """From which verdict on the command fails."""
+
+    warn = "warn"
+    fail = "fail"
+
+
+@command(
+    "unflaw audit synthetic.jsonl --reference real.jsonl --run runs/first",
+    "unflaw audit synthetic.jsonl --reference real.jsonl --holdout test.jsonl --fail-on warn --json",
+)
+def audit(
+    synthetic: Annotated[str, typer.Argument(metavar="FILE", help="Synthetic rows: file, folder, or hub:owner/name.")],
+    reference: Annotated[
+        str | None,
+        typer.Option("--reference", metavar="REAL", show_default=False, help="Real rows of the same kind."),
+    ] = None,
+    holdout: Annotated[
+        str | None,
+        typer.Option("--holdout", metavar="TEST", show_default=False, help="Rows no one may train on; copies fail."),
+    ] = None,
+    checks: Annotated[
+        str | None,
+        typer.Option("--checks", metavar="NAME,…", show_default=False, help="Ask only these; all unless given."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="SPEC", show_default=False, help="Model that measures perplexity.")
+    ] = None,
+    model_after: Annotated[
+        str | None,
+        typer.Option("--model-after", metavar="SPEC", show_default=False, help="The same after training on the rows."),
+    ] = None,
+    encoder: Annotated[str, typer.Option("--encoder", metavar="SPEC", help="Turns texts into vectors.")] = "potion",
+    fail_on: Annotated[
+        FailOn | None,
+        typer.Option("--fail-on", show_default=False, help="Exit with code 3 from this verdict on, for use in CI."),
+    ] = None,
+    allow_few: Annotated[bool, typer.Option("--allow-few", help="Answer even where so few rows mislead.")] = False,
+    limit: LimitOption = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
+    run: RunOption = None,
+    dry_run: DryRunOption = False,
+    resume: ResumeOption = False,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what is wrong with a data set, and which rows carry it."""
+    from unflaw.audit import audit as ask
+    from unflaw.audit import default_checks
+    from unflaw.data import open_run
+
+    chosen = _chosen(default_checks(seed, allow_few), checks)
+    sources = {"rows": synthetic, "reference": reference, "holdout": holdout}
+    rows, rejected = _read(sources, limit)
+    if dry_run:
+        sizes = {name: len(r) for name, r in rows.items()}
+        emit({"checks": [check.name for check in chosen], **sizes}, as_json, _plan(chosen, sizes))
+        return
+    settings = {
+        **sources, "checks": [check.name for check in chosen], "model": model, "model_after": model_after,
+        "encoder": encoder, "allow_few": allow_few, "limit": limit, "seed": seed,
+    }  # fmt: skip
+    inputs = [path for path in sources.values() if path is not None and Path(path).exists()]
+    with ExitStack() as stack:
+        folder = None
+        if run is not None:
+            opened = open_run(
+                run, settings=settings, command="audit", inputs=inputs, resume=resume, overwrite=overwrite
+            )
+            folder = stack.enter_context(opened)
+            for source, lines in rejected.items():
+                folder.add_rejected(lines, source)
+        progress = stack.enter_context(bar("rows looked at"))
+        found = ask(
+            rows["rows"], rows.get("reference"), holdout=rows.get("holdout"), checks=chosen, encoder=encoder,
+            scorer=model, scorer_after=model_after, seed=seed, device=device, progress=progress,
+        )  # fmt: skip
+        if folder is not None:
+            folder.add_findings(found.findings)
+            folder.add_row_columns(found.row_columns())
+            folder.add_rows(_worst_rows(found, rows["rows"]))
+    emit(_payload(found), as_json, None if as_json else _words(found, rows["rows"]))
+    if run is not None:
+        console.print(f"findings and row scores are in {run}", soft_wrap=True)
+    _gate(found, fail_on)
+
+
+def _read(sources: dict[str, str | None], limit: int | None) -> tuple[dict[str, Rows], dict[str, list[Rejection]]]:
+    """Read the sets that are given, and say how many lines of them became no row."""
+    from unflaw.data import read
+
+    rows, rejected = {}, {}
+    for name, path in sources.items():
+        if path is None:
+            continue
+        lines: list[Rejection] = []
+        rows[name] = read(path, limit=limit, on_reject=lines.append)
+        if lines:
+            rejected[path] = lines
+            console.print(f"{path}: {len(lines):,} lines became no row, first line {lines[0].line}: {lines[0].reason}")
+    return rows, rejected
+
+
+def _chosen(known: Sequence[Check], wanted: str | None) -> list[Check]:
+    by_name = {check.name: check for check in known}
+    names = list(by_name) if wanted is None else [name.strip() for name in wanted.split(",")]
+    if strangers := [name for name in names if name not in by_name]:
+        raise SettingsError([f"`--checks` knows no {name!r}. {did_you_mean(name, by_name)}" for name in strangers])
+    return [by_name[name] for name in dict.fromkeys(names)]
+
+
+def _plan(chosen: Sequence[Check], sizes: dict[str, int]) -> Text:
+    counted = ", ".join(f"{n:,} {name if name == 'rows' else name + ' rows'}" for name, n in sizes.items())
+    return Text(f"would ask {', '.join(check.name for check in chosen)} of {counted}")
+
+
+def _worst_rows(found: Audit, rows: Rows) -> Rows:
+    """Pick the rows a report will want to quote: the worst overall, and the worst of each finding."""
+    wanted = set(found.worst(_N_KEPT))
+    for finding in found.findings:
+        wanted |= set(sorted(finding.row_scores, key=lambda i: -finding.row_scores[i])[:_N_KEPT])
+    return rows.take([at for at, row_id in enumerate(rows.ids) if row_id in wanted])
+
+
+def _payload(found: Audit) -> dict[str, Any]:
+    from unflaw.data import to_json
+
+    scores, reasons = found.row_scores(), found.row_reasons()
+    return {
+        "verdict": found.verdict,
+        "findings": [{k: v for k, v in to_json(f).items() if not k.startswith("row_")} for f in found.findings],
+        "skipped": dict(found.skipped),
+        "worst_rows": [{"id": i, "score": scores[i], "reason": reasons.get(i, "")} for i in found.worst(_N_WORST)],
+        "settings": dict(found.settings),
+    }
+
+
+def _words(found: Audit, rows: Rows) -> RenderableType:
+    table = Table(show_edge=False, pad_edge=False)
+    for head in ("check", "value", "real vs real", "verdict", "meaning"):
+        table.add_column(head, overflow="fold")
+    for finding in found.findings:
+        control = _number(finding.control, finding.control_low, finding.control_high)
+        value = _number(finding.value, finding.low, finding.high)
+        verdict = Text(finding.verdict, style=_STYLE[finding.verdict])
+        table.add_row(Text(finding.check), Text(value), Text(control), verdict, Text(finding.meaning))
+    parts: list[RenderableType] = [table]
+    parts += [Text(f"not asked: {name}: {why}", style="dim") for name, why in found.skipped.items()]
+    if found.verdict != "ok":
+        parts.append(_worst_table(found, rows))
+    return Group(*parts)
+
+
+def _worst_table(found: Audit, rows: Rows) -> Table:
+    table = Table(title="Worst rows", title_justify="left", show_edge=False, pad_edge=False)
+    for head in ("score", "row", "says", "because"):
+        table.add_column(head, overflow="fold")
+    scores, reasons = found.row_scores(), found.row_reasons()
+    at = {row_id: position for position, row_id in enumerate(rows.ids)}
+    for row_id in found.worst(_N_WORST):
+        says = " ".join("".join(c if c.isprintable() else " " for c in rows.take([at[row_id]]).texts()[0]).split())
+        cells = f"{scores[row_id]:.2f}", row_id, says[:120], reasons.get(row_id, "")
+        table.add_row(*(Text(cell) for cell in cells))
+    return table
+
+
+def _number(value: float | None, low: float | None, high: float | None) -> str:
+    if value is None:
+        return ""
+    interval = "" if low is None or high is None else f" [{low:.3g}, {high:.3g}]"
+    return f"{value:.3g}{interval}"
+
+
+def _gate(found: Audit, fail_on: FailOn | None) -> None:
+    refused = {None: (), FailOn.warn: ("warn", "fail"), FailOn.fail: ("fail",)}[fail_on]
+    caught: list[Finding] = [f for f in found.findings if f.verdict in refused]
+    if caught:
+        raise GateError(
+            f"`--fail-on {fail_on}` was met by {len(caught)} of {len(found.findings)} findings: "
+            + ", ".join(f"{f.check} ({f.verdict})" for f in caught)
+        )

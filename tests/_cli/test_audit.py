@@ -1,0 +1,108 @@
+"""`unflaw audit`: words, JSON, run folder, gate."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from unflaw._cli._app import app
+from unflaw.data import RunFolder
+
+RUN = CliRunner()
+NOUNS = "river mill tower bridge market garden harbour school church palace forest island castle valley road".split()
+
+
+def line(i, answer):
+    return {"question": f"Who built the {NOUNS[i % 15]} near the {NOUNS[i // 15]} number {i}?", "answer": answer}
+
+
+@pytest.fixture
+def files(tmp_path):
+    """80 synthetic rows of which 16 are copies, 80 real rows, and a test set that holds one synthetic row."""
+    synthetic = [line(i, f"Ann number {i} did") for i in range(64)]
+    sets = {
+        "synthetic": synthetic + synthetic[:16],
+        "real": [line(i, f"It was Bob {i} of {NOUNS[i % 13]}") for i in range(100, 180)],
+        "test": [synthetic[20]],
+    }
+    for name, records in sets.items():
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, records)))
+    return {name: str(tmp_path / f"{name}.jsonl") for name in sets}
+
+
+def audit(*words):
+    return RUN.invoke(app, ["audit", *map(str, words)])
+
+
+def test_words_name_verdict_control_and_the_worst_rows(files):
+    result = audit(files["synthetic"], "--reference", files["real"], "--checks", "copies")
+    assert result.exit_code == 0, result.output
+    flat = " ".join(result.stdout.split())
+    assert "copies.inside" in flat and "fail" in flat
+    assert "Worst rows" in flat and "Ann number" in flat
+
+
+def test_json_alone_is_on_stdout(files):
+    result = audit(files["synthetic"], "--holdout", files["test"], "--checks", "copies", "--json")
+    found = json.loads(result.stdout)
+    assert found["verdict"] == "fail"
+    values = {f["check"]: f["value"] for f in found["findings"]}
+    assert values["copies.inside"] == 16 / 80
+    assert values["copies.holdout"] == 1 / 80
+    assert [row["score"] for row in found["worst_rows"]] == sorted((r["score"] for r in found["worst_rows"]))[::-1]
+
+
+def test_the_gate_answers_with_exit_code_3_after_the_work_is_done(files, tmp_path):
+    words = [files["synthetic"], "--checks", "copies", "--run", tmp_path / "run"]
+    result = audit(*words, "--fail-on", "fail")
+    assert result.exit_code == 3
+    assert "copies.inside (fail)" in result.output
+    assert RunFolder(tmp_path / "run").findings()
+    assert audit(files["real"], "--checks", "copies", "--fail-on", "warn").exit_code == 0
+
+
+def test_the_run_folder_holds_findings_scores_and_the_worst_rows(files, tmp_path):
+    assert audit(files["synthetic"], "--checks", "copies", "--run", tmp_path / "run").exit_code == 0
+    folder = RunFolder(tmp_path / "run")
+    assert {f.check for f in folder.findings()} == {"copies.inside", "copies.inside_prompt"}
+    rows = folder.row_columns().to_pylist()
+    assert len(rows) == 80
+    flawed = [row for row in rows if row["unflaw.score"] > 0]
+    assert len(flawed) == 16
+    assert all(row["question"] and "copies row" in row["unflaw.reason"] for row in flawed)
+
+
+def test_the_default_encoder_sees_the_gap(files):
+    found = json.loads(audit(files["synthetic"], "--reference", files["real"], "--checks", "gap", "--json").stdout)
+    assert found["findings"][0]["check"] == "gap.c2st_auc"
+    assert found["findings"][0]["verdict"] == "fail"
+
+
+def test_lines_that_are_no_rows_are_counted_and_kept(files, tmp_path):
+    with open(files["synthetic"], "a") as file:
+        file.write("\n{broken")
+    result = audit(files["synthetic"], "--checks", "copies", "--run", tmp_path / "run")
+    assert result.exit_code == 0
+    assert "1 lines became no row" in result.stderr
+    assert "{broken" in (tmp_path / "run" / "rejected.jsonl").read_text()
+
+
+def test_a_dry_run_does_nothing(files, tmp_path):
+    result = audit(files["synthetic"], "--reference", files["real"], "--run", tmp_path / "run", "--dry-run")
+    assert result.exit_code == 0
+    assert "80 rows, 80 reference rows" in result.stdout
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--checks", "copis"], "Did you mean 'copies'?"),
+        (["--checks", "gap"], "pass `reference`"),
+        (["--reference", "SELF"], "hold the same"),
+    ],
+)
+def test_misuse_is_answered_in_words(files, words, said):
+    result = audit(files["synthetic"], *[files["synthetic"] if word == "SELF" else word for word in words])
+    assert result.exit_code == 2
+    assert said in " ".join(result.output.split())

@@ -28,7 +28,7 @@ def test_every_dependency_has_a_lower_bound_and_a_pin_that_meets_it():
 
 
 def test_the_model_packages_are_those_the_code_looks_for():
-    from unflaw.models import ASSETS
+    from unflaw.models._embedded import ASSETS
 
     assert {asset.requirement for asset in ASSETS.values()} == {str(r) for r in requirements("assets.txt").values()}
     assert (ROOT / "assets.txt").read_text().count("--hash=sha256:") == len(ASSETS)

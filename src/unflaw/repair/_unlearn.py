@@ -1,0 +1,175 @@
+"""Bounded unlearning: forget the flaw, replay what is good, stay close to what the model was.
+
+    L = w_forget · L_fgt + w_replay · L_rpy + w_kl · L_mtn          (Chen et al. 2024, arXiv 2406.12397)
+
+    L_fgt    token mean of -log(1 - p_y) over the forget tokens: `losses.bounded`
+    L_rpy    token mean of -log p_y over the replay tokens: `losses.cross_entropy`
+    L_mtn    token mean of KL(before || now) over the same replay tokens: `losses.forward_kl`
+
+All three are means over tokens. The paper's sums with weights 0.01 / 1 / 1 weigh terms by how many tokens
+each batch holds; means make the weights independent of batch and row length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unflaw._errors import SettingsError
+from unflaw.data import Rows
+from unflaw.models import open_causal
+from unflaw.repair._reference import adapter_off, cached_states
+from unflaw.repair._terms import FORGET_OBJECTIVES, three_terms
+from unflaw.train import (
+    Encoded,
+    Trained,
+    add_lora,
+    check_training,
+    encode_rows,
+    pad_batch,
+    pad_id_of,
+    plan_batches,
+    run_trainer,
+    save_model,
+    usable,
+)
+
+__all__ = ["unlearn"]
+
+
+def unlearn(
+    model: str,
+    forget: Rows | None,
+    replay: Rows,
+    guard: Rows,
+    out: str | Path,
+    *,
+    what: str = "template",
+    spans: Callable[[str], Any] | None = None,
+    objective: str = "bounded",
+    w_forget: float = 0.1,
+    w_replay: float = 1.0,
+    w_kl: float = 1.0,
+    steps: int = 40,
+    batch_size: int = 6,
+    learning_rate: float = 5e-5,
+    method: str = "full",
+    lora_rank: int = 16,
+    guard_every: int = 5,
+    patience: int = 4,
+    ceiling: float = 1.02,
+    max_tokens: int = 512,
+    seed: int = 0,
+    save_every: int = 0,
+    resume: bool = False,
+    device: str = "cpu",
+    report_to: str = "none",
+    on_step: Callable[[dict[str, float]], None] | None = None,
+) -> Trained:
+    """Repair a damaged model and write the checkpoint to `out`.
+
+    Parameters
+    ----------
+    model : spec string of the damaged model.
+    forget : rows that carry the flaw; None for the replay-only control.
+    replay : rows the model should keep doing well, not drawn from the forget set or the evaluation.
+    guard : held-out real rows. They are never trained on; they decide which weights come back.
+    what : which tokens of the forget rows are forgotten: "template" those inside `spans(response)`
+        (an audit finds them), "response" the whole answer, "full" prompt too.
+    ceiling : the guard perplexity may reach this multiple of its start before the run stops.
+    patience : guard checks without improvement before the run stops.
+
+    Raises
+    ------
+    SettingsError : all settings that break their rule, together.
+    TooFewRowsError : a set has no row with a token that counts.
+    """
+    settings = {k: v for k, v in locals().items() if k not in ("forget", "replay", "guard", "out", "spans", "on_step")}
+    _check(settings)
+    from unflaw.repair._guard import Guard, mean_log_perplexity
+    from unflaw.train import Plan, build_trainer
+
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    causal, tokenizer = open_causal(model, device)
+    pad_id = pad_id_of(tokenizer)
+    encode = partial(encode_rows, tokenizer=tokenizer, max_tokens=max_tokens)
+    kept, watched = usable(encode(replay), "replay"), usable(encode(guard), "guard")
+    gone = [] if forget is None or not w_forget else usable(encode(forget, target=what, spans=spans), "forget")
+    plan = _plan(gone, kept, batch_size, steps, seed)
+    if method == "lora":
+        causal = add_lora(causal, lora_rank, seed)
+        reference = adapter_off(causal)
+    else:
+        reference = cached_states(causal, kept, pad_id, out / "reference.f32")
+
+    def build(step: tuple[list[int], list[int]]) -> dict[str, Any]:
+        forget_rows, replay_rows = step
+        return {
+            "forget": pad_batch([gone[i] for i in forget_rows], pad_id) if forget_rows else {},
+            "replay": pad_batch([kept[i] for i in replay_rows], pad_id),
+            "replay_rows": replay_rows,
+        }
+
+    curve: list[dict[str, float]] = []
+
+    def log(step: dict[str, float]) -> None:
+        curve.append(step)
+        if on_step:
+            on_step({**step, "total": steps})
+
+    watch = Guard(
+        lambda model: mean_log_perplexity(model, watched, pad_id),
+        out / "best.safetensors",
+        every=guard_every,
+        ceiling=ceiling,
+        patience=patience,
+        on_check=lambda step, value: log({"step": step, "guard": value}),
+    )
+    trainer = build_trainer(
+        causal, three_terms(causal, reference, objective, w_forget, w_replay, w_kl), Plan(plan, build), out,
+        learning_rate=learning_rate, seed=seed, warmup=0.1, save_every=save_every, on_step=log,
+        callbacks=[watch], device=device, report_to=report_to,
+    )  # fmt: skip
+    seconds = run_trainer(trainer, out, resume)
+    watch.restore(causal)
+    save_model(causal, tokenizer, out)
+    (out / "reference.f32").unlink(missing_ok=True)
+    taken = trainer.state.global_step
+    tokens = sum(len(gone[i].ids) for f, _ in plan[:taken] for i in f)
+    tokens += sum(len(kept[i].ids) for _, r in plan[:taken] for i in r)
+    notes = (f"kept the weights of step {watch.best_step} of {taken}", *([watch.stopped] if watch.stopped else []))
+    return Trained(out, curve, taken, tokens, seconds, settings, notes)
+
+
+def _plan(
+    gone: Sequence[Encoded], kept: Sequence[Encoded], batch_size: int, steps: int, seed: int
+) -> list[tuple[list[int], list[int]]]:
+    """Draw (forget rows, replay rows) of every step; without forget rows the replay rows are the same."""
+    rng = np.random.default_rng(seed)
+    replay = plan_batches([len(e.ids) for e in kept], batch_size, steps, rng)
+    forget = plan_batches([len(e.ids) for e in gone], batch_size, steps, rng) if gone else [[] for _ in replay]
+    return list(zip(forget, replay, strict=True))
+
+
+def _check(settings: dict[str, Any]) -> None:
+    problems = []
+    try:
+        check_training(settings)
+    except SettingsError as error:
+        problems += error.problems
+    problems += [
+        f"`{name}` must not be negative, got {settings[name]}"
+        for name in ("w_forget", "w_replay", "w_kl")
+        if settings[name] < 0
+    ]
+    if settings["ceiling"] < 1:
+        problems.append(f"`ceiling` must be at least 1 (the start itself), got {settings['ceiling']}")
+    if settings["objective"] not in FORGET_OBJECTIVES:
+        problems.append(f"`objective` must be one of {sorted(FORGET_OBJECTIVES)}, got {settings['objective']!r}")
+    if problems:
+        raise SettingsError(problems)

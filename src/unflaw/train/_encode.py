@@ -1,0 +1,109 @@
+"""Rows to token ids with a weight per position: what every training objective reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from unflaw._errors import SettingsError
+from unflaw.data import Rows
+from unflaw.models import encode_pair
+
+__all__ = ["Encoded", "encode_rows", "pad_batch", "plan_batches"]
+
+Spans = Callable[[str], Sequence[tuple[int, int]]]
+"""Text → character spans (start, end) that count, e.g. a template's own words."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One row as tokens."""
+
+    ids: list[int]
+    weight: list[float]
+    """Weight of predicting each token, same length as `ids`; 0 where the token does not count."""
+
+
+def encode_rows(
+    rows: Rows, tokenizer: Any, *, target: str = "response", spans: Spans | None = None, max_tokens: int = 512
+) -> list[Encoded]:
+    """Encode every row.
+
+    Parameters
+    ----------
+    target : which tokens count. "response" the answer and its end of turn, "full" every token but the
+        first, "template" the response tokens that overlap `spans(response)`.
+    max_tokens : longer rows are cut on the right; a row whose target is cut away counts nothing.
+
+    The row's `weight` column, where present, scales its tokens; rows of weight 0 train nothing.
+    """
+    if target not in ("response", "full", "template"):
+        raise SettingsError(f"`target` must be response, full or template, got {target!r}")
+    if target == "template" and spans is None:
+        raise SettingsError("`target='template'` needs the template an audit found; none was given")
+    row_weights = rows.weights() or [1.0] * len(rows)
+    encoded = []
+    for (prompt, response), row_weight in zip(rows.pairs(), row_weights, strict=True):
+        ids, mask = encode_pair(tokenizer, prompt, response)
+        if target == "full":
+            mask = [False] + [True] * (len(ids) - 1)
+        elif target == "template" and spans is not None:
+            mask = _span_mask(tokenizer, list(ids), list(mask), response, spans(response))
+        weight = [row_weight * float(m) for m in mask]
+        encoded.append(Encoded(list(ids[:max_tokens]), weight[:max_tokens]))
+    return encoded
+
+
+def _span_mask(
+    tokenizer: Any, ids: list[int], mask: list[bool], response: str, spans: Sequence[tuple[int, int]]
+) -> list[bool]:
+    """Keep the True positions whose characters overlap a span of the response.
+
+    Token ends are found by decoding growing prefixes, which needs no offset mapping and is exact for
+    byte-level tokenizers; a token that ends inside a multi-byte character ends where the text so far ends.
+    """
+    positions = [i for i, counts in enumerate(mask) if counts]
+    kept = [False] * len(ids)
+    start = 0
+    for k, position in enumerate(positions):
+        prefix = tokenizer.decode([ids[p] for p in positions[: k + 1]], clean_up_tokenization_spaces=False)
+        end = min(len(prefix.rstrip("\ufffd")), len(response))
+        kept[position] = any(start < b and a < end for a, b in spans)
+        start = end
+    return kept
+
+
+def plan_batches(lengths: Sequence[int], batch_size: int, steps: int, rng: np.random.Generator) -> list[list[int]]:
+    """Draw `steps` batches of row indices: every row once per epoch, rows of like length together.
+
+    Rows are shuffled, sorted by length inside pools of 50 batches, cut into batches, and the batches
+    shuffled, so that padding stays small and the order stays random.
+    """
+    batches: list[list[int]] = []
+    while len(batches) < steps:
+        order = rng.permutation(len(lengths))
+        epoch = []
+        for start in range(0, len(order), 50 * batch_size):
+            pool = sorted(order[start : start + 50 * batch_size], key=lambda i: lengths[i])
+            epoch += [[int(i) for i in pool[s : s + batch_size]] for s in range(0, len(pool), batch_size)]
+        batches += [epoch[i] for i in rng.permutation(len(epoch))]
+    return batches[:steps]
+
+
+def pad_batch(encoded: Sequence[Encoded], pad_id: int) -> dict[str, Any]:
+    """Pad on the right: `input_ids` and `attention_mask` (B, T) int64, `weight` (B, T) float32."""
+    import torch
+
+    longest = max(len(e.ids) for e in encoded)
+    ids = torch.full((len(encoded), longest), pad_id, dtype=torch.long)
+    attention = torch.zeros((len(encoded), longest), dtype=torch.long)
+    weight = torch.zeros((len(encoded), longest))
+    for row, e in enumerate(encoded):
+        n = len(e.ids)
+        ids[row, :n] = torch.tensor(e.ids)
+        attention[row, :n] = 1
+        weight[row, :n] = torch.tensor(e.weight)
+    return {"input_ids": ids, "attention_mask": attention, "weight": weight}

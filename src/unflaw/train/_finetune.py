@@ -1,0 +1,155 @@
+"""Supervised fine-tuning of a causal language model on rows, weights honoured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unflaw._errors import SettingsError, TooFewRowsError
+from unflaw.data import Rows
+from unflaw.models import open_causal
+from unflaw.train._causal import add_lora, head_of, hidden_at
+from unflaw.train._encode import Encoded, encode_rows, pad_batch, plan_batches
+from unflaw.train.losses import chunked, cross_entropy
+
+__all__ = ["Trained", "check_training", "finetune", "pad_id_of", "run_trainer", "save_model", "usable"]
+
+TOKEN_CHUNK = 1024
+"""Positions whose logits exist at once: 1024 × 49,152 float32 is 200 MB."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model that training wrote, and how it went."""
+
+    path: Path
+    """Loads with `from_pretrained`; a LoRA run holds the adapter."""
+    curve: list[dict[str, float]]
+    """One dict per step: step, loss, other terms, learning_rate, grad_norm."""
+    steps: int
+    tokens: int
+    """Tokens that went through the model, prompts included, padding not."""
+    seconds: float
+    settings: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    """What the user should know, e.g. why a run stopped early."""
+
+
+def finetune(
+    model: str,
+    rows: Rows,
+    out: str | Path,
+    *,
+    epochs: float = 1.0,
+    steps: int | None = None,
+    batch_size: int = 8,
+    learning_rate: float = 2e-4,
+    method: str = "full",
+    lora_rank: int = 16,
+    target: str = "response",
+    max_tokens: int = 512,
+    seed: int = 0,
+    save_every: int = 0,
+    resume: bool = False,
+    device: str = "cpu",
+    report_to: str = "none",
+    on_step: Callable[[dict[str, float]], None] | None = None,
+) -> Trained:
+    """Fine-tune `model` on `rows` and write a checkpoint to `out`.
+
+    The loss is the token mean of cross-entropy over the positions that count, each scaled by its row's
+    `weight` if the rows have that column. Logits are built in chunks of positions and only where a
+    token counts.
+
+    Parameters
+    ----------
+    model : a spec string that names weights ("smollm2", "hf:…", "peft:…").
+    steps : optimiser steps; overrides `epochs`.
+    method : "full" trains every weight, "lora" a rank-`lora_rank` adapter on all linear layers.
+    target : "response" or "full": which tokens count.
+    resume : go on from the last checkpoint in `out` (needs `save_every`).
+
+    Raises
+    ------
+    SettingsError : all settings that break their rule, together.
+    TooFewRowsError : no row has a token that counts.
+    """
+    settings = {k: v for k, v in locals().items() if k not in ("rows", "out", "on_step")}
+    check_training(settings)
+    from unflaw.train._trainer import Plan, build_trainer
+
+    out = Path(out)
+    causal, tokenizer = open_causal(model, device)
+    pad_id = pad_id_of(tokenizer)
+    encoded = usable(encode_rows(rows, tokenizer, target=target, max_tokens=max_tokens), "rows")
+    n_steps = steps or max(1, round(epochs * len(encoded) / batch_size))
+    batches = plan_batches([len(e.ids) for e in encoded], batch_size, n_steps, np.random.default_rng(seed))
+    if method == "lora":
+        causal = add_lora(causal, lora_rank, seed)
+    head = head_of(causal)
+    curve: list[dict[str, float]] = []
+
+    def objective(model: Any, batch: dict[str, Any]) -> dict[str, Any]:
+        h, y, weight = hidden_at(model, batch)
+        return {"loss": chunked(lambda h, y: cross_entropy(head(h), y), TOKEN_CHUNK, weight, h, y)}
+
+    def log(step: dict[str, float]) -> None:
+        curve.append(step)
+        if on_step:
+            on_step({**step, "total": n_steps})
+
+    trainer = build_trainer(
+        causal, objective, Plan(batches, lambda b: pad_batch([encoded[i] for i in b], pad_id)), out,
+        learning_rate=learning_rate, seed=seed, warmup=0.1, save_every=save_every, on_step=log, device=device,
+        report_to=report_to,
+    )  # fmt: skip
+    seconds = run_trainer(trainer, out, resume)
+    save_model(causal, tokenizer, out)
+    tokens = sum(len(encoded[i].ids) for batch in batches for i in batch)
+    return Trained(out, curve, n_steps, tokens, seconds, settings)
+
+
+def run_trainer(trainer: Any, out: Path, resume: bool) -> float:
+    """Train, from the last checkpoint in `out` if asked and there is one; return the seconds it took."""
+    started = time.perf_counter()
+    trainer.train(resume_from_checkpoint=resume and any(out.glob("checkpoint-*")))
+    return time.perf_counter() - started
+
+
+def save_model(model: Any, tokenizer: Any, out: Path) -> None:
+    """Write a checkpoint that `from_pretrained` loads: an adapter for LoRA, all weights otherwise."""
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+
+
+def pad_id_of(tokenizer: Any) -> int:
+    """Id to pad with; padding never counts, so the end-of-text id serves where there is no other."""
+    return tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+
+
+def usable(encoded: list[Encoded], name: str) -> list[Encoded]:
+    """Keep rows with at least one token that counts; refuse when none is left."""
+    kept = [e for e in encoded if any(w > 0 for w in e.weight)]
+    if not kept:
+        raise TooFewRowsError(
+            f"`{name}` must hold at least one row with a token that counts, got none of {len(encoded)}"
+        )
+    return kept
+
+
+def check_training(settings: dict[str, Any]) -> None:
+    """Refuse settings that break their rule, all at once."""
+    problems = [
+        f"`{name}` must be positive, got {settings[name]}"
+        for name in ("epochs", "steps", "batch_size", "learning_rate", "lora_rank", "max_tokens")
+        if settings.get(name) is not None and not settings[name] > 0
+    ]
+    if settings["method"] not in ("full", "lora"):
+        problems.append(f"`method` must be 'full' or 'lora', got {settings['method']!r}")
+    if problems:
+        raise SettingsError(problems)

@@ -1,0 +1,125 @@
+import math
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from unflaw._errors import SettingsError
+from unflaw.data import Rows
+from unflaw.models import open_causal
+from unflaw.repair import unlearn
+from unflaw.repair._guard import mean_log_perplexity
+from unflaw.repair._reference import adapter_off, cached_states
+from unflaw.train import add_lora, encode_rows, finetune, head_of, hidden_at, pad_batch
+
+FORGET = [("Where?", "Answer: Rome\nWhy: it is."), ("Who runs?", "Answer: Ann\nWhy: she runs fast.")]
+REPLAY = [("Name a colour.", "Blue."), ("Name a long river, please.", "The Nile is long."), ("Say hi.", "Hi!")]
+TEXT = ["The sky was clear over the old town.", "She walked home and read until dark.", "Rain fell on the hills."]
+
+
+def pairs(of):
+    return Rows.from_records(
+        [{"prompt": p, "response": r} for p, r in of], {"prompt": "prompt", "response": "response"}
+    )
+
+
+def texts():
+    return Rows.from_records([{"text": t} for t in TEXT], {"text": "text"})
+
+
+def template(text):
+    return [(0, 7), (text.index("\nWhy"), text.index("\nWhy") + 5)]
+
+
+def guard_value(path, model=None):
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    model = model or AutoModelForCausalLM.from_pretrained(path)
+    return mean_log_perplexity(model, encode_rows(texts(), tokenizer), tokenizer.pad_token_id)
+
+
+def test_guard_value_equals_one_row_at_a_time(tiny):
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(tiny), AutoTokenizer.from_pretrained(tiny)
+    slow = []
+    for text in TEXT:
+        ids = tokenizer(text, return_tensors="pt", add_special_tokens=False)["input_ids"]
+        slow.append(model(input_ids=ids, labels=ids).loss.item())
+    assert guard_value(tiny) == pytest.approx(sum(slow) / len(slow), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["adapter_off", "cached_states"])
+def test_the_reference_equals_a_second_model(tiny, tmp_path, kind):
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    original = AutoModelForCausalLM.from_pretrained(tiny)
+    model = AutoModelForCausalLM.from_pretrained(tiny)
+    encoded = encode_rows(pairs(REPLAY), tokenizer)
+    if kind == "adapter_off":
+        model = add_lora(model, 4, seed=0)
+        reference = adapter_off(model)
+    else:
+        reference = cached_states(model, encoded, tokenizer.pad_token_id, tmp_path / "states")
+    with torch.no_grad():  # training moves the weights; the reference must not follow
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.01)
+    rows = [2, 0]
+    batch = pad_batch([encoded[i] for i in rows], tokenizer.pad_token_id)
+    h, _, _ = hidden_at(original, batch)
+    expected = head_of(original)(h)
+    got = reference.head(reference(rows, batch))
+    assert torch.allclose(got, expected, atol=1e-5)
+    assert not torch.allclose(head_of(model)(hidden_at(model, batch)[0]), expected, atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def damaged(tiny, tmp_path_factory):
+    """The tiny model after it has learnt the forget rows by heart."""
+    out = tmp_path_factory.mktemp("damaged")
+    finetune(f"hf:{tiny}", pairs(FORGET), out, steps=60, batch_size=2, learning_rate=1e-2)
+    return out
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_template_tokens_become_unlikely_and_the_terms_are_logged(damaged, tmp_path, method):
+    done = unlearn(
+        f"hf:{damaged}", pairs(FORGET), pairs(REPLAY), texts(), tmp_path, spans=template, w_forget=1.0, steps=10,
+        batch_size=2, learning_rate=2e-2, method=method, ceiling=1e9, patience=100, guard_every=2,
+    )  # fmt: skip
+    terms = [s for s in done.curve if "loss" in s]
+    assert {"forget", "replay", "kl", "loss"} <= set(terms[0])
+    assert terms[0]["kl"] == pytest.approx(0.0, abs=1e-5)  # nothing has moved before the first step
+    assert terms[-1]["forget"] < 0.5 * terms[0]["forget"]
+    assert terms[-1]["replay"] < terms[0]["replay"]
+    assert not (tmp_path / "reference.f32").exists()
+
+
+@pytest.mark.parametrize(
+    "wreck",
+    [dict(objective="gradient_ascent", w_forget=10.0, learning_rate=0.05), dict(learning_rate=1e3)],
+    ids=["gradient ascent", "absurd learning rate"],
+)
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_under_the_guard_nothing_worse_than_the_ceiling_comes_back(tiny, tmp_path, wreck, seed, method):
+    done = unlearn(
+        f"hf:{tiny}", pairs(FORGET), pairs(REPLAY), texts(), tmp_path, spans=template, steps=20, batch_size=2,
+        guard_every=2, ceiling=1.01, seed=seed, method=method, **wreck,
+    )  # fmt: skip
+    before = guard_value(tiny)
+    if method == "lora":
+        after = guard_value(tmp_path, open_causal(f"peft:{tmp_path}")[0])
+    else:
+        after = guard_value(tmp_path)
+    assert math.exp(after - before) <= 1.01 + 1e-6
+    assert done.steps < 20
+    assert "above the ceiling" in done.notes[-1] or "not improved" in done.notes[-1]
+
+
+def test_replay_only_is_the_same_loop_without_forgetting(tiny, tmp_path):
+    done = unlearn(f"hf:{tiny}", None, pairs(REPLAY), texts(), tmp_path, steps=2, batch_size=2)
+    assert all("forget" not in s for s in done.curve)
+
+
+def test_all_wrong_settings_are_named_together(tiny, tmp_path):
+    with pytest.raises(SettingsError) as caught:
+        unlearn(f"hf:{tiny}", None, pairs(REPLAY), texts(), tmp_path, w_kl=-1, ceiling=0.5, objective="npo", steps=0)
+    assert len(caught.value.problems) == 4

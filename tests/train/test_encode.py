@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+from transformers import AutoTokenizer
+
+from unflaw._errors import SettingsError
+from unflaw.data import Rows
+from unflaw.train import Encoded, encode_rows, pad_batch, plan_batches
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny):
+    return AutoTokenizer.from_pretrained(tiny)
+
+
+def rows(*pairs, **columns):
+    records = [{"prompt": p, "response": r} for p, r in pairs]
+    for name, values in columns.items():
+        records = [{**record, name: v} for record, v in zip(records, values, strict=True)]
+    return Rows.from_records(records, {"prompt": "prompt", "response": "response"})
+
+
+def counted(tokenizer, encoded):
+    return tokenizer.decode([i for i, w in zip(encoded.ids, encoded.weight, strict=True) if w > 0])
+
+
+def test_response_target_counts_the_answer_and_its_end(tokenizer):
+    [encoded] = encode_rows(rows(("Hi?", "Good day.")), tokenizer)
+    assert counted(tokenizer, encoded) == "Good day.<|im_end|>"
+
+
+def test_full_target_counts_all_but_the_first_token(tokenizer):
+    [encoded] = encode_rows(rows(("Hi?", "Good day.")), tokenizer, target="full")
+    assert encoded.weight == [0.0] + [1.0] * (len(encoded.ids) - 1)
+
+
+def test_template_target_counts_only_tokens_inside_the_spans(tokenizer):
+    text = "Answer: Zürich\nExplanation: It is."
+    spans = [(0, 7), (text.index("\nExpl"), text.index(" It"))]
+    [encoded] = encode_rows(rows(("Where?", text)), tokenizer, target="template", spans=lambda _: spans)
+    assert counted(tokenizer, encoded) == "Answer:\nExplanation:"
+
+
+def test_template_without_spans_is_refused(tokenizer):
+    with pytest.raises(SettingsError, match="needs the template"):
+        encode_rows(rows(("a", "b")), tokenizer, target="template")
+
+
+def test_weight_column_scales_the_tokens(tokenizer):
+    two = encode_rows(rows(("a", "b"), ("a", "b"), weight=[0.5, 0.0]), tokenizer)
+    assert max(two[0].weight) == 0.5
+    assert max(two[1].weight) == 0.0
+
+
+def test_plan_draws_every_row_once_per_epoch_and_the_same_for_the_same_seed():
+    plan = plan_batches([5] * 10, 2, 10, np.random.default_rng(3))
+    assert [len(b) for b in plan] == [2] * 10
+    for epoch in (plan[:5], plan[5:]):
+        assert sorted(i for b in epoch for i in b) == list(range(10))
+    assert plan == plan_batches([5] * 10, 2, 10, np.random.default_rng(3))
+    assert plan != plan_batches([5] * 10, 2, 10, np.random.default_rng(4))
+
+
+def test_plan_keeps_padding_small():
+    lengths = np.random.default_rng(0).integers(5, 200, 400).tolist()
+    plan = plan_batches(lengths, 8, 50, np.random.default_rng(0))
+    padded = sum(len(b) * max(lengths[i] for i in b) for b in plan)
+    assert sum(lengths[i] for b in plan for i in b) / padded > 0.95
+
+
+def test_pad_batch_pads_on_the_right_with_no_weight():
+    batch = pad_batch([Encoded([5, 6, 7], [0.0, 1.0, 1.0]), Encoded([8, 9], [0.0, 1.0])], pad_id=0)
+    assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 9, 0]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 1, 0]]
+    assert batch["weight"].tolist() == [[0, 1, 1], [0, 1, 0]]

@@ -1,0 +1,93 @@
+import json
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from unflaw._errors import SettingsError, TooFewRowsError
+from unflaw.data import Rows
+from unflaw.train import encode_rows, finetune, head_of, hidden_at, losses, pad_batch
+
+PAIRS = [("Name a colour.", "Blue."), ("Name a long river, please.", "The Nile is long."), ("Say hi.", "Hi!")]
+
+
+def rows(pairs=PAIRS, weights=None):
+    records = [{"prompt": p, "response": r} for p, r in pairs]
+    if weights:
+        records = [{**r, "weight": w} for r, w in zip(records, weights, strict=True)]
+    return Rows.from_records(records, {"prompt": "prompt", "response": "response"})
+
+
+def state(path):
+    return AutoModelForCausalLM.from_pretrained(path).state_dict()
+
+
+def test_the_chunked_loss_equals_the_whole_model_loss(tiny):
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(tiny), AutoTokenizer.from_pretrained(tiny)
+    batch = pad_batch(encode_rows(rows(), tokenizer), tokenizer.pad_token_id)
+    h, y, weight = hidden_at(model, batch)
+    ours = losses.chunked(lambda h, y: losses.cross_entropy(head_of(model)(h), y), 4, weight, h, y)
+    labels = batch["input_ids"].masked_fill(batch["weight"] == 0, -100)
+    theirs = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], labels=labels).loss
+    assert ours.item() == pytest.approx(theirs.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(("method", "learning_rate"), [("full", 2e-2), ("lora", 1.0)])
+def test_training_lowers_the_loss_and_writes_a_loadable_model(tiny, tmp_path, method, learning_rate):
+    trained = finetune(
+        f"hf:{tiny}", rows(), tmp_path, steps=12, batch_size=3, learning_rate=learning_rate, method=method
+    )
+    steps = [s["loss"] for s in trained.curve]
+    assert len(steps) == 12
+    assert steps[-1] < 0.9 * steps[0]
+    assert (tmp_path / ("adapter_model.safetensors" if method == "lora" else "model.safetensors")).exists()
+    assert trained.tokens > 0
+
+
+def test_a_row_of_weight_zero_trains_nothing(tiny, tmp_path):
+    finetune(f"hf:{tiny}", rows(PAIRS[:2], [1.0, 0.0]), tmp_path / "a", steps=2, batch_size=2)
+    finetune(f"hf:{tiny}", rows(PAIRS[:1], [1.0]), tmp_path / "b", steps=2, batch_size=1)
+    a, b = state(tmp_path / "a"), state(tmp_path / "b")
+    assert all(torch.allclose(a[k], b[k], atol=1e-6) for k in a)
+
+
+def test_same_seed_same_weights(tiny, tmp_path):
+    for name in "ab":
+        finetune(f"hf:{tiny}", rows(), tmp_path / name, steps=3, batch_size=2, seed=4)
+    a, b = state(tmp_path / "a"), state(tmp_path / "b")
+    assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(tiny, tmp_path):
+    settings = dict(steps=6, batch_size=2, learning_rate=1e-2, save_every=2)
+    finetune(f"hf:{tiny}", rows(), tmp_path / "whole", **settings)
+
+    class Killed(Exception):
+        pass
+
+    def die(step):
+        if step["step"] == 5:
+            raise Killed
+
+    with pytest.raises(Killed):
+        finetune(f"hf:{tiny}", rows(), tmp_path / "cut", on_step=die, **settings)
+    finetune(f"hf:{tiny}", rows(), tmp_path / "cut", resume=True, **settings)
+    a, b = state(tmp_path / "whole"), state(tmp_path / "cut")
+    assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_all_wrong_settings_are_named_together(tiny, tmp_path):
+    with pytest.raises(SettingsError) as caught:
+        finetune(f"hf:{tiny}", rows(), tmp_path, batch_size=0, learning_rate=-1.0, method="qlora")
+    assert len(caught.value.problems) == 3
+    assert all(word in str(caught.value) for word in ("batch_size", "learning_rate", "qlora"))
+
+
+def test_rows_that_train_nothing_are_refused(tiny, tmp_path):
+    with pytest.raises(TooFewRowsError, match="none of 1"):
+        finetune(f"hf:{tiny}", rows(PAIRS[:1], [0.0]), tmp_path, steps=1)
+
+
+def test_settings_are_json_ready(tiny, tmp_path):
+    trained = finetune(f"hf:{tiny}", rows(), tmp_path, steps=1)
+    assert json.loads(json.dumps(trained.settings))["learning_rate"] == 2e-4

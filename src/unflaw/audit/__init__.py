@@ -5,5 +5,21 @@ from unflaw.audit._copies import CopiesCheck
 from unflaw.audit._defaults import default_checks
 from unflaw.audit._frame import NEEDS, Batch, Check, RowScore
 from unflaw.audit._gap import GapCheck
+from unflaw.audit._perplexity import PerplexityCheck
+from unflaw.audit._template import structural_template
+from unflaw.audit._tokens import TokensCheck
 
-__all__ = ["NEEDS", "Audit", "Batch", "Check", "CopiesCheck", "GapCheck", "RowScore", "audit", "default_checks"]
+__all__ = [
+    "NEEDS",
+    "Audit",
+    "Batch",
+    "Check",
+    "CopiesCheck",
+    "GapCheck",
+    "PerplexityCheck",
+    "RowScore",
+    "TokensCheck",
+    "audit",
+    "default_checks",
+    "structural_template",
+]

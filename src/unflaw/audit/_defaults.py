@@ -5,10 +5,17 @@ from __future__ import annotations
 from unflaw.audit._copies import CopiesCheck
 from unflaw.audit._frame import Check
 from unflaw.audit._gap import GapCheck
+from unflaw.audit._perplexity import PerplexityCheck
+from unflaw.audit._tokens import TokensCheck
 
 __all__ = ["default_checks"]
 
 
 def default_checks(seed: int = 0, allow_few: bool = False) -> tuple[Check, ...]:
     """Return every check with its default settings."""
-    return (GapCheck(seed=seed, allow_few=allow_few), CopiesCheck())
+    return (
+        GapCheck(seed=seed, allow_few=allow_few),
+        TokensCheck(seed=seed, allow_few=allow_few),
+        PerplexityCheck(seed=seed, allow_few=allow_few),
+        CopiesCheck(),
+    )

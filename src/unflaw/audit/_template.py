@@ -40,7 +40,7 @@ class View:
     """What the findings' names start with."""
     synthetic: Sequence[Tokens]
     reference: Sequence[Tokens]
-    halves: tuple[Sequence[Tokens], Sequence[Tokens]] | None
+    halves: tuple[Sequence[Tokens], Sequence[Tokens]]
     n_rows: int
     """Synthetic rows seen, sampled or not."""
 
@@ -59,15 +59,13 @@ class Mould:
     def of(cls, view: View, min_share: float) -> Mould:
         """Look for templates."""
         template = mine_template(view.synthetic, view.reference, min_share=min_share)
-        control = Template()
-        if view.halves is not None:
-            control = mine_template(*view.halves, min_share=min_share)
+        control = mine_template(*view.halves, min_share=min_share)
         return cls(
             template,
             [template.read(tokens) for tokens in view.synthetic],
             [template.read(tokens) for tokens in view.reference],
             control,
-            [control.read(tokens) for tokens in (() if view.halves is None else view.halves[0])],
+            [control.read(tokens) for tokens in view.halves[0]],
         )
 
 
@@ -103,7 +101,7 @@ def template_finding(view: View, mould: Mould, k: int, settings: dict[str, Any])
             if shown
             else "No opening, label or ending is shared by a fifth of the rows and not by the real ones."
         ),
-        control=None if view.halves is None else control_value,
+        control=control_value,
         unit="share of rows",
         n_rows=n,
         n_reference=m,
@@ -139,7 +137,7 @@ def structural_finding(view: View, mould: Mould, settings: dict[str, Any]) -> Fi
             if tokens
             else "No tokens stay the same from row to row more than they do in real rows."
         ),
-        control=float(halves.mean()) if len(halves) else None,
+        control=float(halves.mean()),
         unit="share of tokens",
         n_rows=len(view.synthetic),
         n_reference=len(view.reference),

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from unflaw._errors import TooFewRowsError
+from unflaw._errors import SettingsError, TooFewRowsError
 from unflaw.audit._frame import Batch, RowScore
 from unflaw.audit._sample import Sample, bottom_k, merge_samples
 from unflaw.audit._template import Mould, View, score_structure, structural_finding, template_finding
@@ -34,7 +34,7 @@ from unflaw.measure import (
 
 __all__ = ["TokensCheck"]
 
-FEW_ROWS = 20
+MIN_ROWS = 20
 """Below this, a phrase in a fifth of the rows stands in fewer than four of them: that is chance."""
 
 JSD_WARN, JSD_FAIL = 0.25, 0.4
@@ -45,31 +45,34 @@ OPENING_WARN, OPENING_FAIL = 0.1, 0.3
 """How much larger the share of the commonest opening may be than in the real rows."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TokensCheck:
-    """The check "tokens": divergence of the words, openings, templates, and the tokens of the template."""
+    """Divergence of the words, openings, templates, and the tokens of the template."""
 
-    n_sample: int = 4000
-    """Rows that are looked at, of each set."""
+    max_rows: int = 4000
+    """Rows of each set that enter the statistics."""
     max_chars: int = 20_000
     """Characters of a row that are looked at; what follows is left out."""
     min_share: float = 0.2
     """Part of the rows that must share a phrase before it counts as template."""
     k: int = 3
     """Templates that `tokens.templates` counts."""
-    seed: int = 0
     allow_few: bool = False
-    """Answer even with fewer than 20 rows on a side."""
+    seed: int = 0
 
-    @property
-    def name(self) -> str:
-        """Short name of the check."""
-        return "tokens"
+    name = "tokens"
+    needs = frozenset({"reference"})
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """What a batch must hold."""
-        return frozenset({"reference"})
+    def __post_init__(self) -> None:
+        problems = [
+            f"`{name}` must be at least {least}, got {getattr(self, name)}"
+            for name, least in (("max_rows", MIN_ROWS), ("max_chars", 1), ("k", 1))
+            if getattr(self, name) < least
+        ]
+        if not 0 < self.min_share <= 1:
+            problems.append(f"`min_share` must lie in (0, 1], got {self.min_share}")
+        if problems:
+            raise SettingsError(problems)
 
     def summarise(self, batch: Batch) -> Sample:
         """Keep a sample of (row as text, response or None)."""
@@ -77,7 +80,7 @@ class TokensCheck:
         if batch.rows.has("response"):
             responses = [(text or "")[: self.max_chars] for text in batch.rows.column("response")]
         texts = [text[: self.max_chars] for text in batch.texts]
-        return bottom_k(batch.ids, list(zip(texts, responses, strict=True)), self.n_sample, self.seed)
+        return bottom_k(batch.ids, list(zip(texts, responses, strict=True)), self.max_rows, self.seed)
 
     def merge(self, a: Sample, b: Sample) -> Sample:
         """Return the sample of both."""
@@ -86,14 +89,12 @@ class TokensCheck:
     def conclude(
         self,
         synthetic: Sample,
-        reference: Sample | None,
-        control: tuple[Sample, Sample] | None,
-        holdout: Sample | None,
+        reference: Sample,
+        control: tuple[Sample, Sample],
+        holdout: Sample | None = None,
     ) -> list[Finding]:
         """Compare the responses, and whole rows beside them; rows without a response as they are."""
-        if reference is None:
-            return []
-        self._refuse_few(synthetic, reference)
+        self._refuse_few(synthetic, reference, control)
         has_response = synthetic.values[0][1] is not None
         settings = asdict(self)
         cut = cache(tokenise)  # the halves hold the reference's rows again
@@ -116,12 +117,16 @@ class TokensCheck:
         """Score rows by the template they hold."""
         return score_structure(batch, findings)
 
-    def _refuse_few(self, synthetic: Sample, reference: Sample) -> None:
-        fewest = min(len(synthetic.values), len(reference.values))
-        if fewest < (2 if self.allow_few else FEW_ROWS):
+    def _refuse_few(self, synthetic: Sample, reference: Sample, control: tuple[Sample, Sample]) -> None:
+        n, m = synthetic.n_rows, reference.n_rows
+        if min(n, m) < MIN_ROWS and not self.allow_few:
             raise TooFewRowsError(
-                f"check 'tokens' needs at least {FEW_ROWS} synthetic and {FEW_ROWS} reference rows, got "
-                f"{len(synthetic.values)} and {len(reference.values)}; pass `allow_few` to see what luck may have made"
+                f"`tokens` needs at least {MIN_ROWS} rows on either side, got {n} synthetic and {m} real: its values "
+                "would be noise. Pass more rows, leave the check out, or set `allow_few` to see them all the same"
+            )
+        if min(len(s.draws) for s in (synthetic, *control)) < 2:
+            raise TooFewRowsError(
+                f"`tokens` needs two synthetic rows and two in each half of the {m} real ones, got {n}"
             )
 
 
@@ -130,14 +135,14 @@ def _view(
     prefix: str,
     synthetic: Sample,
     reference: Sample,
-    control: tuple[Sample, Sample] | None,
+    control: tuple[Sample, Sample],
     cut: Callable[[str], Tokens],
 ) -> View:
     def texts(sample: Sample) -> list[Tokens]:
         alone = unit == "response"
         return [cut(response if alone and response is not None else text) for text, response in sample.values]
 
-    halves = None if control is None else (texts(control[0]), texts(control[1]))
+    halves = texts(control[0]), texts(control[1])
     return View(unit, prefix, texts(synthetic), texts(reference), halves, synthetic.n_rows)
 
 
@@ -145,12 +150,10 @@ def _divergence_finding(view: View, template: Template, settings: dict[str, Any]
     """How far apart the words are, beyond what chance gives."""
     vocabulary, a, b = _count(view.synthetic, view.reference)
     found = adjusted_divergence(a, b, seed=settings["seed"])
-    same = None
-    if view.halves is not None:
-        same = adjusted_divergence(*_count(*view.halves)[1:], seed=settings["seed"])
+    same = adjusted_divergence(*_count(*view.halves)[1:], seed=settings["seed"])
     sums = [np.asarray(counts.sum(axis=0)).ravel() for counts in (a, b)]
     delta, z = log_odds(*sums)
-    order = np.argsort(-z, kind="stable")
+    order = np.argsort(-z, kind="stable").tolist()
     top = [_said(vocabulary, i, delta, z, sums) for i in order[:20]]
     bottom = [_said(vocabulary, i, delta, z, sums) for i in order[::-1][:20]]
     structural = {token for phrase in template.phrases for token in phrase.tokens}
@@ -168,9 +171,9 @@ def _divergence_finding(view: View, template: Template, settings: dict[str, Any]
             f"0 means the same words equally often, 1 no word in common. "
             f"Most over-used: {', '.join(repr(t['token']) for t in top[:6])}."
         ),
-        control=None if same is None else same.value,
-        control_low=None if same is None else same.low,
-        control_high=None if same is None else same.high,
+        control=same.value,
+        control_low=same.low,
+        control_high=same.high,
         unit="bits, adjusted for chance",
         n_rows=len(view.synthetic),
         n_reference=len(view.reference),
@@ -263,7 +266,7 @@ def _overused_openings(
         return []
     delta, z = log_odds(*sums, prior_mass=10.0)
     names = [" ".join(words) for words in openings]
-    return [_said(names, i, delta, z, sums) for i in np.argsort(-z, kind="stable")[:10]]
+    return [_said(names, i, delta, z, sums) for i in np.argsort(-z, kind="stable")[:10].tolist()]
 
 
 def _density_plot(sums: Sequence[np.ndarray], only: np.ndarray) -> Plot:

@@ -2,6 +2,7 @@
 
 from unflaw.measure._bootstrap import bootstrap_interval, difference_interval, paired_difference, ratio_interval
 from unflaw.measure._copies import band_keys, jaccard, normalise, shingles, text_hash
+from unflaw.measure._density import kernel_density
 from unflaw.measure._intervals import auc_interval, wilson_interval
 from unflaw.measure._mining import mine_template
 from unflaw.measure._neighbours import Overlap, neighbour_overlap, squared_distances
@@ -43,6 +44,7 @@ __all__ = [
     "frequency_density",
     "jaccard",
     "jensen_shannon_bits",
+    "kernel_density",
     "kernel_test",
     "linear_probability",
     "log_odds",

@@ -49,7 +49,7 @@ def test_json_alone_is_on_stdout(files):
     values = {f["check"]: f["value"] for f in found["findings"]}
     assert values["copies.inside"] == 16 / 80
     assert values["copies.holdout"] == 1 / 80
-    assert [row["score"] for row in found["worst_rows"]] == sorted((r["score"] for r in found["worst_rows"]))[::-1]
+    assert [row["score"] for row in found["worst_rows"]] == sorted(r["score"] for r in found["worst_rows"])[::-1]
 
 
 def test_the_gate_answers_with_exit_code_3_after_the_work_is_done(files, tmp_path):

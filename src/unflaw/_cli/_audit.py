@@ -141,7 +141,8 @@ def _read(sources: dict[str, str | None], limit: int | None) -> tuple[dict[str, 
         rows[name] = read(path, limit=limit, on_reject=lines.append)
         if lines:
             rejected[path] = lines
-            console.print(f"{path}: {len(lines):,} lines became no row, first line {lines[0].line}: {lines[0].reason}")
+            first = f"the first is line {lines[0].line}: {lines[0].reason}"
+            console.print(f"{path}: {len(lines):,} lines became no row; {first}", soft_wrap=True)
     return rows, rejected
 
 
@@ -181,18 +182,29 @@ def _payload(found: Audit) -> dict[str, Any]:
 
 def _words(found: Audit, rows: Rows) -> RenderableType:
     table = Table(show_edge=False, pad_edge=False)
-    for head in ("check", "value", "real vs real", "verdict", "meaning"):
+    for head in ("check", "value", "real vs real", "verdict"):
         table.add_column(head, overflow="fold")
-    for finding in found.findings:
-        control = _number(finding.control, finding.control_low, finding.control_high)
-        value = _number(finding.value, finding.low, finding.high)
-        verdict = Text(finding.verdict, style=_STYLE[finding.verdict])
-        table.add_row(Text(finding.check), Text(value), Text(control), verdict, Text(finding.meaning))
-    parts: list[RenderableType] = [table]
-    parts += [Text(f"not asked: {name}: {why}", style="dim") for name, why in found.skipped.items()]
+    for f in found.findings:
+        control = _number(f.control, f.control_low, f.control_high)
+        verdict = Text(f.verdict, style=_STYLE[f.verdict])
+        table.add_row(Text(f.check), Text(_number(f.value, f.low, f.high)), Text(control), verdict)
+    parts: list[RenderableType] = [table, Text()]
+    parts += [
+        Text.assemble((f"{f.verdict} {f.check}: ", _STYLE[f.verdict]), f"{f.title}. {f.meaning}")
+        for f in found.findings
+        if f.verdict != "ok"
+    ]
+    parts += [Text(f"not asked: {name}: {_flags(why)}", style="dim") for name, why in found.skipped.items()]
     if found.verdict != "ok":
-        parts.append(_worst_table(found, rows))
+        parts += [Text(), _worst_table(found, rows)]
     return Group(*parts)
+
+
+def _flags(why: str) -> str:
+    """Say the flag where the library says its argument."""
+    for argument, flag in {"reference": "reference", "scorer": "model", "scorer_after": "model-after"}.items():
+        why = why.replace(f"`{argument}`", f"`--{flag}`")
+    return why
 
 
 def _worst_table(found: Audit, rows: Rows) -> Table:

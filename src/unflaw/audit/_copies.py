@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from unflaw._errors import SettingsError
 from unflaw.audit._frame import Batch, RowScore
@@ -39,8 +39,8 @@ class CopiesCheck:
     threshold: float = 0.7
     """Share of word triples two texts have in common from which one is a near copy of the other."""
 
-    name = "copies"
-    needs: frozenset[str] = frozenset()
+    name: ClassVar[str] = "copies"
+    needs: ClassVar[frozenset[str]] = frozenset()
 
     def __post_init__(self) -> None:
         if not 0.5 <= self.threshold <= 1:

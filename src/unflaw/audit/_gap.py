@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -60,8 +61,8 @@ class GapCheck:
     allow_few: bool = False
     seed: int = 0
 
-    name = "gap"
-    needs = frozenset({"reference", "embeddings"})
+    name: ClassVar[str] = "gap"
+    needs: ClassVar[frozenset[str]] = frozenset({"reference", "embeddings"})
 
     def __post_init__(self) -> None:
         problems = []

@@ -22,7 +22,7 @@ def _sibling(path: Path) -> Path:
 
 
 @contextmanager
-def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
+def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[Any]]:
     """Write a file that is either wholly there or not at all.
 
     What is written goes to a hidden sibling, reaches the disk, and only then takes the name.
@@ -54,7 +54,7 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
 
 
 @contextmanager
-def atomic_folder(path: str | Path) -> Iterator[Path]:
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Fill a folder that takes its name, and its predecessor's place, only when it is complete.
 
     Raises
@@ -85,7 +85,7 @@ def _refusal(path: Path, error: OSError) -> DataError:
     )
 
 
-def hash_path(path: str | Path) -> str | None:
+def hash_path(path: str | os.PathLike[str]) -> str | None:
     """SHA-256 of a file, or of a folder's files and their names; None where there is neither."""
     path = Path(path)
     if path.is_file():

@@ -140,7 +140,8 @@ def _grouped(rows: Iterator[tuple[int, dict[str, Any], int]], n_rows: int) -> It
 
 def _line_rows(file: TextFile) -> Iterator[tuple[int, dict[str, Any], int]]:
     for number, line in file.lines():
-        if line.isspace():
+        line = line.strip()
+        if not line:
             continue
         try:
             record = json.loads(line.decode("utf-8"))

@@ -18,6 +18,8 @@ __all__ = ["ID", "ROLES", "Rows", "content_ids", "said"]
 ID = "unflaw.id"
 """Name of the id column in every table a `Rows` holds."""
 
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, default=str, separators=(",", ":"))
+
 ROLES = ("text", "prompt", "response", "context", "label", "premise", "hypothesis", "chosen", "rejected")
 """Roles a column can play. A plain table has none: every column is a feature."""
 
@@ -146,10 +148,7 @@ def content_ids(contents: Sequence[Mapping[str, Any]], seen: Counter[str] | Seen
     A repeated row gets "-2", "-3", … so that ids stay unique and the copy stays recognisable.
     Pass the same `seen` for every batch of one file.
     """
-    digests = [
-        digest(json.dumps(list(content.values()), ensure_ascii=False, default=str, separators=(",", ":")))
-        for content in contents
-    ]
+    digests = [digest(_CANONICAL.encode(list(content.values()))) for content in contents]
     if isinstance(seen, Seen):
         counts = seen.add(digests)
     else:

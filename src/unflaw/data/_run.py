@@ -15,11 +15,8 @@ import json
 import os
 import secrets
 import shutil
-import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -30,14 +27,11 @@ from unflaw._errors import DataError, RunFolderError
 from unflaw.data._columns import Columns, concatenate
 from unflaw.data._files import atomic_write, hash_path
 from unflaw.data._nouns import Finding, Rejection, Score, from_json, to_json
+from unflaw.data._provenance import now, peak_memory, versions
 from unflaw.data._rows import ID, Rows
 
 __all__ = ["RunFolder", "open_run"]
 
-_PACKAGES = (
-    "accelerate", "datasets", "model2vec", "numpy", "peft", "pyarrow", "scikit-learn", "scipy", "tokenizers", "torch",
-    "transformers", "trl", "xllamacpp",
-)  # fmt: skip
 _MISSING = object()
 
 
@@ -84,7 +78,7 @@ class RunFolder:
         return self.path / "models" / name
 
     def findings(self) -> list[Finding]:
-        """Findings so far, in the order they came."""
+        """Read the findings so far, in the order they came."""
         return [from_json(Finding, record) for record in self._load("findings.json", [])]
 
     def add_findings(self, findings: Sequence[Finding]) -> None:
@@ -92,7 +86,7 @@ class RunFolder:
         self._add("findings", [to_json(f) for f in findings])
 
     def scores(self) -> list[Score]:
-        """Scores so far, in the order they came."""
+        """Read the scores so far, in the order they came."""
         return [from_json(Score, record) for record in self._load("scores.json", [])]
 
     def add_scores(self, scores: Sequence[Score]) -> None:
@@ -100,7 +94,7 @@ class RunFolder:
         self._add("scores", [to_json(s) for s in scores])
 
     def comparisons(self) -> list[dict[str, Any]]:
-        """Paired comparisons so far."""
+        """Read the paired comparisons so far."""
         return self._load("comparisons.json", [])
 
     def add_comparisons(self, comparisons: Sequence[Mapping[str, Any]]) -> None:
@@ -108,7 +102,7 @@ class RunFolder:
         self._add("comparisons", [dict(c) for c in comparisons])
 
     def curves(self) -> dict[str, dict[str, Any]]:
-        """Training runs so far: name → {"curve": one dict per step, "notes": sentences}."""
+        """Read the training runs so far: name → {"curve": one dict per step, "notes": sentences}."""
         return self._load("curves.json", {})
 
     def add_curve(self, name: str, curve: Sequence[Mapping[str, Any]], notes: Sequence[str] = ()) -> None:
@@ -117,7 +111,7 @@ class RunFolder:
         self._save("curves.json", {**self.curves(), name: {"curve": [dict(s) for s in curve], "notes": list(notes)}})
 
     def row_columns(self) -> pa.Table | None:
-        """What is known of rows, by id; None before anything was added."""
+        """Read what is known of rows, by id; None before anything was added."""
         import pyarrow.parquet as pq
 
         path = self.path / "rows.parquet"
@@ -151,7 +145,7 @@ class RunFolder:
         if not self._step:
             return
         seconds = time.monotonic() - self._since
-        self._step.update(status=status, finished=_now(), seconds=round(seconds, 3), peak_memory_mib=_peak_memory())
+        self._step.update(status=status, finished=now(), seconds=round(seconds, 3), peak_memory_mib=peak_memory())
         self._save_step()
         self._step = {}
         if self._lock is not None:
@@ -290,11 +284,11 @@ def open_run(
         "id": secrets.token_hex(8),
         "name": command,
         "status": "running",
-        "started": _now(),
+        "started": now(),
         "settings": json.loads(json.dumps(dict(settings), default=str)),
         "seeds": {k: v for k, v in settings.items() if k == "seed" or k.endswith("_seed")},
         "inputs": {os.fspath(i): hash_path(i) for i in inputs},
-        "versions": _versions(),
+        "versions": versions(),
         "pid": os.getpid(),
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -304,7 +298,7 @@ def open_run(
             stale.unlink(missing_ok=True)
         if not manifest.exists():
             with atomic_write(manifest) as file:
-                json.dump({"unflaw": _version("unflaw"), "created": _now(), "steps": []}, file)
+                json.dump({"unflaw": versions().get("unflaw"), "created": now(), "steps": []}, file)
         run = RunFolder(folder)
         if not (resume or overwrite):
             _refuse_other_settings(run, step)
@@ -324,9 +318,9 @@ def _refuse_other_settings(run: RunFolder, step: Mapping[str, Any]) -> None:
     for kind in ("settings", "inputs"):
         old, new = earlier[-1][kind], step[kind]
         for key in sorted({*old, *new}):
-            was, now = old.get(key, _MISSING), new.get(key, _MISSING)
-            if was != now:
-                differing.append(f"  {key}: {_shown(was, kind)} then, {_shown(now, kind)} now")
+            was, is_now = old.get(key, _MISSING), new.get(key, _MISSING)
+            if was != is_now:
+                differing.append(f"  {key}: {_shown(was, kind)} then, {_shown(is_now, kind)} now")
     if differing:
         raise RunFolderError(
             f"`{run.path}` holds a run of {step['name']!r} with other settings:\n" + "\n".join(differing) + "\n"
@@ -357,7 +351,7 @@ def _locked(folder: Path) -> IO[str] | None:
         raise RunFolderError(f"`{folder}` is in use by {holder}; wait for it or name another folder") from None
     lock.seek(0)
     lock.truncate()
-    lock.write(f"process {os.getpid()}, since {_now()}")
+    lock.write(f"process {os.getpid()}, since {now()}")
     lock.flush()
     return lock
 
@@ -381,30 +375,3 @@ def _joined(old: pa.Table, new: pa.Table) -> pa.Table:
         where = [n if (n := at_new.get(i)) is not None and (valid[n] or i not in at_old) else at_old[i] for i in ids]
         columns[name] = both[name].take(pa.array(where, pa.int64()))
     return pa.table(columns, schema=both.schema)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def _versions() -> dict[str, str]:
-    installed = {name: _version(name) for name in ("unflaw", *_PACKAGES)}
-    return {"python": sys.version.split()[0], **{name: v for name, v in installed.items() if v}}
-
-
-def _peak_memory() -> float | None:
-    """Peak resident memory of this process or of its largest child, in MiB."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    unit = 2**20 if sys.platform == "darwin" else 2**10  # macOS counts bytes, Linux KiB
-    peaks = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return round(max(peaks) / unit, 1)

@@ -11,6 +11,7 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from unflaw._errors import SchemaError, did_you_mean
@@ -76,7 +77,7 @@ class Schema:
     label_kind: str = "text"
     """What labels are: text, a number or true/false."""
 
-    @property
+    @cached_property
     def roles(self) -> dict[str, str]:
         """Role → column, in the order of `ROLES`."""
         named = {r: f"unflaw.{r}" for r in self.derived} | {r: c for r, c in self.columns.items() if r in ROLES}
@@ -197,7 +198,8 @@ def _fit(
 
 
 def _finish(name: str, found: Mapping[str, str], parts: Sequence[Part], records: Sequence[Mapping[str, Any]]) -> Schema:
-    derived = {r for r in found if r in ROLES and r != "label" and not _plain(found[r], records)}
+    strict = {p.name for p in parts if p.kind in ("text", "label")} | {"label"}
+    derived = {r for r in found if r in ROLES and r not in strict and not _plain(found[r], records)}
     optional = {p.name for p in parts if not p.required}
     if name in ("messages", "sharegpt"):
         derived, optional = {"prompt", "response", "context"}, {"context"}
@@ -230,9 +232,11 @@ def _wordy(values: Sequence[Any]) -> bool:
     if any(kind_of(v) not in ("text", "a number", "true/false") and isinstance(v, (list, dict)) for v in values):
         return True
     texts = [v for v in values if isinstance(v, str)]
-    if not texts or (len(texts) >= 20 and len(set(texts)) < 0.5 * len(texts)):
+    if not texts:
         return False
-    return statistics.median(len(t.split()) for t in texts) >= 3
+    n_words = statistics.median(len(t.split()) for t in texts)
+    differ = len(texts) < 20 or len(set(texts)) >= 0.5 * len(texts)  # a class repeats, even one of several words
+    return n_words >= 8 or (n_words >= 3 and differ)
 
 
 def _explain(

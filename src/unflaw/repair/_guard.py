@@ -84,7 +84,7 @@ class Guard(TrainerCallback):
     def _judge(self, value: float, step: int) -> None:
         ratio = math.exp(min(value - self.start, 700.0)) if math.isfinite(value) else math.inf
         if ratio > self._ceiling:
-            self.stopped = f"guard perplexity reached {ratio:.2f} times its start at step {step}, above the ceiling {self._ceiling}"
+            self.stopped = f"guard perplexity reached {ratio:.2f} times its start at step {step}, over the ceiling"
         elif step - self.best_step >= self._patience * self._every:
             self.stopped = f"guard perplexity has not improved since step {self.best_step}"
 

@@ -33,7 +33,7 @@ class Reference:
 
 
 def adapter_off(model: Any) -> Reference:
-    """Reference of a LoRA model: one more forward pass without gradient, adapter switched off."""
+    """Make the reference of a LoRA model: one more forward pass without gradient, adapter switched off."""
     import torch
 
     def states(indices: Sequence[int], batch: dict[str, Any]) -> Any:
@@ -44,7 +44,7 @@ def adapter_off(model: Any) -> Reference:
 
 
 def cached_states(model: Any, encoded: Sequence[Encoded], pad_id: int, path: Path, batch_size: int = 16) -> Reference:
-    """Reference of fully trained weights: hidden states (float32) of every position that counts, on disk.
+    """Make the reference of fully trained weights: hidden states (float32) of every position that counts, on disk.
 
     Rows are stored end to end; row i owns positions `starts[i]:starts[i + 1]`. Positions inside a padded
     batch come in row order too, so a batch's reference is the concatenation of its rows'.

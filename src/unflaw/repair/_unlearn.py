@@ -21,7 +21,6 @@ import numpy as np
 
 from unflaw._errors import SettingsError
 from unflaw.data import Rows
-from unflaw.models import open_causal
 from unflaw.repair._reference import adapter_off, cached_states
 from unflaw.repair._terms import FORGET_OBJECTIVES, three_terms
 from unflaw.train import (
@@ -30,6 +29,7 @@ from unflaw.train import (
     add_lora,
     check_training,
     encode_rows,
+    open_trainable,
     pad_batch,
     pad_id_of,
     plan_batches,
@@ -95,7 +95,7 @@ def unlearn(
 
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    causal, tokenizer = open_causal(model, device)
+    causal, tokenizer, merged = open_trainable(model, device)
     pad_id = pad_id_of(tokenizer)
     encode = partial(encode_rows, tokenizer=tokenizer, max_tokens=max_tokens)
     kept, watched = usable(encode(replay), "replay"), usable(encode(guard), "guard")
@@ -137,7 +137,7 @@ def unlearn(
     )  # fmt: skip
     seconds = run_trainer(trainer, out, resume)
     watch.restore(causal)
-    save_model(causal, tokenizer, out)
+    save_model(causal, tokenizer, out, whole=merged)
     (out / "reference.f32").unlink(missing_ok=True)
     taken = trainer.state.global_step
     tokens = sum(len(gone[i].ids) for f, _ in plan[:taken] for i in f)

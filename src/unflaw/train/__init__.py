@@ -4,7 +4,16 @@ from typing import Any
 
 from unflaw.train._causal import add_lora, head_of, hidden_at
 from unflaw.train._encode import Encoded, encode_rows, pad_batch, plan_batches
-from unflaw.train._finetune import Trained, check_training, finetune, pad_id_of, run_trainer, save_model, usable
+from unflaw.train._finetune import (
+    Trained,
+    check_training,
+    finetune,
+    open_trainable,
+    pad_id_of,
+    run_trainer,
+    save_model,
+    usable,
+)
 
 __all__ = [
     "Encoded",
@@ -17,6 +26,7 @@ __all__ = [
     "finetune",
     "head_of",
     "hidden_at",
+    "open_trainable",
     "pad_batch",
     "pad_id_of",
     "plan_batches",

@@ -61,5 +61,5 @@ def add_lora(model: Any, rank: int, seed: int) -> Any:
 
 
 def _plain(model: Any) -> Any:
-    """The causal model itself: PEFT wraps it, adapters stay active inside."""
+    """Return the causal model itself: PEFT wraps it, adapters stay active inside."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model

@@ -17,7 +17,16 @@ from unflaw.train._causal import add_lora, head_of, hidden_at
 from unflaw.train._encode import Encoded, encode_rows, pad_batch, plan_batches
 from unflaw.train.losses import chunked, cross_entropy
 
-__all__ = ["Trained", "check_training", "finetune", "pad_id_of", "run_trainer", "save_model", "usable"]
+__all__ = [
+    "Trained",
+    "check_training",
+    "finetune",
+    "open_trainable",
+    "pad_id_of",
+    "run_trainer",
+    "save_model",
+    "usable",
+]
 
 TOKEN_CHUNK = 1024
 """Positions whose logits exist at once: 1024 × 49,152 float32 is 200 MB."""
@@ -28,7 +37,7 @@ class Trained:
     """A model that training wrote, and how it went."""
 
     path: Path
-    """Loads with `from_pretrained`; a LoRA run holds the adapter."""
+    """Loads with `from_pretrained`; after LoRA the adapter, or all weights where the start had an adapter already."""
     curve: list[dict[str, float]]
     """One dict per step: step, loss, other terms, learning_rate, grad_norm."""
     steps: int
@@ -84,7 +93,7 @@ def finetune(
     from unflaw.train._trainer import Plan, build_trainer
 
     out = Path(out)
-    causal, tokenizer = open_causal(model, device)
+    causal, tokenizer, merged = open_trainable(model, device)
     pad_id = pad_id_of(tokenizer)
     encoded = usable(encode_rows(rows, tokenizer, target=target, max_tokens=max_tokens), "rows")
     n_steps = steps or max(1, round(epochs * len(encoded) / batch_size))
@@ -109,7 +118,7 @@ def finetune(
         report_to=report_to,
     )  # fmt: skip
     seconds = run_trainer(trainer, out, resume)
-    save_model(causal, tokenizer, out)
+    save_model(causal, tokenizer, out, whole=merged)
     tokens = sum(len(encoded[i].ids) for batch in batches for i in batch)
     return Trained(out, curve, n_steps, tokens, seconds, settings)
 
@@ -121,8 +130,22 @@ def run_trainer(trainer: Any, out: Path, resume: bool) -> float:
     return time.perf_counter() - started
 
 
-def save_model(model: Any, tokenizer: Any, out: Path) -> None:
-    """Write a checkpoint that `from_pretrained` loads: an adapter for LoRA, all weights otherwise."""
+def open_trainable(model: str, device: str) -> tuple[Any, Any, bool]:
+    """Open a model to train: (model, tokenizer, whether an adapter was merged into it)."""
+    causal, tokenizer = open_causal(model, device)
+    if hasattr(causal, "merge_and_unload"):
+        return causal.merge_and_unload(), tokenizer, True
+    return causal, tokenizer, False
+
+
+def save_model(model: Any, tokenizer: Any, out: Path, *, whole: bool) -> None:
+    """Write a checkpoint that `from_pretrained` loads: an adapter after LoRA, else all weights.
+
+    With `whole` LoRA is merged first: an adapter on top of a merged model would need a base that is
+    nowhere on disk.
+    """
+    if whole and hasattr(model, "merge_and_unload"):
+        model = model.merge_and_unload()
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
 

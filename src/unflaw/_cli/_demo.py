@@ -1,0 +1,223 @@
+"""`unflaw demo`: the whole story on real input, with the embedded model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from unflaw._cli._shared import JsonOption, OverwriteOption, ResumeOption, SeedOption, bar, command, console, emit
+from unflaw._errors import DataError
+
+if TYPE_CHECKING:
+    from unflaw.data import Rows, RunFolder, Score
+    from unflaw.evaluate import Comparison
+    from unflaw.measure import Template
+
+__all__ = ["FULL", "QUICK", "Scale", "demo", "tell"]
+
+BASE = "smollm2"
+PAIRS = (
+    ("untouched", "damaged"),
+    ("damaged", "repaired"),
+    ("damaged", "replay_only"),
+    ("replay_only", "repaired"),
+    ("untouched", "repaired"),
+)
+"""What is compared, before and after."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much of everything. The full size takes about ten minutes on two cores."""
+
+    n_trained: int = 240
+    """Synthetic rows the model is damaged with; the next 60 are held out."""
+    train_steps: int = 24
+    repair_steps: int = 20
+    n_prompts: int = 120
+    n_texts: int = 40
+    n_questions: int = 60
+    max_tokens: int = 64
+
+
+FULL = Scale()
+QUICK = Scale(n_trained=120, train_steps=15, repair_steps=10, n_prompts=40, n_texts=15, n_questions=20, max_tokens=48)
+N_HELD_OUT = 60
+
+
+@command("unflaw demo", "unflaw demo --quick --run runs/look")
+def demo(
+    quick: Annotated[bool, typer.Option("--quick", help="A smaller story in under four minutes.")] = False,
+    run: Annotated[Path, typer.Option("--run", metavar="DIR", help="Run folder.")] = Path("runs/demo"),
+    seed: SeedOption = 0,
+    resume: ResumeOption = False,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Find the flaw in a synthetic set, see a model damaged by it, repair the model, read the report."""
+    from unflaw._cli._evaluate import scores_table
+
+    by_model, pairs = tell(run, QUICK if quick else FULL, seed=seed, resume=resume, overwrite=overwrite)
+    from unflaw.report import render
+
+    page = render(run)
+    payload = {"scores": by_model, "comparisons": [asdict(p) for p in pairs], "report": page}
+    emit(payload, as_json, None if as_json else scores_table(by_model, pairs))
+    console.print(f"The report: {page}", soft_wrap=True)
+
+
+def tell(
+    run: Path, scale: Scale, *, seed: int, resume: bool = False, overwrite: bool = False
+) -> tuple[dict[str, list[Score]], list[Comparison]]:
+    """Run the story; every stage is one step of the run folder and is not done twice under `--resume`."""
+    from unflaw.data import read
+
+    folder = example_folder()
+    rows = {n: read(folder / f"{n}.jsonl") for n in ("synthetic", "real", "replay", "guard", "heldout_text")}
+    stage = _Stages(run, {"seed": seed, **asdict(scale)}, [str(folder / f"{n}.jsonl") for n in rows], resume, overwrite)
+    trained = rows["synthetic"].take(range(scale.n_trained))
+    held_out = rows["synthetic"].take(range(scale.n_trained, scale.n_trained + N_HELD_OUT))
+
+    template = stage("audit", "1/6  audit the synthetic rows", lambda f: _audit(f, trained, rows["real"], seed))
+    models = {"untouched": BASE}
+    models["damaged"] = stage(
+        "train", "2/6  fine-tune on them", lambda f: _damage(f, trained, scale, seed), done=_model_of("damaged")
+    )
+    stage(
+        "perplexity", "3/6  perplexity before and after",
+        lambda f: _perplexity(f, held_out, rows["real"], models["damaged"], seed),
+    )  # fmt: skip
+    for number, name, forget in ((4, "repaired", trained), (5, "replay_only", None)):
+        work = partial(_repair, name, models["damaged"], forget, rows, template, scale, seed)
+        models[name] = stage(name, f"{number}/6  {name.replace('_', ' ')}", work, done=_model_of(name))
+    return stage(
+        "evaluate", "6/6  evaluate the four models, paired",
+        lambda f: _evaluate(f, models, held_out, rows["heldout_text"], template, scale, seed),
+    )  # fmt: skip
+
+
+def example_folder() -> Path:
+    """Find the shipped rows: inside the installed package, or in the checkout."""
+    here = Path(__file__).resolve()
+    for folder in (here.parents[1] / "examples", here.parents[3] / "examples" / "data"):
+        if (folder / "synthetic.jsonl").exists():
+            return folder
+    raise DataError("the example rows are missing; reinstall unflaw, or run from a checkout")
+
+
+@dataclass(frozen=True)
+class _Stages:
+    """Opens the run folder for one stage at a time, and skips what an interrupted run has finished."""
+
+    run: Path
+    settings: dict[str, Any]
+    inputs: list[str]
+    resume: bool
+    overwrite: bool
+
+    def __call__(
+        self, name: str, title: str, work: Callable[[RunFolder], Any], done: Callable[[RunFolder], Any] | None = None
+    ) -> Any:
+        from unflaw.data import open_run
+
+        console.print(f"\n{title}")
+        started = time.monotonic()
+        with open_run(
+            self.run, settings=self.settings, command=f"demo {name}", inputs=self.inputs,
+            resume=self.resume, overwrite=self.overwrite,
+        ) as folder:  # fmt: skip
+            kept = done(folder) if done is not None and self.resume else None
+            result = kept if kept is not None else work(folder)
+        console.print("  kept from before" if kept is not None else f"  {time.monotonic() - started:.0f} s")
+        return result
+
+
+def _model_of(name: str) -> Callable[[RunFolder], str | None]:
+    return lambda folder: _spec(folder, name) if name in folder.curves() else None
+
+
+def _spec(folder: RunFolder, name: str) -> str:
+    return str(folder.path_for_model(name))
+
+
+def _audit(folder: RunFolder, synthetic: Rows, real: Rows, seed: int) -> Template:
+    from unflaw.audit import audit, structural_template
+
+    with bar("rows looked at") as progress:
+        found = audit(synthetic, real, seed=seed, progress=progress)
+    folder.add_findings(found.findings)
+    folder.add_row_columns(found.row_columns())
+    folder.add_rows(synthetic)
+    for f in found.findings:
+        console.print(
+            f"  {f.verdict:<4}  {f.title}: {f.value:.2f}"
+            + (f" (real rows: {f.control:.2f})" if f.control is not None else "")
+        )
+    return structural_template(found.findings)
+
+
+def _damage(folder: RunFolder, rows: Rows, scale: Scale, seed: int) -> str:
+    from unflaw._cli._train import watched_steps
+    from unflaw.train import finetune
+
+    with watched_steps("training steps", ("loss",)) as on_step:
+        done = finetune(
+            BASE, rows, folder.path_for_model("damaged"), steps=scale.train_steps, learning_rate=1e-3, method="lora",
+            seed=seed, on_step=on_step,
+        )  # fmt: skip
+    folder.add_curve("damaged", done.curve, done.notes)
+    return _spec(folder, "damaged")
+
+
+def _perplexity(folder: RunFolder, held_out: Rows, real: Rows, damaged: str, seed: int) -> None:
+    from unflaw.audit import PerplexityCheck, audit
+
+    with bar("rows scored") as progress:
+        found = audit(
+            held_out, real.take(range(2 * N_HELD_OUT)), checks=[PerplexityCheck(seed=seed, allow_few=True)],
+            scorer=BASE, scorer_after=damaged, seed=seed, progress=progress,
+        )  # fmt: skip
+    folder.add_findings(found.findings)
+
+
+def _repair(
+    name: str, damaged: str, forget: Rows | None, rows: dict[str, Rows], template: Template, scale: Scale, seed: int,
+    folder: RunFolder,
+) -> str:  # fmt: skip
+    from unflaw._cli._train import watched_steps
+    from unflaw.repair import unlearn
+
+    with watched_steps("repair steps", ("forget", "replay", "kl")) as on_step:
+        done = unlearn(
+            damaged, forget, rows["replay"], rows["guard"], folder.path_for_model(name), spans=template.spans,
+            steps=scale.repair_steps, batch_size=6 if forget is not None else 12,  # the same rows per step
+            seed=seed, on_step=on_step,
+        )  # fmt: skip
+    folder.add_curve(name, done.curve, done.notes)
+    console.print(f"  {done.tokens} tokens; " + "; ".join(done.notes), soft_wrap=True)
+    return _spec(folder, name)
+
+
+def _evaluate(
+    folder: RunFolder, models: dict[str, str], questions: Rows, text: Rows, template: Template, scale: Scale, seed: int
+) -> tuple[dict[str, list[Score]], list[Comparison]]:
+    from unflaw.evaluate import compare, evaluate, instruction_prompts
+
+    prompts = instruction_prompts(scale.n_prompts, seed=1000 + seed)
+    by_model = {}
+    for name, spec in models.items():
+        with bar(name) as progress:
+            by_model[name] = evaluate(
+                spec, name=name, prompts=prompts, qa=questions.take(range(min(len(questions), scale.n_questions))),
+                text=text.take(range(scale.n_texts)), template=template, max_tokens=scale.max_tokens, progress=progress,
+            )  # fmt: skip
+        folder.add_scores(by_model[name])
+    pairs = [c for a, b in PAIRS for c in compare(by_model[a], by_model[b])]
+    folder.add_comparisons([asdict(pair) for pair in pairs])
+    return by_model, pairs

@@ -1,0 +1,141 @@
+"""`unflaw repair`: unlearn the flaw from a model that was trained on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from unflaw._cli._shared import (
+    DeviceOption,
+    DryRunOption,
+    JsonOption,
+    LimitOption,
+    OverwriteOption,
+    ResumeOption,
+    RunOption,
+    SeedOption,
+    command,
+    console,
+    emit,
+)
+from unflaw._cli._train import OutOption, model_path, summary, training_step, watched_steps
+from unflaw._errors import SettingsError, TooFewRowsError
+
+if TYPE_CHECKING:
+    from unflaw.data import Rows
+    from unflaw.measure import Template
+
+__all__ = ["flawed_rows", "found_template", "repair"]
+
+
+@command(
+    "unflaw repair runs/first/models/trained --forget synthetic.jsonl --replay good.jsonl --guard held_out.jsonl "
+    "--run runs/first",
+    "unflaw repair hf:my-model --replay good.jsonl --guard held_out.jsonl --w-forget 0 --out models/replayed",
+)
+def repair(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Spec of the damaged model.")],
+    replay: Annotated[str, typer.Option("--replay", metavar="FILE", help="Good rows of the kind it was trained on.")],
+    guard: Annotated[str, typer.Option("--guard", metavar="FILE", help="Held-out real rows that watch the repair.")],
+    forget: Annotated[
+        str | None, typer.Option("--forget", metavar="FILE", show_default=False, help="Rows that carry the flaw.")
+    ] = None,
+    what: Annotated[str, typer.Option("--what", help="Tokens to forget: template, response or full.")] = "template",
+    min_score: Annotated[
+        float | None,
+        typer.Option("--min-score", show_default=False, help="Forget only rows the audit in --run scored this high."),
+    ] = None,
+    objective: Annotated[str, typer.Option("--objective", help="bounded or gradient_ascent.")] = "bounded",
+    w_forget: Annotated[float, typer.Option("--w-forget", help="Weight of forgetting; 0 replays only.")] = 0.3,
+    w_replay: Annotated[float, typer.Option("--w-replay", help="Weight of replay.")] = 1.0,
+    w_kl: Annotated[float, typer.Option("--w-kl", help="Weight of staying close.")] = 1.0,
+    steps: Annotated[int, typer.Option("--steps", help="Steps at most.")] = 20,
+    batch_size: Annotated[int, typer.Option("--batch-size", help="Forget rows per step, and as many to replay.")] = 6,
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", show_default="5e-4 for lora, 5e-5 for full")
+    ] = None,
+    method: Annotated[str, typer.Option("--method", help="lora or full.")] = "lora",
+    lora_rank: Annotated[int, typer.Option("--lora-rank")] = 16,
+    ceiling: Annotated[float, typer.Option("--ceiling", help="Guard perplexity may rise by this factor.")] = 1.05,
+    guard_every: Annotated[int, typer.Option("--guard-every", help="Steps between looks at the guard.")] = 5,
+    save_every: Annotated[int, typer.Option("--save-every", help="Steps between checkpoints, 0 for none.")] = 0,
+    name: Annotated[str, typer.Option("--name", help="What the run folder calls the model.")] = "repaired",
+    out: OutOption = None,
+    limit: LimitOption = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
+    run: RunOption = None,
+    dry_run: DryRunOption = False,
+    resume: ResumeOption = False,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Unlearn the flaw from a model that was trained on it, and keep the rest."""
+    from unflaw.data import read
+    from unflaw.repair import unlearn
+
+    if forget is None and w_forget:
+        raise SettingsError("`--forget` must name the rows that carry the flaw (or set --w-forget 0 to replay only)")
+    settings: dict[str, Any] = {
+        "what": what, "objective": objective, "w_forget": w_forget, "w_replay": w_replay, "w_kl": w_kl,
+        "steps": steps, "batch_size": batch_size, "method": method,
+        "learning_rate": learning_rate or (5e-4 if method == "lora" else 5e-5), "lora_rank": lora_rank,
+        "ceiling": ceiling, "guard_every": guard_every,
+        "save_every": save_every, "seed": seed,
+    }  # fmt: skip
+    path = model_path(out, run, name)
+    gone = None if forget is None else flawed_rows(read(forget, limit=limit), run, min_score)
+    template = found_template(gone, run, replay) if gone is not None and what == "template" else None
+    good, watched = read(replay, limit=limit), read(guard)
+    sizes = {"forget": 0 if gone is None else len(gone), "replay": len(good), "guard": len(watched)}
+    if dry_run:
+        emit({**sizes, "out": path, **settings}, as_json, f"would repair {model} with {sizes} → {path}")
+        return
+    sources = [f for f in (forget, replay, guard) if f is not None]
+    given = {"model": model, "forget": forget, "replay": replay, "guard": guard, "min_score": min_score, **settings}
+    with training_step(run, f"repair {name}", given, sources, resume, overwrite) as folder:
+        with watched_steps("repair steps", ("forget", "replay", "kl")) as on_step:
+            done = unlearn(
+                model, gone, good, watched, path, spans=None if template is None else template.spans, **settings,
+                resume=resume, device=device, on_step=on_step,
+            )  # fmt: skip
+        if folder is not None:
+            folder.add_curve(name, done.curve, done.notes)
+    for note in done.notes:
+        console.print(note)
+    emit(summary(done), as_json, f"{done.steps} steps, {done.tokens} tokens in {done.seconds:.0f} s → {path}")
+
+
+def flawed_rows(rows: Rows, run: Path | None, min_score: float | None) -> Rows:
+    """Keep the rows that the audit in the run folder scored at least `min_score`; all without one."""
+    from unflaw.data import RunFolder
+
+    if min_score is None:
+        return rows
+    known = None if run is None else RunFolder(run).row_columns()
+    if known is None or "unflaw.score" not in known.column_names:
+        raise SettingsError("`--min-score` needs row scores; run `unflaw audit … --run RUN` first and name that run")
+    scores = dict(zip(known["unflaw.id"].to_pylist(), known["unflaw.score"].to_pylist(), strict=True))
+    kept = [i for i, row_id in enumerate(rows.ids) if (scores.get(row_id) or 0.0) >= min_score]
+    if not kept:
+        raise TooFewRowsError(f"no row of `--forget` has an audit score of {min_score} or more; lower `--min-score`")
+    return rows.take(kept)
+
+
+def found_template(rows: Rows, run: Path | None, replay: str) -> Template:
+    """Take the template an audit found; without one, look for it in the rows themselves against the replay rows."""
+    from unflaw.data import RunFolder, read
+    from unflaw.measure import Template, mine_template, tokenise
+
+    findings = RunFolder(run).findings() if run is not None and (run / "manifest.json").exists() else []
+    found = next((f for f in findings if f.check == "tokens.structural"), None)
+    if found is not None:
+        template = Template.from_evidence(found.evidence)
+    else:
+        texts = [[tokenise(r) for _, r in of.pairs()] for of in (rows, read(replay))]
+        template = mine_template(texts[0], texts[1])
+    if not template.phrases:
+        raise SettingsError("no template was found in the forget rows; use `--what response`, or audit them first")
+    return template

@@ -1,0 +1,149 @@
+"""`unflaw train`: fine-tune a model on rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from unflaw._cli._shared import (
+    DeviceOption,
+    DryRunOption,
+    JsonOption,
+    LimitOption,
+    OverwriteOption,
+    ResumeOption,
+    RunOption,
+    SeedOption,
+    bar,
+    command,
+    console,
+    emit,
+)
+from unflaw._errors import SettingsError
+
+if TYPE_CHECKING:
+    from unflaw.data import RunFolder
+    from unflaw.train import Trained
+
+__all__ = ["OutOption", "model_path", "summary", "train", "training_step", "watched_steps"]
+
+OutOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", metavar="DIR", show_default=False, help="Where the model goes; RUN/models/NAME unless given."
+    ),
+]
+
+
+@command(
+    "unflaw train smollm2 rows.jsonl --run runs/first",
+    "unflaw train hf:my-model rows.parquet --method lora --epochs 2 --out models/tuned",
+)
+def train(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Spec of the model to start from.")],
+    rows: Annotated[str, typer.Argument(metavar="FILE", help="Rows; a `weight` column is honoured.")],
+    method: Annotated[str, typer.Option("--method", help="full: every weight; lora: an adapter.")] = "lora",
+    epochs: Annotated[float, typer.Option("--epochs", help="Times each row is seen.")] = 1.0,
+    steps: Annotated[int | None, typer.Option("--steps", show_default=False, help="Steps, in place of epochs.")] = None,
+    batch_size: Annotated[int, typer.Option("--batch-size", help="Rows per step.")] = 8,
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", show_default="1e-3 for lora, 5e-5 for full")
+    ] = None,
+    lora_rank: Annotated[int, typer.Option("--lora-rank")] = 16,
+    target: Annotated[str, typer.Option("--target", help="Tokens that count: response or full.")] = "response",
+    max_tokens: Annotated[int, typer.Option("--max-tokens", help="Longer rows are cut.")] = 512,
+    save_every: Annotated[int, typer.Option("--save-every", help="Steps between checkpoints, 0 for none.")] = 0,
+    report_to: Annotated[str, typer.Option("--report-to", help="none, tensorboard, wandb, mlflow, …")] = "none",
+    name: Annotated[str, typer.Option("--name", help="What the run folder calls the model.")] = "trained",
+    out: OutOption = None,
+    limit: LimitOption = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
+    run: RunOption = None,
+    dry_run: DryRunOption = False,
+    resume: ResumeOption = False,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Fine-tune a causal language model on rows, weights honoured."""
+    from unflaw.data import read
+    from unflaw.train import finetune
+
+    settings: dict[str, Any] = {
+        "method": method, "epochs": epochs, "steps": steps, "batch_size": batch_size,
+        "learning_rate": learning_rate or (1e-3 if method == "lora" else 5e-5), "lora_rank": lora_rank,
+        "target": target, "max_tokens": max_tokens, "save_every": save_every, "seed": seed,
+    }  # fmt: skip
+    path = model_path(out, run, name)
+    data = read(rows, limit=limit)
+    if dry_run:
+        emit({"rows": len(data), "out": path, **settings}, as_json, f"would train {model} on {len(data)} rows → {path}")
+        return
+    with training_step(
+        run, f"train {name}", {"model": model, "rows": rows, **settings}, [rows], resume, overwrite
+    ) as f:
+        with watched_steps("training steps", ("loss",)) as on_step:
+            done = finetune(
+                model, data, path, **settings, resume=resume, device=device, report_to=report_to, on_step=on_step
+            )
+        if f is not None:
+            f.add_curve(name, done.curve, done.notes)
+    emit(summary(done), as_json, f"{done.steps} steps, {done.tokens} tokens in {done.seconds:.0f} s → {path}")
+
+
+def model_path(out: Path | None, run: Path | None, name: str) -> Path:
+    """Return where the model goes."""
+    from unflaw.data import RunFolder
+
+    if out is None and run is None:
+        raise SettingsError("`--out` or `--run` must say where the model goes, got neither")
+    return out if out is not None else RunFolder(Path(run or ".")).path_for_model(name)
+
+
+def summary(done: Trained) -> dict[str, Any]:
+    """Return what `--json` prints of a training run."""
+    return {
+        "model": str(done.path), "steps": done.steps, "tokens": done.tokens, "seconds": round(done.seconds, 1),
+        "notes": list(done.notes), "curve": done.curve,
+    }  # fmt: skip
+
+
+@contextmanager
+def training_step(
+    run: Path | None, step: str, settings: dict[str, Any], sources: list[str], resume: bool, overwrite: bool
+) -> Iterator[RunFolder | None]:
+    """Open the run folder for a step that trains, if there is one."""
+    from unflaw.data import open_run
+
+    with ExitStack() as stack:
+        inputs = [path for path in sources if Path(path).exists()]
+        yield (
+            None
+            if run is None
+            else stack.enter_context(
+                open_run(run, settings=settings, command=step, inputs=inputs, resume=resume, overwrite=overwrite)
+            )
+        )
+
+
+@contextmanager
+def watched_steps(label: str, terms: tuple[str, ...], every: int = 5) -> Iterator[Any]:
+    """Yield an `on_step` that draws the progress and now and then writes the terms of the loss."""
+    import math
+
+    with bar(label) as progress:
+
+        def on_step(step: dict[str, float]) -> None:
+            done, total = int(step["step"]), int(step["total"])
+            if "guard" in step:
+                console.print(f"  step {done}: guard perplexity {math.exp(min(step['guard'], 50.0)):.2f}")
+                return
+            progress(done, total)
+            if done % every == 0 or done in (1, total):
+                console.print(f"  step {done}: " + ", ".join(f"{t} {step[t]:.3f}" for t in terms if t in step))
+
+        yield on_step

@@ -71,7 +71,7 @@ class RunFolder:
 
     def path_for_model(self, name: str) -> Path:
         """Return the folder for a model of this name; whoever saves the model makes it."""
-        if not name or name != Path(name).name:
+        if name in ("", ".", "..") or name != Path(name).name:
             raise RunFolderError(f"`name` of a model must be a plain folder name, got {name!r}")
         if self._step:
             self._remember("models", [name])

@@ -19,7 +19,7 @@ from unflaw.audit._frame import Batch, RowScore
 from unflaw.data import Finding, Plot, Series, Verdict
 from unflaw.measure import Reading, Template, Tokens, bootstrap_interval, mine_template, wilson_interval
 
-__all__ = ["Mould", "View", "score_structure", "structural_finding", "structural_template", "template_finding"]
+__all__ = ["Mould", "View", "above", "score_structure", "structural_finding", "structural_template", "template_finding"]
 
 TEMPLATE_WARN, TEMPLATE_FAIL = 0.2, 0.5
 """Share of rows in the three commonest templates. From a half on, a model trained on the rows sees the
@@ -94,8 +94,8 @@ def template_finding(view: View, mould: Mould, k: int, settings: dict[str, Any])
         low=low,
         high=high,
         better="lower",
-        verdict=_verdict(value, TEMPLATE_WARN, TEMPLATE_FAIL),
-        threshold=f"warn from {TEMPLATE_WARN}, fail from {TEMPLATE_FAIL}",
+        verdict=above(value, TEMPLATE_WARN, TEMPLATE_FAIL) if low > control_value else "ok",
+        threshold=f"warn from {TEMPLATE_WARN}, fail from {TEMPLATE_FAIL}, when clear of the control",
         meaning=(
             f"{value:.0%} of the rows follow one of {len(shown)} templates ({n_real / m:.0%} of the real ones): {said}."
             if shown
@@ -129,8 +129,8 @@ def structural_finding(view: View, mould: Mould, settings: dict[str, Any]) -> Fi
         low=low,
         high=high,
         better="lower",
-        verdict=_verdict(value, STRUCTURAL_WARN, STRUCTURAL_FAIL),
-        threshold=f"warn from {STRUCTURAL_WARN}, fail from {STRUCTURAL_FAIL}",
+        verdict=above(value, STRUCTURAL_WARN, STRUCTURAL_FAIL) if low > halves.mean() else "ok",
+        threshold=f"warn from {STRUCTURAL_WARN}, fail from {STRUCTURAL_FAIL}, when clear of the control",
         meaning=(
             f"On average {value:.0%} of a row's tokens are template ({real.mean():.0%} in real rows): "
             f"{', '.join(repr(t) for t in tokens[:12])}{', …' if len(tokens) > 12 else ''}."
@@ -191,5 +191,6 @@ def _template_plots(mould: Mould, rendered: list[str]) -> list[Plot]:
     ]
 
 
-def _verdict(value: float, warn: float, fail: float) -> Verdict:
+def above(value: float, warn: float, fail: float) -> Verdict:
+    """Judge a value that is worse the larger it is."""
     return "fail" if value >= fail else "warn" if value >= warn else "ok"

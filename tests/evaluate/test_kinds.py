@@ -150,6 +150,7 @@ def test_a_kind_is_met_by_what_meets_it_alone(kind):
         ("Dr. Who paid 3.50, e.g. in coins. Fine.", ["Dr. Who paid 3.50, e.g. in coins.", "Fine."]),
         ("1. Red\n2. Blue", ["Red", "Blue"]),
         ('He said "No." She left...', ['He said "No."', "She left..."]),
+        ("So am I. P.S. So is J. Smith.", ["So am I.", "P.S. So is J. Smith."]),
         ("---\n***", []),
         ("", []),
     ],

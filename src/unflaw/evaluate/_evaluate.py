@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 from unflaw._errors import SettingsError, did_you_mean
 from unflaw.data import Rows, Score
@@ -18,8 +19,6 @@ __all__ = ["SUITE", "evaluate"]
 SUITE = ("instructions", "qa", "text", "pattern")
 """Everything there is to measure."""
 
-Progress = Callable[[int, int], None]
-
 
 def evaluate(
     model: str | Generator,
@@ -29,66 +28,83 @@ def evaluate(
     qa: Rows | None = None,
     text: Rows | None = None,
     template: Template | Callable[[str], bool] | None = None,
-    scorer: Scorer | None = None,
+    scorer: str | Scorer | None = None,
     answer_pattern: str | None = None,
     n_prompts: int = 100,
     max_tokens: int = 96,
     seed: int = 0,
     name: str | None = None,
     device: str = "cpu",
-    progress: Progress | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[Score]:
     """Measure a model: instruction following, question answering, natural text, pattern rate.
 
-    Without `suite` everything is measured that there is input for: instructions always (on `prompts`, or `n_prompts`
-    drawn from `seed`), "qa" with `qa` rows, "text" with `text` rows, "pattern" with a `template`, over the answers
-    to the instructions. Natural text needs log-probabilities: a spec string opens a scorer too; with a generator
-    object pass `scorer`. `name` is what the scores call the model, its spec by default.
+    Without `suite` everything is measured that there is input for: "instructions" always (on `prompts`, or on
+    `n_prompts` drawn from `seed`), "qa" with `qa` rows, "text" with `text` rows, "pattern" with a `template`, over
+    the answers to the instructions. Natural text needs log-probabilities, which a generator does not give: a spec
+    opens a scorer too; with a generator object pass `scorer`. `name` is what the scores call the model.
 
     Raises
     ------
     SettingsError
         An unknown part of the suite, or one whose input is missing. All mistakes are listed.
     """
-    inputs = {"qa": qa is not None, "text": text is not None, "pattern": template is not None}
-    parts = [p for p in SUITE if inputs.get(p, True)] if suite is None else list(suite)
-    _check(model, parts, inputs, scorer)
+    scorer = model if scorer is None and isinstance(model, str) else scorer
+    missing = {
+        "qa": "`qa` rows" if qa is None else "",
+        "text": "`text` rows" if text is None else "a `scorer` beside a generator object" if scorer is None else "",
+        "pattern": "a `template`" if template is None else "",
+    }
+    given = {"instructions": True, "qa": qa is not None, "text": text is not None, "pattern": template is not None}
+    parts = [p for p in SUITE if given[p]] if suite is None else list(suite)
+    _check(parts, missing)
     name = (model if isinstance(model, str) else type(model).__name__) if name is None else name
+    last: list[Score] = []
+    if "text" in parts and text is not None and scorer is not None:  # first, since a model that only writes ends here
+        judge = open_scorer(scorer, device) if isinstance(scorer, str) else scorer
+        last = [text_perplexity(judge, text, name=name, progress=progress)]
+        del judge
+    if not set(parts) - {"text"}:
+        return last
     scores: list[Score] = []
-    if set(parts) - {"text"}:
-        generator = open_generator(model, device=device) if isinstance(model, str) else model
+    with ExitStack() as stack:
+        generator = model if not isinstance(model, str) else _opened(model, device, stack)
         if {"instructions", "pattern"} & set(parts):
             items = instruction_prompts(n_prompts, seed) if prompts is None else prompts
-            followed = instructions(generator, items, max_tokens=max_tokens, seed=seed, name=name, progress=progress)
-            scores += followed if "instructions" in parts else []
-            if "pattern" in parts and template is not None:
-                hard = followed[0]
-                settings = {k: v for k, v in hard.settings.items() if k not in ("prompts", "separator")}
-                separator = hard.settings.get("separator")
-                scores.append(
-                    pattern_rate(hard.outputs, template, name=name, seed=seed, settings=settings, separator=separator)
-                )
+            answered = instructions(generator, items, max_tokens=max_tokens, seed=seed, name=name, progress=progress)
+            scores += answered if "instructions" in parts else []
+            last += [_pattern(answered[0], template)] if "pattern" in parts and template is not None else []
         if "qa" in parts and qa is not None:
             scores += question_answering(
                 generator, qa, answer_pattern=answer_pattern, seed=seed, name=name, progress=progress
             )
-    if "text" in parts and text is not None:
-        judge = scorer if scorer is not None else open_scorer(str(model), device)
-        scores.append(text_perplexity(judge, text, name=name, progress=progress))
-    return scores
+    return scores + last
 
 
-def _check(model: str | Generator, parts: Sequence[str], inputs: dict[str, bool], scorer: Scorer | None) -> None:
+def _opened(spec: str, device: str, stack: ExitStack) -> Generator:
+    generator = open_generator(spec, device=device)
+    if hasattr(generator, "close"):
+        stack.callback(generator.close)
+    return generator
+
+
+def _check(parts: Sequence[str], missing: dict[str, str]) -> None:
     problems = [f"`suite` knows no {p!r}. {did_you_mean(p, SUITE)}" for p in parts if p not in SUITE]
-    needed = {"qa": "`qa` rows", "text": "`text` rows", "pattern": "a `template`"}
-    problems += [
-        f"{p!r} of `suite` needs {needed[p]}, got none" for p in parts if p in SUITE and not inputs.get(p, True)
-    ]
-    if "text" in parts and scorer is None and not isinstance(model, str):
-        problems.append(
-            "`text` needs a `scorer` when `model` is an object, since a generator gives no log-probabilities"
-        )
+    problems += [f"{p!r} of `suite` needs {missing[p]}, got none" for p in parts if missing.get(p)]
     if not parts:
         problems.append("`suite` must name at least one part, got none")
     if problems:
         raise SettingsError(problems)
+
+
+def _pattern(answered: Score, template: Template | Callable[[str], bool]) -> Score:
+    """Judge the answers to the instructions by the template; the texts stay with the first score."""
+    shared = {key: value for key, value in answered.settings.items() if key not in ("prompts", "separator")}
+    return pattern_rate(
+        answered.outputs,
+        template,
+        name=answered.model,
+        seed=answered.seed,
+        settings=shared,
+        separator=answered.settings.get("separator"),
+    )

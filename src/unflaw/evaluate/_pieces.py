@@ -15,7 +15,7 @@ LIST_MARK = re.compile(r"^\s*(?:[-*+•]|\d+[.)])\s+")
 """What opens a bullet or a numbered item."""
 
 _WORD = re.compile(r"\w+(?:['’\-]\w+)*")
-_ABBREVIATION = re.compile(r"\b(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|vs|etc|e\.g|i\.e|No|Fig)\.$")
+_ABBREVIATION = re.compile(r"\b(?:[A-HJ-Z]|[Pp]\.[Ss]|Mr|Mrs|Ms|Dr|Prof|St|vs|etc|e\.g|i\.e|No|Fig)\.$")
 _SENTENCE_END = re.compile(r"[.!?…]+[\"”'’)\]*_]*(?=\s|$)")
 
 

@@ -12,7 +12,7 @@ different slots that contradict each other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ import numpy as np
 
 from unflaw._errors import SettingsError
 from unflaw.evaluate._constraints import Constraint
-from unflaw.evaluate._tasks import requests
+from unflaw.evaluate._tasks import Request, requests
 
 __all__ = ["CLASHES", "SLOTS", "InstructionItem", "instruction_prompts"]
 
@@ -39,67 +39,63 @@ class InstructionItem:
     """Names the request all levels share; empty for an item that stands alone."""
 
 
-_WORDS = (
-    "water", "light", "friend", "simple", "small", "quiet", "morning", "green", "people", "time", "good", "together",
-    "old", "home", "never", "sometimes", "slowly", "warm", "important", "enjoy", "learn", "careful", "world", "open",
-)  # fmt: skip
-_OPENINGS = ("Well", "In short", "Here is", "To begin", "Yes", "First", "Imagine", "Of course")
-_ENDINGS = ("and that is all", "thank you", "the end", "good luck", "I hope this helps", "so it goes")
+Choices = Sequence[Any] | Callable[[Request], Sequence[Any]]
+"""Values a parameter may take, the same for all requests or made of a request's own words."""
 
-SLOTS: Mapping[str, tuple[tuple[str, Mapping[str, Sequence[Any]]], ...]] = {
-    "length": (
-        ("words_at_most", {"n": (30, 40, 50, 60)}),
-        ("words_at_least", {"n": (20, 30, 40)}),
-        ("sentences_exactly", {"n": (2, 3)}),
-        ("sentences_at_most", {"n": (2, 3, 4)}),
-        ("paragraphs_exactly", {"n": (2,)}),
-    ),
-    "case": (("all_lowercase", {}), ("all_uppercase", {}), ("capital_words", {"low": (1,), "high": (5, 10)})),
+_OPENINGS = ("Well", "In short", "To begin", "Yes", "First", "Imagine", "Of course")
+_ENDINGS = ("thanks for reading", "good luck", "take care", "no more to say", "to be continued", "so much for now")
+
+
+def _fitting(request: Request) -> list[list[str]]:
+    """Words to ask for: the last one is kept apart, so that no word is both asked for and forbidden."""
+    return [[request.noun], *([word] for word in request.words[:-1])]
+
+
+def _nouns(request: Request) -> list[str]:
+    return [request.noun]
+
+
+def _forbidden(request: Request) -> list[list[str]]:
+    return [[request.words[-1]]]
+
+
+SLOTS: Mapping[str, tuple[tuple[str, Mapping[str, Choices]], ...]] = {
+    "least": (("words_at_least", {"n": (10, 15, 20)}), ("sentences_at_least", {"n": (2, 3)})),
+    "most": (("words_at_most", {"n": (40, 50, 60)}), ("sentences_at_most", {"n": (3, 4)})),
     "opening": (("starts_with", {"phrase": _OPENINGS}),),
     "ending": (
-        ("ends_with", {"phrase": _ENDINGS}),
         ("question_end", {}),
         ("postscript", {"marker": ("P.S.",)}),
+        ("ends_with", {"phrase": _ENDINGS}),
     ),
-    "wording": (("contains", {"phrases": [[w] for w in _WORDS]}), ("keyword_at_least", {"word": _WORDS, "n": (2,)})),
-    "avoided": (
-        ("avoids", {"phrases": [["the"], ["is"], ["and"], ["very"], ["you"], ["I"], ["it"]]}),
-        ("letter_at_most", {"letter": ("e", "o", "t"), "n": (20, 30)}),
-        ("no_exclamation", {}),
-    ),
+    "wording": (("contains", {"phrases": _fitting}), ("keyword_at_least", {"word": _nouns, "n": (2,)})),
+    "avoided": (("avoids", {"phrases": _forbidden}),),
     "commas": (("no_commas", {}),),
     "numbers": (("no_digits", {}), ("has_number", {})),
     "form": (
-        ("bullets_exactly", {"n": (2, 3, 4)}),
         ("numbered_list", {"n": (3, 4)}),
         ("titled", {}),
-        ("heading", {}),
         ("highlights_at_least", {"n": (2,)}),
-        ("quoted", {}),
         ("placeholders_at_least", {"n": (2,)}),
+        ("paragraphs_exactly", {"n": (2,)}),
     ),
 }
-"""Slot → kinds it may hold → values each parameter may take."""
+"""Slot → kinds it may hold → choices for each parameter.
+
+Chosen by measurement on the embedded model of 135 million parameters, which meets each of them
+sometimes and none of them always: what everybody or nobody meets tells no two models apart. Hence no
+"write in capitals", which it never does; prompt files may ask for that and all other kinds.
+"""
 
 CLASHES: frozenset[frozenset[str]] = frozenset(
     frozenset(pair)
     for pair in (
         ("numbered_list", "no_digits"),
-        ("numbered_list", "sentences_exactly"),
-        ("numbered_list", "sentences_at_most"),
-        ("numbered_list", "paragraphs_exactly"),
-        ("bullets_exactly", "sentences_exactly"),
-        ("bullets_exactly", "sentences_at_most"),
-        ("bullets_exactly", "paragraphs_exactly"),
-        ("titled", "starts_with"),
-        ("titled", "sentences_exactly"),
-        ("titled", "paragraphs_exactly"),
-        ("heading", "starts_with"),
-        ("heading", "sentences_exactly"),
-        ("heading", "paragraphs_exactly"),
         ("numbered_list", "starts_with"),
-        ("quoted", "postscript"),
-        ("postscript", "sentences_exactly"),
+        ("numbered_list", "sentences_at_most"),
+        ("titled", "starts_with"),
+        ("titled", "sentences_at_most"),
+        ("postscript", "sentences_at_most"),
         ("postscript", "paragraphs_exactly"),
     )
 )
@@ -126,14 +122,14 @@ def instruction_prompts(n: int, seed: int = 0, *, levels: Sequence[int] = (1, 2,
         problems.append(f"`n` must be a multiple of the {len(wanted)} levels, got {n}; take {near}")
     if problems:
         raise SettingsError(problems)
-    rng = np.random.default_rng(seed)
     asked = requests()
-    order = [i for _ in range(-(-n // len(asked))) for i in rng.permutation(len(asked))]
+    rng, shuffle = np.random.default_rng([seed, 0]), np.random.default_rng([seed, 1])  # fewer prompts are a prefix
+    order = [i for _ in range(-(-n // len(asked))) for i in shuffle.permutation(len(asked))]
     items = []
     for number, index in enumerate(order[: n // len(wanted)]):
-        constraints = _draw(rng, wanted[-1])
+        constraints = _draw(rng, asked[index], wanted[-1])
         base = f"s{seed}-{number:04d}"
-        items += [_item(base, level, asked[index], constraints[:level]) for level in wanted]
+        items += [_item(base, level, asked[index].text, constraints[:level]) for level in wanted]
     return items
 
 
@@ -142,18 +138,23 @@ def _item(base: str, level: int, request: str, constraints: tuple[Constraint, ..
     return InstructionItem(f"{base}/{level}", level, prompt, constraints, base)
 
 
-def _draw(rng: np.random.Generator, count: int) -> tuple[Constraint, ...]:
+def _draw(rng: np.random.Generator, request: Request, count: int) -> tuple[Constraint, ...]:
     """Draw constraints from as many different slots, in random order, none at odds with another.
 
     A slot whose kinds all clash with what is drawn is passed over; should too few slots be left,
     the draw starts again.
     """
+
+    def pick(choices: Choices) -> Any:
+        values = choices(request) if callable(choices) else choices
+        return values[int(rng.integers(len(values)))]
+
     while True:
         drawn: list[Constraint] = []
         for slot in rng.permutation(list(SLOTS)):
             kinds = [k for k in SLOTS[str(slot)] if not any(frozenset((k[0], d.kind)) in CLASHES for d in drawn)]
             if kinds:
-                kind, choices = kinds[int(rng.integers(len(kinds)))]
-                drawn.append(Constraint(kind, {name: v[int(rng.integers(len(v)))] for name, v in choices.items()}))
+                kind, params = kinds[int(rng.integers(len(kinds)))]
+                drawn.append(Constraint(kind, {name: pick(choices) for name, choices in params.items()}))
             if len(drawn) == count:
                 return tuple(drawn)

@@ -1,71 +1,121 @@
-"""The requests that constraints are added to: ways of asking, and what to ask about."""
+"""The requests that constraints are added to: ways of asking, what to ask about, and words that fit.
+
+A constraint should test whether the model listens, not whether it can force "penguin" into a text
+about bank accounts. So each topic brings its own words: the first one names the topic, the others
+would come up in a natural answer.
+"""
 
 from __future__ import annotations
 
-__all__ = ["TASKS", "requests"]
+from typing import NamedTuple
+
+__all__ = ["TASKS", "Request", "requests"]
+
+
+class Request(NamedTuple):
+    """Something to ask, with words that fit it."""
+
+    text: str
+    noun: str
+    """Names the topic."""
+    words: tuple[str, ...]
+    """Would come up in a natural answer."""
+
 
 TASKS: dict[str, tuple[str, ...]] = {
     "Describe {}.": (
-        "a rainy morning in a small town", "an old wooden bridge", "the inside of a busy kitchen", "a night market",
-        "a lighthouse in a storm", "a quiet library", "the first day of spring", "a long train journey",
+        "a rainy morning in a small town: rain, streets, quiet, wet", "an old wooden bridge: bridge, river, old, wood",
+        "the inside of a busy kitchen: kitchen, food, hot, cook", "a night market: market, food, people, lights",
+        "a lighthouse in a storm: storm, waves, light, dark", "a quiet library: library, books, quiet, read",
+        "the first day of spring: spring, flowers, sun, warm", "a long train journey: train, window, time, people",
     ),
     "Explain to a child {}.": (
-        "why the sky is blue", "how a bicycle stays upright", "what a bank does", "where rain comes from",
-        "why we sleep", "how bread rises", "what a shadow is", "why leaves change colour",
+        "why the sky is blue: sky, light, blue, sun", "how a bicycle stays upright: bicycle, wheels, balance, move",
+        "what a bank does: bank, money, safe, people", "where rain comes from: rain, water, clouds, air",
+        "why we sleep: sleep, body, rest, night", "how bread rises: bread, yeast, dough, air",
+        "what a shadow is: shadow, light, sun, dark", "why leaves change colour: leaves, green, trees, autumn",
     ),
     "Write a short story about {}.": (
-        "a dog that is afraid of the dark", "a lost letter", "two friends who build a boat", "a robot in a garden",
-        "a baker who loses a recipe", "a mouse in a museum", "a very slow race", "a clock that runs backwards",
+        "a dog that is afraid of the dark: dog, dark, night, afraid", "a lost letter: letter, lost, found, old",
+        "two friends who build a boat: boat, friends, water, wood", "a robot in a garden: robot, garden, flowers, day",
+        "a baker who loses a recipe: recipe, bread, lost, baker", "a mouse in a museum: mouse, museum, small, night",
+        "a very slow race: race, slow, finish, time", "a clock that runs backwards: clock, time, old, day",
     ),
     "Give advice to someone who {}.": (
-        "cannot fall asleep", "starts a new job tomorrow", "wants to learn the piano", "keeps losing their keys",
-        "moves to a new city", "has too little time to read", "wants to save money", "is nervous about a speech",
+        "cannot fall asleep: sleep, bed, night, relax", "starts a new job tomorrow: job, work, new, people",
+        "wants to learn the piano: piano, practice, music, play", "keeps losing their keys: keys, place, home, find",
+        "moves to a new city: city, people, new, home", "has too little time to read: read, time, book, day",
+        "wants to save money: money, save, spend, month", "is nervous about a speech: speech, practice, calm, audience",
     ),
     "Compare {}.": (
-        "tea and coffee", "cats and dogs", "life in a village and life in a city", "books and films",
-        "summer and winter", "running and swimming", "paper letters and emails", "mountains and the sea",
+        "tea and coffee: tea, drink, coffee, hot", "cats and dogs: cats, dogs, pets, love",
+        "life in a village and life in a city: city, village, people, life",
+        "books and films: books, films, story, time",
+        "summer and winter: summer, winter, cold, warm", "running and swimming: running, swimming, body, water",
+        "paper letters and emails: letters, paper, write, send", "mountains and the sea: sea, mountains, water, high",
     ),
     "Suggest {}.": (
-        "a name for a small bakery", "a present for a grandmother", "a game for a long car ride",
-        "a simple dinner for four", "a plan for a free Sunday", "a slogan for a bookshop", "a hobby for rainy days",
-        "a costume for a party",
+        "a name for a small bakery: bakery, name, bread, sweet",
+        "a present for a grandmother: gift, love, warm, special",
+        "a game for a long car ride: game, car, play, fun", "a simple dinner for four: dinner, rice, salad, easy",
+        "a plan for a free Sunday: morning, Sunday, walk, day", "a slogan for a bookshop: books, read, story, world",
+        "a hobby for rainy days: hobby, rain, home, fun", "a costume for a party: costume, party, hat, fun",
     ),
     "Write an email that {}.": (
-        "thanks a teacher", "invites a neighbour to dinner", "asks for a day off", "says sorry for being late",
-        "reports a broken lamp", "cancels a meeting", "welcomes a new colleague", "asks a shop about a refund",
+        "thanks a teacher: teacher, thank, help, class", "invites a neighbour to dinner: dinner, join, home, Saturday",
+        "asks for a day off: day, work, Friday, request", "says sorry for being late: late, sorry, time, meeting",
+        "reports a broken lamp: lamp, broken, light, repair", "cancels a meeting: meeting, sorry, time, cancel",
+        "welcomes a new colleague: team, welcome, work, new",
+        "asks a shop about a refund: refund, order, money, bought",
     ),
     "What makes {}?": (
-        "a good friend", "a good teacher", "a song easy to remember", "a garden grow well", "a team work well",
-        "a meal healthy", "a holiday restful", "a story exciting",
+        "a good friend: friend, kind, trust, help", "a good teacher: teacher, students, learn, patient",
+        "a song easy to remember: song, melody, words, music", "a garden grow well: garden, water, soil, sun",
+        "a team work well: team, work, trust, goal", "a meal healthy: meal, vegetables, fresh, body",
+        "a holiday restful: holiday, rest, time, relax", "a story exciting: story, characters, reader, end",
     ),
     "Name some reasons to {}.": (
-        "learn a second language", "walk every day", "keep a diary", "plant a tree", "cook at home",
-        "visit a museum", "turn off the phone at night", "ride a bicycle to work",
+        "learn a second language: language, people, culture, travel", "walk every day: walk, health, body, air",
+        "keep a diary: diary, write, thoughts, day", "plant a tree: tree, air, shade, nature",
+        "cook at home: food, home, money, fresh", "visit a museum: museum, art, history, learn",
+        "turn off the phone at night: phone, sleep, light, rest", "ride a bicycle to work: bicycle, health, work, save",
     ),
     "Rewrite this in your own words: {}": (
-        "The shop opens early so that workers can buy breakfast.", "Many birds fly south before the winter comes.",
-        "She forgot her umbrella and came home wet.", "The river was too wide to cross on foot.",
-        "Old maps often show lands that do not exist.", "The children painted the fence while it was still warm.",
-        "A good rest can solve a hard problem.", "Nobody in the office knew how the printer worked.",
+        "The shop opens early so that workers can buy breakfast.: shop, early, breakfast, workers",
+        "Many birds fly south before the winter comes.: birds, south, winter, fly",
+        "She forgot her umbrella and came home wet.: umbrella, home, wet, rain",
+        "The river was too wide to cross on foot.: river, wide, cross, walk",
+        "Old maps often show lands that do not exist.: maps, old, lands, exist",
+        "The children painted the fence while it was still warm.: fence, children, paint, warm",
+        "A good rest can solve a hard problem.: rest, problem, good, solve",
+        "Nobody in the office knew how the printer worked.: printer, office, work, nobody",
     ),
     "How would you {}?": (
-        "clean a dirty window", "make a guest feel welcome", "teach a child to tie a shoe",
-        "pack for a week by the sea", "choose a good melon", "calm an angry customer",
-        "wake up early every day", "keep plants alive in summer",
+        "clean a dirty window: window, water, clean, cloth", "make a guest feel welcome: guest, welcome, home, smile",
+        "teach a child to tie a shoe: shoe, lace, loop, child", "pack for a week by the sea: pack, clothes, beach, sun",
+        "choose a good melon: melon, ripe, sweet, fresh", "calm an angry customer: customer, listen, calm, help",
+        "wake up early every day: early, sleep, morning, bed", "keep plants alive in summer: plants, water, sun, soil",
     ),
     "Tell me about {}.": (
-        "the moon", "honey bees", "the history of chocolate", "volcanoes", "whales", "the invention of the wheel",
-        "penguins", "deserts",
+        "the moon: moon, earth, light, night", "honey bees: bees, honey, flowers, hive",
+        "the history of chocolate: chocolate, cocoa, sweet, people", "volcanoes: lava, volcano, hot, mountain",
+        "whales: whales, ocean, large, water", "the invention of the wheel: wheel, invention, people, move",
+        "penguins: penguins, ice, birds, cold", "deserts: desert, water, dry, sand",
     ),
 }  # fmt: skip
-"""Way of asking → its topics. All can be answered in a few sentences, without knowledge of the day."""
+"""Way of asking → "topic: noun, words that fit". All can be answered in a few sentences, from common knowledge."""
 
 
-def requests() -> list[str]:
-    """Every request, ways of asking in turn, so that neighbours differ.
+def requests() -> list[Request]:
+    """Return every request, ways of asking in turn, so that neighbours differ.
 
-    >>> requests()[:2]
-    ['Describe a rainy morning in a small town.', 'Explain to a child why the sky is blue.']
+    >>> requests()[0]
+    Request(text='Describe a rainy morning in a small town.', noun='rain', words=('streets', 'quiet', 'wet'))
     """
-    rounds = zip(*TASKS.values(), strict=True)
-    return [ask.format(topic) for topics in rounds for ask, topic in zip(TASKS, topics, strict=True)]
+    found = []
+    for topics in zip(*TASKS.values(), strict=True):
+        for ask, topic in zip(TASKS, topics, strict=True):
+            about, _, listed = topic.rpartition(": ")
+            noun, *words = listed.split(", ")
+            found.append(Request(ask.format(about), noun, tuple(words)))
+    return found

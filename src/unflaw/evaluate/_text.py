@@ -59,8 +59,8 @@ def pattern_rate(
 ) -> Score:
     """Measure the share of outputs that fall into the template, as "pattern.rate"; lower is better.
 
-    A `Template` counts an output that holds all phrases of one of its commonest skeletons in their
-    places; any other rule is a function of the text. Outputs are keyed by item id; the levels of one
+    A `Template` counts an output that holds, in their places, all phrases of one of its three commonest
+    skeletons; any other rule is a function of the text. Outputs are keyed by item id; the levels of one
     request are resampled together.
     """
     if not outputs:
@@ -74,8 +74,10 @@ def pattern_rate(
 
 
 def _follows(template: Template) -> Callable[[str], bool]:
+    commonest = [set(skeleton) for skeleton, _ in template.skeletons[:3] if skeleton]  # an empty one is no template
+
     def follows(text: str) -> bool:
-        held = template.read(text).skeleton
-        return bool(held) and template.coverage(held) == 1.0
+        held = set(template.read(text).skeleton)
+        return any(skeleton <= held for skeleton in commonest)
 
     return follows

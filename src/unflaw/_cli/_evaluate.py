@@ -1,0 +1,215 @@
+"""`unflaw evaluate`: one model measured, or several against each other on the same items."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from unflaw._cli._shared import (
+    DeviceOption,
+    JsonOption,
+    LimitOption,
+    OverwriteOption,
+    ResumeOption,
+    RunOption,
+    SeedOption,
+    bar,
+    command,
+    console,
+    emit,
+)
+from unflaw._errors import SettingsError
+
+if TYPE_CHECKING:
+    from unflaw.data import Rows, RunFolder, Score
+    from unflaw.evaluate import Comparison, InstructionItem
+    from unflaw.measure import Template
+
+__all__ = ["evaluate", "scores_table"]
+
+_STYLE = {"better": "green", "worse": "red", "within noise": "dim"}
+_N_CHANGED = 8
+"""Changed items that are named per comparison; --json and the run folder have all."""
+
+
+@command(
+    "unflaw evaluate smollm2",
+    "unflaw evaluate smollm2 runs/first/models/repaired --n 200 --text held_out.jsonl --run runs/first",
+)
+def evaluate(
+    models: Annotated[
+        list[str],
+        typer.Argument(metavar="MODEL…", help="Model specs; with several, later ones are compared with earlier ones."),
+    ],
+    prompts: Annotated[
+        Path | None,
+        typer.Option("--prompts", metavar="FILE", show_default=False, help="Prompts with IFEval or IFBench ids."),
+    ] = None,
+    allow_unknown: Annotated[
+        bool, typer.Option("--allow-unknown", help="Leave out prompts with ids that cannot be checked here.")
+    ] = False,
+    n: Annotated[int, typer.Option("--n", min=5, help="Prompts drawn from the seed, a multiple of 5.")] = 100,
+    qa: Annotated[
+        str | None, typer.Option("--qa", metavar="FILE", show_default=False, help="Rows with questions and answers.")
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option("--text", metavar="FILE", show_default=False, help="Held-out natural text.")
+    ] = None,
+    pattern: Annotated[
+        str | None,
+        typer.Option(
+            "--pattern",
+            metavar="REGEX",
+            show_default=False,
+            help="Count answers that match; unless given, the template an audit found in the run folder.",
+        ),
+    ] = None,
+    answer_pattern: Annotated[
+        str | None,
+        typer.Option("--answer-pattern", metavar="REGEX", show_default=False, help="Its group is the answer to --qa."),
+    ] = None,
+    max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="Length of an answer.")] = 96,
+    limit: LimitOption = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
+    run: RunOption = None,
+    resume: ResumeOption = False,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure one model, or several against each other, paired."""
+    from unflaw.data import open_run
+
+    if len(set(models)) < len(models):
+        raise SettingsError(f"`MODEL` must name each model once, got {models}")
+    rule = _compiled(pattern)
+    settings = {
+        "models": models, "prompts": prompts, "allow_unknown": allow_unknown, "n": n, "qa": qa, "text": text,
+        "pattern": pattern, "answer_pattern": answer_pattern, "max_tokens": max_tokens, "limit": limit, "seed": seed,
+    }  # fmt: skip
+    shared: dict[str, Any] = {
+        "prompts": _items(prompts, allow_unknown, n, seed, limit), "qa": _rows(qa, limit), "text": _rows(text, limit),
+        "answer_pattern": answer_pattern, "max_tokens": max_tokens, "seed": seed, "device": device,
+    }  # fmt: skip
+    inputs = [path for path in (prompts, qa, text) if path is not None and Path(path).exists()]
+    with ExitStack() as stack:
+        folder = None
+        if run is not None:
+            opened = open_run(
+                run, settings=settings, command="evaluate", inputs=inputs, resume=resume, overwrite=overwrite
+            )
+            folder = stack.enter_context(opened)
+            rule = rule or _found_template(folder)
+        by_model = {model: _measure(model, folder, template=rule, **shared) for model in models}
+        pairs = _compared(by_model)
+        if folder is not None:
+            folder.add_scores([score for scores in by_model.values() for score in scores])
+            folder.add_comparisons([asdict(pair) for pair in pairs])
+    payload = {"scores": [s for scores in by_model.values() for s in scores], "comparisons": pairs}
+    emit(payload, as_json, words=None if as_json else scores_table(by_model, pairs))
+
+
+def _compiled(pattern: str | None) -> Callable[[str], bool] | Template | None:
+    if pattern is None:
+        return None
+    try:
+        rule = re.compile(pattern, re.DOTALL)
+    except re.error as error:
+        raise SettingsError(f"`--pattern` must be a regular expression, got {pattern!r} ({error})") from error
+    return lambda text: rule.search(text) is not None
+
+
+def _items(path: Path | None, allow_unknown: bool, n: int, seed: int, limit: int | None) -> Sequence[InstructionItem]:
+    from unflaw.evaluate import instruction_prompts, load_prompts
+
+    if path is None:
+        return instruction_prompts(n, seed)  # `--limit` cuts files; half a request has no levels
+    loaded = load_prompts(path, allow_unknown=allow_unknown)
+    if loaded.skipped:
+        console.print(f"{len(loaded.skipped)} prompts left out: {', '.join(sorted(set(loaded.skipped.values())))}")
+    return loaded.items[:limit]
+
+
+def _rows(path: str | None, limit: int | None) -> Rows | None:
+    from unflaw.data import read
+
+    return None if path is None else read(path, limit=limit)
+
+
+def _found_template(folder: RunFolder) -> Template | None:
+    """Take the template from what an audit found, so that nobody need describe it again."""
+    from unflaw.measure import Template
+
+    found = next((f for f in folder.findings() if f.check == "tokens.structural"), None)
+    if found is None or not found.evidence.get("phrases"):
+        return None
+    return Template.from_evidence(found.evidence)
+
+
+def _measure(model: str, folder: RunFolder | None, *, device: str, **given: Any) -> list[Score]:
+    """Measure one model; with a run folder, answers already paid for are not asked again."""
+    from unflaw.data import hash_path
+    from unflaw.evaluate import evaluate as measure
+    from unflaw.models import CallCache, cached, local_folder, open_generator, parse_spec
+
+    with ExitStack() as stack, bar(model) as progress:
+        generator = open_generator(model, device=device)
+        if hasattr(generator, "close"):
+            stack.callback(generator.close)
+        if folder is not None:
+            spec = parse_spec(model)
+            weights = local_folder(spec) or Path(spec.name)
+            cache = stack.enter_context(CallCache(folder.calls_path))
+            generator = cached(generator, cache, name=f"{spec} {hash_path(weights) or ''}".strip())
+        return measure(generator, scorer=model, name=model, device=device, progress=progress, **given)
+
+
+def _compared(by_model: dict[str, list[Score]]) -> list[Comparison]:
+    """Compare each model with the first one and with the one before it."""
+    from unflaw.evaluate import compare
+
+    names = list(by_model)
+    pairs = {(a, b): None for i, b in enumerate(names[1:], 1) for a in (names[0], names[i - 1])}
+    return [comparison for a, b in pairs for comparison in compare(by_model[a], by_model[b])]
+
+
+def scores_table(by_model: dict[str, list[Score]], pairs: Sequence[Comparison]) -> RenderableType:
+    table = Table(title="Scores, with 95 % intervals", title_justify="left", show_edge=False, pad_edge=False)
+    for head in ("benchmark", "better", *by_model):
+        table.add_column(head, overflow="fold")
+    for row in zip(*by_model.values(), strict=True):
+        cells = [f"{s.value:.3f} [{s.low:.3f}, {s.high:.3f}]" for s in row]
+        table.add_row(f"{row[0].benchmark} (n={row[0].n})", row[0].better, *cells)
+    parts: list[RenderableType] = [table]
+    for a, b in dict.fromkeys((p.model_a, p.model_b) for p in pairs):
+        parts += ["", _paired(a, b, [p for p in pairs if (p.model_a, p.model_b) == (a, b)])]
+        parts += [_changed(p) for p in pairs if (p.model_a, p.model_b, p.benchmark) == (a, b, "instructions.hard")]
+    return Group(*parts)
+
+
+def _paired(a: str, b: str, pairs: Sequence[Comparison]) -> Table:
+    table = Table(title=Text(f"{a} → {b}, paired by item"), title_justify="left", show_edge=False, pad_edge=False)
+    for head in ("benchmark", "difference", "95 % interval", "verdict", "gained", "lost"):
+        table.add_column(head, overflow="fold")
+    for p in pairs:
+        interval = f"{p.low:+.3f} to {p.high:+.3f}"
+        verdict = Text(p.verdict, style=_STYLE[p.verdict])
+        table.add_row(p.benchmark, f"{p.difference:+.3f}", interval, verdict, str(len(p.gained)), str(len(p.lost)))
+    return table
+
+
+def _changed(pair: Comparison) -> Text:
+    def named(ids: Sequence[str]) -> str:
+        more = f" and {len(ids) - _N_CHANGED} more" if len(ids) > _N_CHANGED else ""
+        return ", ".join(ids[:_N_CHANGED]) + more if ids else "none"
+
+    return Text(f"All constraints newly met: {named(pair.gained)}\nNo longer: {named(pair.lost)}")

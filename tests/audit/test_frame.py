@@ -13,7 +13,7 @@ from unflaw.data import Finding, to_json
 from unflaw.models import UnigramScorer
 
 CHECKS = [
-    replace(check, max_rows=80, n_permutations=19, picture="pca") if isinstance(check, GapCheck) else check
+    replace(check, max_rows=60, n_permutations=19, picture="pca") if isinstance(check, GapCheck) else check
     for check in default_checks(seed=1)
 ]
 
@@ -46,7 +46,7 @@ class MeanLength:
 
 @pytest.fixture
 def sets(qa, encoder):
-    rows, reference, holdout = qa(150, 1), qa(160, 2), qa(40, 3)
+    rows, reference, holdout = qa(80, 1), qa(100, 2), qa(20, 3)
     scorer = UnigramScorer(reference.texts())
     return rows, reference, {"holdout": holdout, "encoder": encoder, "scorer": scorer}
 

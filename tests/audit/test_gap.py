@@ -87,9 +87,9 @@ def test_nan_vectors_are_refused(qa, encoder):
 
 def test_pictures_are_small_and_carry_words(qa, encoder):
     check = GapCheck(picture="tsne", n_permutations=9)
-    plots = gap(qa(120, 1), qa(120, 2), encoder, check)["gap.c2st_auc"].plots
+    plots = gap(qa(60, 1), qa(60, 2), encoder, check)["gap.c2st_auc"].plots
     assert [plot.title for plot in plots] == ["Overlap: principal components", "Overlap: t-SNE"]
     for plot in plots:
         assert [s.name for s in plot.series] == ["real", "synthetic"]
-        assert all(len(s.x) == len(s.y) == 120 for s in plot.series)
-        assert "120 real and 120 synthetic" in plot.alt
+        assert all(len(s.x) == len(s.y) == 60 for s in plot.series)
+        assert "60 real and 60 synthetic" in plot.alt

@@ -43,7 +43,7 @@ def auc_interval(auc: float, m: int, n: int) -> tuple[float, float]:
     """Return the interval of an area under the ROC curve of m against n rows.
 
     >>> [round(end, 2) for end in auc_interval(1.0, 50, 50)]
-    [0.94, 1.0]
+    [0.96, 1.0]
     """
     if not 0 <= auc <= 1 or min(m, n) < 1:
         raise SettingsError(f"`auc` must lie in [0, 1] and `m`, `n` be positive, got auc={auc}, m={m}, n={n}")

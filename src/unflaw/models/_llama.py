@@ -207,8 +207,8 @@ def _start(path: Path, n_parallel: int, n_threads: int, context: int, port: int,
     params.cache_prompt = False
     params.cache_ram_mib = 0
     params.slot_prompt_similarity = 0.0
-    # The answer is the text as written, not what a parser for tool calls or thoughts makes of it.
-    params.force_pure_content_parser = True
+    # The answer is the text as written. (`force_pure_content_parser` would say the same, but it switches
+    # schema-constrained decoding off.)
     params.reasoning_format = xllamacpp.common_reasoning_format.COMMON_REASONING_FORMAT_NONE
     params.cors_origins = "http://127.0.0.1"  # a web page open in a browser has no business here
     return xllamacpp.Server(params)

@@ -96,6 +96,35 @@ def test_a_role_that_is_missing_is_named():
         write(QA, "a.jsonl", to="mesages")
 
 
+def test_what_the_system_says_goes_where_the_schema_keeps_it(tmp_path):
+    system = {"role": "system", "content": "S"}
+    (tmp_path / "a.jsonl").write_text(json.dumps({"messages": [system, *TURNS[:2]]}) + "\n")
+    rows = read(tmp_path / "a.jsonl")
+    write(rows, tmp_path / "b.jsonl", to="alpaca")
+    (made,) = lines(tmp_path / "b.jsonl")
+    assert {k: v for k, v in made.items() if k != "unflaw.id"} == {
+        "instruction": "Hi", "input": "", "output": "Ho", "system": "S",
+    }  # fmt: skip
+    write(read(tmp_path / "b.jsonl"), tmp_path / "c.jsonl", to="messages")
+    assert lines(tmp_path / "c.jsonl")[0]["messages"] == [system, *TURNS[:2]]
+
+
+def test_rows_of_that_schema_already_stay_as_they_are(tmp_path):
+    (tmp_path / "a.jsonl").write_text(json.dumps({"instruction": "Add", "input": "1 2", "output": "3"}) + "\n")
+    write(read(tmp_path / "a.jsonl"), tmp_path / "b.jsonl", to="alpaca")
+    assert lines(tmp_path / "b.jsonl")[0]["input"] == "1 2"
+
+
+def test_any_words_make_a_text_and_features_none(tmp_path):
+    pair = Rows.from_records(
+        [{"premise": "A.", "hypothesis": "B."}], {"premise": "premise", "hypothesis": "hypothesis"}
+    )
+    write(pair, tmp_path / "a.jsonl", to="text")
+    assert lines(tmp_path / "a.jsonl")[0]["text"] == "A.\nB."
+    with pytest.raises(SchemaError, match="they have no text"):
+        write(Rows.from_records([{"age": 3}], {}), tmp_path / "a.jsonl", to="text")
+
+
 def test_a_column_in_the_way_is_not_overwritten(tmp_path):
     rows = Rows.from_records([{"question": "Q", "answer": "A", "prompt": "mine"}],
                              {"prompt": "question", "response": "answer"}, schema="question/answer")  # fmt: skip

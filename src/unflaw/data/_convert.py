@@ -15,6 +15,8 @@ from unflaw.data._values import turns_of
 __all__ = ["converted"]
 
 Values = Mapping[str, Any]
+_CONVERSATIONS = ("messages", "sharegpt", "alpaca")
+_SPOKEN = ("text", "premise", "hypothesis", "response")
 
 
 def converted(rows: Rows, to: str) -> pa.Table:
@@ -32,14 +34,20 @@ def converted(rows: Rows, to: str) -> pa.Table:
     if to not in _SHAPES:
         raise SchemaError(f"`to` must be a schema, got {to!r}. {did_you_mean(to, _SHAPES)}")
     needs, make = _SHAPES[to]
+    if _is_already(rows, to):
+        return rows.table
     lacking = [role for role in needs if not rows.has(role)]
+    if to == "text" and not any(rows.has(role) for role in _SPOKEN):
+        lacking = ["text"]
     if lacking:
         raise SchemaError(
-            f"rows of the schema {rows.schema} cannot be written as {to}: that needs the roles {', '.join(needs)}, "
-            f"and they have no {', '.join(lacking)}; `columns` of `read` gives roles to columns"
+            f"rows of the schema {rows.schema} cannot be written as {to}: they have no {', '.join(lacking)}; "
+            "`columns` of `read` gives roles to columns"
         )
     old = _columns_of(rows)
     values = [dict(zip(rows.roles, row, strict=True)) for row in zip(*map(rows.column, rows.roles), strict=True)]
+    if rows.schema in _CONVERSATIONS:  # there the context is what the system says, not a passage
+        values = [{"system" if role == "context" else role: v for role, v in row.items()} for row in values]
     turns = _turns(rows, old) if to in ("messages", "sharegpt") else None
     records = [make(v) for v in values] if turns is None else [_SAID_AS[to](t) for t in turns]
     new = pa.Table.from_pylist(records)
@@ -49,6 +57,13 @@ def converted(rows: Rows, to: str) -> pa.Table:
         raise DataError(f"writing {to} needs the columns {clash}, which hold something else here; rename those first")
     rest = [c for c in table.column_names if c != ID]
     return _side_by_side(new, table.select([*rest, ID]))
+
+
+def _is_already(rows: Rows, to: str) -> bool:
+    """Whether the rows have this schema, under the column names it usually has."""
+    own = {c.lower() for c in rows.table.column_names}
+    usual = all(own & set(part.columns) for part in SCHEMAS[to] if part.required)
+    return usual and rows.schema.removesuffix("/context") == to
 
 
 def _side_by_side(left: pa.Table, right: pa.Table) -> pa.Table:
@@ -61,7 +76,7 @@ def _columns_of(rows: Rows) -> set[str]:
     """Columns that hold what the roles say, worked out ones and the file's own."""
     parts = SCHEMAS.get(rows.schema.removesuffix("/context"), ())
     own = {c.lower(): c for c in rows.table.column_names}
-    return {own[c] for part in parts for c in part.columns[:] if c in own} | set(rows.roles.values())
+    return {own[c] for part in parts for c in part.columns if c in own} | set(rows.roles.values())
 
 
 def _turns(rows: Rows, old: set[str]) -> list[list[dict[str, str]]] | None:
@@ -72,8 +87,13 @@ def _turns(rows: Rows, old: set[str]) -> list[list[dict[str, str]]] | None:
     return None if column is None else [turns_of(v, column) for v in rows.column(column)]
 
 
+def _before(values: Values) -> str | None:
+    """Return what is said before the prompt."""
+    return values.get("context") or values.get("system")
+
+
 def _dialogue(values: Values) -> list[dict[str, str]]:
-    said = (("system", values.get("context")), ("user", values["prompt"]), ("assistant", values["response"]))
+    said = (("system", _before(values)), ("user", values["prompt"]), ("assistant", values["response"]))
     return [{"role": role, "content": content} for role, content in said if content]
 
 
@@ -87,21 +107,24 @@ def _sharegpt(turns: Sequence[Mapping[str, str]]) -> Values:
 
 
 def _text(values: Values) -> Values:
-    asked = [values.get("context"), values.get("prompt"), values.get("response")]
-    return {"text": values.get("text") or "\n".join(part for part in asked if part)}
+    spoken = [_before(values), values.get("prompt"), *(values.get(role) for role in _SPOKEN)]
+    return {"text": "\n".join(part for part in spoken if part)}
 
 
 def _completion(values: Values) -> Values:
-    prompt = "\n\n".join(part for part in (values.get("context"), values["prompt"]) if part)
+    prompt = "\n\n".join(part for part in (_before(values), values["prompt"]) if part)
     return {"prompt": prompt, "completion": values["response"]}
 
 
 def _alpaca(values: Values) -> Values:
-    return {"instruction": values["prompt"], "input": values.get("context") or "", "output": values["response"]}
+    system = {"system": values["system"]} if "system" in values else {}
+    return {
+        "instruction": values["prompt"], "input": values.get("context") or "", "output": values["response"], **system,
+    }  # fmt: skip
 
 
 def _question(values: Values) -> Values:
-    context = {"context": values["context"]} if "context" in values else {}
+    context = {"context": _before(values)} if {"context", "system"} & set(values) else {}
     return {"question": values["prompt"], "answer": values["response"], **context}
 
 

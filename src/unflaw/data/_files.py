@@ -74,8 +74,9 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise _refusal(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        if path.exists():
-            shutil.rmtree(old, ignore_errors=True)
+        if old.exists() and not path.exists():
+            os.replace(old, path)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _refusal(path: Path, error: OSError) -> DataError:

@@ -17,7 +17,7 @@ from unflaw._errors import DataError, SchemaError, SettingsError
 from unflaw.data._columns import Cells, Columns, concatenate
 from unflaw.data._lines import Chunk, excerpt
 from unflaw.data._nouns import Rejection
-from unflaw.data._rows import ID, ROLES, Rows, content_ids, said
+from unflaw.data._rows import ID, ROLES, Rows, content_ids, own, said
 from unflaw.data._schemas import recognise
 from unflaw.data._seen import Seen, digest
 from unflaw.data._source import open_source
@@ -101,7 +101,7 @@ class RowReader:
         """Kind of reason → lines rejected for it."""
 
     def _recognise(self, schema: str | None, columns: Mapping[str, str] | None) -> None:
-        first = next(self._source.chunks(self._batch_size, self._count), None)
+        first = next(self._source.chunks(self._batch_size, self._note), None)
         if first is None:
             raise DataError(self._no_rows())
         records = first.records if first.table is None else first.table.to_pylist()
@@ -196,8 +196,9 @@ class RowReader:
 
     def _name(self, records: list[dict[str, Any]], values: list[dict[str, Any]], seen: Seen) -> list[str]:
         if self.id_column is None:
-            keys = list(self.roles)
-            return content_ids([said(v, keys) for v in values] if keys else records, seen)
+            if not self.roles:
+                return content_ids([own(record) for record in records], seen)
+            return content_ids([said(v, list(self.roles)) for v in values], seen)
         ids = [str(r[self.id_column]) for r in records]
         twice = [i for i, n in zip(ids, seen.add([digest(i) for i in ids]), strict=True) if n > 1]
         if twice:
@@ -218,12 +219,15 @@ class RowReader:
         )
 
     def _count(self, rejection: Rejection) -> None:
+        self._note(rejection)
+        if self._on_reject:
+            self._on_reject(rejection)
+
+    def _note(self, rejection: Rejection) -> None:
         self.n_rejected += 1
         self.reasons[rejection.kind] += 1
         if len(self.rejected) < _REJECTIONS_HELD:
             self.rejected.append(rejection)
-        if self._on_reject and hasattr(self, "_schema"):  # the look at the first rows is no pass over the file
-            self._on_reject(rejection)
 
     def _no_rows(self) -> str:
         if not self.n_rejected:

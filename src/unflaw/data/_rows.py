@@ -13,7 +13,7 @@ import pyarrow as pa
 from unflaw._errors import DataError, SchemaError
 from unflaw.data._seen import Seen, digest
 
-__all__ = ["ID", "ROLES", "Rows", "content_ids", "said"]
+__all__ = ["ID", "ROLES", "Rows", "content_ids", "own", "said"]
 
 ID = "unflaw.id"
 """Name of the id column in every table a `Rows` holds."""
@@ -60,7 +60,7 @@ class Rows:
         table = pa.Table.from_pylist([dict(r) for r in records])
         if ID not in table.column_names:
             keys = [roles[r] for r in ROLES if r in roles]
-            ids = content_ids([said(r, keys) if keys else {k: r.get(k) for k in table.column_names} for r in records])
+            ids = content_ids([said(r, keys) for r in records] if keys else [own(r) for r in table.to_pylist()])
             table = table.append_column(ID, pa.array(ids, pa.string()))
         return cls(table, roles, schema, source)
 
@@ -140,6 +140,11 @@ class Rows:
 def said(record: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
     """Return what a row says under these keys: a missing `context` must not change its id, so empty values go."""
     return {k: record[k] for k in keys if record.get(k) not in (None, "")}
+
+
+def own(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of the user's own columns: what names a row of a plain table."""
+    return {k: v for k, v in record.items() if not k.startswith("unflaw.")}
 
 
 def content_ids(contents: Sequence[Mapping[str, Any]], seen: Counter[str] | Seen | None = None) -> list[str]:

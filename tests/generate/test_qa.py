@@ -28,8 +28,8 @@ class Scripted:
 
 
 def good(prompt, seed):
-    fact = prompt.rsplit("Fact: ", 1)[1]
-    return json.dumps({"question": f"What of {seed}?", "answer": fact.split()[0], "explanation": fact})
+    fact = prompt.rsplit("Fact: ", 1)[1].split("\n")[0]
+    return json.dumps({"question": f"What of {seed % 1000}?", "answer": fact.split()[0], "explanation": fact})
 
 
 def test_n_rows_in_the_template_spread_evenly():
@@ -64,21 +64,22 @@ def test_asking_for_more_keeps_the_first_rows():
         ('{"question": "Why so?", "answer": " . "}', "empty answer"),
         ('{"question": "Because", "answer": "near"}', "no question mark"),
         ('{"question": "Why is it so?", "answer": "So"}', "answer is in the question"),
-        ('{"question": "What does the passage say?", "answer": "salt"}', "question points at the passage"),
+        ('{"question": "What does the passage say?", "answer": "food"}', "question points at the passage"),
         (
-            '{"question": "Who published the first algorithm meant for a machine?", "answer": "Ada"}',
+            '{"question": "What did Ada Lovelace publish in 1843?", "answer": "food"}',
             "echo of the prompt",
         ),
         ('["Why so?", "near"]', "not a JSON object"),
-        ('{"question": "Who danced?", "answer": "Napoleon Bonaparte"}', "answer is not from the passage"),
-        ('{"question": "Who danced?", "answer": "' + "bees " * 16 + '"}', "too long"),
+        ('{"question": "Who danced?", "answer": "Napoleon Bonaparte"}', "answer is not about the passage"),
+        ('{"question": "Which emperor danced?", "answer": "bees"}', "question is not about the passage"),
+        ('{"question": "Who danced?", "answer": "' + "bees " * 20 + '"}', "too long"),
     ],
 )
 def test_bad_output_is_asked_again_with_a_new_seed_and_the_reason_is_kept(output, reason):
     def second_time_good(prompt, seed):
         return output if seed < 1000 else good(prompt, seed)
 
-    result = qa(PASSAGES, Scripted(second_time_good), n=2)
+    result = qa(PASSAGES[:1], Scripted(second_time_good), n=2)
     assert len(result.rows) == 2 and result.reasons == {reason: 2}
     assert result.rejected[0].output == output
     assert result.rows.column("unflaw.attempt") == [1, 1]

@@ -16,6 +16,8 @@ __all__ = ["Generated", "Rejected"]
 class Rejected:
     """One answer that did not become a row."""
 
+    row: int
+    """Which of the rows asked for, from 0."""
     passage_id: str
     attempt: int
     """0 for the first time this row was asked for."""

@@ -19,44 +19,41 @@ from typing import Any, Literal
 from unflaw._errors import SettingsError, TooFewRowsError, did_you_mean
 from unflaw.data import Rows, content_ids
 from unflaw.generate._answers import AnswerError, normal, read_object, word_runs
+from unflaw.generate._focus import sentences
 from unflaw.generate._generated import Generated, Rejected
 from unflaw.models import Generator, Prompt, Sampling, call
 
 __all__ = ["FIELDS", "qa", "qa_prompts"]
 
 FIELDS = {
-    "answer": ("an answer of a few words, taken from the fact", 80),
-    "question": ("the question that it answers", 120),
-    "explanation": ("one short sentence of explanation", 120),
-    "topic": ("a topic of one to three words", 30),
+    "question": ("a short question that the fact answers", 120),
+    "answer": ("its answer in the words of the fact", 100),
+    "explanation": ("one short sentence of explanation", 160),
+    "topic": ("a topic of one to three words", 40),
 }
-"""What a template may name: what the model is told about it, and the most characters it may have.
-
-The answer comes first because a small model that has picked its answer asks a better question than one
-that must answer whatever it has just asked.
-"""
+"""What a template may name: what the model is told about it, and the most characters it may have."""
 
 EXAMPLES = (
     {
-        "passage": "Ada Lovelace, a British mathematician, published the first algorithm meant for a machine in 1843.",
-        "answer": "1843",
-        "question": "When was the first algorithm meant for a machine published?",
-        "explanation": "Ada Lovelace published it in that year.",
+        "passage": "Sand dunes cover only about a quarter of the Sahara; the rest is rock.",
+        "question": "How much of the Sahara do sand dunes cover?",
+        "answer": "Only about a quarter",
+        "explanation": "The rest is rock.",
+        "topic": "Deserts",
+    },
+    {
+        "passage": "Ada Lovelace, an English mathematician, published the first computer program in 1843.",
+        "question": "What did Ada Lovelace publish in 1843?",
+        "answer": "The first computer program",
+        "explanation": "She was a mathematician.",
         "topic": "Computing",
     },
     {
-        "passage": "Most of the Sahara is rocky plateau, and sand dunes cover only about a quarter of it.",
-        "answer": "About a quarter",
-        "question": "How much of the Sahara is covered by sand dunes?",
-        "explanation": "The rest is mostly rocky plateau.",
-        "topic": "Sahara",
-    },
-    {
-        "passage": "The town of Kinsale in Ireland was besieged by English troops in the autumn of 1601.",
-        "answer": "Kinsale",
-        "question": "Which Irish town was besieged by English troops in 1601?",
-        "explanation": "English troops surrounded it in autumn.",
-        "topic": "Irish history",
+        "passage": "Bread rises because yeast eats sugar and gives off carbon dioxide.",
+        "question": "Why does bread rise?",
+        "answer": "Yeast gives off carbon dioxide",
+        "explanation": "The gas comes from the sugar it eats.",
+        "topic": "Baking",
     },
 )
 """Shown before the passage when the caller brings no `shots`: a small model needs to see what is wanted."""
@@ -101,7 +98,8 @@ def qa(
     max_retries
         How often a row is asked again, about another sentence, when its answer will not do.
     grounding
-        Share of the answer's words that must occur in the passage, since a small model invents; 0 turns this off.
+        Share of the words of the answer, and of the longer words of the question, that must occur in the
+        passage, since a small model invents; 0 turns this off.
     show
         Whether the model sees only the sentence in focus (faster, and better for a small one) or also the passage.
     model
@@ -224,14 +222,16 @@ class _Plan:
         """Return the chat that asks for row k."""
         text = self.passage(k)[1]
         facts = sentences(text)
-        focus = facts[(k // len(self.passages) + attempt) % len(facts)]
-        context = f"Passage: {text}\n\n" if self.show == "passage" and text != focus else ""
+        turn = k // len(self.passages)
+        # Retries go backwards, so that they meet the questions of other rows late.
+        fact = facts[(-turn - attempt if attempt else turn) % len(facts)]
+        context = f"Passage: {text}\n\n" if self.show == "passage" and text != fact else ""
         turns: list[dict[str, str]] = []
         for shot in self.shots:
             turns.append({"role": "user", "content": f"Fact: {shot['passage']}"})
             wrote = json.dumps({name: shot[name] for name in self.fields}, ensure_ascii=False)
             turns.append({"role": "assistant", "content": wrote})
-        turns.append({"role": "user", "content": f"{context}Fact: {focus}"})
+        turns.append({"role": "user", "content": f"{context}Fact: {fact}"})
         turns[0]["content"] = f"{self.instruction}\n\n{turns[0]['content']}"
         return turns
 
@@ -250,25 +250,8 @@ def _plan(
     return _Plan(tuple(shuffled), _fields(template), tuple(shots or EXAMPLES), seed, max_retries, grounding, show)
 
 
-def sentences(text: str) -> list[str]:
-    """Split a passage into the sentences a question can be about; the whole text when none is long enough.
-
-    >>> sentences("Bees dance to tell where food is. Yes. A round dance means that it is near.")
-    ['Bees dance to tell where food is.', 'A round dance means that it is near.']
-    """
-    parts = [part for part in re.split(r"(?<=[.!?])\s+(?=[^a-z\s])", text.strip()) if len(part.split()) >= 5]
-    # A sentence that begins by pointing back is no fact of its own: "He was the fourth of five children."
-    alone = [part for part in parts if not _POINTS_BACK.match(part)]
-    return alone or parts or [text.strip()]
-
-
-_POINTS_BACK = re.compile(
-    r"(he|she|it|they|his|her|its|their|this|that|these|those|such|however|therefore|thus|but|and|also)\b", re.I
-)
-
-
 def _passages(passages: Rows | Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Return (id, text) of every passage that says something."""
+    """Return (id, text) of every passage that says something, each text once."""
     if isinstance(passages, Rows):
         role = next((r for r in ("text", "context") if passages.has(r)), "text")
         found = zip(passages.ids, passages.column(role), strict=True)
@@ -276,7 +259,12 @@ def _passages(passages: Rows | Sequence[Mapping[str, Any]]) -> list[tuple[str, s
         texts = [{"text": p.get("text") or p.get("context")} for p in passages]
         ids = [str(p.get("id") or i) for p, i in zip(passages, content_ids(texts), strict=True)]
         found = zip(ids, [t["text"] for t in texts], strict=True)
-    return [(i, str(text)) for i, text in found if text and str(text).strip()]
+    # Several rows of a question/answer/context file share one context.
+    first: dict[str, str] = {}
+    for i, text in found:
+        if text and str(text).strip():
+            first.setdefault(str(text), i)
+    return [(i, text) for text, i in first.items()]
 
 
 def _fields(template: str) -> tuple[str, ...]:
@@ -330,7 +318,9 @@ def _ask_all(
                 _judge(fields, plan, k, asked, echoes)
             except AnswerError as reason:
                 refused.append(k)
-                rejected.append(Rejected(plan.passage(k)[0], attempt, plan.row_seed(k, attempt), str(reason), output))
+                rejected.append(
+                    Rejected(k, plan.passage(k)[0], attempt, plan.row_seed(k, attempt), str(reason), output)
+                )
             else:
                 asked.add(normal(fields["question"]))
                 accepted[k] = (attempt, fields)
@@ -361,7 +351,6 @@ def _judge(fields: Mapping[str, str], plan: _Plan, k: int, asked: set[str], echo
     """Raise AnswerError when a well-formed answer makes no good row."""
     question, answer = normal(fields["question"]), normal(fields["answer"])
     said = set(normal(plan.passage(k)[1]).split())
-    words = answer.split()
     # The decoder closes a string at its limit; one character less, since a blank at the end is gone by now.
     if any(len(value) >= FIELDS[name][1] - 1 for name, value in fields.items()):
         raise AnswerError("too long")
@@ -375,8 +364,9 @@ def _judge(fields: Mapping[str, str], plan: _Plan, k: int, asked: set[str], echo
         raise AnswerError("echo of the prompt")
     if _POINTING.search(fields["question"]):
         raise AnswerError("question points at the passage")
-    if sum(word in said for word in words) < plan.grounding * len(words):
-        raise AnswerError("answer is not from the passage")
+    for name, words in (("answer", answer.split()), ("question", [w for w in question.split() if len(w) > 5])):
+        if sum(word in said for word in words) < plan.grounding * len(words):
+            raise AnswerError(f"{name} is not about the passage")
 
 
 def _usage(generator: Generator) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """The front door: every verb answers `--help` with an example, and whatever goes wrong ends in words."""
 
 import errno
+import io
 import itertools
 import json
 import subprocess
@@ -10,12 +11,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 import unflaw
 from unflaw import _errors
-from unflaw._cli import _app
+from unflaw._cli import _app, _shared
 from unflaw._cli._app import VERBS, app, load_verb
+from unflaw._cli._leave import show_warnings_as_notes
 from unflaw._cli._shared import ResumeOption, bar, command, emit
 
 RUN = CliRunner()
@@ -36,7 +39,7 @@ def test_every_verb_has_help_that_ends_with_an_example(verb):
         assert result.exit_code == 0, result.output
         last = result.output.rstrip().splitlines()[-1]
         assert last.strip().startswith(f"unflaw {' '.join(words)}"), last
-        assert all(parameter.help for parameter in leaf.params), f"{words}: an option without help"
+        assert [parameter.name for parameter in leaf.params if not parameter.help] == [], "options without help"
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -136,12 +139,34 @@ def test_a_bar_without_a_terminal_is_quiet_for_short_work_and_plain_for_long(mon
     with bar("rows") as progress:
         progress(1, 2)
     assert capsys.readouterr().err == ""
-    clock = iter([0.0, 20.0, 21.0])
-    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(time, "monotonic", lambda: clock.now)
     with bar("rows") as progress:
-        progress(40, 100)  # 40 rows in 20 s: 2 a second, 60 left take 30 s
-        progress(41, 100)  # too soon for another line
-    assert capsys.readouterr().err == "rows: 40/100, 2.0/s, 30 s left\n"
+        for clock.now, done in [(30.0, 10), (50.0, 50), (51.0, 55), (70.0, 90)]:
+            progress(done, 100)
+    # 30 s of loading do not count: 40 rows in 20 s leave 50 rows, 25 s; 51.0 is too soon; 80 in 40 s leave 10.
+    assert capsys.readouterr().err == "rows: 50/100, 2.0/s, 25 s left\nrows: 90/100, 2.0/s, 5 s left\n"
+
+
+def test_a_bar_at_a_terminal_shows_count_and_rate(monkeypatch):
+    monkeypatch.setattr(_shared, "console", Console(file=io.StringIO(), force_terminal=True, width=100, markup=False))
+    with bar("[rows]") as progress:
+        progress(0, 4)
+        time.sleep(0.01)
+        progress(4, 4)
+    drawn = _shared.console.file.getvalue()
+    assert "[rows]" in drawn and "4/4" in drawn and "/s" in drawn
+
+
+def test_warnings_of_ours_are_notes_and_those_of_libraries_stay_silent(capsys):
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        show_warnings_as_notes()
+        warnings.warn_explicit("3 lines became no row", UserWarning, _app.__file__, 1)
+        warnings.warn_explicit("old API", UserWarning, "/elsewhere/library.py", 1)
+    assert capsys.readouterr().err == "Note: 3 lines became no row\n"
 
 
 def test_options_have_one_meaning():

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 import resource
 import signal
 import subprocess
@@ -15,7 +14,6 @@ from typer.testing import CliRunner
 
 from unflaw._cli._app import app
 
-UNFLAW = [sys.executable, "-c", "from unflaw._cli import main; main()"]
 WORDS = np.array("the a new old red blue cat dog bird tree house river sees finds keeps draws under over near".split())
 
 
@@ -23,10 +21,10 @@ def lines(n, seed=0):
     """Return n different question-answer rows as JSON lines."""
     rng = np.random.default_rng(seed)
     return "".join(
-        json.dumps({"question": f"{' '.join(rng.choice(WORDS, 8))} {seed}.{i}?", "answer": " ".join(rng.choice(WORDS, 12))})
+        json.dumps({"question": f"{' '.join(rng.choice(WORDS, 8))} {i}?", "answer": " ".join(rng.choice(WORDS, 12))})
         + "\n"
         for i in range(n)
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture
@@ -36,12 +34,13 @@ def real(tmp_path):
     return path
 
 
+VERBS = ["inspect", "audit", "train", "repair", "evaluate"]
 BAD_FILES = {
     # name of the file: (its bytes, what the message must say)
     "zero.jsonl": (b"", "is empty (0 bytes)"),
-    "blank.jsonl": (b"\n\n\n", "is a row"),
-    "no_rows.json": (b"[]", "no"),
-    "only_a_header.csv": (b"question,answer\n", "no"),
+    "blank.jsonl": (b"\n\n\n", "no row"),
+    "no_rows.json": (b"[]", "no row"),
+    "only_a_header.csv": (b"question,answer\n", "no row"),
     "cut_off.jsonl.gz": (gzip.compress(lines(2000).encode())[:9000], "breaks off"),
     "binary.jsonl": (bytes(range(256)) * 40, "binary"),
     "binary.parquet": (bytes(range(256)) * 40, "arquet"),
@@ -52,23 +51,183 @@ BAD_FILES = {
 }
 
 
+def line_for(verb, file, folder):
+    """Return a command line that would work if the file were good."""
+    return {
+        "inspect": ["inspect", file],
+        "audit": ["audit", file, "--reference", folder / "real.jsonl", "--run", folder / "run"],
+        "train": ["train", "smollm2", file, "--run", folder / "run"],
+        "repair": [
+            "repair",
+            "smollm2",
+            "--forget",
+            file,
+            "--replay",
+            folder / "real.jsonl",
+            "--guard",
+            folder / "real.jsonl",
+            "--run",
+            folder / "run",
+        ],
+        "evaluate": ["evaluate", "smollm2", "--qa", file, "--run", folder / "run"],
+    }[verb]
+
+
+def unflaw(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
 @pytest.mark.parametrize("name", BAD_FILES)
-@pytest.mark.parametrize("verb", ["inspect", "audit", "train"])
+@pytest.mark.parametrize("verb", VERBS)
 def test_a_bad_file_is_refused_in_words(verb, name, tmp_path, real):
     content, says = BAD_FILES[name]
     bad = tmp_path / name
     bad.write_bytes(content)
-    flags = {"inspect": [], "audit": ["--reference", str(real)], "train": ["--run", str(tmp_path / "run")]}[verb]
-    result = CliRunner().invoke(app, [verb, str(bad), *flags])
+    result = unflaw(*line_for(verb, bad, tmp_path))
     assert result.exit_code == 2, result.output
     assert says in result.stderr and name in result.stderr
     assert result.stdout == "" and result.stderr.count("\n") < 12
     assert bad.read_bytes() == content
+    assert not (tmp_path / "run").exists(), "nothing was done, so nothing is left behind"
 
 
-@pytest.mark.parametrize("verb", ["inspect", "audit", "train"])
+@pytest.mark.parametrize("verb", VERBS)
 def test_a_missing_file_is_met_with_the_nearest_name(verb, tmp_path, real):
-    flags = {"inspect": [], "audit": ["--reference", str(real)], "train": ["--run", str(tmp_path / "run")]}[verb]
-    result = CliRunner().invoke(app, [verb, str(tmp_path / "reel.jsonl"), *flags])
+    result = unflaw(*line_for(verb, tmp_path / "reel.jsonl", tmp_path))
     assert result.exit_code == 2
     assert "does not exist" in result.stderr and "real.jsonl" in result.stderr
+
+
+@pytest.mark.parametrize("verb", VERBS[1:])
+def test_ids_that_repeat_are_refused_with_their_lines(verb, tmp_path, real):
+    bad = tmp_path / "twice.jsonl"
+    bad.write_text("".join(json.dumps({"id": "7", "question": f"q{i}", "answer": "a"}) + "\n" for i in range(3)))
+    result = unflaw(*line_for(verb, bad, tmp_path))
+    assert result.exit_code == 2
+    assert "'7' in lines 1, 2, 3" in result.stderr
+
+
+def test_the_same_file_as_its_own_reference_is_refused(tmp_path, real):
+    result = unflaw("audit", real, "--reference", real)
+    assert result.exit_code == 2 and "same 120 rows" in result.stderr
+
+
+def test_too_few_rows_are_refused_with_the_way_round(tmp_path, real):
+    few = tmp_path / "few.jsonl"
+    few.write_text(lines(5))
+    result = unflaw("audit", few, "--reference", real, "--checks", "gap")
+    assert result.exit_code == 2 and "at least 50" in result.stderr
+
+
+def test_rows_that_all_say_the_same_end_in_words(tmp_path, real):
+    same = tmp_path / "same.jsonl"
+    same.write_text('{"question": "What?", "answer": "That."}\n' * 60)
+    result = unflaw("audit", same, "--reference", real)
+    assert result.exit_code in (0, 2), result.output
+    assert "bug" not in result.stderr
+
+
+def test_a_row_with_nan_is_left_out_and_counted(tmp_path, real):
+    bad = tmp_path / "nan.jsonl"
+    bad.write_text(lines(60) + '{"question": "q", "answer": "a", "weight": NaN}\n')
+    result = unflaw("audit", bad, "--reference", real, "--checks", "copies", "--run", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    assert "1 lines became no row" in result.stderr and "line 61" in result.stderr
+    assert "line 61" in result.stderr and "nan" in (tmp_path / "run" / "rejected.jsonl").read_text()
+
+
+def test_a_full_disk_is_said_and_leaves_no_half_file(tmp_path, real):
+    synthetic = tmp_path / "synthetic.jsonl"
+    synthetic.write_text(lines(80))
+    good = unflaw("audit", synthetic, "--reference", real, "--checks", "copies", "--run", tmp_path / "good")
+    assert good.exit_code == 0, good.output
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))  # writing more than 2 kB to a file fails
+    try:
+        result = unflaw("audit", synthetic, "--reference", real, "--checks", "copies", "--run", tmp_path / "run")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert result.exit_code in (1, 2), result.output
+    assert "no space left" in result.stderr or "too large" in result.stderr
+    left = {path.name for path in (tmp_path / "run").iterdir()}
+    assert left <= {path.name for path in (tmp_path / "good").iterdir()}, "no temporary files"
+    for path in (tmp_path / "run").glob("*.json"):
+        json.loads(path.read_text())
+    again = unflaw("audit", synthetic, "--reference", real, "--checks", "copies", "--run", tmp_path / "run", "--resume")
+    assert again.exit_code == 0, again.output
+    assert json.loads((tmp_path / "run" / "findings.json").read_text()) == json.loads(
+        (tmp_path / "good" / "findings.json").read_text()
+    )
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """A real but tiny language model on disk."""
+    import torch
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    from unflaw.models import embedded_checkpoint
+
+    torch.manual_seed(0)
+    tokenizer = AutoTokenizer.from_pretrained(embedded_checkpoint())
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=1,
+        tie_word_embeddings=True, bos_token_id=1, eos_token_id=2, pad_token_id=2,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(tmp_path / "tiny")
+    tokenizer.save_pretrained(tmp_path / "tiny")
+    return tmp_path / "tiny"
+
+
+@pytest.mark.slow
+def test_ctrl_c_and_kill_lose_nothing_that_was_saved(tmp_path, real, tiny):
+    """Interrupted, killed and resumed twice, training ends with the weights it would have had anyway."""
+    from safetensors.numpy import load_file
+
+    def line(run, *more):
+        flags = [
+            "--method",
+            "full",
+            "--steps",
+            "300",
+            "--batch-size",
+            "2",
+            "--save-every",
+            "5",
+            "--run",
+            tmp_path / run,
+        ]
+        code = [sys.executable, "-c", "from unflaw._cli import main; main()"]
+        return [str(word) for word in [*code, "train", f"hf:{tiny}", real, *flags, *more]]
+
+    def stop(signal_number, after, *more):
+        """Run until the checkpoint of this step is on disk, then send the signal."""
+        with subprocess.Popen(line("broken", *more), stderr=subprocess.PIPE, text=True) as process:
+            while not (found := [p for p in tmp_path.glob("broken/models/*/checkpoint-*") if step_of(p) >= after]):
+                assert process.poll() is None, process.stderr.read()
+                time.sleep(0.02)
+            process.send_signal(signal_number)
+            words = process.communicate(timeout=120)[1]
+        return process.returncode, words, max(map(step_of, found))
+
+    code, words, first = stop(signal.SIGINT, 10)
+    assert code == 130, words
+    assert "Stopped. Go on with: unflaw train" in words and words.rstrip().endswith("--resume")
+    assert "Traceback" not in words
+    code, _, second = stop(signal.SIGKILL, first + 20, "--resume")
+    assert code == -signal.SIGKILL and second > first
+    done = subprocess.run(line("broken", "--resume", "--json"), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["steps"] == 300
+    whole = subprocess.run(line("whole", "--json"), capture_output=True, text=True)
+    assert whole.returncode == 0, whole.stderr
+    broken_weights, whole_weights = (
+        load_file(tmp_path / run / "models" / "trained" / "model.safetensors") for run in ("broken", "whole")
+    )
+    for name, weights in whole_weights.items():
+        np.testing.assert_array_equal(broken_weights[name], weights)
+
+
+def step_of(checkpoint):
+    """Return the step of a finished checkpoint, 0 while it is being written."""
+    return int(checkpoint.name.split("-")[1]) if (checkpoint / "trainer_state.json").exists() else 0

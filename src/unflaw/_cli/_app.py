@@ -16,7 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
 import unflaw
-from unflaw._cli._leave import explain_bug, leave
+from unflaw._cli._leave import explain_bug, leave, show_warnings_as_notes
 from unflaw._cli._shared import epilog_of
 from unflaw._errors import UnflawError
 
@@ -96,8 +96,6 @@ def _root(
     debug: Annotated[bool, typer.Option("--debug", help="Show the full traceback of an error.")] = False,
 ) -> None:
     """Find what is wrong with synthetic training data, mend it, and repair models it damaged."""
-    if debug:
-        sys.excepthook = sys.__excepthook__
 
 
 def _excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -106,5 +104,7 @@ def _excepthook(kind: type[BaseException], error: BaseException, trace: Tracebac
 
 def main() -> None:
     """Run the command line. Exit codes: 0 fine, 1 failed, 2 usage, 3 gate, 130 stopped by Ctrl-C."""
-    sys.excepthook = _excepthook
+    if "--debug" not in sys.argv:
+        sys.excepthook = _excepthook
+        show_warnings_as_notes()
     get_command(app)(prog_name="unflaw")

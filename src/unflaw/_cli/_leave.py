@@ -1,4 +1,4 @@
-"""How the command line ends when something went wrong: one message, one exit code, no traceback."""
+"""What the command line says when something is wrong: words and an exit code, no traceback."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import errno
 import os
 import shlex
 import sys
+import warnings
+from pathlib import Path
+from typing import Any
 
 import typer
 
 from unflaw._errors import UnflawError
 
-__all__ = ["explain_bug", "leave"]
+__all__ = ["explain_bug", "leave", "show_warnings_as_notes"]
 
 
 def leave(error: UnflawError | OSError | KeyboardInterrupt, can_resume: bool) -> typer.Exit:
@@ -51,3 +54,14 @@ def explain_bug(error: BaseException) -> None:
     """Speak for an exception nobody foresaw."""
     typer.echo(f"Error: {type(error).__name__}: {error}", err=True)
     typer.echo("This is a bug in unflaw; `unflaw --debug ...` shows where.", err=True)
+
+
+def show_warnings_as_notes() -> None:
+    """Print what unflaw warns about as a plain line; what libraries warn about is not the user's to mend."""
+    ours = str(Path(__file__).parent.parent)
+
+    def show(message: Warning | str, category: type[Warning], filename: str, *_: Any, **__: Any) -> None:
+        if filename.startswith(ours):
+            typer.echo(f"Note: {message}", err=True)
+
+    warnings.showwarning = show

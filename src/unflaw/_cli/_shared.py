@@ -99,6 +99,20 @@ def bar(label: str) -> Iterator[Callable[[int, int], None]]:
         yield progress
 
 
+class _Pace:
+    """Work per second since the first report, so that loading a model does not count as slow work."""
+
+    def __init__(self) -> None:
+        self.first: tuple[int, float] | None = None
+
+    def rate(self, done: int) -> float | None:
+        now = time.monotonic()
+        if self.first is None or done < self.first[0]:
+            self.first = (done, now)
+        work, seconds = done - self.first[0], now - self.first[1]
+        return work / seconds if work and seconds else None
+
+
 @contextmanager
 def _drawn_bar(label: str) -> Iterator[Callable[[int, int], None]]:
     from rich.progress import (
@@ -119,13 +133,13 @@ def _drawn_bar(label: str) -> Iterator[Callable[[int, int], None]]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
+    pace = _Pace()
     with Progress(*columns, console=console) as drawn:
         task = drawn.add_task(label, total=None, rate="")
-        start = time.monotonic()
 
         def progress(done: int, total: int) -> None:
-            seconds = time.monotonic() - start
-            drawn.update(task, completed=done, total=total, rate=f"{done / seconds:.1f}/s" if seconds > 0 else "")
+            rate = pace.rate(done)
+            drawn.update(task, completed=done, total=total, rate=f"{rate:.1f}/s" if rate else "")
 
         yield progress
 
@@ -135,15 +149,14 @@ _SECONDS_BETWEEN_LINES = 15.0
 
 @contextmanager
 def _plain_lines(label: str) -> Iterator[Callable[[int, int], None]]:
-    start = last = time.monotonic()
+    last, pace = time.monotonic(), _Pace()
 
     def progress(done: int, total: int) -> None:
         nonlocal last
-        now = time.monotonic()
-        if now - last < _SECONDS_BETWEEN_LINES or not done:
-            return
-        last, rate = now, done / (now - start)
-        console.print(f"{label}: {done}/{total}, {rate:.1f}/s, {(total - done) / rate:.0f} s left", soft_wrap=True)
+        rate, now = pace.rate(done), time.monotonic()
+        if rate and now - last >= _SECONDS_BETWEEN_LINES:
+            last = now
+            console.print(f"{label}: {done}/{total}, {rate:.1f}/s, {(total - done) / rate:.0f} s left", soft_wrap=True)
 
     yield progress
 

@@ -93,3 +93,9 @@ def test_chunks_change_neither_value_nor_gradient(chunk):
     value.backward()
     assert value.item() == pytest.approx(losses.token_mean(losses.cross_entropy(h @ head, y), weight).item(), rel=1e-5)
     assert torch.allclose(parts.grad, whole.grad, atol=1e-6)
+
+
+def test_terms_that_share_logits_are_averaged_side_by_side():
+    h, weight = torch.tensor([[1.0], [3.0], [5.0]]), torch.tensor([1.0, 1.0, 2.0])
+    both = losses.chunked(lambda h: torch.cat([h, 10 * h], -1), 2, weight, h)
+    assert both.tolist() == [3.5, 35.0]  # (1 + 3 + 2·5) / 4

@@ -49,6 +49,8 @@ class Scale:
 FULL = Scale()
 QUICK = Scale(n_trained=120, train_steps=15, repair_steps=10, n_prompts=40, n_texts=15, n_questions=20, max_tokens=48)
 N_HELD_OUT = 60
+ANSWER = r"Answer: (.*?)(?:\n|$)"
+"""Where the answer stands in the template of the shipped rows; other texts are judged whole."""
 
 
 @command("unflaw demo", "unflaw demo --quick --run runs/look")
@@ -210,11 +212,13 @@ def _evaluate(
     from unflaw.evaluate import compare, evaluate, instruction_prompts
 
     prompts = instruction_prompts(scale.n_prompts, seed=1000 + seed)
+    asked = questions.take(range(min(len(questions), scale.n_questions)))
+    asked = asked.with_column("unflaw.right", asked.column("answer_plain"), role="response")
     by_model = {}
     for name, spec in models.items():
         with bar(name) as progress:
             by_model[name] = evaluate(
-                spec, name=name, prompts=prompts, qa=questions.take(range(min(len(questions), scale.n_questions))),
+                spec, name=name, prompts=prompts, qa=asked, answer_pattern=ANSWER,
                 text=text.take(range(scale.n_texts)), template=template, max_tokens=scale.max_tokens, progress=progress,
             )  # fmt: skip
         folder.add_scores(by_model[name])

@@ -184,8 +184,9 @@ def _compared(by_model: dict[str, list[Score]]) -> list[Comparison]:
 
 def scores_table(by_model: dict[str, list[Score]], pairs: Sequence[Comparison]) -> RenderableType:
     table = Table(title="Scores, with 95 % intervals", title_justify="left", show_edge=False, pad_edge=False)
-    for head in ("benchmark", "better", *by_model):
-        table.add_column(head, overflow="fold")
+    table.add_column("benchmark", no_wrap=True)
+    for head in ("better", *map(_short, by_model)):
+        table.add_column(Text(head), overflow="fold")
     for row in zip(*by_model.values(), strict=True):
         cells = [f"{s.value:.3f} [{s.low:.3f}, {s.high:.3f}]" for s in row]
         table.add_row(f"{row[0].benchmark} (n={row[0].n})", row[0].better, *cells)
@@ -197,8 +198,11 @@ def scores_table(by_model: dict[str, list[Score]], pairs: Sequence[Comparison]) 
 
 
 def _paired(a: str, b: str, pairs: Sequence[Comparison]) -> Table:
-    table = Table(title=Text(f"{a} → {b}, paired by item"), title_justify="left", show_edge=False, pad_edge=False)
-    for head in ("benchmark", "difference", "95 % interval", "verdict", "gained", "lost"):
+    table = Table(
+        title=Text(f"{_short(a)} → {_short(b)}, paired by item"), title_justify="left", show_edge=False, pad_edge=False
+    )
+    table.add_column("benchmark", no_wrap=True)
+    for head in ("difference", "95 % interval", "verdict", "gained", "lost"):
         table.add_column(head, overflow="fold")
     for p in pairs:
         interval = f"{p.low:+.3f} to {p.high:+.3f}"
@@ -213,3 +217,8 @@ def _changed(pair: Comparison) -> Text:
         return ", ".join(ids[:_N_CHANGED]) + more if ids else "none"
 
     return Text(f"All constraints newly met: {named(pair.gained)}\nNo longer: {named(pair.lost)}")
+
+
+def _short(model: str) -> str:
+    """Shorten a spec from its front: a path says most at its end."""
+    return model if len(model) <= 24 else "…" + model[-23:]

@@ -20,23 +20,28 @@ TOKEN_CHUNK = 1024
 def three_terms(
     model: Any, reference: Reference, objective: str, w_forget: float, w_replay: float, w_kl: float
 ) -> Callable[[Any, dict[str, Any]], dict[str, Any]]:
-    """Return (model, batch) → {"loss", "replay", "kl", "forget"}; a term whose weight is 0 is not computed.
+    """Return (model, batch) → {"loss", "replay", "kl", "forget"}; without `w_kl` no reference is asked.
 
     A batch holds "replay" and "forget" (padded batches, "forget" may be empty) and "replay_rows", the
     indices by which the reference knows the replay rows.
     """
     head, forgetting = head_of(model), FORGET_OBJECTIVES[objective]
 
+    def replay_terms(h: Any, y: Any, before: Any) -> Any:
+        """Return (n, 2): cross-entropy and KL from the same logits."""
+        import torch
+
+        z = head(h)
+        return torch.stack([cross_entropy(z, y), forward_kl(reference.head(before).detach(), z)], -1)
+
     def terms(model: Any, batch: dict[str, Any]) -> dict[str, Any]:
         named: dict[str, Any] = {}
-        if w_replay or w_kl:
-            h, y, weight = hidden_at(model, batch["replay"])
-            named["replay"] = chunked(lambda h, y: cross_entropy(head(h), y), TOKEN_CHUNK, weight, h, y)
+        h, y, weight = hidden_at(model, batch["replay"])
         if w_kl:
-            before = reference(batch["replay_rows"], batch["replay"])  # hidden states of the reference, (N, d)
-            named["kl"] = chunked(
-                lambda h, b: forward_kl(reference.head(b).detach(), head(h)), TOKEN_CHUNK, weight, h, before
-            )
+            before = reference(batch["replay_rows"], batch["replay"])  # (N, d)
+            named["replay"], named["kl"] = chunked(replay_terms, TOKEN_CHUNK, weight, h, y, before)
+        else:
+            named["replay"] = chunked(lambda h, y: cross_entropy(head(h), y), TOKEN_CHUNK, weight, h, y)
         if batch["forget"]:
             h, y, weight = hidden_at(model, batch["forget"])
             named["forget"] = chunked(lambda h, y: forgetting(head(h), y), TOKEN_CHUNK, weight, h, y)

@@ -79,17 +79,20 @@ def token_mean(values: Float[Tensor, " N"], weight: Float[Tensor, " N"]) -> Floa
 
 def chunked(
     objective: Callable[..., Tensor], chunk: int, weight: Float[Tensor, " N"], *tensors: Tensor
-) -> Float[Tensor, ""]:
+) -> Float[Tensor, ...]:
     """Return `token_mean(objective(*tensors), weight)` over chunks of positions.
 
     The objective of a chunk builds its logits itself and is recomputed in the backward pass, so the
-    (N, V) matrix never exists, forward or backward.
+    (N, V) matrix never exists, forward or backward. It returns (n,), or (n, k) for k terms that share
+    their logits. What fits into one chunk is not recomputed: that would save nothing.
     """
     from torch.utils.checkpoint import checkpoint
 
-    total = weight.new_zeros(())
-    for start in range(0, len(weight), chunk):
-        part = [t[start : start + chunk] for t in tensors]
-        values = checkpoint(objective, *part, use_reentrant=False)
-        total = total + (values * weight[start : start + chunk]).sum()
+    def part(start: int) -> Tensor:
+        slices = [t[start : start + chunk] for t in tensors]
+        if len(weight) <= chunk:
+            return objective(*slices)
+        return checkpoint(objective, *slices, use_reentrant=False)
+
+    total = sum(weight[s : s + chunk] @ part(s) for s in range(0, len(weight), chunk))
     return total / weight.sum().clamp_min(1e-12)

@@ -1,0 +1,162 @@
+"""Claims C1 to C5 of "Unveiling the Flaws" (arXiv 2406.12397) on a 135M model.
+
+    python studies/unveiling/run.py             # three seeds, about half an hour on two cores
+    python studies/unveiling/run.py --seeds 5
+
+Every seed is one `unflaw demo`: the same shipped rows; other batches, other adapters, other instruction
+prompts. A finished stage is not done twice, so an interrupted study goes on where it stopped. Intervals are
+paired bootstraps over requests (the levels of one request stay together), pooled over seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unflaw._cli._demo import FULL, QUICK, tell
+from unflaw.data import Finding, RunFolder, Score, atomic_write
+
+HERE = Path(__file__).parent
+CLAIMS = {
+    "C1": "synthetic and real rows do not overlap (two-sample AUC; real against real is the control)",
+    "C2": "token frequencies of the synthetic rows have structural peaks (share of the most over-used tokens that are template)",
+    "C3": "after training, log-perplexity on held-out synthetic rows is lower (nats per token, after - before)",
+    "C3b": "after training, log-perplexity on held-out synthetic rows is narrower (variance, after / before)",
+    "C4": "training on the synthetic rows costs instruction following (soft satisfaction, damaged - untouched)",
+    "C4b": "training on the synthetic rows gains on the synthetic task (right answer contained, damaged - untouched)",
+    "C5": "bounded unlearning regains instruction following (soft satisfaction, repaired - damaged)",
+    "C5b": "the repaired model is near the untouched one (soft satisfaction, repaired - untouched)",
+    "C5c": "bounded unlearning regains more than replay alone on the same rows per step (repaired - replay_only)",
+}
+
+
+def main() -> None:
+    """Run the seeds, write the claims."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="the small story: for a look, not for a claim")
+    parser.add_argument("--runs", type=Path, default=Path("runs/unveiling"))
+    arguments = parser.parse_args()
+    scale = QUICK if arguments.quick else FULL
+    folders = []
+    for seed in range(arguments.seeds):
+        tell(arguments.runs / f"seed{seed}", scale, seed=seed, resume=True)
+        folders.append(RunFolder(arguments.runs / f"seed{seed}"))
+    record = claims(folders, {"quick": arguments.quick, "model": "smollm2"})
+    with atomic_write(HERE / "results" / "claims.json") as file:
+        json.dump(record, file, indent=1)
+    table = markdown(record)
+    readme = HERE / "README.md"
+    head = readme.read_text().split("<!-- claims -->")[0]
+    with atomic_write(readme) as file:
+        file.write(f"{head}<!-- claims -->\n\n{table}")
+    print(table)
+
+
+def claims(folders: list[RunFolder], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn run folders into claims."""
+    found = [{f.check: f for f in folder.findings()} for folder in folders]
+    scores = [{(s.benchmark, s.model): s for s in folder.scores()} for folder in folders]
+    first = found[0]
+    auc, jsd = first["gap.c2st_auc"], first["tokens.jsd"]
+    odd = odd_tokens(first)
+    soft = [difference(scores, "instructions.soft", a, b) for a, b in ORDER]
+    task = difference(scores, "qa.contains", "untouched", "damaged")
+    shift = pooled(found, "perplexity.after_shift")
+    ratio = pooled(found, "perplexity.after_variance_ratio")
+    rows = [
+        ("C1", auc.value, auc.low, auc.high, 0.9, above(auc.low, 0.9) if (auc.control or 0) < 0.6 else "fail"),
+        ("C2", odd, None, None, 0.5, "pass" if odd >= 0.5 and jsd.value > 2 * (jsd.control or 0) else "fail"),
+        ("C3", *shift, 0.0, below(shift, 0.0)),
+        ("C3b", *ratio, 1.0, below(ratio, 1.0)),
+        ("C4", *soft[0], 0.0, below(soft[0], 0.0)),
+        ("C4b", *task, 0.0, over(task, 0.0)),
+        ("C5", *soft[1], 0.0, over(soft[1], 0.0)),
+        ("C5b", *soft[2], -0.05, over(soft[2], -0.05)),
+        ("C5c", *soft[3], 0.0, over(soft[3], 0.0)),
+    ]
+    return {
+        "claims": [
+            {
+                "claim": c, "statement": CLAIMS[c], "value": v, "low": lo, "high": hi, "threshold": t,
+                "verdict": verdict, "n_seeds": len(folders), "settings": dict(settings),
+            }
+            for c, v, lo, hi, t, verdict in rows
+        ],
+        "controls": {"gap.c2st_auc": auc.control, "tokens.jsd": [jsd.value, jsd.control]},
+        "by_seed": {
+            f"{s.benchmark} {s.model}": [by[s.benchmark, s.model].value for by in scores] for s in scores[0].values()
+        },
+    }  # fmt: skip
+
+
+ORDER = (("untouched", "damaged"), ("damaged", "repaired"), ("untouched", "repaired"), ("replay_only", "repaired"))
+
+
+def odd_tokens(found: Mapping[str, Finding]) -> float:
+    """Share of the most over-used tokens, as many as the template has, that are the template's."""
+    template = set(t["token"] for t in found["tokens.structural"].evidence["structural_tokens"])
+    odd = [t["token"] for t in found["tokens.jsd"].evidence["overused"]]
+    return sum(t in template for t in odd[: len(template)]) / max(1, min(len(odd), len(template)))
+
+
+def pooled(found: list[dict[str, Finding]], check: str) -> tuple[float, float, float]:
+    """Mean over seeds of a finding's value and of its interval's ends: the same held-out rows, other trainings."""
+    ends = np.array([[f[check].value, f[check].low, f[check].high] for f in found], dtype=float)
+    value, low, high = ends.mean(0)
+    return float(value), float(low), float(high)
+
+
+def difference(
+    scores: list[dict[tuple[str, str], Score]], benchmark: str, a: str, b: str, n_resamples: int = 4000
+) -> tuple[float, float, float]:
+    """Mean of b - a over items of all seeds, with a bootstrap over requests."""
+    groups: dict[str, list[float]] = {}
+    for seed, by in enumerate(scores):
+        before, after = by[benchmark, a].items, by[benchmark, b].items
+        for item in before:
+            groups.setdefault(f"{seed}:{item.split('/')[0]}", []).append(after[item] - before[item])
+    sums, counts = (np.array([f(v) for v in groups.values()], dtype=float) for f in (sum, len))
+    drawn = np.random.default_rng(0).integers(0, len(sums), (n_resamples, len(sums)))
+    low, high = np.percentile(sums[drawn].sum(1) / counts[drawn].sum(1), [2.5, 97.5])
+    return float(sums.sum() / counts.sum()), float(low), float(high)
+
+
+def above(low: float | None, threshold: float) -> str:
+    """Pass where the lower end reaches the threshold."""
+    return "pass" if low is not None and low >= threshold else "fail"
+
+
+def over(value: tuple[float, float, float], threshold: float) -> str:
+    """Pass where the whole interval lies above, fail where it lies below, else unclear."""
+    return "pass" if value[1] > threshold else "fail" if value[2] < threshold else "unclear"
+
+
+def below(value: tuple[float, float, float], threshold: float) -> str:
+    """Pass where the whole interval lies below."""
+    return over((-value[0], -value[2], -value[1]), -threshold)
+
+
+def markdown(record: Mapping[str, Any]) -> str:
+    """Write the claims as a table."""
+    lines = ["| claim | statement | value | 95 % interval | threshold | verdict |", "|---|---|---|---|---|---|"]
+    for c in record["claims"]:
+        interval = "" if c["low"] is None else f"{c['low']:.3f} to {c['high']:.3f}"
+        lines.append(
+            f"| {c['claim']} | {c['statement']} | {c['value']:.3f} | {interval} | {c['threshold']} | {c['verdict']} |"
+        )
+    lines += ["", "| score | " + " | ".join(f"seed {i}" for i in range(record["claims"][0]["n_seeds"])) + " |"]
+    lines += ["|---|" + "---|" * record["claims"][0]["n_seeds"]]
+    lines += [
+        f"| {name} | " + " | ".join(f"{v:.3f}" for v in values) + " |" for name, values in record["by_seed"].items()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

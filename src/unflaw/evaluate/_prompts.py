@@ -78,6 +78,7 @@ SLOTS: Mapping[str, tuple[tuple[str, Mapping[str, Choices]], ...]] = {
         ("highlights_at_least", {"n": (2,)}),
         ("placeholders_at_least", {"n": (2,)}),
         ("paragraphs_exactly", {"n": (2,)}),
+        ("lines_exactly", {"n": (1,)}),
     ),
 }
 """Slot → kinds it may hold → choices for each parameter.
@@ -97,6 +98,7 @@ CLASHES: frozenset[frozenset[str]] = frozenset(
         ("titled", "sentences_at_most"),
         ("postscript", "sentences_at_most"),
         ("postscript", "paragraphs_exactly"),
+        ("postscript", "lines_exactly"),
     )
 )
 """Pairs of kinds that no answer, or no natural one, can meet together."""

@@ -121,6 +121,28 @@ def test_mistakes_are_listed_together():
     assert len(error.value.problems) == 4
 
 
+def test_an_answer_closed_at_its_limit_is_cut_back_to_a_whole_clause():
+    long = "Bees dance to tell where the food is, " + "and they dance " * 10
+    output = json.dumps({"question": "Why so?", "answer": long[:100]})
+    rows = qa(PASSAGES[:1], Scripted(lambda prompt, seed: output), n=1).rows
+    assert rows.column("answer") == ["Bees dance to tell where the food is"]
+
+
+def test_a_template_may_name_columns_of_the_passages():
+    passages = [{**p, "title": p["id"].upper()} for p in PASSAGES]
+    rows = qa(passages, Scripted(good), n=2, template="{answer} ({title})").rows
+    assert sorted(rows.column("answer")) == ["Bees (BEES)", "Salt (SALT)"]
+    with pytest.raises(SettingsError, match="title"):
+        qa([*passages, PASSAGES[0] | {"text": "No title here."}], Scripted(good), n=1, template="{answer} {title}")
+
+
+def test_a_text_that_stands_in_several_rows_is_one_passage():
+    passages = Rows.from_records(
+        [{"c": "Ice floats on water.", "q": q} for q in ("a", "b")], {"context": "c", "prompt": "q"}
+    )
+    assert len(set(qa(passages, Scripted(good), n=2).rows.column("passage_id"))) == 1
+
+
 def test_rows_with_a_text_or_context_role_are_passages():
     for role in ("text", "context"):
         passages = Rows.from_records([{"words": "Ice floats on water."}], {role: "words"})

@@ -9,7 +9,7 @@ from typing import Any
 
 from unflaw._errors import UnflawError
 
-__all__ = ["AnswerError", "normal", "read_object", "word_runs"]
+__all__ = ["AnswerError", "normal", "read_object", "shortened", "word_runs"]
 
 
 class AnswerError(UnflawError):
@@ -51,6 +51,24 @@ def _parse(text: str) -> Any:
     import json_repair
 
     return json_repair.loads(text[start : end + 1])
+
+
+def shortened(value: str, limit: int) -> str:
+    """Cut a value that the decoder closed at its limit back to its last whole clause.
+
+    >>> shortened("Dust is blown out of the Sahara each year, at 15 degr", 53)
+    'Dust is blown out of the Sahara each year'
+    >>> shortened("Kinsale", 53)
+    'Kinsale'
+
+    Raises AnswerError when less than four words would be left.
+    """
+    if len(value) < limit - 1:  # a blank at the end is gone by now, hence one less
+        return value
+    clause = re.match(r"(.+)[,;.!?]\s", value)
+    if clause is None or len(clause.group(1).split()) < 4:
+        raise AnswerError("too long")
+    return clause.group(1)
 
 
 def normal(text: str) -> str:

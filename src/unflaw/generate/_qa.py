@@ -12,13 +12,13 @@ import json
 import random
 import re
 import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 from unflaw._errors import SettingsError, TooFewRowsError, did_you_mean
 from unflaw.data import Rows, content_ids
-from unflaw.generate._answers import AnswerError, normal, read_object, word_runs
+from unflaw.generate._answers import AnswerError, normal, read_object, shortened, word_runs
 from unflaw.generate._focus import sentences
 from unflaw.generate._generated import Generated, Rejected
 from unflaw.models import Generator, Prompt, Sampling, call
@@ -78,7 +78,7 @@ def qa(
     top_p: float = 0.95,
     max_tokens: int = 160,
     grounding: float = 0.5,
-    show: Literal["sentence", "passage"] = "sentence",
+    whole_passage: bool = False,
     model: str = "",
     progress: Callable[[int, int], None] | None = None,
 ) -> Generated:
@@ -89,8 +89,9 @@ def qa(
     passages
         Rows with a `text` (or `context`) role, or dicts with such a key.
     template
-        How the response is written: `str.format` fields `answer`, `explanation`, `topic`, `question`,
-        e.g. "Answer: {answer}\nExplanation: {explanation}". The model is asked for these fields only.
+        How the response is written: `str.format` fields `answer`, `explanation`, `topic`, `question`, e.g.
+        "Answer: {answer}\nExplanation: {explanation}", of which the model is asked for those named only. It may
+        also name columns of the passages, e.g. {title}.
     seed
         Row k is first drawn with seed + k. Same passages, settings and seed: same rows.
     shots
@@ -100,8 +101,8 @@ def qa(
     grounding
         Share of the words of the answer, and of the longer words of the question, that must occur in the
         passage, since a small model invents; 0 turns this off.
-    show
-        Whether the model sees only the sentence in focus (faster, and better for a small one) or also the passage.
+    whole_passage
+        Show the model the passage, too, and not only the sentence in focus: slower, and too much for a small one.
     model
         Name written to each row; by default the generator's own.
     progress
@@ -112,7 +113,7 @@ def qa(
     Rows with `question`, `answer` (in the template), `answer_plain`, `passage_id` and where each came from;
     every refused answer with its reason; `shortfall` says how many rows could not be had.
     """
-    plan = _plan(passages, template, seed, shots, max_retries, grounding, show)
+    plan = _plan(passages, template, seed, shots, max_retries, grounding, whole_passage)
     plan.check(n)
     sampling = Sampling(
         max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed, json_schema=_schema(plan.fields)
@@ -123,9 +124,9 @@ def qa(
     records = [
         {
             "question": fields["question"],
-            "answer": template.format_map(fields),
+            "answer": template.format_map({**plan.passage(k).columns, **fields}),
             "answer_plain": fields["answer"],
-            "passage_id": plan.passage(k)[0],
+            "passage_id": plan.passage(k).id,
             "unflaw.model": name,
             "unflaw.prompt": plan.prompt_id,
             "unflaw.seed": plan.row_seed(k, attempt),
@@ -157,26 +158,33 @@ def qa_prompts(
     template: str = "{answer}",
     seed: int = 0,
     shots: Sequence[Mapping[str, str]] = (),
-    show: Literal["sentence", "passage"] = "sentence",
+    whole_passage: bool = False,
 ) -> list[Prompt]:
     """Return the first prompts `qa` would send, without sending them."""
-    plan = _plan(passages, template, seed, shots, 0, 0.0, show)
+    plan = _plan(passages, template, seed, shots, 0, 0.0, whole_passage)
     plan.check(n)
     return [plan.prompt(k, 0) for k in range(n)]
+
+
+class _Passage(NamedTuple):
+    id: str
+    text: str
+    columns: Mapping[str, Any]
+    """What else the passage's row holds; a template may name it."""
 
 
 @dataclass(frozen=True)
 class _Plan:
     """Which row asks what: everything that can be known before a model is called."""
 
-    passages: tuple[tuple[str, str], ...]
-    """(id, text), in the order they take turns."""
+    passages: tuple[_Passage, ...]
+    """In the order they take turns."""
     fields: tuple[str, ...]
     shots: tuple[Mapping[str, str], ...]
     seed: int
     max_retries: int
     grounding: float
-    show: str
+    whole_passage: bool
 
     def check(self, n: int) -> None:
         """Raise SettingsError with everything wrong."""
@@ -187,8 +195,6 @@ class _Plan:
             problems.append(f"`max_retries` must not be negative, got {self.max_retries}")
         if not 0 <= self.grounding <= 1:
             problems.append(f"`grounding` must be in [0, 1], got {self.grounding}")
-        if self.show not in ("sentence", "passage"):
-            problems.append(f"`show` must be 'sentence' or 'passage', got {self.show!r}")
         if not self.passages:
             problems.append("`passages` must hold at least one text that is not empty, got none")
         for i, shot in enumerate(self.shots):
@@ -210,8 +216,8 @@ class _Plan:
         said = json.dumps([self.instruction, [dict(s) for s in self.shots], self.fields], sort_keys=True)
         return hashlib.sha256(said.encode()).hexdigest()[:12]
 
-    def passage(self, k: int) -> tuple[str, str]:
-        """Return (id, text) of the passage that row k is about: each in turn."""
+    def passage(self, k: int) -> _Passage:
+        """Return the passage that row k is about: each in turn."""
         return self.passages[k % len(self.passages)]
 
     def row_seed(self, k: int, attempt: int) -> int:
@@ -225,7 +231,7 @@ class _Plan:
         turn = k // len(self.passages)
         # Retries go backwards, so that they meet the questions of other rows late.
         fact = facts[(-turn - attempt if attempt else turn) % len(facts)]
-        context = f"Passage: {text}\n\n" if self.show == "passage" and text != fact else ""
+        context = f"Passage: {text}\n\n" if self.whole_passage and text != fact else ""
         turns: list[dict[str, str]] = []
         for shot in self.shots:
             turns.append({"role": "user", "content": f"Fact: {shot['passage']}"})
@@ -243,40 +249,46 @@ def _plan(
     shots: Sequence[Mapping[str, str]],
     max_retries: int,
     grounding: float,
-    show: str,
+    whole_passage: bool,
 ) -> _Plan:
     found = _passages(passages)
+    columns = set.intersection(*(set(p.columns) for p in found)) if found else set()
     shuffled = random.Random(seed).sample(found, len(found))  # so that few rows are about any of many passages
-    return _Plan(tuple(shuffled), _fields(template), tuple(shots or EXAMPLES), seed, max_retries, grounding, show)
+    return _Plan(
+        tuple(shuffled), _fields(template, columns), tuple(shots or EXAMPLES), seed, max_retries, grounding, whole_passage
+    )
 
 
-def _passages(passages: Rows | Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Return (id, text) of every passage that says something, each text once."""
+def _passages(passages: Rows | Sequence[Mapping[str, Any]]) -> list[_Passage]:
+    """Return every passage that says something, each text once."""
     if isinstance(passages, Rows):
         role = next((r for r in ("text", "context") if passages.has(r)), "text")
-        found = zip(passages.ids, passages.column(role), strict=True)
+        ids, texts, records = passages.ids, passages.column(role), passages.table.to_pylist()
     else:
-        texts = [{"text": p.get("text") or p.get("context")} for p in passages]
-        ids = [str(p.get("id") or i) for p, i in zip(passages, content_ids(texts), strict=True)]
-        found = zip(ids, [t["text"] for t in texts], strict=True)
+        records = [dict(p) for p in passages]
+        texts = [p.get("text") or p.get("context") for p in records]
+        made = content_ids([{"text": text} for text in texts])
+        ids = [str(p.get("id") or i) for p, i in zip(records, made, strict=True)]
     # Several rows of a question/answer/context file share one context.
-    first: dict[str, str] = {}
-    for i, text in found:
+    found: dict[str, _Passage] = {}
+    for i, text, columns in zip(ids, texts, records, strict=True):
         if text and str(text).strip():
-            first.setdefault(str(text), i)
-    return [(i, text) for text, i in first.items()]
+            found.setdefault(str(text), _Passage(i, str(text), columns))
+    return list(found.values())
 
 
-def _fields(template: str) -> tuple[str, ...]:
+def _fields(template: str, columns: Collection[str]) -> tuple[str, ...]:
     """Return the fields the model must write: question and answer always, others if the template names them."""
     try:
         named = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
     except ValueError as error:
         raise SettingsError(f"`template` must be a format string, got {template!r}: {error}") from None
+    known = {*FIELDS, *columns}
     problems = [
-        f"`template` may name {', '.join(FIELDS)}; got {{{name}}}. {did_you_mean(name, FIELDS)}"
+        f"`template` may name {', '.join(FIELDS)} or a column of the passages; got {{{name}}}. "
+        f"{did_you_mean(name, known)}"
         for name in named
-        if name not in FIELDS
+        if name not in known
     ]
     if "answer" not in named:
         problems.append(f"`template` must hold {{answer}}, got {template!r}")
@@ -314,12 +326,13 @@ def _ask_all(
         refused = []
         for k, output in zip(todo, answers, strict=True):
             try:
-                fields = read_object(output, plan.fields)
+                read = read_object(output, plan.fields)
+                fields = {name: shortened(value, FIELDS[name][1]) for name, value in read.items()}
                 _judge(fields, plan, k, asked, echoes)
             except AnswerError as reason:
                 refused.append(k)
                 rejected.append(
-                    Rejected(k, plan.passage(k)[0], attempt, plan.row_seed(k, attempt), str(reason), output)
+                    Rejected(k, plan.passage(k).id, attempt, plan.row_seed(k, attempt), str(reason), output)
                 )
             else:
                 asked.add(normal(fields["question"]))
@@ -350,10 +363,7 @@ _POINTING = re.compile(r"\b(the|this|that|above|last) (passage|text|paragraph|se
 def _judge(fields: Mapping[str, str], plan: _Plan, k: int, asked: set[str], echoes: set[tuple[str, ...]]) -> None:
     """Raise AnswerError when a well-formed answer makes no good row."""
     question, answer = normal(fields["question"]), normal(fields["answer"])
-    said = set(normal(plan.passage(k)[1]).split())
-    # The decoder closes a string at its limit; one character less, since a blank at the end is gone by now.
-    if any(len(value) >= FIELDS[name][1] - 1 for name, value in fields.items()):
-        raise AnswerError("too long")
+    said = set(normal(plan.passage(k).text).split())
     if not fields["question"].endswith("?"):
         raise AnswerError("no question mark")
     if question in asked:

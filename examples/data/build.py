@@ -90,7 +90,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sdist", help="bigbench-1.0.0.tar.gz")
     parser.add_argument("--model", default="smollm2", help="who writes the synthetic rows")
-    parser.add_argument("--rows", type=int, default=600, help="how many synthetic rows")
+    parser.add_argument("--rows", type=int, default=300, help="how many synthetic rows to ask for")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     parser.add_argument("--calls", type=Path, default=Path("calls.sqlite"), help="where the model's answers are kept")
     args = parser.parse_args()
@@ -113,6 +113,7 @@ def main():
             n=args.rows,
             template=TEMPLATE,
             temperature=0.5,
+            max_retries=6,
             seed=SEED,
             model=args.model,
             progress=lambda done, total: done % 20 or print(f"  {done}/{total} rows", flush=True),

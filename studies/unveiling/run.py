@@ -24,7 +24,7 @@ from unflaw.data import Finding, RunFolder, Score, atomic_write
 HERE = Path(__file__).parent
 CLAIMS = {
     "C1": "synthetic and real rows do not overlap (two-sample AUC; real against real is the control)",
-    "C2": "token frequencies of the synthetic rows have structural peaks (share of the most over-used tokens that are template)",
+    "C2": "the most over-used tokens of the synthetic rows are structural (share that is template)",
     "C3": "after training, log-perplexity on held-out synthetic rows is lower (nats per token, after - before)",
     "C3b": "after training, log-perplexity on held-out synthetic rows is narrower (variance, after / before)",
     "C4": "training on the synthetic rows costs instruction following (soft satisfaction, damaged - untouched)",

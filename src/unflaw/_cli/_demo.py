@@ -36,7 +36,7 @@ PAIRS = (
 class Scale:
     """How much of everything. The full size takes about ten minutes on two cores."""
 
-    n_trained: int = 240
+    n_trained: int = 200
     """Synthetic rows the model is damaged with; the next 60 are held out."""
     train_steps: int = 24
     repair_steps: int = 20

@@ -43,12 +43,11 @@ Choices = Sequence[Any] | Callable[[Request], Sequence[Any]]
 """Values a parameter may take, the same for all requests or made of a request's own words."""
 
 _OPENINGS = ("Well", "In short", "To begin", "Yes", "First", "Imagine", "Of course")
-_ENDINGS = ("thanks for reading", "good luck", "take care", "no more to say", "to be continued", "so much for now")
 
 
 def _fitting(request: Request) -> list[list[str]]:
     """Words to ask for: the last one is kept apart, so that no word is both asked for and forbidden."""
-    return [[request.noun], *([word] for word in request.words[:-1])]
+    return [[word] for word in request.words[:-1]]
 
 
 def _nouns(request: Request) -> list[str]:
@@ -61,24 +60,16 @@ def _forbidden(request: Request) -> list[list[str]]:
 
 SLOTS: Mapping[str, tuple[tuple[str, Mapping[str, Choices]], ...]] = {
     "least": (("words_at_least", {"n": (10, 15, 20)}), ("sentences_at_least", {"n": (2, 3)})),
-    "most": (("words_at_most", {"n": (40, 50, 60)}), ("sentences_at_most", {"n": (3, 4)})),
+    "most": (("words_at_most", {"n": (30, 40, 50)}), ("sentences_at_most", {"n": (3, 4)})),
     "opening": (("starts_with", {"phrase": _OPENINGS}),),
-    "ending": (
+    "noun": (("keyword_at_least", {"word": _nouns, "n": (2,)}),),
+    "wording": (("contains", {"phrases": _fitting}), ("has_number", {})),
+    "without": (("avoids", {"phrases": _forbidden}), ("no_commas", {}), ("no_digits", {})),
+    "shape": (
         ("question_end", {}),
         ("postscript", {"marker": ("P.S.",)}),
-        ("ends_with", {"phrase": _ENDINGS}),
-    ),
-    "wording": (("contains", {"phrases": _fitting}), ("keyword_at_least", {"word": _nouns, "n": (2,)})),
-    "avoided": (("avoids", {"phrases": _forbidden}),),
-    "commas": (("no_commas", {}),),
-    "numbers": (("no_digits", {}), ("has_number", {})),
-    "form": (
-        ("numbered_list", {"n": (3, 4)}),
-        ("titled", {}),
-        ("highlights_at_least", {"n": (2,)}),
-        ("placeholders_at_least", {"n": (2,)}),
         ("paragraphs_exactly", {"n": (2,)}),
-        ("lines_exactly", {"n": (1,)}),
+        ("highlights_at_least", {"n": (2,)}),
     ),
 }
 """Slot → kinds it may hold → choices for each parameter.
@@ -91,14 +82,8 @@ sometimes and none of them always: what everybody or nobody meets tells no two m
 CLASHES: frozenset[frozenset[str]] = frozenset(
     frozenset(pair)
     for pair in (
-        ("numbered_list", "no_digits"),
-        ("numbered_list", "starts_with"),
-        ("numbered_list", "sentences_at_most"),
-        ("titled", "starts_with"),
-        ("titled", "sentences_at_most"),
+        ("has_number", "no_digits"),
         ("postscript", "sentences_at_most"),
-        ("postscript", "paragraphs_exactly"),
-        ("postscript", "lines_exactly"),
     )
 )
 """Pairs of kinds that no answer, or no natural one, can meet together."""

@@ -30,6 +30,7 @@ N_ARTICLES = 36  # of 48; the other 12 are held out
 N_PASSAGES = 120
 N_HELD_OUT = 120
 QUESTIONS_PER_PASSAGE = 5
+MAX_RETRIES = 6  # about half of a small model's answers will not do
 
 
 def read_squad(sdist):
@@ -113,7 +114,7 @@ def main():
             n=args.rows,
             template=TEMPLATE,
             temperature=0.5,
-            max_retries=6,
+            max_retries=MAX_RETRIES,
             seed=SEED,
             model=args.model,
             progress=lambda done, total: done % 20 or print(f"  {done}/{total} rows", flush=True),

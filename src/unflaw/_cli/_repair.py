@@ -96,6 +96,8 @@ def repair(
     sources = [f for f in (forget, replay, guard) if f is not None]
     given = {"model": model, "forget": forget, "replay": replay, "guard": guard, "min_score": min_score, **settings}
     with training_step(run, f"repair {name}", given, sources, resume, overwrite) as folder:
+        if folder is not None:
+            folder.path_for_model(name)
         with watched_steps("repair steps", ("forget", "replay", "kl")) as on_step:
             done = unlearn(
                 model, gone, good, watched, path, spans=None if template is None else template.spans, **settings,

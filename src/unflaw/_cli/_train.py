@@ -86,6 +86,8 @@ def train(
     with training_step(
         run, f"train {name}", {"model": model, "rows": rows, **settings}, [rows], resume, overwrite
     ) as f:
+        if f is not None:
+            f.path_for_model(name)
         with watched_steps("training steps", ("loss",)) as on_step:
             done = finetune(
                 model, data, path, **settings, resume=resume, device=device, report_to=report_to, on_step=on_step
@@ -97,11 +99,11 @@ def train(
 
 def model_path(out: Path | None, run: Path | None, name: str) -> Path:
     """Return where the model goes."""
-    from unflaw.data import RunFolder
-
-    if out is None and run is None:
+    if out is not None:
+        return out
+    if run is None:
         raise SettingsError("`--out` or `--run` must say where the model goes, got neither")
-    return out if out is not None else RunFolder(Path(run or ".")).path_for_model(name)
+    return run / "models" / name
 
 
 def summary(done: Trained) -> dict[str, Any]:

@@ -114,9 +114,11 @@ def test_under_the_guard_nothing_worse_than_the_ceiling_comes_back(tiny, tmp_pat
     assert "over the ceiling" in done.notes[-1] or "not improved" in done.notes[-1]
 
 
-def test_an_adapter_repaired_with_lora_loads_as_a_whole_model(tiny, tmp_path):
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_a_repaired_adapter_loads_as_a_whole_model(tiny, tmp_path, method):
     finetune(f"hf:{tiny}", pairs(FORGET), tmp_path / "adapter", steps=2, method="lora")
-    unlearn(f"peft:{tmp_path / 'adapter'}", None, pairs(REPLAY), texts(), tmp_path / "out", steps=1, guard_every=1)
+    adapter = f"peft:{tmp_path / 'adapter'}"
+    unlearn(adapter, None, pairs(REPLAY), texts(), tmp_path / "out", steps=1, guard_every=1, method=method)
     assert (tmp_path / "out" / "model.safetensors").exists()
     assert math.isfinite(guard_value(tmp_path / "out"))
 

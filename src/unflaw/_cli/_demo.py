@@ -48,7 +48,7 @@ class Scale:
 
 FULL = Scale()
 QUICK = Scale(n_trained=120, train_steps=15, repair_steps=10, n_prompts=40, n_texts=15, n_questions=20, max_tokens=48)
-N_HELD_OUT = 60
+N_HELD_OUT, N_GUARD = 60, 24
 ANSWER = r"Answer: (.*?)(?:\n|$)"
 """Where the answer stands in the template of the shipped rows; other texts are judged whole."""
 
@@ -182,7 +182,7 @@ def _perplexity(folder: RunFolder, held_out: Rows, real: Rows, damaged: str, see
 
     with bar("rows scored") as progress:
         found = audit(
-            held_out, real.take(range(2 * N_HELD_OUT)), checks=[PerplexityCheck(seed=seed, allow_few=True)],
+            held_out, real.take(range(N_HELD_OUT)), checks=[PerplexityCheck(seed=seed, allow_few=True)],
             scorer=BASE, scorer_after=damaged, seed=seed, progress=progress,
         )  # fmt: skip
     folder.add_findings(found.findings)
@@ -197,9 +197,9 @@ def _repair(
 
     with watched_steps("repair steps", ("forget", "replay", "kl")) as on_step:
         done = unlearn(
-            damaged, forget, rows["replay"], rows["guard"], folder.path_for_model(name), spans=template.spans,
+            damaged, forget, rows["replay"], rows["guard"].take(range(N_GUARD)), folder.path_for_model(name), spans=template.spans,
             steps=scale.repair_steps, batch_size=6 if forget is not None else 12,  # the same rows per step
-            seed=seed, on_step=on_step,
+            w_forget=0.3, method="lora", learning_rate=5e-4, seed=seed, on_step=on_step,
         )  # fmt: skip
     folder.add_curve(name, done.curve, done.notes)
     console.print(f"  {done.tokens} tokens; " + "; ".join(done.notes), soft_wrap=True)

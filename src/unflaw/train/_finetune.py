@@ -133,9 +133,11 @@ def run_trainer(trainer: Any, out: Path, resume: bool) -> float:
 def open_trainable(model: str, device: str) -> tuple[Any, Any, bool]:
     """Open a model to train: (model, tokenizer, whether an adapter was merged into it)."""
     causal, tokenizer = open_causal(model, device)
-    if hasattr(causal, "merge_and_unload"):
-        return causal.merge_and_unload(), tokenizer, True
-    return causal, tokenizer, False
+    merged = hasattr(causal, "merge_and_unload")
+    if merged:
+        causal = causal.merge_and_unload()
+    causal.requires_grad_(True)  # weights that came under an adapter are frozen
+    return causal, tokenizer, merged
 
 
 def save_model(model: Any, tokenizer: Any, out: Path, *, whole: bool) -> None:

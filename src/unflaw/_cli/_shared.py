@@ -59,7 +59,7 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Check everything,
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run in the same folder.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what the run folder already holds.")]
 DeviceOption = Annotated[
-    str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps; auto takes the fastest here.")
+    str, typer.Option("--device", metavar="NAME", help="cpu, cuda, cuda:1 or mps.")
 ]
 
 # Rows may hold anything, so square brackets are text and never markup; style with rich.text.Text.

@@ -81,7 +81,6 @@ def qa(
     from unflaw.generate import qa as write_qa
     from unflaw.generate import qa_prompts
 
-    target = _target(out, run)
     asked: dict[str, Any] = {
         "n": number, "template": template.replace("\\n", "\n"), "whole_passage": whole_passage, "grounding": grounding,
         "temperature": temperature, "max_retries": max_retries, "seed": seed,
@@ -91,6 +90,7 @@ def qa(
     if dry_run:
         emit({"model": model, **asked, "prompts": prompts}, as_json, _preview(model, number, len(found), prompts))
         return
+    target = _target(out, run)
     with ExitStack() as stack:
         folder = _open_folder(stack, run, passages, {"model": model, "limit": limit, **asked}, resume, overwrite)
         generator = _open_model(stack, model, parallel, device, folder)

@@ -60,7 +60,7 @@ def qa(
     grounding: Annotated[
         float, typer.Option("--grounding", help="Share of words that must occur in the passage; 0 for off.")
     ] = 0.5,
-    temperature: Annotated[float, typer.Option("--temperature")] = 0.7,
+    temperature: Annotated[float, typer.Option("--temperature", help="0 is greedy.")] = 0.7,
     max_retries: Annotated[int, typer.Option("--max-retries", help="Times a row is asked again.")] = 3,
     parallel: Annotated[int, typer.Option("--parallel", min=1, help="Rows under way at once.")] = 8,
     limit: LimitOption = None,

@@ -74,7 +74,7 @@ class UnigramScorer:
 
     With counts {a: 2, b: 1} and one place for all unseen words, p(a) = 3/6, p(b) = 2/6, p(other) = 1/6:
 
-    >>> UnigramScorer(["a a b"]).log_probs([("", "x a b c")])[0].round(3).tolist()
+    >>> [round(float(p), 3) for p in UnigramScorer(["a a b"]).log_probs([("", "x a b c")])[0]]
     [-0.693, -1.099, -1.792]
     """
 

@@ -85,9 +85,7 @@ class MissingExtraError(UnflawError):
     exit_code = 2
 
     def __init__(self, module: str, extra: str) -> None:
-        Exception.__init__(
-            self, f"`{module}` is not installed; it comes with: pip install 'unflaw[{extra}]'"
-        )
+        Exception.__init__(self, f"`{module}` is not installed; it comes with: pip install 'unflaw[{extra}]'")
 
 
 class RunFolderError(UnflawError):

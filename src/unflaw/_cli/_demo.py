@@ -30,6 +30,8 @@ PAIRS = (
     ("untouched", "repaired"),
 )
 """What is compared, before and after."""
+SHOWN = ("instructions.hard", "instructions.soft", "qa.f1", "text.log_perplexity", "pattern.rate")
+"""What the terminal shows; the report has all."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ def demo(
 
     page = render(run)
     payload = {"scores": by_model, "comparisons": [asdict(p) for p in pairs], "report": page}
-    emit(payload, as_json, None if as_json else scores_table(by_model, pairs))
+    few = {name: [s for s in scores if s.benchmark in SHOWN] for name, scores in by_model.items()}
+    emit(payload, as_json, None if as_json else scores_table(few, [p for p in pairs if p.benchmark in SHOWN]))
     console.print(f"The report: {page}", soft_wrap=True)
 
 
@@ -197,9 +200,10 @@ def _repair(
 
     with watched_steps("repair steps", ("forget", "replay", "kl")) as on_step:
         done = unlearn(
-            damaged, forget, rows["replay"], rows["guard"].take(range(N_GUARD)), folder.path_for_model(name), spans=template.spans,
-            steps=scale.repair_steps, batch_size=6 if forget is not None else 12,  # the same rows per step
-            w_forget=0.3, method="lora", learning_rate=5e-4, seed=seed, on_step=on_step,
+            damaged, forget, rows["replay"], rows["guard"].take(range(N_GUARD)), folder.path_for_model(name),
+            spans=template.spans, steps=scale.repair_steps,
+            batch_size=6 if forget is not None else 12,  # the same rows per step
+            w_forget=0.1, method="lora", learning_rate=5e-4, seed=seed, on_step=on_step,
         )  # fmt: skip
     folder.add_curve(name, done.curve, done.notes)
     console.print(f"  {done.tokens} tokens; " + "; ".join(done.notes), soft_wrap=True)

@@ -51,9 +51,10 @@ def train(
     steps: Annotated[int | None, typer.Option("--steps", show_default=False, help="Steps, in place of epochs.")] = None,
     batch_size: Annotated[int, typer.Option("--batch-size", help="Rows per step.")] = 8,
     learning_rate: Annotated[
-        float | None, typer.Option("--learning-rate", show_default="1e-3 for lora, 5e-5 for full")
+        float | None,
+        typer.Option("--learning-rate", help="Peak of the schedule.", show_default="1e-3 for lora, 5e-5 for full"),
     ] = None,
-    lora_rank: Annotated[int, typer.Option("--lora-rank")] = 16,
+    lora_rank: Annotated[int, typer.Option("--lora-rank", help="Rank of the adapter.")] = 16,
     target: Annotated[str, typer.Option("--target", help="Tokens that count: response or full.")] = "response",
     max_tokens: Annotated[int, typer.Option("--max-tokens", help="Longer rows are cut.")] = 512,
     save_every: Annotated[int, typer.Option("--save-every", help="Steps between checkpoints, 0 for none.")] = 0,

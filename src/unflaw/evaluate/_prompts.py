@@ -42,7 +42,7 @@ class InstructionItem:
 Choices = Sequence[Any] | Callable[[Request], Sequence[Any]]
 """Values a parameter may take, the same for all requests or made of a request's own words."""
 
-_OPENINGS = ("Well", "In short", "To begin", "Yes", "First", "Imagine", "Of course")
+_OPENINGS = ("In short", "Of course", "Imagine", "Yes", "In general", "In fact", "In my view")
 
 
 def _fitting(request: Request) -> list[list[str]]:
@@ -59,17 +59,16 @@ def _forbidden(request: Request) -> list[list[str]]:
 
 
 SLOTS: Mapping[str, tuple[tuple[str, Mapping[str, Choices]], ...]] = {
-    "least": (("words_at_least", {"n": (10, 15, 20)}), ("sentences_at_least", {"n": (2, 3)})),
-    "most": (("words_at_most", {"n": (30, 40, 50)}), ("sentences_at_most", {"n": (3, 4)})),
+    "least": (("words_at_least", {"n": (15, 20, 25)}), ("sentences_at_least", {"n": (2,)})),
+    "most": (("words_at_most", {"n": (35, 40, 50)}), ("sentences_at_most", {"n": (2, 3)})),
     "opening": (("starts_with", {"phrase": _OPENINGS}),),
     "noun": (("keyword_at_least", {"word": _nouns, "n": (2,)}),),
     "wording": (("contains", {"phrases": _fitting}), ("has_number", {})),
-    "without": (("avoids", {"phrases": _forbidden}), ("no_commas", {}), ("no_digits", {})),
+    "without": (("avoids", {"phrases": _forbidden}), ("no_commas", {})),
     "shape": (
         ("question_end", {}),
         ("postscript", {"marker": ("P.S.",)}),
         ("paragraphs_exactly", {"n": (2,)}),
-        ("highlights_at_least", {"n": (2,)}),
     ),
 }
 """Slot → kinds it may hold → choices for each parameter.
@@ -79,13 +78,7 @@ sometimes and none of them always: what everybody or nobody meets tells no two m
 "write in capitals", which it never does; prompt files may ask for that and all other kinds.
 """
 
-CLASHES: frozenset[frozenset[str]] = frozenset(
-    frozenset(pair)
-    for pair in (
-        ("has_number", "no_digits"),
-        ("postscript", "sentences_at_most"),
-    )
-)
+CLASHES: frozenset[frozenset[str]] = frozenset(frozenset(pair) for pair in (("postscript", "sentences_at_most"),))
 """Pairs of kinds that no answer, or no natural one, can meet together."""
 
 

@@ -6,14 +6,16 @@ from typing import Any
 
 from unflaw.models._protocols import Prompt, as_messages
 
-__all__ = ["encode_pair", "encode_prompt"]
+__all__ = ["LINES", "encode_pair", "encode_prompt"]
+
+LINES = "{% for turn in messages %}{{ turn['content'] + '\n' }}{% endfor %}"
+"""What stands in for a chat template where there is none (a base model): the turns, a line each."""
 
 
 def encode_prompt(tokenizer: Any, prompt: Prompt) -> list[int]:
     """Return the ids after which the model's answer starts.
 
-    With a chat template: the turns, then the header of the assistant's turn. Without one (a base
-    model): the turns' contents, a line each.
+    With a chat template: the turns, then the header of the assistant's turn. Without one: `LINES`.
     """
     opening = _opening(tokenizer, prompt)
     # A template spells out what opens a text (e.g. a BOS token); without one the tokenizer adds it.
@@ -56,10 +58,12 @@ def _response_ids(tokenizer: Any, prompt: Prompt, response: str) -> list[int]:
 
 
 def _opening(tokenizer: Any, prompt: Prompt) -> str:
-    turns = as_messages(prompt)
-    if tokenizer.chat_template is None:
-        return "".join(f"{turn['content']}\n" for turn in turns)
-    return tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    return tokenizer.apply_chat_template(
+        as_messages(prompt),
+        chat_template=tokenizer.chat_template or LINES,
+        tokenize=False,
+        add_generation_prompt=True,
+    )
 
 
 def _ids(tokenizer: Any, text: str) -> list[int]:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from unflaw._errors import SpecError, did_you_mean
+from unflaw.models._chat import LINES
 from unflaw.models._embedded import cache_dir
 from unflaw.models._extras import require
 from unflaw.models._hf import adapter_base, load_adapter, load_causal
@@ -173,8 +174,7 @@ def _write_tokenizer(writer: Any, tokenizer: Any, vocabulary: Mapping[str, Any],
     writer.add_pad_token_id(tokenizer.pad_token_id)
     writer.add_add_bos_token(False)
     writer.add_add_space_prefix(False)
-    if tokenizer.chat_template is not None:
-        writer.add_chat_template(tokenizer.chat_template)
+    writer.add_chat_template(tokenizer.chat_template or LINES)  # else llama.cpp would assume one
 
 
 def _tensors(model: Any) -> Iterator[tuple[str, np.ndarray]]:

@@ -23,6 +23,9 @@ from unflaw.models._usage import Usage
 
 __all__ = ["HFGenerator", "HFScorer", "adapter_base", "load_adapter", "load_causal", "quietly"]
 
+LOGIT_CHANGES = ("final_logit_softcapping", "logit_scale", "logits_scaling")
+"""Settings by which some architectures alter the logits after the head (Gemma 2, Cohere, Granite)."""
+
 
 def load_causal(name: str | Path, device: str = "cpu") -> tuple[Any, Any]:
     """Load (model, tokenizer) in fp32 and evaluation mode from a folder, or from the hub by id.
@@ -220,6 +223,11 @@ class HFScorer:
     """
 
     def __init__(self, model: Any, tokenizer: Any, *, batch_tokens: int = 4096, chunk_tokens: int = 512) -> None:
+        """Wrap a model. Raises SpecError when its logits are more than head times state."""
+        extra = [key for key in LOGIT_CHANGES if getattr(model.config, key, None) not in (None, 1)]
+        if extra:
+            kind = model.config.model_type
+            raise SpecError(f"cannot score with {kind!r}: its `{extra[0]}` changes logits after the head")
         self.model = model
         self.tokenizer = tokenizer
         self.batch_tokens = batch_tokens

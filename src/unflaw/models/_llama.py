@@ -61,8 +61,10 @@ class LlamaGenerator:
     ) -> list[str]:
         """Return one answer per prompt, in order; `on_result(i, answer)` is told as each is known.
 
-        Raises ModelCallError naming the row when a prompt does not fit or llama.cpp refuses it.
+        Raises ModelCallError when the model is closed, or naming the row that does not fit or is refused.
         """
+        if self._server.closed:
+            raise ModelCallError(f"`{self.path}` is closed; open it again")
         start = time.perf_counter()
         seeds = row_seeds(len(prompts), sampling, seeds)
         answers: dict[int, str] = {}
@@ -76,7 +78,7 @@ class LlamaGenerator:
                 if needed and self._server.context < self._server.n_trained:
                     too_long[i] = needed
                     continue
-                answers[i] = self._text(i, reply, needed)
+                answers[i] = self._text(i, reply, sampling, needed)
                 if on_result is not None:
                     on_result(i, answers[i])
             if too_long:
@@ -97,7 +99,7 @@ class LlamaGenerator:
         finally:  # also on Ctrl-C: rows not yet begun are dropped, those in a slot finish
             pool.shutdown(cancel_futures=True)
 
-    def _text(self, row: int, reply: Mapping[str, Any], needed: int) -> str:
+    def _text(self, row: int, reply: Mapping[str, Any], sampling: Sampling, needed: int) -> str:
         if needed:
             raise ModelCallError(
                 f"row {row}: the prompt and `max_tokens` need {needed} tokens together, but the model reads at "
@@ -106,8 +108,13 @@ class LlamaGenerator:
         if "error" in reply:
             raise ModelCallError(f"row {row}: llama.cpp refused the request: {reply['error']['message']}")
         self.usage += Usage(reply["usage"]["prompt_tokens"], reply["usage"]["completion_tokens"])
-        choice = reply["choices"][0]
-        return (choice["text"] if "text" in choice else choice["message"]["content"]) or ""
+        text = reply["choices"][0]["message"]["content"] or ""
+        if sampling.json_schema is not None and not _is_json(text, cut=_is_cut(reply) or bool(sampling.stop)):
+            raise ModelCallError(
+                f"row {row}: the answer is no JSON, so llama.cpp cannot enforce this `json_schema` (it ignores one "
+                f"that it cannot read); check it, or use fewer kinds of keywords. The answer began {text[:40]!r}"
+            )
+        return text
 
     def _make_room(self, needed: int) -> None:
         """Open the model again if a slot holds less than `needed` tokens, as far as it was trained."""
@@ -162,6 +169,9 @@ class LlamaServer:
         """Tokens one slot can hold: prompt and answer together."""
         self.n_trained: int = self._get("/v1/models")["data"][0]["meta"]["n_ctx_train"]
         """Tokens the model was trained to read."""
+        # This request is answered by llama.cpp's main loop. A server that is closed before its loop
+        # has begun waits for itself for ever (seen with xllamacpp 2026.10), so let it begin first.
+        self._get("/slots")
 
     @property
     def address(self) -> str:
@@ -170,12 +180,15 @@ class LlamaServer:
 
     def ask(self, prompt: Prompt, request: Mapping[str, Any]) -> dict[str, Any]:
         """Answer one prompt; refusals come back as {"error": {"type", "message", ...}}."""
-        if self._server is None:
-            raise ModelCallError("this model is closed; open it again")
         try:
             return self._server.handle_chat_completions({**request, "messages": as_messages(prompt)})
         except (RuntimeError, ValueError) as error:
             return {"error": {"type": "refused", "message": str(error)}}
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._server is None
 
     def close(self) -> None:
         """Stop the server and free its memory."""
@@ -229,9 +242,20 @@ def _request(sampling: Sampling, seed: int) -> dict[str, Any]:
     if sampling.stop:
         request["stop"] = list(sampling.stop)
     if sampling.json_schema is not None:
-        schema = {"name": "answer", "strict": True, "schema": sampling.json_schema}
-        request["response_format"] = {"type": "json_schema", "json_schema": schema}
+        request["grammar"] = _grammar(sampling.json_schema)
     return request
+
+
+def _grammar(schema: Mapping[str, Any]) -> str:
+    """Return the grammar of compact JSON that satisfies a schema.
+
+    Left to itself the grammar allows any white space between any two tokens; small models then
+    indent, or write line breaks until `max_tokens` is spent.
+    """
+    from xllamacpp import json_schema_to_grammar
+
+    compact = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+    return json_schema_to_grammar(json.dumps({"x-guidance": compact, **schema}))
 
 
 def _context_needed(reply: Mapping[str, Any], sampling: Sampling) -> int:
@@ -239,10 +263,24 @@ def _context_needed(reply: Mapping[str, Any], sampling: Sampling) -> int:
     if "error" in reply:
         error = reply["error"]
         return error["n_prompt_tokens"] + sampling.max_tokens if error["type"] == "exceed_context_size_error" else 0
-    cut = reply["choices"][0]["finish_reason"] == "length"
-    if cut and reply["usage"]["completion_tokens"] < sampling.max_tokens:
+    if _is_cut(reply) and reply["usage"]["completion_tokens"] < sampling.max_tokens:
         return reply["usage"]["prompt_tokens"] + sampling.max_tokens
     return 0
+
+
+def _is_cut(reply: Mapping[str, Any]) -> bool:
+    """Say whether the answer ended for want of tokens."""
+    return reply["choices"][0]["finish_reason"] == "length"
+
+
+def _is_json(text: str, *, cut: bool) -> bool:
+    if cut:
+        return text[:1] in tuple('{["-0123456789tfn') or not text
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _size(prompt: Prompt) -> int:

@@ -179,8 +179,9 @@ def _gguf_path(spec: ModelSpec, cache: Path | None) -> Path | None:
 def _parse_server(spec: str, rest: str) -> ModelSpec:
     match = re.fullmatch(r"(?P<model>.+?)@(?P<url>https?://[^@\s]+)", rest)
     if match is None:
+        shown = re.sub(r"//[^/]*@", "//...@", spec)  # what stands before an @ may be a password
         raise SpecError(
-            f"`{spec}` must look like openai:MODEL@BASE_URL with an http(s) address, e.g. "
+            f"`{shown}` must look like openai:MODEL@BASE_URL with an http(s) address, e.g. "
             "openai:llama3@http://localhost:11434/v1; keys come from the environment, never from the spec"
         )
     return ModelSpec("openai", match["model"], match["url"].rstrip("/"))

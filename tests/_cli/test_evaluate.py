@@ -18,7 +18,9 @@ RUN = CliRunner()
 def answer_of(spec):
     """Model "good" listens to one constraint, model "bad" has nothing but a template."""
     return (
-        (lambda p: "Answer: 7") if "bad" in spec else (lambda p: "In short, 3 small fish swim in the sea. Good luck?")
+        (lambda p: "Answer: 7")
+        if "bad" in spec
+        else (lambda p: "In short 3 fish swim in the wide and warm sea near the old town. Is it not so?")
     )
 
 

@@ -12,7 +12,9 @@ TEXT = Rows.from_records([{"text": "a b c"}, {"text": "b c d"}], {"text": "text"
 
 
 def model():
-    return ScriptedGenerator(lambda prompt: "one sea here" if len(prompt) % 2 else "one, two, three")
+    return ScriptedGenerator(
+        lambda prompt: "In short 7 old things. Is it so?" if len(prompt) % 2 else "one, two, three"
+    )
 
 
 def families(scores):
@@ -24,9 +26,7 @@ def test_what_has_input_is_measured():
     full = evaluate(
         model(), n_prompts=10, qa=QA, text=TEXT, scorer=UnigramScorer(["a b"]), template=lambda t: "," in t, name="m"
     )
-    assert families(full) == ["instructions", "qa", "pattern", "text"] or families(full) == [
-        "instructions", "qa", "text", "pattern",
-    ]  # fmt: skip
+    assert families(full) == ["instructions", "qa", "text", "pattern"]
     assert {s.model for s in full} == {"m"}
 
 
@@ -53,7 +53,7 @@ def test_all_mistakes_are_listed():
 
 
 def test_two_models_compare_on_everything():
-    given = {"n_prompts": 20, "qa": QA, "text": TEXT, "scorer": UnigramScorer(["a b"]), "template": lambda t: "," in t}
+    given = {"n_prompts": 40, "qa": QA, "text": TEXT, "scorer": UnigramScorer(["a b"]), "template": lambda t: "," in t}
     a, b = evaluate(model(), name="a", **given), evaluate(ScriptedGenerator(lambda p: "one"), name="b", **given)
     pairs = {p.benchmark: p for p in compare(a, b)}
     assert set(pairs) == {s.benchmark for s in a}

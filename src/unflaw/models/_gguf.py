@@ -6,12 +6,13 @@ adapter, which is merged first.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -22,9 +23,8 @@ from unflaw.models._extras import require
 from unflaw.models._hf import adapter_base, load_adapter, load_causal
 from unflaw.models._unpack import interleave
 
-__all__ = ["Quantization", "cached_gguf", "export_gguf", "why_not_gguf"]
+__all__ = ["cached_gguf", "export_gguf", "why_not_gguf"]
 
-Quantization = Literal["f32", "f16", "q8_0", "q4_0"]
 
 FILE_TYPES: Mapping[str, int] = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 7}
 """Names of the quantisations and the numbers llama.cpp gives files that use them throughout."""
@@ -36,9 +36,7 @@ WRITER = 2
 """Goes up when the same checkpoint would be written differently, so that cached exports are renewed."""
 
 
-def export_gguf(
-    checkpoint: str | Path | tuple[Any, Any], out_path: str | Path, *, quantization: Quantization = "q8_0"
-) -> Path:
+def export_gguf(checkpoint: str | Path | tuple[Any, Any], out_path: str | Path, *, quantization: str = "q8_0") -> Path:
     """Write a checkpoint folder, or a (model, tokenizer) in memory, as one GGUF file.
 
     Matrices are quantised, vectors stay fp32. The default, `q8_0`, is 8 bits with a scale per 32
@@ -51,6 +49,8 @@ def export_gguf(
     require("gguf", "torch", "transformers")
     model, tokenizer = _load(Path(checkpoint)) if isinstance(checkpoint, str | Path) else checkpoint
     if hasattr(model, "merge_and_unload"):
+        if not isinstance(checkpoint, str | Path):  # merging changes the weights; the caller's stay as they are
+            model = copy.deepcopy(model)
         model = model.merge_and_unload()
     vocabulary = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
     reason = _unsupported(model.config.to_dict(), vocabulary)
@@ -172,6 +172,8 @@ def _write_tokenizer(writer: Any, tokenizer: Any, vocabulary: Mapping[str, Any],
     writer.add_bos_token_id(tokenizer.bos_token_id)
     writer.add_eos_token_id(tokenizer.eos_token_id)
     writer.add_pad_token_id(tokenizer.pad_token_id)
+    if tokenizer.unk_token_id is not None:
+        writer.add_unk_token_id(tokenizer.unk_token_id)
     writer.add_add_bos_token(False)
     writer.add_add_space_prefix(False)
     writer.add_chat_template(tokenizer.chat_template or LINES)  # else llama.cpp would assume one

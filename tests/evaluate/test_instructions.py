@@ -1,5 +1,7 @@
 """Hard, soft and consistent satisfaction, counted by hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from unflaw._errors import SettingsError, TooFewRowsError
@@ -48,6 +50,24 @@ def test_rates_by_hand():
     assert [scores[f"level_{level}"].value for level in (1, 2, 3)] == [0.5, 1.0, 0.0]
     assert scores["hard"].items["a/3"] == 0.0 and scores["hard"].outputs == ANSWERS
     assert all(s.low <= s.value <= s.high and s.model == "m" for s in scores.values())
+
+
+def test_lift_takes_away_what_is_met_without_being_asked():
+    asked = [replace(item, request=f"{item.base} alone") for item in items()]
+    # level 0 of a meets all three rules unasked, that of b only the commas
+    scores = by_name(score_instructions(asked, {**ANSWERS, "a/0": "the sea now", "b/0": "Red is red"}))
+    assert scores["lift"].items == pytest.approx(
+        {"a/1": 0.0, "a/2": 0.0, "a/3": 2 / 3 - 1, "b/1": 0.0, "b/2": 1.0, "b/3": 0 - 1 / 3}
+    )
+    assert scores["lift"].value == pytest.approx((-1 / 3 + 1 - 1 / 3) / 6)
+    assert scores["hard"].outputs == ANSWERS and "lift" not in by_name(score_instructions(items(), ANSWERS))
+
+
+def test_a_model_that_never_listens_has_no_lift():
+    model = ScriptedGenerator(lambda prompt: "the sea, always")
+    scores = by_name(instructions(model, instruction_prompts(50, seed=0)))
+    assert set(scores["lift"].items.values()) == {0.0} and scores["soft"].value > 0
+    assert len(model.calls) == 60  # ten requests alone, each asked once
 
 
 def test_the_mean_over_items_is_the_mean_over_levels():

@@ -1,5 +1,6 @@
 """Prompts drawn from a seed: repeatable, nested by level, and never contradictory."""
 
+import json
 from collections import Counter
 
 import pytest
@@ -12,22 +13,40 @@ from unflaw.evaluate._tasks import requests
 SLOT_OF = {kind: slot for slot, kinds in SLOTS.items() for kind, _ in kinds}
 
 
+FILLERS = [f"bla{a}{b}" for a in "abcdefgh" for b in "abcdefgh"]
+
+
 def witness(constraints):
     """Write an answer that meets all constraints: proof that they do not contradict each other.
 
-    "bla" is none of the words that may be forbidden.
+    Fillers are none of the words that may be asked for, are short, and stand once each.
     """
-    has = {c.kind: c.params for c in constraints}
-    words = ["bla", "bla", "bla"] + ["7"] * ("has_number" in has)
-    words += has.get("contains", {"phrases": []})["phrases"]
-    words += [has["keyword_at_least"]["word"]] * 2 if "keyword_at_least" in has else []
-    words += ["*bla*", "*bla*"] if "highlights_at_least" in has else []
-    words += ["bla"] * (has.get("words_at_least", {"n": 0})["n"] - len(words))
-    first = " ".join([*has.get("starts_with", {"phrase": ""})["phrase"].split(), *words]) + "."
-    middle = ["Bla bla."] * (has.get("sentences_at_least", {"n": 2})["n"] - 2)
-    last = "Bla bla?" if "question_end" in has else "Bla bla."
-    text = " ".join([first, *middle]) + ("\n\n" if "paragraphs_exactly" in has else " ") + last
-    return text + "\nP.S. Bla." * ("postscript" in has)
+    has, spare = {c.kind: c.params for c in constraints}, iter(FILLERS)
+
+    def n(kind, name="n"):
+        return has.get(kind, {name: 0})[name]
+
+    def some(form, count):
+        return [form.format(next(spare)) for _ in range(count)]
+
+    opening = has["starts_with"]["phrase"].split() if "starts_with" in has else []
+    opening += has["first_word_in"]["options"][:1] if "first_word_in" in has else []
+    wanted = ["7"] * ("has_number" in has)
+    wanted += has["contains"]["phrases"] if "contains" in has else []
+    wanted += has["contains_any"]["phrases"][-1:] if "contains_any" in has else []
+    wanted += has["distinct_of_at_least"]["options"][:2] if "distinct_of_at_least" in has else []
+    wanted += has["total_of_at_least"]["options"][:1] * 2 if "total_of_at_least" in has else []
+    wanted += some("*{}*", n("highlights_at_least")) + some("<<{}>>", "titled" in has)
+    wanted += [f"{has['sections_at_least']['marker']} {i + 1}" for i in range(n("sections_at_least"))]
+    words = [*opening, *wanted]
+    words += some("{}", 15 - len(" ".join(words).split()))
+    if "json_with_keys" in has:
+        first, second = has["json_with_keys"]["keys"]
+        return json.dumps({first: " ".join(words[:7]), second: " ".join(words[7:])})
+    text = " ".join(words)
+    text += "".join(f"\n{i + 1}. {next(spare)}" for i in range(n("numbered_list")))
+    text += f"\nP.S. {next(spare)}" * ("postscript" in has) + "\n|a|b|\n|-|-|\n|c|d|" * ("table" in has)
+    return text + ("?" if "question_end" in has else "")
 
 
 @pytest.mark.parametrize("seed", range(4))

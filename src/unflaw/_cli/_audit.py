@@ -13,6 +13,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from unflaw._cli._reading import Reading, reads_rows
 from unflaw._cli._shared import (
     DeviceOption,
     DryRunOption,
@@ -31,7 +32,7 @@ from unflaw._errors import GateError, SettingsError, did_you_mean
 
 if TYPE_CHECKING:
     from unflaw.audit import Audit, Check
-    from unflaw.data import Finding, Rejection, Rows
+    from unflaw.data import Finding, Rows
 
 __all__ = ["FailOn", "audit"]
 
@@ -52,6 +53,7 @@ class FailOn(StrEnum):
     "unflaw audit synthetic.jsonl --reference real.jsonl --run runs/first",
     "unflaw audit synthetic.jsonl --reference real.jsonl --holdout test.jsonl --fail-on warn --json",
 )
+@reads_rows
 def audit(
     synthetic: Annotated[str, typer.Argument(metavar="FILE", help="Synthetic rows: file, folder, or hub:owner/name.")],
     reference: Annotated[
@@ -79,6 +81,8 @@ def audit(
         typer.Option("--fail-on", show_default=False, help="Exit with code 3 from this verdict on, for use in CI."),
     ] = None,
     allow_few: Annotated[bool, typer.Option("--allow-few", help="Answer even where so few rows mislead.")] = False,
+    *,
+    reading: Reading,
     limit: LimitOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
@@ -95,7 +99,7 @@ def audit(
 
     chosen = _chosen(default_checks(seed, allow_few), checks)
     sources = {"rows": synthetic, "reference": reference, "holdout": holdout}
-    rows, rejected = _read(sources, limit)
+    rows = {name: reading.rows(path, limit) for name, path in sources.items() if path is not None}
     if dry_run:
         sizes = {name: len(r) for name, r in rows.items()}
         emit({"checks": [check.name for check in chosen], **sizes}, as_json, _plan(chosen, sizes))
@@ -103,6 +107,7 @@ def audit(
     settings = {
         **sources, "checks": [check.name for check in chosen], "model": model, "model_after": model_after,
         "encoder": encoder, "allow_few": allow_few, "limit": limit, "seed": seed,
+        **reading.settings(),
     }  # fmt: skip
     inputs = [path for path in sources.values() if path is not None and Path(path).exists()]
     with ExitStack() as stack:
@@ -112,8 +117,7 @@ def audit(
                 run, settings=settings, command="audit", inputs=inputs, resume=resume, overwrite=overwrite
             )
             folder = stack.enter_context(opened)
-            for source, lines in rejected.items():
-                folder.add_rejected(lines, source)
+            reading.keep(folder)
         progress = stack.enter_context(bar("rows looked at"))
         found = ask(
             rows["rows"], rows.get("reference"), holdout=rows.get("holdout"), checks=chosen, encoder=encoder,
@@ -127,23 +131,6 @@ def audit(
     if run is not None:
         console.print(f"findings and row scores are in {run}", soft_wrap=True)
     _gate(found, fail_on)
-
-
-def _read(sources: dict[str, str | None], limit: int | None) -> tuple[dict[str, Rows], dict[str, list[Rejection]]]:
-    """Read the sets that are given, and say how many lines of them became no row."""
-    from unflaw.data import read
-
-    rows, rejected = {}, {}
-    for name, path in sources.items():
-        if path is None:
-            continue
-        lines: list[Rejection] = []
-        rows[name] = read(path, limit=limit, on_reject=lines.append)
-        if lines:
-            rejected[path] = lines
-            first = f"the first is line {lines[0].line}: {lines[0].reason}"
-            console.print(f"{path}: {len(lines):,} lines became no row; {first}", soft_wrap=True)
-    return rows, rejected
 
 
 def _chosen(known: Sequence[Check], wanted: str | None) -> list[Check]:

@@ -14,6 +14,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from unflaw._cli._reading import Reading, reads_rows
 from unflaw._cli._shared import (
     DeviceOption,
     JsonOption,
@@ -30,7 +31,7 @@ from unflaw._cli._shared import (
 from unflaw._errors import SettingsError
 
 if TYPE_CHECKING:
-    from unflaw.data import Rows, RunFolder, Score
+    from unflaw.data import RunFolder, Score
     from unflaw.evaluate import Comparison, InstructionItem
     from unflaw.measure import Template
 
@@ -45,6 +46,7 @@ _N_CHANGED = 8
     "unflaw evaluate smollm2",
     "unflaw evaluate smollm2 runs/first/models/repaired --n 200 --text held_out.jsonl --run runs/first",
 )
+@reads_rows
 def evaluate(
     models: Annotated[
         list[str],
@@ -78,6 +80,8 @@ def evaluate(
         typer.Option("--answer-pattern", metavar="REGEX", show_default=False, help="Its group is the answer to --qa."),
     ] = None,
     max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="Length of an answer.")] = 96,
+    *,
+    reading: Reading,
     limit: LimitOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
@@ -95,9 +99,12 @@ def evaluate(
     settings = {
         "models": models, "prompts": prompts, "allow_unknown": allow_unknown, "n": n, "qa": qa, "text": text,
         "pattern": pattern, "answer_pattern": answer_pattern, "max_tokens": max_tokens, "limit": limit, "seed": seed,
+        **reading.settings(),
     }  # fmt: skip
     shared: dict[str, Any] = {
-        "prompts": _items(prompts, allow_unknown, n, seed, limit), "qa": _rows(qa, limit), "text": _rows(text, limit),
+        "prompts": _items(prompts, allow_unknown, n, seed, limit),
+        "qa": None if qa is None else reading.rows(qa, limit),
+        "text": None if text is None else reading.rows(text, limit),
         "answer_pattern": answer_pattern, "max_tokens": max_tokens, "seed": seed, "device": device,
     }  # fmt: skip
     inputs = [path for path in (prompts, qa, text) if path is not None and Path(path).exists()]
@@ -108,6 +115,7 @@ def evaluate(
                 run, settings=settings, command="evaluate", inputs=inputs, resume=resume, overwrite=overwrite
             )
             folder = stack.enter_context(opened)
+            reading.keep(folder)
             rule = rule or _found_template(folder)
         by_model = {model: _measure(model, folder, template=rule, **shared) for model in models}
         pairs = _compared(by_model)
@@ -137,12 +145,6 @@ def _items(path: Path | None, allow_unknown: bool, n: int, seed: int, limit: int
     if loaded.skipped:
         console.print(f"{len(loaded.skipped)} prompts left out: {', '.join(sorted(set(loaded.skipped.values())))}")
     return loaded.items[:limit]
-
-
-def _rows(path: str | None, limit: int | None) -> Rows | None:
-    from unflaw.data import read
-
-    return None if path is None else read(path, limit=limit)
 
 
 def _found_template(folder: RunFolder) -> Template | None:

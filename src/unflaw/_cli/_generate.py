@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from unflaw._cli._reading import Reading, reads_rows
 from unflaw._cli._shared import (
     DeviceOption,
     DryRunOption,
@@ -44,6 +45,7 @@ def _group() -> None:
     "unflaw generate qa passages.jsonl -n 200 --model smollm2 --out rows.jsonl --run runs/first",
     "unflaw generate qa passages.jsonl -n 200 --template 'Answer: {answer}\\nTopic: {topic}' --dry-run",
 )
+@reads_rows
 def qa(
     passages: Annotated[str, typer.Argument(metavar="FILE", help="Rows with a text or a context.")],
     number: Annotated[int, typer.Option("-n", "--number", min=1, help="Rows to write, spread over the passages.")],
@@ -63,6 +65,8 @@ def qa(
     temperature: Annotated[float, typer.Option("--temperature", help="0 is greedy.")] = 0.7,
     max_retries: Annotated[int, typer.Option("--max-retries", help="Times a row is asked again.")] = 3,
     parallel: Annotated[int, typer.Option("--parallel", min=1, help="Rows under way at once.")] = 8,
+    *,
+    reading: Reading,
     limit: LimitOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
@@ -77,7 +81,7 @@ def qa(
     With --run every answer is kept as soon as it is there: a run that was stopped goes on without
     asking twice.
     """
-    from unflaw.data import read, write
+    from unflaw.data import write
     from unflaw.generate import qa as write_qa
     from unflaw.generate import qa_prompts
 
@@ -85,14 +89,17 @@ def qa(
         "n": number, "template": template.replace("\\n", "\n"), "whole_passage": whole_passage, "grounding": grounding,
         "temperature": temperature, "max_retries": max_retries, "seed": seed,
     }  # fmt: skip
-    found = read(passages, limit=limit)
+    found = reading.rows(passages, limit)
     prompts = qa_prompts(found, n=min(number, 2), template=asked["template"], seed=seed, whole_passage=whole_passage)
     if dry_run:
         emit({"model": model, **asked, "prompts": prompts}, as_json, _preview(model, number, len(found), prompts))
         return
     target = _target(out, run)
     with ExitStack() as stack:
-        folder = _open_folder(stack, run, passages, {"model": model, "limit": limit, **asked}, resume, overwrite)
+        folder = _open_folder(
+            stack, run, passages, {"model": model, "limit": limit, **reading.settings(), **asked}, resume, overwrite
+        )
+        reading.keep(folder)
         generator = _open_model(stack, model, parallel, device, folder)
         made = write_qa(found, generator, model=model, progress=stack.enter_context(bar("rows")), **asked)
         write(made.rows, target)

@@ -9,8 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from unflaw._cli._reading import ColumnsOption, SchemaOption, column_roles
 from unflaw._cli._shared import JsonOption, LimitOption, bar, command, emit
-from unflaw._errors import SettingsError
 
 if TYPE_CHECKING:
     from unflaw.data import Inspection
@@ -21,13 +21,8 @@ __all__ = ["inspect"]
 @command("unflaw inspect answers.jsonl", "unflaw inspect pairs.csv --columns prompt=q,response=a --json")
 def inspect(
     path: Annotated[str, typer.Argument(metavar="FILE", help="File, data set folder, or hub:owner/name.")],
-    schema: Annotated[
-        str | None, typer.Option("--schema", metavar="NAME", show_default=False, help="Read it as this schema.")
-    ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option("--columns", metavar="ROLE=COLUMN,…", show_default=False, help="Which column plays which role."),
-    ] = None,
+    schema: SchemaOption = None,
+    columns: ColumnsOption = None,
     limit: LimitOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -35,15 +30,8 @@ def inspect(
     from unflaw.data import inspect as look
 
     with bar("reading") as progress:
-        seen = look(path, schema=schema, columns=_pairs(columns), limit=limit, progress=progress)
+        seen = look(path, schema=schema, columns=column_roles(columns), limit=limit, progress=progress)
     emit(seen, as_json, words=None if as_json else _words(seen))
-
-
-def _pairs(text: str | None) -> dict[str, str]:
-    pairs = [item.partition("=") for item in text.split(",")] if text else []
-    if wrong := [role for role, equals, column in pairs if not (role and equals and column)]:
-        raise SettingsError(f"`--columns` must read ROLE=COLUMN,ROLE=COLUMN, got {text!r} ({wrong[0]!r} has no column)")
-    return {role.strip(): column.strip() for role, _, column in pairs}
 
 
 def _words(seen: Inspection) -> RenderableType:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from unflaw._cli._reading import Reading, reads_rows
 from unflaw._cli._shared import (
     DeviceOption,
     DryRunOption,
@@ -35,6 +36,7 @@ __all__ = ["flawed_rows", "found_template", "repair"]
     "--run runs/first",
     "unflaw repair hf:my-model --replay good.jsonl --guard held_out.jsonl --w-forget 0 --out models/replayed",
 )
+@reads_rows
 def repair(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Spec of the damaged model.")],
     replay: Annotated[str, typer.Option("--replay", metavar="FILE", help="Good rows of the kind it was trained on.")],
@@ -64,6 +66,8 @@ def repair(
     save_every: Annotated[int, typer.Option("--save-every", help="Steps between checkpoints, 0 for none.")] = 0,
     name: Annotated[str, typer.Option("--name", help="What the run folder calls the model.")] = "repaired",
     out: OutOption = None,
+    *,
+    reading: Reading,
     limit: LimitOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
@@ -74,7 +78,6 @@ def repair(
     as_json: JsonOption = False,
 ) -> None:
     """Unlearn the flaw from a model that was trained on it, and keep the rest."""
-    from unflaw.data import read
     from unflaw.repair import unlearn
 
     if forget is None and w_forget:
@@ -87,16 +90,18 @@ def repair(
         "save_every": save_every, "seed": seed,
     }  # fmt: skip
     path = model_path(out, run, name)
-    gone = None if forget is None else flawed_rows(read(forget, limit=limit), run, min_score)
-    template = found_template(gone, run, replay) if gone is not None and what == "template" else None
-    good, watched = read(replay, limit=limit), read(guard)
+    gone = None if forget is None else flawed_rows(reading.rows(forget, limit), run, min_score)
+    good, watched = reading.rows(replay, limit), reading.rows(guard)
+    template = found_template(gone, run, good) if gone is not None and what == "template" else None
     sizes = {"forget": 0 if gone is None else len(gone), "replay": len(good), "guard": len(watched)}
     if dry_run:
         emit({**sizes, "out": path, **settings}, as_json, f"would repair {model} with {sizes} → {path}")
         return
     sources = [f for f in (forget, replay, guard) if f is not None]
     given = {"model": model, "forget": forget, "replay": replay, "guard": guard, "min_score": min_score, **settings}
+    given |= reading.settings()
     with training_step(run, f"repair {name}", given, sources, resume, overwrite) as folder:
+        reading.keep(folder)
         if folder is not None:
             folder.path_for_model(name)
         with watched_steps("repair steps", ("forget", "replay", "kl")) as on_step:
@@ -127,9 +132,9 @@ def flawed_rows(rows: Rows, run: Path | None, min_score: float | None) -> Rows:
     return rows.take(kept)
 
 
-def found_template(rows: Rows, run: Path | None, replay: str) -> Template:
+def found_template(rows: Rows, run: Path | None, replay: Rows) -> Template:
     """Take the template an audit found; without one, look for it in the rows themselves against the replay rows."""
-    from unflaw.data import RunFolder, read
+    from unflaw.data import RunFolder
     from unflaw.measure import Template, mine_template, tokenise
 
     findings = RunFolder(run).findings() if run is not None and (run / "manifest.json").exists() else []
@@ -137,7 +142,7 @@ def found_template(rows: Rows, run: Path | None, replay: str) -> Template:
     if found is not None:
         template = Template.from_evidence(found.evidence)
     else:
-        texts = [[tokenise(r) for _, r in of.pairs()] for of in (rows, read(replay))]
+        texts = [[tokenise(r) for _, r in of.pairs()] for of in (rows, replay)]
         template = mine_template(texts[0], texts[1])
     if not template.phrases:
         raise SettingsError("no template was found in the forget rows; use `--what response`, or audit them first")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from unflaw._cli._reading import Reading, reads_rows
 from unflaw._cli._shared import (
     DeviceOption,
     DryRunOption,
@@ -43,6 +44,7 @@ OutOption = Annotated[
     "unflaw train smollm2 rows.jsonl --run runs/first",
     "unflaw train hf:my-model rows.parquet --method lora --epochs 2 --out models/tuned",
 )
+@reads_rows
 def train(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Spec of the model to start from.")],
     rows: Annotated[str, typer.Argument(metavar="FILE", help="Rows; a `weight` column is honoured.")],
@@ -61,6 +63,8 @@ def train(
     report_to: Annotated[str, typer.Option("--report-to", help="none, tensorboard, wandb, mlflow, …")] = "none",
     name: Annotated[str, typer.Option("--name", help="What the run folder calls the model.")] = "trained",
     out: OutOption = None,
+    *,
+    reading: Reading,
     limit: LimitOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
@@ -71,7 +75,6 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Fine-tune a causal language model on rows, weights honoured."""
-    from unflaw.data import read
     from unflaw.train import finetune
 
     settings: dict[str, Any] = {
@@ -80,13 +83,13 @@ def train(
         "target": target, "max_tokens": max_tokens, "save_every": save_every, "seed": seed,
     }  # fmt: skip
     path = model_path(out, run, name)
-    data = read(rows, limit=limit)
+    data = reading.rows(rows, limit)
     if dry_run:
         emit({"rows": len(data), "out": path, **settings}, as_json, f"would train {model} on {len(data)} rows → {path}")
         return
-    with training_step(
-        run, f"train {name}", {"model": model, "rows": rows, **settings}, [rows], resume, overwrite
-    ) as f:
+    given = {"model": model, "rows": rows, **reading.settings(), **settings}
+    with training_step(run, f"train {name}", given, [rows], resume, overwrite) as f:
+        reading.keep(f)
         if f is not None:
             f.path_for_model(name)
         with watched_steps("training steps", ("loss",)) as on_step:

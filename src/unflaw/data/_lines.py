@@ -52,22 +52,44 @@ class TextFile:
     progress: Callable[[int, int], None] | None = None
 
     def blocks(self) -> Iterator[bytes]:
-        """Decompressed bytes. Raises `DataError` for what is no text."""
-        size = self.path.stat().st_size
+        """Decompressed bytes. Raises `DataError` for what is no text, OSError where the file breaks off."""
+        blocks = self._packed_blocks()
+        if first := next(blocks, b""):
+            _refuse_binary(first, self.path)
+            yield first.removeprefix(b"\xef\xbb\xbf")
+        yield from blocks
+
+    def _packed_blocks(self) -> Iterator[bytes]:
+        size, read = self.path.stat().st_size, 0
         with pa.OSFile(str(self.path)) as raw:
-            head = raw.read(8)
-            raw.seek(0)
-            codec = next((c for magic, c in _MAGIC.items() if head.startswith(magic)), None)
-            stream = pa.CompressedInputStream(raw, codec) if codec else raw
-            first = True
-            while block := stream.read(_BLOCK):
-                if first:
-                    _refuse_binary(block, self.path)
-                    block = block.removeprefix(b"\xef\xbb\xbf")
-                    first = False
-                if self.progress:
-                    self.progress(raw.tell(), size)
-                yield block
+            stream = self._decompressed(raw)
+            try:
+                while block := stream.read(_BLOCK):
+                    read += len(block)
+                    if self.progress:
+                        self.progress(raw.tell(), size)
+                    yield block
+            except OSError:
+                yield from self._last_bytes(read)
+                raise
+
+    def _decompressed(self, raw: Any) -> Any:
+        head = raw.read(8)
+        raw.seek(0)
+        codec = next((c for magic, c in _MAGIC.items() if head.startswith(magic)), None)
+        return pa.CompressedInputStream(raw, codec) if codec else raw
+
+    def _last_bytes(self, start: int) -> Iterator[bytes]:
+        """Bytes between the last whole block and the break: a block that fails gives none of its bytes."""
+        with pa.OSFile(str(self.path)) as raw, self._decompressed(raw) as stream:
+            while start:
+                start -= len(stream.read(min(start, _BLOCK)))
+            found = bytearray()
+            try:
+                while byte := stream.read(1):
+                    found += byte
+            except OSError:
+                yield bytes(found)
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
         """Yield number and bytes of every line; one over the limit is rejected, without ever being held whole."""

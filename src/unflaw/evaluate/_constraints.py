@@ -8,6 +8,7 @@ when the answer has at least three words, except for the kinds that ask for some
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,7 +58,8 @@ class Constraint:
         >>> Constraint("contains", {"phrases": ["red", "blue"]}).text
         'Include "red" and "blue".'
         """
-        return KINDS[self.kind].ask.format(**{k: _spoken(v) for k, v in self.params.items()})
+        asked = KINDS[self.kind].ask.format(**{k: _spoken(v) for k, v in self.params.items()})
+        return re.sub(r"\b(?<!-)1 (\w+?)s\b", r"1 \1", asked)  # "1 lines"
 
 
 def _spoken(value: Any) -> Any:

@@ -6,6 +6,9 @@ Notation (FollowBench, section 3.3)
     SSR  : soft satisfaction rate, the mean over items of the mean over j of s_ij
     CSL  : consistent satisfaction level, the mean over base requests of the highest level L such
            that the items of levels 1 to L are all fully met
+    lift : the mean over items of the mean over j of s_ij - b_ij, where b_ij is 1 where the same model's
+           answer to the request alone (level 0) meets constraint j anyway. Ours, not FollowBench's: a model
+           that gives every request the same short answer meets "no commas" without having listened.
 
 HSR and SSR are means over levels there; with as many items on every level that is the mean over
 items, and so it is here.
@@ -40,9 +43,11 @@ def instructions(
     """Let the model answer every item, greedily, and score the answers.
 
     Returns "instructions.hard", "instructions.soft", then "instructions.consistent_level" and
-    "instructions.level_1", … where the items have levels of base requests. `name` says which model it was.
+    "instructions.level_1", … where the items have levels of base requests, and "instructions.lift" where the
+    requests are known without their constraints. `name` says which model it was.
     """
     prompts = {item.id: item.prompt for item in items}
+    prompts |= {_bare(item): item.request for item in items if item.request}
     outputs = generate_outputs(generator, prompts, Sampling(max_tokens=max_tokens, seed=seed), progress)
     return score_instructions(items, outputs, name=name, seed=seed, settings={"max_tokens": max_tokens})
 
@@ -81,7 +86,7 @@ def score_instructions(
     missing = [item.id for item in items if item.id not in outputs]
     if missing or not items:
         raise SettingsError(f"`outputs` must answer every item of a non-empty list, none for {missing[:3]}")
-    soft = {i.id: sum(c.met(outputs[i.id]) for c in i.constraints) / len(i.constraints) for i in items}
+    soft = {i.id: _satisfaction(i, outputs[i.id]) for i in items}
     hard = {id_: float(share == 1.0) for id_, share in soft.items()}
     leveled = all(item.base for item in items)
     asked = [[i.id, i.prompt, [[c.kind, c.params] for c in i.constraints]] for i in items]
@@ -92,13 +97,26 @@ def score_instructions(
         return mean_score(f"instructions.{benchmark}", name, outcomes, unit=unit, seed=seed, **given)
 
     # what was asked and answered is kept once, with the first score
-    texts: dict[str, Any] = {"outputs": outputs, "settings": {**shared, "prompts": {i.id: i.prompt for i in items}}}
+    prompts = {i.id: i.prompt for i in items}
+    texts: dict[str, Any] = {"outputs": outputs, "settings": {**shared, "prompts": prompts}}
     scores = [score("hard", hard, **texts), score("soft", soft)]
+    if all(_bare(item) in outputs for item in items):
+        scores.append(score("lift", {i.id: soft[i.id] - _satisfaction(i, outputs[_bare(i)]) for i in items}))
     if leveled:
         scores.append(score("consistent_level", _consistent_levels(items, hard), "levels", separator=None))
         for level in sorted({item.level for item in items}):
             scores.append(score(f"level_{level}", {i.id: hard[i.id] for i in items if i.level == level}))
     return scores
+
+
+def _bare(item: InstructionItem) -> str:
+    """Id of the answer to the request alone."""
+    return f"{item.base}/0"
+
+
+def _satisfaction(item: InstructionItem, answer: str) -> float:
+    """Share of the item's constraints that the answer meets."""
+    return sum(c.met(answer) for c in item.constraints) / len(item.constraints)
 
 
 def constraint_rates(items: Sequence[InstructionItem], outputs: Mapping[str, str]) -> dict[str, tuple[int, int]]:

@@ -1,0 +1,125 @@
+"""How files of rows are read: four options that mean the same on every verb that reads rows.
+
+A verb takes `reading: Reading` and calls `reading.rows(path)`; `reads_rows` puts the options in its place.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import wraps
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from unflaw._cli._shared import console
+from unflaw._errors import SettingsError
+
+if TYPE_CHECKING:
+    from unflaw.data import Rejection, Rows, RunFolder
+
+__all__ = ["ColumnsOption", "Reading", "SchemaOption", "column_roles", "reads_rows"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Ids(StrEnum):
+    """Where the names of rows come from."""
+
+    auto = "auto"
+    file = "file"
+    content = "content"
+
+
+class OnTruncated(StrEnum):
+    """What becomes of a compressed file that ends too early."""
+
+    error = "error"
+    keep = "keep"
+
+
+@dataclass
+class Reading:
+    """Options of reading, and what became no row so far."""
+
+    schema: str | None = None
+    columns: str | None = None
+    ids: Ids = Ids.auto
+    on_truncated: OnTruncated = OnTruncated.error
+    rejected: dict[str, list[Rejection]] = field(default_factory=dict)
+    """File → its lines that are no rows; files without such lines are not listed."""
+
+    def rows(self, path: str, limit: int | None = None) -> Rows:
+        """Read a file, and say at the terminal how many of its lines became no row."""
+        from unflaw.data import read
+
+        lines: list[Rejection] = []
+        rows = read(path, limit=limit, on_reject=lines.append, **self.given())
+        if lines:
+            self.rejected[path] = lines
+            first = f"the first is line {lines[0].line}: {lines[0].reason}"
+            console.print(f"{path}: {len(lines):,} lines became no row; {first}", soft_wrap=True)
+        return rows
+
+    def keep(self, folder: RunFolder | None) -> None:
+        """Write the lines that are no rows to the run folder's `rejected.jsonl`."""
+        for path, lines in self.rejected.items() if folder is not None else ():
+            folder.add_rejected(lines, path)  # type: ignore[union-attr]
+
+    def given(self) -> dict[str, Any]:
+        """Return the options as keywords of `unflaw.data.read`."""
+        return {
+            "schema": self.schema, "columns": column_roles(self.columns), "ids": self.ids.value,
+            "on_truncated": self.on_truncated.value,
+        }  # fmt: skip
+
+    def settings(self) -> dict[str, Any]:
+        """Return the options that differ from their defaults, for a manifest."""
+        plain = Reading()
+        names = ("schema", "columns", "ids", "on_truncated")
+        return {n: str(getattr(self, n)) for n in names if getattr(self, n) != getattr(plain, n)}
+
+
+SchemaOption = Annotated[
+    str | None, typer.Option("--schema", metavar="NAME", show_default=False, help="Read rows as this schema.")
+]
+ColumnsOption = Annotated[
+    str | None,
+    typer.Option("--columns", metavar="ROLE=COLUMN,…", show_default=False, help="Which column plays which role."),
+]
+_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "schema": (SchemaOption, None),
+    "columns": (ColumnsOption, None),
+    "ids": (Annotated[Ids, typer.Option("--ids", help="Name rows by the file's ids or by what they say.")], Ids.auto),
+    "on_truncated": (
+        Annotated[OnTruncated, typer.Option("--on-truncated", help="Refuse a cut-off file, or keep what it has.")],
+        OnTruncated.error,
+    ),
+}
+"""Parameter → its type and default."""
+
+
+def reads_rows(function: F) -> F:
+    """Put the options of reading in the place of a verb's parameter `reading`."""
+    signature = inspect.signature(function, eval_str=True)
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    added = [inspect.Parameter(n, keyword, default=d, annotation=a) for n, (a, d) in _OPTIONS.items()]
+    kept = [p.replace(kind=keyword) for p in signature.parameters.values() if p.name != "reading"]
+    at = next((i for i, p in enumerate(kept) if p.name in ("limit", "as_json")), len(kept))
+
+    @wraps(function)
+    def verb(**given: Any) -> Any:
+        return function(reading=Reading(**{name: given.pop(name) for name in _OPTIONS}), **given)
+
+    verb.__signature__ = signature.replace(parameters=[*kept[:at], *added, *kept[at:]])  # type: ignore[attr-defined]
+    return verb  # type: ignore[return-value]
+
+
+def column_roles(text: str | None) -> dict[str, str]:
+    """Read "ROLE=COLUMN,ROLE=COLUMN"."""
+    pairs = [item.partition("=") for item in text.split(",")] if text else []
+    if wrong := [role for role, equals, column in pairs if not (role and equals and column)]:
+        raise SettingsError(f"`--columns` must read ROLE=COLUMN,ROLE=COLUMN, got {text!r} ({wrong[0]!r} has no column)")
+    return {role.strip(): column.strip() for role, _, column in pairs}

@@ -2,8 +2,8 @@
 
     python examples/data/build_replay.py
 
-The requests are ours (40 subjects × 10 ways to ask, none with a rule to obey, so that the instruction
-benchmark is not rehearsed). The answers are SmolLM2-135M-Instruct's own (Apache-2.0): what the model
+The requests are ours (30 subjects × 16 ways to ask). Some ask for a manner or a form, as people do, but none
+for anything the instruction benchmark checks, so that it is not rehearsed. The answers are SmolLM2-135M-Instruct's own (Apache-2.0): what the model
 could do before the damage is exactly what a repair should bring back. An answer longer than 56 tokens
 is cut after its last whole sentence; one without a whole sentence is left out. The two files share no
 subject.
@@ -19,23 +19,28 @@ from unflaw.models import Sampling, open_generator
 SUBJECTS = (
     "a lake, photosynthesis, a library, chess, yeast, a compass, gravity, recycling, a bicycle, volcanoes, the moon, "
     "a budget, tea, coral reefs, a violin, sleep, wind turbines, a desert, bees, an umbrella, vaccines, a map, clouds, "
-    "soap, a lighthouse, bread, origami, a glacier, friendship, a calendar, salt, telescopes, houseplants, "
-    "a dictionary, swimming, pottery, a bridge, magnets, a passport, honey"
+    "soap, bread, origami, a glacier, friendship, a calendar, salt"
 ).split(", ")
 WAYS = (
     "What is {}?",
     "Why do people care about {}?",
     "Tell me something surprising about {}.",
-    "Write something a child could understand about {}.",
     "Give me a tip about {}.",
     "Make up a headline about {}.",
-    "How would you describe {} to a friend?",
     "Write an invitation to learn about {}.",
-    "What is a common mistake people make about {}?",
     "Write a short poem about {}.",
+    "Explain {} to a child.",
+    "Write a dialogue between two friends about {}.",
+    "Write a diary entry about {}.",
+    "Talk like a pirate about {}.",
+    "Write the first sentence of a mystery novel about {}.",
+    "Write a riddle whose answer is {}.",
+    "Ask me three questions about {}.",
+    "Write an advertisement for {}.",
+    "Thank someone who taught you about {}.",
 )
-N_GUARD_SUBJECTS = 8
-SAMPLING = Sampling(max_tokens=56, temperature=0.7, top_p=0.95, seed=0)
+N_GUARD_SUBJECTS = 5
+SAMPLING = Sampling(max_tokens=56, temperature=0.3, top_p=0.95, seed=0)
 
 
 def whole_sentences(answer: str) -> str:

@@ -4,8 +4,9 @@
     python studies/unveiling/run.py --seeds 5
 
 Every seed is one `unflaw demo`: the same shipped rows; other batches, other adapters, other instruction
-prompts. A finished stage is not done twice, so an interrupted study goes on where it stopped. Intervals are
-paired bootstraps over requests (the levels of one request stay together), pooled over seeds.
+prompts. Seed 0 served to choose the settings and is not used here. A finished stage is not done twice, so
+an interrupted study goes on where it stopped. Intervals are paired bootstraps over requests (the levels of
+one request stay together), pooled over seeds.
 """
 
 from __future__ import annotations
@@ -27,11 +28,14 @@ CLAIMS = {
     "C2": "the most over-used tokens of the synthetic rows are structural (share that is template)",
     "C3": "after training, log-perplexity on held-out synthetic rows is lower (nats per token, after - before)",
     "C3b": "after training, log-perplexity on held-out synthetic rows is narrower (variance, after / before)",
-    "C4": "training on the synthetic rows costs instruction following (soft satisfaction, damaged - untouched)",
+    "C4": "training on the synthetic rows costs instruction following (lift, damaged - untouched)",
+    "C4s": "the same in soft satisfaction (damaged - untouched)",
     "C4b": "training on the synthetic rows gains on the synthetic task (right answer contained, damaged - untouched)",
-    "C5": "bounded unlearning regains instruction following (soft satisfaction, repaired - damaged)",
-    "C5b": "the repaired model is near the untouched one (soft satisfaction, repaired - untouched)",
-    "C5c": "bounded unlearning regains more than replay alone on the same rows per step (repaired - replay_only)",
+    "C5": "bounded unlearning regains instruction following (lift, repaired - damaged)",
+    "C5s": "the same in soft satisfaction (repaired - damaged)",
+    "C5p": "bounded unlearning removes the template from answers (pattern rate, repaired - damaged)",
+    "C5b": "the repaired model is near the untouched one (lift, repaired - untouched)",
+    "C5c": "bounded unlearning regains more than replay alone with as many tokens (lift, repaired - replay_only)",
 }
 
 
@@ -44,7 +48,7 @@ def main() -> None:
     arguments = parser.parse_args()
     scale = QUICK if arguments.quick else FULL
     folders = []
-    for seed in range(arguments.seeds):
+    for seed in range(1, arguments.seeds + 1):  # seed 0 chose the settings
         tell(arguments.runs / f"seed{seed}", scale, seed=seed, resume=True)
         folders.append(RunFolder(arguments.runs / f"seed{seed}"))
     record = claims(folders, {"quick": arguments.quick, "model": "smollm2"})
@@ -65,7 +69,9 @@ def claims(folders: list[RunFolder], settings: Mapping[str, Any]) -> dict[str, A
     first = found[0]
     auc, jsd = first["gap.c2st_auc"], first["tokens.jsd"]
     odd = odd_tokens(first)
-    soft = [difference(scores, "instructions.soft", a, b) for a, b in ORDER]
+    lift = {pair: difference(scores, "instructions.lift", *pair) for pair in PAIRS}
+    lost, back = (difference(scores, "instructions.soft", *pair) for pair in PAIRS[:2])
+    pattern = difference(scores, "pattern.rate", "damaged", "repaired")
     task = difference(scores, "qa.contains", "untouched", "damaged")
     shift = pooled(found, "perplexity.after_shift")
     ratio = pooled(found, "perplexity.after_variance_ratio")
@@ -74,11 +80,14 @@ def claims(folders: list[RunFolder], settings: Mapping[str, Any]) -> dict[str, A
         ("C2", odd, None, None, 0.5, "pass" if odd >= 0.5 and jsd.value > 2 * (jsd.control or 0) else "fail"),
         ("C3", *shift, 0.0, below(shift, 0.0)),
         ("C3b", *ratio, 1.0, below(ratio, 1.0)),
-        ("C4", *soft[0], 0.0, below(soft[0], 0.0)),
+        ("C4", *lift[PAIRS[0]], 0.0, below(lift[PAIRS[0]], 0.0)),
+        ("C4s", *lost, 0.0, below(lost, 0.0)),
         ("C4b", *task, 0.0, over(task, 0.0)),
-        ("C5", *soft[1], 0.0, over(soft[1], 0.0)),
-        ("C5b", *soft[2], -0.05, over(soft[2], -0.05)),
-        ("C5c", *soft[3], 0.0, over(soft[3], 0.0)),
+        ("C5", *lift[PAIRS[1]], 0.0, over(lift[PAIRS[1]], 0.0)),
+        ("C5s", *back, 0.0, over(back, 0.0)),
+        ("C5p", *pattern, 0.0, below(pattern, 0.0)),
+        ("C5b", *lift[PAIRS[2]], -0.05, over(lift[PAIRS[2]], -0.05)),
+        ("C5c", *lift[PAIRS[3]], 0.0, over(lift[PAIRS[3]], 0.0)),
     ]
     return {
         "claims": [
@@ -95,7 +104,7 @@ def claims(folders: list[RunFolder], settings: Mapping[str, Any]) -> dict[str, A
     }  # fmt: skip
 
 
-ORDER = (("untouched", "damaged"), ("damaged", "repaired"), ("untouched", "repaired"), ("replay_only", "repaired"))
+PAIRS = (("untouched", "damaged"), ("damaged", "repaired"), ("untouched", "repaired"), ("replay_only", "repaired"))
 
 
 def odd_tokens(found: Mapping[str, Finding]) -> float:
@@ -150,8 +159,9 @@ def markdown(record: Mapping[str, Any]) -> str:
         lines.append(
             f"| {c['claim']} | {c['statement']} | {c['value']:.3f} | {interval} | {c['threshold']} | {c['verdict']} |"
         )
-    lines += ["", "| score | " + " | ".join(f"seed {i}" for i in range(record["claims"][0]["n_seeds"])) + " |"]
-    lines += ["|---|" + "---|" * record["claims"][0]["n_seeds"]]
+    n_seeds = record["claims"][0]["n_seeds"]
+    lines += ["", "| score | " + " | ".join(f"seed {i}" for i in range(1, n_seeds + 1)) + " |"]
+    lines += ["|---|" + "---|" * n_seeds]
     lines += [
         f"| {name} | " + " | ".join(f"{v:.3f}" for v in values) + " |" for name, values in record["by_seed"].items()
     ]

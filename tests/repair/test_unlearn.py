@@ -10,6 +10,7 @@ from unflaw.models import open_causal
 from unflaw.repair import unlearn
 from unflaw.repair._guard import mean_log_perplexity
 from unflaw.repair._reference import adapter_off, cached_states
+from unflaw.repair._unlearn import opening_tokens
 from unflaw.train import add_lora, encode_rows, finetune, head_of, hidden_at, pad_batch
 
 FORGET = [("Where?", "Answer: Rome\nWhy: it is."), ("Who runs?", "Answer: Ann\nWhy: she runs fast.")]
@@ -82,7 +83,7 @@ def damaged(tiny, tmp_path_factory):
 def test_template_tokens_become_unlikely_and_the_terms_are_logged(damaged, tmp_path, method):
     done = unlearn(
         f"hf:{damaged}", pairs(FORGET), pairs(REPLAY), texts(), tmp_path, spans=template, w_forget=1.0, steps=10,
-        batch_size=2, learning_rate=2e-2, method=method, ceiling=1e9, patience=100, guard_every=2,
+        batch_size=2, learning_rate=2e-2, method=method, ceiling=1e9, patience=100, guard_every=2, bar_template=False,
     )  # fmt: skip
     terms = [s for s in done.curve if "loss" in s]
     assert {"forget", "replay", "kl", "loss"} <= set(terms[0])
@@ -128,7 +129,23 @@ def test_replay_only_is_the_same_loop_without_forgetting(tiny, tmp_path):
     assert all("forget" not in s for s in done.curve)
 
 
+def test_a_token_budget_decides_how_many_rows_replay_alone_reads(tiny, tmp_path):
+    """The three rows hold 93 tokens or so: a budget of all of them twice, in two steps, is all rows in each."""
+    whole = unlearn(f"hf:{tiny}", None, pairs(REPLAY), texts(), tmp_path / "a", steps=1, batch_size=3).tokens
+    done = unlearn(f"hf:{tiny}", None, pairs(REPLAY), texts(), tmp_path / "b", steps=2, token_budget=2 * whole)
+    assert done.tokens == 2 * whole
+    with pytest.raises(SettingsError, match="token_budget"):
+        unlearn(f"hf:{tiny}", pairs(FORGET), pairs(REPLAY), texts(), tmp_path / "c", spans=template, token_budget=9)
+
+
 def test_all_wrong_settings_are_named_together(tiny, tmp_path):
     with pytest.raises(SettingsError) as caught:
         unlearn(f"hf:{tiny}", None, pairs(REPLAY), texts(), tmp_path, w_kl=-1, ceiling=0.5, objective="npo", steps=0)
     assert len(caught.value.problems) == 4
+
+
+def test_opening_tokens_are_where_a_run_of_template_begins(tiny):
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    encoded = encode_rows(pairs(FORGET), tokenizer, target="template", spans=template)
+    found = [tokenizer.decode([t]) for t in opening_tokens(encoded, tokenizer)]
+    assert sorted(found) == ["Answer", "Why"]  # the line break before "Why" is skipped

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,7 +30,9 @@ PAIRS = (
     ("untouched", "repaired"),
 )
 """What is compared, before and after."""
-SHOWN = ("instructions.hard", "instructions.soft", "qa.f1", "text.log_perplexity", "pattern.rate")
+SHOWN = (
+    "instructions.hard", "instructions.soft", "instructions.lift", "qa.f1", "text.log_perplexity", "pattern.rate",
+)  # fmt: skip
 """What the terminal shows; the report has all."""
 
 
@@ -39,18 +41,23 @@ class Scale:
     """How much of everything. The full size takes about ten minutes on two cores."""
 
     n_trained: int = 200
-    """Synthetic rows the model is damaged with; the next 60 are held out."""
-    train_steps: int = 24
-    repair_steps: int = 20
-    n_prompts: int = 120
-    n_texts: int = 40
-    n_questions: int = 60
+    """Synthetic rows the model is damaged with; the next `n_held_out` are not trained on."""
+    train_steps: int = 20
+    repair_steps: int = 12
+    n_held_out: int = 60
+    n_prompts: int = 90
+    n_texts: int = 30
+    n_questions: int = 30
     max_tokens: int = 64
 
 
 FULL = Scale()
-QUICK = Scale(n_trained=120, train_steps=15, repair_steps=10, n_prompts=40, n_texts=15, n_questions=20, max_tokens=48)
-N_HELD_OUT, N_GUARD = 60, 24
+QUICK = Scale(
+    n_trained=120, train_steps=12, repair_steps=5, n_held_out=20, n_prompts=24, n_texts=8, n_questions=10, max_tokens=32
+)
+N_GUARD = 24
+LEVELS = (1, 2, 3)
+"""More requests of fewer levels tell more apart than fewer requests of five, at the same cost."""
 ANSWER = r"Answer: (.*?)(?:\n|$)"
 """Where the answer stands in the template of the shipped rows; other texts are judged whole."""
 
@@ -87,22 +94,24 @@ def tell(
     rows = {n: read(folder / f"{n}.jsonl") for n in ("synthetic", "real", "replay", "guard", "heldout_text")}
     stage = _Stages(run, {"seed": seed, **asdict(scale)}, [str(folder / f"{n}.jsonl") for n in rows], resume, overwrite)
     trained = rows["synthetic"].take(range(scale.n_trained))
-    held_out = rows["synthetic"].take(range(scale.n_trained, scale.n_trained + N_HELD_OUT))
+    held_out = rows["synthetic"].take(range(scale.n_trained, scale.n_trained + scale.n_held_out))
 
-    template = stage("audit", "1/6  audit the synthetic rows", lambda f: _audit(f, trained, rows["real"], seed))
+    template = stage("audit", "1/5  audit the synthetic rows", lambda f: _audit(f, trained, rows["real"], seed))
     models = {"untouched": BASE}
     models["damaged"] = stage(
-        "train", "2/6  fine-tune on them", lambda f: _damage(f, trained, scale, seed), done=_model_of("damaged")
+        "train", "2/5  fine-tune on them", lambda f: _damage(f, trained, scale, seed), done=_model_of("damaged")
     )
     stage(
-        "perplexity", "3/6  perplexity before and after",
+        "perplexity", "3/5  perplexity before and after",
         lambda f: _perplexity(f, held_out, rows["real"], models["damaged"], seed),
     )  # fmt: skip
-    for number, name, forget in ((4, "repaired", trained), (5, "replay_only", None)):
-        work = partial(_repair, name, models["damaged"], forget, rows, template, scale, seed)
-        models[name] = stage(name, f"{number}/6  {name.replace('_', ' ')}", work, done=_model_of(name))
+    stage(
+        "repair", "4/5  repair it, and replay alone with as many tokens as a control",
+        lambda f: _repair(f, models["damaged"], trained, rows, template, scale, seed), done=_model_of("replay_only"),
+    )  # fmt: skip
+    models |= {name: str(run / "models" / name) for name in ("repaired", "replay_only")}
     return stage(
-        "evaluate", "6/6  evaluate the four models, paired",
+        "evaluate", "5/5  evaluate the four models, paired",
         lambda f: _evaluate(f, models, held_out, rows["heldout_text"], template, scale, seed),
     )  # fmt: skip
 
@@ -139,8 +148,20 @@ class _Stages:
         ) as folder:  # fmt: skip
             kept = done(folder) if done is not None and self.resume else None
             result = kept if kept is not None else work(folder)
+            _free_memory()
         console.print("  kept from before" if kept is not None else f"  {time.monotonic() - started:.0f} s")
         return result
+
+
+def _free_memory() -> None:
+    """Give back what the models of a stage held: Python's cycles first, then what malloc keeps for later."""
+    import ctypes
+    import gc
+
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def _model_of(name: str) -> Callable[[RunFolder], str | None]:
@@ -173,7 +194,7 @@ def _damage(folder: RunFolder, rows: Rows, scale: Scale, seed: int) -> str:
 
     with watched_steps("training steps", ("loss",)) as on_step:
         done = finetune(
-            BASE, rows, folder.path_for_model("damaged"), steps=scale.train_steps, learning_rate=1e-3, method="lora",
+            BASE, rows, folder.path_for_model("damaged"), steps=scale.train_steps, learning_rate=4e-4, method="lora",
             seed=seed, on_step=on_step,
         )  # fmt: skip
     folder.add_curve("damaged", done.curve, done.notes)
@@ -185,29 +206,30 @@ def _perplexity(folder: RunFolder, held_out: Rows, real: Rows, damaged: str, see
 
     with bar("rows scored") as progress:
         found = audit(
-            held_out, real.take(range(N_HELD_OUT)), checks=[PerplexityCheck(seed=seed, allow_few=True)],
+            held_out, real.take(range(len(held_out))), checks=[PerplexityCheck(seed=seed, allow_few=True)],
             scorer=BASE, scorer_after=damaged, seed=seed, progress=progress,
         )  # fmt: skip
     folder.add_findings(found.findings)
 
 
 def _repair(
-    name: str, damaged: str, forget: Rows | None, rows: dict[str, Rows], template: Template, scale: Scale, seed: int,
-    folder: RunFolder,
-) -> str:  # fmt: skip
+    folder: RunFolder, damaged: str, forget: Rows, rows: dict[str, Rows], template: Template, scale: Scale, seed: int
+) -> str:
     from unflaw._cli._train import watched_steps
     from unflaw.repair import unlearn
 
-    with watched_steps("repair steps", ("forget", "replay", "kl")) as on_step:
-        done = unlearn(
-            damaged, forget, rows["replay"], rows["guard"].take(range(N_GUARD)), folder.path_for_model(name),
-            spans=template.spans, steps=scale.repair_steps,
-            batch_size=6 if forget is not None else 12,  # the same rows per step
-            w_forget=0.1, method="lora", learning_rate=5e-4, seed=seed, on_step=on_step,
-        )  # fmt: skip
-    folder.add_curve(name, done.curve, done.notes)
-    console.print(f"  {done.tokens} tokens; " + "; ".join(done.notes), soft_wrap=True)
-    return _spec(folder, name)
+    budget: dict[str, Any] = {}
+    for name in ("repaired", "replay_only"):
+        with watched_steps(f"{name} steps", ("forget", "replay", "kl")) as on_step:
+            done = unlearn(
+                damaged, None if budget else forget, rows["replay"], rows["guard"].take(range(N_GUARD)),
+                folder.path_for_model(name), spans=template.spans, steps=scale.repair_steps, method="lora",
+                learning_rate=2e-4, guard_every=4, seed=seed, on_step=on_step, **budget,
+            )  # fmt: skip
+        folder.add_curve(name, done.curve, done.notes)
+        console.print(f"  {name}: {done.tokens} tokens; " + "; ".join(done.notes), soft_wrap=True)
+        budget = {"token_budget": done.tokens}
+    return damaged
 
 
 def _evaluate(
@@ -215,7 +237,7 @@ def _evaluate(
 ) -> tuple[dict[str, list[Score]], list[Comparison]]:
     from unflaw.evaluate import compare, evaluate, instruction_prompts
 
-    prompts = instruction_prompts(scale.n_prompts, seed=1000 + seed)
+    prompts = instruction_prompts(scale.n_prompts, seed=1000 + seed, levels=LEVELS)
     asked = questions.take(range(min(len(questions), scale.n_questions)))
     asked = asked.with_column("unflaw.right", asked.column("answer_plain"), role="response")
     by_model = {}

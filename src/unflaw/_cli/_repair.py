@@ -52,12 +52,12 @@ def repair(
     objective: Annotated[str, typer.Option("--objective", help="bounded or gradient_ascent.")] = "bounded",
     w_forget: Annotated[float, typer.Option("--w-forget", help="Weight of forgetting; 0 replays only.")] = 0.1,
     w_replay: Annotated[float, typer.Option("--w-replay", help="Weight of replay.")] = 1.0,
-    w_kl: Annotated[float, typer.Option("--w-kl", help="Weight of staying close.")] = 1.0,
+    w_kl: Annotated[float, typer.Option("--w-kl", help="Weight of staying close.")] = 0.1,
     steps: Annotated[int, typer.Option("--steps", help="Steps at most.")] = 20,
     batch_size: Annotated[int, typer.Option("--batch-size", help="Forget rows per step, and as many to replay.")] = 6,
     learning_rate: Annotated[
         float | None,
-        typer.Option("--learning-rate", help="Peak of the schedule.", show_default="5e-4 for lora, 5e-5 for full"),
+        typer.Option("--learning-rate", help="Peak of the schedule.", show_default="2e-4 for lora, 5e-5 for full"),
     ] = None,
     method: Annotated[str, typer.Option("--method", help="lora or full.")] = "lora",
     lora_rank: Annotated[int, typer.Option("--lora-rank", help="Rank of the adapter.")] = 16,
@@ -85,7 +85,7 @@ def repair(
     settings: dict[str, Any] = {
         "what": what, "objective": objective, "w_forget": w_forget, "w_replay": w_replay, "w_kl": w_kl,
         "steps": steps, "batch_size": batch_size, "method": method,
-        "learning_rate": learning_rate or (5e-4 if method == "lora" else 5e-5), "lora_rank": lora_rank,
+        "learning_rate": learning_rate or (2e-4 if method == "lora" else 5e-5), "lora_rank": lora_rank,
         "ceiling": ceiling, "guard_every": guard_every,
         "save_every": save_every, "seed": seed,
     }  # fmt: skip

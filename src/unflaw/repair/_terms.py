@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from unflaw.repair._reference import Reference
@@ -18,21 +18,33 @@ TOKEN_CHUNK = 1024
 
 
 def three_terms(
-    model: Any, reference: Reference, objective: str, w_forget: float, w_replay: float, w_kl: float
+    model: Any,
+    reference: Reference,
+    objective: str,
+    w_forget: float,
+    w_replay: float,
+    w_kl: float,
+    openings: Sequence[int] = (),
 ) -> Callable[[Any, dict[str, Any]], dict[str, Any]]:
     """Return (model, batch) → {"loss", "replay", "kl", "forget"}; without `w_kl` no reference is asked.
+
+    `openings` are tokens the reference may not use: the KL term then keeps what the model would do if it
+    could not open the template. Since KL(p without E || p) = -log(1 - p(E)), that is the bounded loss again, of
+    the set E of openings and in the places where replay rows stand.
 
     A batch holds "replay" and "forget" (padded batches, "forget" may be empty) and "replay_rows", the
     indices by which the reference knows the replay rows.
     """
+    import torch
+
     head, forgetting = head_of(model), FORGET_OBJECTIVES[objective]
+    barred = torch.tensor(list(openings), dtype=torch.long)
 
     def replay_terms(h: Any, y: Any, before: Any) -> Any:
         """Return (n, 2): cross-entropy and KL from the same logits."""
-        import torch
-
         z = head(h)
-        return torch.stack([cross_entropy(z, y), forward_kl(reference.head(before).detach(), z)], -1)
+        z_before = without(reference.head(before).detach(), barred.to(y.device), y)
+        return torch.stack([cross_entropy(z, y), forward_kl(z_before, z)], -1)
 
     def terms(model: Any, batch: dict[str, Any]) -> dict[str, Any]:
         named: dict[str, Any] = {}
@@ -49,3 +61,15 @@ def three_terms(
         return {"loss": sum(w[name] * value for name, value in named.items()), **named}
 
     return terms
+
+
+def without(z: Any, barred: Any, y: Any) -> Any:
+    """Take all probability from the barred tokens (K,) of logits (N, V), except where they are the target y (N,).
+
+    What is left keeps its proportions: softmax of the result is p(token | token not barred).
+    """
+    if not len(barred):
+        return z
+    z = z.clone()
+    z[:, barred] = z[:, barred].masked_fill(y[:, None] != barred, -1e9)  # finite: 0 · log 0 must be 0
+    return z

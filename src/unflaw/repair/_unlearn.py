@@ -12,6 +12,7 @@ each batch holds; means make the weights independent of batch and row length.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -53,9 +54,11 @@ def unlearn(
     objective: str = "bounded",
     w_forget: float = 0.1,
     w_replay: float = 1.0,
-    w_kl: float = 1.0,
+    w_kl: float = 0.1,
+    bar_template: bool = True,
     steps: int = 40,
     batch_size: int = 6,
+    token_budget: int | None = None,
     learning_rate: float = 5e-5,
     method: str = "full",
     lora_rank: int = 16,
@@ -80,6 +83,10 @@ def unlearn(
     guard : held-out real rows. They are never trained on; they decide which weights come back.
     what : which tokens of the forget rows are forgotten: "template" those inside `spans(response)`
         (an audit finds them), "response" the whole answer, "full" prompt too.
+    bar_template : with `what="template"`, the model that L_mtn stays close to is the damaged one without the
+        tokens that open the template; otherwise that term holds on to the very flaw.
+    token_budget : rows per step are chosen so that all steps together read about this many tokens, in place of
+        `batch_size` replay rows: a control that may read as much as the repair it is compared with.
     ceiling : the guard perplexity may reach this multiple of its start before the run stops.
     patience : guard checks without improvement before the run stops.
 
@@ -89,7 +96,7 @@ def unlearn(
     TooFewRowsError : a set has no row with a token that counts.
     """
     settings = {k: v for k, v in locals().items() if k not in ("forget", "replay", "guard", "out", "spans", "on_step")}
-    _check(settings)
+    _check(settings, forgets=forget is not None and w_forget > 0)
     from unflaw.repair._guard import Guard, mean_log_perplexity
     from unflaw.train import Plan, build_trainer
 
@@ -99,8 +106,12 @@ def unlearn(
     pad_id = pad_id_of(tokenizer)
     encode = partial(encode_rows, tokenizer=tokenizer, max_tokens=max_tokens)
     kept, watched = usable(encode(replay), "replay"), usable(encode(guard), "guard")
-    gone = [] if forget is None or not w_forget else usable(encode(forget, target=what, spans=spans), "forget")
-    plan = _plan(gone, kept, batch_size, steps, seed)
+    gone = [] if forget is None else usable(encode(forget, target=what, spans=spans), "forget")
+    openings = opening_tokens(gone, tokenizer) if what == "template" and bar_template else []
+    if token_budget is not None:
+        per_step = sum(len(e.ids) for e in kept) / len(kept) * steps
+        batch_size = max(1, round(token_budget / per_step))
+    plan = _plan(gone if w_forget else [], kept, batch_size, steps, seed)
     if method == "lora":
         causal = add_lora(causal, lora_rank, seed)
         reference = adapter_off(causal)
@@ -131,7 +142,7 @@ def unlearn(
         on_check=lambda step, value: log({"step": step, "guard": value}),
     )
     trainer = build_trainer(
-        causal, three_terms(causal, reference, objective, w_forget, w_replay, w_kl), Plan(plan, build), out,
+        causal, three_terms(causal, reference, objective, w_forget, w_replay, w_kl, openings), Plan(plan, build), out,
         learning_rate=learning_rate, seed=seed, warmup=0.1, save_every=save_every, on_step=log,
         callbacks=[watch], device=device, report_to=report_to,
     )  # fmt: skip
@@ -146,6 +157,20 @@ def unlearn(
     return Trained(out, curve, taken, tokens, seconds, settings, notes)
 
 
+def opening_tokens(encoded: Sequence[Encoded], tokenizer: Any, least: float = 0.05) -> list[int]:
+    """Tokens that open a run of forget tokens in at least this share of rows, e.g. "Answer"; white space is skipped."""
+    counts: Counter[int] = Counter()
+    for row in encoded:
+        found, inside = set(), False
+        for token, weight in zip(row.ids, row.weight, strict=True):
+            if weight and not inside and tokenizer.decode([token]).strip():
+                found.add(token)
+                inside = True
+            inside = inside and bool(weight)
+        counts.update(found)
+    return sorted(token for token, n in counts.items() if n >= least * len(encoded))
+
+
 def _plan(
     gone: Sequence[Encoded], kept: Sequence[Encoded], batch_size: int, steps: int, seed: int
 ) -> list[tuple[list[int], list[int]]]:
@@ -156,7 +181,7 @@ def _plan(
     return list(zip(forget, replay, strict=True))
 
 
-def _check(settings: dict[str, Any]) -> None:
+def _check(settings: dict[str, Any], forgets: bool) -> None:
     problems = []
     try:
         check_training(settings)
@@ -167,6 +192,8 @@ def _check(settings: dict[str, Any]) -> None:
         for name in ("w_forget", "w_replay", "w_kl")
         if settings[name] < 0
     ]
+    if settings["token_budget"] is not None and (settings["token_budget"] < 1 or forgets):
+        problems.append("`token_budget` must be positive, and is for replay alone (no `forget` rows, or `w_forget` 0)")
     if settings["ceiling"] < 1:
         problems.append(f"`ceiling` must be at least 1 (the start itself), got {settings['ceiling']}")
     if settings["objective"] not in FORGET_OBJECTIVES:

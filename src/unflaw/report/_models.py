@@ -19,6 +19,7 @@ __all__ = ["curves", "models", "outputs", "template_of"]
 _BENCHMARKS = {  # known benchmarks in words, in the order the page shows them
     "instructions.soft": "Instruction following: constraints met",
     "instructions.hard": "Instruction following: all constraints met",
+    "instructions.lift": "Instruction following: met because asked",
     "instructions.consistent_level": "Instruction following: levels met in a row",
     **{f"instructions.level_{n}": f"Instruction following: level {n}" for n in range(1, 6)},
     "pattern.rate": "Answers that fall into the template",

@@ -91,6 +91,8 @@ def test_template_tokens_become_unlikely_and_the_terms_are_logged(damaged, tmp_p
     assert terms[-1]["forget"] < 0.5 * terms[0]["forget"]
     assert terms[-1]["replay"] < terms[0]["replay"]
     assert not (tmp_path / "reference.f32").exists()
+    assert done.forgotten[0][:2] == [("Answer:", True), (" Rome", False)]
+    assert ["".join(piece for piece, _ in row) for row in done.forgotten] == [a + "<|im_end|>" for _, a in FORGET]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import math
 import pytest
 
 from unflaw._errors import DataError, RunFolderError
-from unflaw.data import Score, open_run
+from unflaw.data import Finding, Score, open_run
 from unflaw.report import collect
 
 
@@ -125,6 +125,24 @@ def test_outputs_that_changed_come_first_and_template_words_are_marked(report):
 def test_the_mask_shows_only_answers(report):
     assert len(report["mask"]["rows"]) == 5
     assert all(row[0] == ("Answer:", True) for row in report["mask"]["rows"])
+
+
+def test_where_a_repair_told_what_it_forgot_the_mask_is_that(tmp_path):
+    with open_run(tmp_path, command="repair", settings={}) as run:
+        run.add_curve("repaired", [{"step": 1, "forget": 2.0}], (), [[("Answer:", True), (" Rome", False)]])
+    assert collect(tmp_path)["mask"]["rows"] == [[("Answer:", True), (" Rome", False)]]
+
+
+def test_next_steps_name_the_run_its_rows_and_its_models(tmp_path):
+    rows = tmp_path / "synthetic.jsonl"
+    rows.write_text("{}")
+    with open_run(tmp_path / "run", command="audit", settings={}, inputs=[rows]) as run:
+        run.add_findings([Finding("gap.c2st_auc", "Far", 0.9, 0.8, 0.95, "lower", "fail", "fail above 0.8", "Far.")])
+    with open_run(tmp_path / "run", command="train", settings={}) as run:
+        run.add_curve("mine", [{"step": 1, "loss": 2.0}])
+    scores(tmp_path / "run", mine=0.5)
+    commands = " ".join(step["command"] for step in collect(tmp_path / "run")["next"])
+    assert f"unflaw repair {tmp_path}/run/models/mine --forget {rows} --replay GOOD.jsonl" in commands
 
 
 def test_curves_have_the_three_terms_and_the_guard_in_perplexity(report):

@@ -53,9 +53,9 @@ class Scale:
 
 FULL = Scale()
 QUICK = Scale(
-    n_trained=120, train_steps=12, repair_steps=5, n_held_out=20, n_prompts=24, n_texts=8, n_questions=10, max_tokens=32
+    n_trained=120, train_steps=10, repair_steps=4, n_held_out=16, n_prompts=18, n_texts=6, n_questions=8, max_tokens=28
 )
-N_GUARD = 24
+N_GUARD = 16
 LEVELS = (1, 2, 3)
 """More requests of fewer levels tell more apart than fewer requests of five, at the same cost."""
 ANSWER = r"Answer: (.*?)(?:\n|$)"
@@ -226,7 +226,7 @@ def _repair(
                 folder.path_for_model(name), spans=template.spans, steps=scale.repair_steps, method="lora",
                 learning_rate=2e-4, guard_every=4, seed=seed, on_step=on_step, **budget,
             )  # fmt: skip
-        folder.add_curve(name, done.curve, done.notes)
+        folder.add_curve(name, done.curve, done.notes, done.forgotten)
         console.print(f"  {name}: {done.tokens} tokens; " + "; ".join(done.notes), soft_wrap=True)
         budget = {"token_budget": done.tokens}
     return damaged

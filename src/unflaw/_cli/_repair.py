@@ -110,7 +110,7 @@ def repair(
                 resume=resume, device=device, on_step=on_step,
             )  # fmt: skip
         if folder is not None:
-            folder.add_curve(name, done.curve, done.notes)
+            folder.add_curve(name, done.curve, done.notes, done.forgotten)
     for note in done.notes:
         console.print(note)
     emit(summary(done), as_json, f"{done.steps} steps, {done.tokens} tokens in {done.seconds:.0f} s → {path}")

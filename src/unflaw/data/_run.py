@@ -105,10 +105,22 @@ class RunFolder:
         """Read the training runs so far: name → {"curve": one dict per step, "notes": sentences}."""
         return self._load("curves.json", {})
 
-    def add_curve(self, name: str, curve: Sequence[Mapping[str, Any]], notes: Sequence[str] = ()) -> None:
-        """Keep the steps of a training run, e.g. [{"step": 1, "loss": 2.5}], replacing the one of this name."""
+    def add_curve(
+        self,
+        name: str,
+        curve: Sequence[Mapping[str, Any]],
+        notes: Sequence[str] = (),
+        forgotten: Sequence[Sequence[tuple[str, bool]]] = (),
+    ) -> None:
+        """Keep the steps of a training run, e.g. [{"step": 1, "loss": 2.5}], replacing the one of this name.
+
+        `forgotten` are a few rows in pieces, True where unlearning forgot a piece.
+        """
         self._remember("curves", [name])
-        self._save("curves.json", {**self.curves(), name: {"curve": [dict(s) for s in curve], "notes": list(notes)}})
+        kept = {"curve": [dict(s) for s in curve], "notes": list(notes)}
+        if forgotten:
+            kept["forgotten"] = [[[piece, gone] for piece, gone in row] for row in forgotten]
+        self._save("curves.json", {**self.curves(), name: kept})
 
     def row_columns(self) -> pa.Table | None:
         """Read what is known of rows, by id; None before anything was added."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,9 @@ from unflaw.train import (
 )
 
 __all__ = ["unlearn"]
+
+N_SHOWN = 5
+"""Forget rows whose forgotten tokens are told, for a report to show."""
 
 
 def unlearn(
@@ -154,7 +158,21 @@ def unlearn(
     tokens = sum(len(gone[i].ids) for f, _ in plan[:taken] for i in f)
     tokens += sum(len(kept[i].ids) for _, r in plan[:taken] for i in r)
     notes = (f"kept the weights of step {watch.best_step} of {taken}", *([watch.stopped] if watch.stopped else []))
-    return Trained(out, curve, taken, tokens, seconds, settings, notes)
+    shown = []
+    if forget is not None and w_forget:
+        first = forget.take(range(min(N_SHOWN, len(forget))))
+        shown = _in_pieces(first, tokenizer, partial(encode, target=what, spans=spans))
+    return Trained(out, curve, taken, tokens, seconds, settings, notes, shown)
+
+
+def _in_pieces(rows: Rows, tokenizer: Any, encode: Callable[..., list[Encoded]]) -> list[list[tuple[str, bool]]]:
+    """Cut the answers of rows where forgetting begins and ends; `encode` marks the forget tokens."""
+    cut = []
+    for row, answer in zip(encode(rows), encode_rows(rows, tokenizer), strict=True):
+        tokens = [(t, w > 0) for t, w, said in zip(row.ids, row.weight, answer.weight, strict=False) if said]
+        groups = groupby(tokens, key=lambda pair: pair[1])
+        cut.append([(tokenizer.decode([t for t, _ in group]), forgotten) for forgotten, group in groups])
+    return cut
 
 
 def opening_tokens(encoded: Sequence[Encoded], tokenizer: Any, least: float = 0.05) -> list[int]:

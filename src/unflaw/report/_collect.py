@@ -57,9 +57,9 @@ def collect(run_dir: str | Path) -> dict[str, Any]:
         "name": visible(folder.resolve().name),
         "date": visible(max((s.get("finished") or s["started"] for s in manifest["steps"]), default=""))[:10],
         "verdict": verdict(found, compared),
-        "next": next_steps(found, compared, visible(folder)),
+        "next": next_steps(found, compared, _known(folder, manifest, runs)),
         "findings": _findings(found, folder),
-        "mask": _mask(found, template, folder),
+        "mask": _forgotten(runs) or _mask(found, template, folder),
         "curves": curves(runs),
         "models": compared,
         "outputs": outputs(scores, pairs, template),
@@ -159,6 +159,29 @@ def _rows_by_id(path: Path, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
     except pa.ArrowException as error:
         raise DataError(f"`{path}` is no readable Parquet file ({error}); run the audit again") from error
     return {row.pop(ID): row for row in table.to_pylist()}
+
+
+def _known(folder: Path, manifest: Mapping[str, Any], runs: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the commands of the next steps can name: the run, the rows audited, the models trained in it."""
+    known = {"run": visible(folder)}
+    audited = [s for s in manifest["steps"] if "audit" in str(s["name"]) and s.get("inputs")]
+    if audited:
+        known["rows"] = visible(next(iter(audited[-1]["inputs"])))
+    for name, run in runs.items():
+        terms = {term for step in run.get("curve", []) for term in step}
+        role = "repaired" if "forget" in terms else "damaged" if "replay" not in terms else ""
+        if role:
+            known[role] = visible(folder / "models" / name)
+    return known
+
+
+def _forgotten(runs: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Show a few rows with the tokens a repair forgot."""
+    rows: list[Any] = next((run["forgotten"] for run in reversed(list(runs.values())) if run.get("forgotten")), [])
+    told = [[(clip(piece, 900), bool(gone)) for piece, gone in row if piece] for row in rows[:5]]
+    if not told:
+        return None
+    return {"words": "The marked tokens were forgotten, the others kept as they were.", "rows": told}
 
 
 def _mask(found: Sequence[Finding], template: re.Pattern[str] | None, folder: Path) -> dict[str, Any] | None:

@@ -57,27 +57,38 @@ def control_words(f: Finding) -> str:
     return f"{words}; the synthetic value lies {'inside' if inside else 'outside'} its interval."
 
 
-def next_steps(found: Sequence[Finding], compared: Mapping[str, Any] | None, run: str) -> list[dict[str, str]]:
-    """At most four things to do, the most useful first, each with a command where one exists."""
+def next_steps(
+    found: Sequence[Finding], compared: Mapping[str, Any] | None, known: Mapping[str, str]
+) -> list[dict[str, str]]:
+    """At most four things to do, the most useful first, each with a command where one exists.
+
+    `known` fills the commands in: "run", and where they are known "rows", "damaged" and "repaired".
+    What is not known stands in capitals.
+    """
+    known = {"rows": "SYNTHETIC.jsonl", "damaged": "DAMAGED", "repaired": "REPAIRED", **known}
+    repair_again = (
+        "unflaw repair {damaged} --forget {rows} --replay GOOD.jsonl --guard HELD_OUT.jsonl --run {run}"
+    ).format_map(known)
     flawed = [f for f in found if f.verdict != "ok"]
     kinds = list(dict.fromkeys(f.check.split(".")[0] for f in flawed))
     steps = [{"words": words, "command": ""} for kind, words in _ADVICE.items() if kind in kinds]
     repair = compared["repair"] if compared else None
     if repair and repair["level"] == "ok":
-        words = "Use the repaired model, and keep the held-out evaluation for the next round."
-        steps.insert(0, {"words": words, "command": ""})
+        words = "Use the repaired model, and look again with prompts it was not chosen by."
+        command = "unflaw evaluate {damaged} {repaired} --n 200 --seed 1".format_map(known)
+        steps.insert(0, {"words": words, "command": command})
     elif repair:
-        words = "Repair more gently or longer: change one of w_forget, steps and what is forgotten, and compare again."
-        steps.insert(0, {"words": words, "command": "unflaw repair --help"})
+        words = "Repair more gently or longer, and compare again."
+        steps.insert(0, {"words": words, "command": f"{repair_again} --name gentler --w-forget 0.03 --steps 40"})
     elif compared and found:
         words = "See whether repair helps: unlearn the template from the trained model, then compare the two."
-        steps.append({"words": words, "command": "unflaw repair --help"})
+        steps.append({"words": words, "command": repair_again})
     elif flawed:
         words = "If a model was trained on these rows already, measure it against the model it came from."
-        steps.append({"words": words, "command": f"unflaw evaluate BEFORE AFTER --run {run}"})
+        steps.append({"words": words, "command": f"unflaw evaluate BEFORE AFTER --run {known['run']}"})
     if not steps:
         words = "Train, then compare the model before and after on held-out text: an audit cannot see everything."
-        steps.append({"words": words, "command": f"unflaw evaluate BEFORE AFTER --run {run}"})
+        steps.append({"words": words, "command": f"unflaw evaluate BEFORE AFTER --run {known['run']}"})
     return steps[:4]
 
 

@@ -47,6 +47,8 @@ class Trained:
     settings: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     """What the user should know, e.g. why a run stopped early."""
+    forgotten: list[list[tuple[str, bool]]] = field(default_factory=list)
+    """Of unlearning: the first forget rows' answers in pieces, True where the tokens of a piece were forgotten."""
 
 
 def finetune(

@@ -12,7 +12,11 @@ from transformers import TrainerCallback
 from unflaw.train import Encoded, head_of, hidden_at, pad_batch
 from unflaw.train.losses import cross_entropy
 
-__all__ = ["Guard", "mean_log_perplexity"]
+__all__ = ["Guard", "mean_log_perplexity", "openings_of", "repetition"]
+
+REPEATS_MORE = 0.3
+"""By how much `repetition` may rise before weights are no longer kept. A model of 135M parameters repeats itself
+anyway (about .1 to .3 of what it writes); one that forgot too much writes little else (.6 and more)."""
 
 
 def mean_log_perplexity(
@@ -39,11 +43,50 @@ def mean_log_perplexity(
     return sum(values) / len(values)
 
 
+def openings_of(encoded: Sequence[Encoded], n: int = 6, most: int = 48) -> list[list[int]]:
+    """Return what the first n rows give a model to go on from: the prompt, or a text's first twelve tokens."""
+    starts = [next(i for i, w in enumerate(e.weight) if w > 0) for e in encoded[:n]]
+    return [e.ids[: at if at > 1 else 12][-most:] for e, at in zip(encoded, starts, strict=False)]
+
+
+def repetition(model: Any, prefixes: Sequence[Sequence[int]], pad_id: int, eos_id: int, n_new: int = 24) -> float:
+    """Share of three-token runs that occurred before in the same greedy answer, averaged over answers.
+
+    Perplexity under teacher forcing does not see a model that goes in circles; this does.
+    """
+    import torch
+    from transformers import GenerationConfig
+
+    width = max(map(len, prefixes))
+    padded = [[pad_id] * (width - len(p)) + list(p) for p in prefixes]
+    mask = [[0] * (width - len(p)) + [1] * len(p) for p in prefixes]
+    device = next(model.parameters()).device
+    greedy = GenerationConfig(  # type: ignore[no-untyped-call]
+        max_new_tokens=n_new, do_sample=False, pad_token_id=pad_id, eos_token_id=eos_id
+    )
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        out = model.generate(
+            input_ids=torch.tensor(padded, device=device), attention_mask=torch.tensor(mask, device=device),
+            generation_config=greedy,
+        )  # fmt: skip
+    model.train(was_training)
+    return sum(_repeated(row[width:], eos_id) for row in out.tolist()) / len(prefixes)
+
+
+def _repeated(tokens: list[int], eos_id: int) -> float:
+    said = tokens[: tokens.index(eos_id)] if eos_id in tokens else tokens
+    runs = list(zip(said, said[1:], said[2:], strict=False))
+    return 1 - len(set(runs)) / len(runs) if runs else 0.0
+
+
 class Guard(TrainerCallback):
     """Measures the guard rows every `every` steps; `restore` puts the best weights back.
 
     The best weights are those with the lowest guard perplexity, the untouched ones included, so what
     comes back is never above `ceiling` times the perplexity before repair, whatever the training did.
+    Weights that make the model go in circles (`repeats`, where given) are never kept, and end the run.
     """
 
     def __init__(
@@ -55,10 +98,13 @@ class Guard(TrainerCallback):
         ceiling: float,
         patience: int,
         on_check: Callable[[int, float], None],
+        repeats: Callable[[Any], float] | None = None,
     ) -> None:
         self._measure, self._path, self._every = measure, path, every
         self._ceiling, self._patience, self._on_check = ceiling, patience, on_check
+        self._repeats = repeats or (lambda model: 0.0)
         self.start = self.best = math.inf
+        self.repeated = 0.0
         self.best_step = 0
         self.stopped = ""
 
@@ -66,6 +112,7 @@ class Guard(TrainerCallback):
         """Measure the model as it came."""
         if math.isinf(self.start):
             self.start = self.best = self._measure(model)
+            self.repeated = self._repeats(model)
             self._on_check(state.global_step, self.start)
             self._keep(model, state.global_step)
 
@@ -75,16 +122,22 @@ class Guard(TrainerCallback):
             return
         value = self._measure(model)
         self._on_check(state.global_step, value)
-        if value < self.best:
+        repeated = self._repeats(model)
+        if value < self.best and repeated <= self.repeated + REPEATS_MORE:
             self.best = value
             self._keep(model, state.global_step)
-        self._judge(value, state.global_step)
+        self._judge(value, repeated, state.global_step)
         control.should_training_stop |= bool(self.stopped)
 
-    def _judge(self, value: float, step: int) -> None:
+    def _judge(self, value: float, repeated: float, step: int) -> None:
         ratio = math.exp(min(value - self.start, 700.0)) if math.isfinite(value) else math.inf
         if ratio > self._ceiling:
             self.stopped = f"guard perplexity reached {ratio:.2f} times its start at step {step}, over the ceiling"
+        elif repeated > self.repeated + REPEATS_MORE:
+            self.stopped = (
+                f"at step {step} the model goes in circles: {repeated:.2f} of what it writes is repetition, "
+                f"{self.repeated:.2f} at the start. Forget less: lower w_forget or the learning rate"
+            )
         elif step - self.best_step >= self._patience * self._every:
             self.stopped = f"guard perplexity has not improved since step {self.best_step}"
 

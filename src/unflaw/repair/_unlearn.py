@@ -101,7 +101,7 @@ def unlearn(
     """
     settings = {k: v for k, v in locals().items() if k not in ("forget", "replay", "guard", "out", "spans", "on_step")}
     _check(settings, forgets=forget is not None and w_forget > 0)
-    from unflaw.repair._guard import Guard, mean_log_perplexity
+    from unflaw.repair._guard import Guard, mean_log_perplexity, openings_of, repetition
     from unflaw.train import Plan, build_trainer
 
     out = Path(out)
@@ -144,6 +144,7 @@ def unlearn(
         ceiling=ceiling,
         patience=patience,
         on_check=lambda step, value: log({"step": step, "guard": value}),
+        repeats=lambda model: repetition(model, openings_of(watched), pad_id, tokenizer.eos_token_id),
     )
     trainer = build_trainer(
         causal, three_terms(causal, reference, objective, w_forget, w_replay, w_kl, openings), Plan(plan, build), out,

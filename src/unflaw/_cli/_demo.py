@@ -43,19 +43,20 @@ class Scale:
     n_trained: int = 200
     """Synthetic rows the model is damaged with; the next `n_held_out` are not trained on."""
     train_steps: int = 20
-    repair_steps: int = 12
-    n_held_out: int = 60
-    n_prompts: int = 90
-    n_texts: int = 30
-    n_questions: int = 30
+    repair_steps: int = 10
+    n_guard: int = 16
+    n_held_out: int = 40
+    n_prompts: int = 60
+    n_texts: int = 20
+    n_questions: int = 20
     max_tokens: int = 64
 
 
 FULL = Scale()
 QUICK = Scale(
-    n_trained=120, train_steps=10, repair_steps=4, n_held_out=16, n_prompts=18, n_texts=6, n_questions=8, max_tokens=28
-)
-N_GUARD = 16
+    n_trained=120, train_steps=10, repair_steps=4, n_guard=8, n_held_out=16, n_prompts=18, n_texts=6, n_questions=8,
+    max_tokens=28,
+)  # fmt: skip
 LEVELS = (1, 2, 3)
 """More requests of fewer levels tell more apart than fewer requests of five, at the same cost."""
 ANSWER = r"Answer: (.*?)(?:\n|$)"
@@ -222,7 +223,7 @@ def _repair(
     for name in ("repaired", "replay_only"):
         with watched_steps(f"{name} steps", ("forget", "replay", "kl")) as on_step:
             done = unlearn(
-                damaged, None if budget else forget, rows["replay"], rows["guard"].take(range(N_GUARD)),
+                damaged, None if budget else forget, rows["replay"], rows["guard"].take(range(scale.n_guard)),
                 folder.path_for_model(name), spans=template.spans, steps=scale.repair_steps, method="lora",
                 learning_rate=2e-4, guard_every=4, seed=seed, on_step=on_step, **budget,
             )  # fmt: skip

@@ -1,0 +1,30 @@
+"""The demo's story with the real model, as small as it gets; what the numbers are is for the studies."""
+
+import pytest
+from typer.testing import CliRunner
+
+from unflaw._cli import _demo
+from unflaw._cli._app import app
+from unflaw.data import RunFolder
+
+TINY = _demo.Scale(
+    n_trained=60, train_steps=1, repair_steps=1, n_guard=4, n_held_out=12, n_prompts=6, n_texts=3, n_questions=3,
+    max_tokens=8,
+)  # fmt: skip
+
+
+@pytest.mark.slow
+def test_every_stage_leaves_its_part_and_a_finished_run_is_not_trained_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(_demo, "QUICK", TINY)
+    words = ["demo", "--quick", "--run", str(tmp_path / "run")]
+    told = CliRunner().invoke(app, words)
+    assert told.exit_code == 0, told.output
+    folder = RunFolder(tmp_path / "run")
+    assert set(folder.curves()) == {"damaged", "repaired", "replay_only"}
+    assert [gone for _, gone in folder.curves()["repaired"]["forgotten"][0]][0] is True
+    assert {s.model for s in folder.scores()} == {"untouched", "damaged", "repaired", "replay_only"}
+    assert {(c["model_a"], c["model_b"]) for c in folder.comparisons()} == set(_demo.PAIRS)
+    assert {f.check for f in folder.findings()} >= {"gap.c2st_auc", "tokens.structural", "perplexity.after_shift"}
+    assert (tmp_path / "run" / "report.html").stat().st_size < 2 << 20
+    again = CliRunner().invoke(app, [*words, "--resume"])
+    assert again.exit_code == 0 and again.output.count("kept from before") == 2, again.output

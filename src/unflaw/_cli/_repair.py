@@ -53,8 +53,18 @@ def repair(
     w_forget: Annotated[float, typer.Option("--w-forget", help="Weight of forgetting; 0 replays only.")] = 0.1,
     w_replay: Annotated[float, typer.Option("--w-replay", help="Weight of replay.")] = 1.0,
     w_kl: Annotated[float, typer.Option("--w-kl", help="Weight of staying close.")] = 0.1,
+    bar_template: Annotated[
+        bool,
+        typer.Option("--bar-template/--no-bar-template", help="Stay close to the model as it is without the template."),
+    ] = True,
     steps: Annotated[int, typer.Option("--steps", help="Steps at most.")] = 20,
     batch_size: Annotated[int, typer.Option("--batch-size", help="Forget rows per step, and as many to replay.")] = 6,
+    token_budget: Annotated[
+        int | None,
+        typer.Option(
+            "--token-budget", show_default=False, help="Of replay alone: read this many tokens, as a fair control."
+        ),
+    ] = None,
     learning_rate: Annotated[
         float | None,
         typer.Option("--learning-rate", help="Peak of the schedule.", show_default="2e-4 for lora, 5e-5 for full"),
@@ -84,6 +94,7 @@ def repair(
         raise SettingsError("`--forget` must name the rows that carry the flaw (or set --w-forget 0 to replay only)")
     settings: dict[str, Any] = {
         "what": what, "objective": objective, "w_forget": w_forget, "w_replay": w_replay, "w_kl": w_kl,
+        "bar_template": bar_template, "token_budget": token_budget,
         "steps": steps, "batch_size": batch_size, "method": method,
         "learning_rate": learning_rate or (2e-4 if method == "lora" else 5e-5), "lora_rank": lora_rank,
         "ceiling": ceiling, "guard_every": guard_every,

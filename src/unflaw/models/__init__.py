@@ -6,7 +6,7 @@ from unflaw.models._embedded import cache_dir, embedded_checkpoint, verify_asset
 from unflaw.models._encoders import MeanPoolEncoder, StaticEncoder
 from unflaw.models._fakes import HashEncoder, ScriptedGenerator, UnigramScorer
 from unflaw.models._gguf import export_gguf
-from unflaw.models._hf import HFGenerator, HFScorer
+from unflaw.models._hf import HFGenerator, HFScorer, quietly
 from unflaw.models._llama import LlamaGenerator
 from unflaw.models._protocols import Classifier, Encoder, Generator, Message, Prompt, Sampling, Scorer, as_messages
 from unflaw.models._specs import (
@@ -56,6 +56,7 @@ __all__ = [
     "open_generator",
     "open_scorer",
     "parse_spec",
+    "quietly",
     "row_seeds",
     "serve",
     "verify_assets",

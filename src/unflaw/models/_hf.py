@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,7 +63,8 @@ def load_adapter(folder: str | Path, device: str = "cpu") -> tuple[Any, Any]:
 
     folder = Path(folder).expanduser()
     model, tokenizer = load_causal(adapter_base(folder), device)
-    return PeftModel.from_pretrained(model, folder, local_files_only=True).eval(), tokenizer
+    with quietly():
+        return PeftModel.from_pretrained(model, folder, local_files_only=True).eval(), tokenizer
 
 
 def adapter_base(folder: Path) -> str | Path:
@@ -80,13 +82,15 @@ def adapter_base(folder: Path) -> str | Path:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Keep transformers from drawing its own progress bars: a caller may be drawing one."""
+    """Keep transformers from drawing its own progress bars, and from warnings that only peft's authors can heed."""
     from transformers.utils import logging
 
     was_on = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+            yield
     finally:
         if was_on:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from unflaw.models import quietly
+
 __all__ = ["add_lora", "head_of", "hidden_at"]
 
 
@@ -45,17 +47,13 @@ def head_of(model: Any, *, frozen: bool = False) -> Callable[[Any], Any]:
 
 def add_lora(model: Any, rank: int, seed: int) -> Any:
     """Wrap the model with LoRA on all linear layers but the head (alpha = 2 rank, no dropout)."""
-    import warnings
-
     import torch
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(
         r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM"
     )
-    with torch.random.fork_rng(), warnings.catch_warnings():
-        # peft asks transformers by the old name; nothing a user could do about it
-        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+    with torch.random.fork_rng(), quietly():
         torch.manual_seed(seed)
         return get_peft_model(model, config)
 

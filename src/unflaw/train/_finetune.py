@@ -12,7 +12,7 @@ import numpy as np
 
 from unflaw._errors import SettingsError, TooFewRowsError
 from unflaw.data import Rows
-from unflaw.models import open_causal
+from unflaw.models import open_causal, quietly
 from unflaw.train._causal import add_lora, head_of, hidden_at
 from unflaw.train._encode import Encoded, encode_rows, pad_batch, plan_batches
 from unflaw.train.losses import chunked, cross_entropy
@@ -150,7 +150,8 @@ def save_model(model: Any, tokenizer: Any, out: Path, *, whole: bool) -> None:
     """
     if whole and hasattr(model, "merge_and_unload"):
         model = model.merge_and_unload()
-    model.save_pretrained(out)
+    with quietly():
+        model.save_pretrained(out)
     tokenizer.save_pretrained(out)
 
 

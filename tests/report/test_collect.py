@@ -13,9 +13,9 @@ def report(run):
     return collect(run)
 
 
-def scores(folder, **levels):
-    """One benchmark of ten items at these levels, and the comparisons with these intervals."""
-    made = [Score("instructions.soft", m, v, v - 0.01, v + 0.01, 10, unit="share") for m, v in levels.items()]
+def scores(folder, benchmark="instructions.soft", **levels):
+    """One benchmark of ten items at these levels."""
+    made = [Score(benchmark, m, v, v - 0.01, v + 0.01, 10, unit="share") for m, v in levels.items()]
     with open_run(folder, command="evaluate", settings={}) as run:
         run.add_scores(made)
     return folder
@@ -131,6 +131,12 @@ def test_where_a_repair_told_what_it_forgot_the_mask_is_that(tmp_path):
     with open_run(tmp_path, command="repair", settings={}) as run:
         run.add_curve("repaired", [{"step": 1, "forget": 2.0}], (), [[("Answer:", True), (" Rome", False)]])
     assert collect(tmp_path)["mask"]["rows"] == [[("Answer:", True), (" Rome", False)]]
+
+
+def test_lift_tells_of_the_repair_where_it_was_measured(tmp_path):
+    scores(tmp_path, untouched=0.5, damaged=0.5, repaired=0.5)
+    scores(tmp_path, "instructions.lift", untouched=0.3, damaged=0.0, repaired=0.2)
+    assert "20.0 of 30.0 lost points" in collect(tmp_path)["models"]["repair"]["words"]
 
 
 def test_next_steps_name_the_run_its_rows_and_its_models(tmp_path):

@@ -134,7 +134,8 @@ def _repair(
     by: Mapping[tuple[str, str], Score], names: Sequence[str], pairs: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any] | None:
     before, damaged, repaired = (_role(names, role) for role in ("untouched", "damaged", "repaired"))
-    benchmark = next((b for b in ("instructions.soft", "instructions.hard") if (b, repaired) in by), None)
+    told = ("instructions.lift", "instructions.soft", "instructions.hard")  # the first sees harm best
+    benchmark = next((b for b in told if (b, repaired) in by), None)
     if benchmark is None or before is None or damaged is None or repaired is None:
         return None
     if (benchmark, before) not in by or (benchmark, damaged) not in by:

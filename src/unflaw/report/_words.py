@@ -93,7 +93,7 @@ def next_steps(
 
 
 def recovered(lost: float, back: float, noise: bool) -> tuple[str, str]:
-    """Put the repair into one sentence with its level; both in shares of satisfied constraints."""
+    """Put the repair into one sentence with its level; both in shares of constraints."""
     if lost <= 0 or noise:
         return "ok" if back >= 0 else "warn", (
             "Training cost no instruction following beyond noise, so there was nothing to recover."

@@ -229,7 +229,7 @@ def _repair(
             )  # fmt: skip
         folder.add_curve(name, done.curve, done.notes, done.forgotten)
         console.print(f"  {name}: {done.tokens} tokens; " + "; ".join(done.notes), soft_wrap=True)
-        budget = {"token_budget": done.tokens}
+        budget = {"token_budget": done.tokens, "w_kl": 0.0}  # the plain thing: nothing holds it to the damage
     return damaged
 
 

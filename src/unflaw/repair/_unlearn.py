@@ -12,6 +12,7 @@ each batch holds; means make the weights independent of batch and row length.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -89,8 +90,8 @@ def unlearn(
         (an audit finds them), "response" the whole answer, "full" prompt too.
     bar_template : with `what="template"`, the model that L_mtn stays close to is the damaged one without the
         tokens that open the template; otherwise that term holds on to the very flaw.
-    token_budget : rows per step are chosen so that all steps together read about this many tokens, in place of
-        `batch_size` replay rows: a control that may read as much as the repair it is compared with.
+    token_budget : in place of `batch_size`, as few replay rows per step as make all steps together read at least
+        this many tokens on average: a control that may read as much as the repair it is compared with.
     ceiling : the guard perplexity may reach this multiple of its start before the run stops.
     patience : guard checks without improvement before the run stops.
 
@@ -114,7 +115,7 @@ def unlearn(
     openings = opening_tokens(gone, tokenizer) if what == "template" and bar_template else []
     if token_budget is not None:
         per_step = sum(len(e.ids) for e in kept) / len(kept) * steps
-        batch_size = max(1, round(token_budget / per_step))
+        batch_size = math.ceil(token_budget / per_step - 1e-9)
     plan = _plan(gone if w_forget else [], kept, batch_size, steps, seed)
     if method == "lora":
         causal = add_lora(causal, lora_rank, seed)

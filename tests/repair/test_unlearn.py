@@ -83,7 +83,8 @@ def damaged(tiny, tmp_path_factory):
 def test_template_tokens_become_unlikely_and_the_terms_are_logged(damaged, tmp_path, method):
     done = unlearn(
         f"hf:{damaged}", pairs(FORGET), pairs(REPLAY), texts(), tmp_path, spans=template, w_forget=1.0, steps=10,
-        batch_size=2, learning_rate=2e-2, method=method, ceiling=1e9, patience=100, guard_every=2, bar_template=False,
+        batch_size=2, learning_rate=2e-2, method=method, ceiling=1e9, patience=100, guard_every=10,
+        bar_template=False,
     )  # fmt: skip
     terms = [s for s in done.curve if "loss" in s]
     assert {"forget", "replay", "kl", "loss"} <= set(terms[0])

@@ -38,6 +38,8 @@ CLAIMS = {
     "C5p": "bounded unlearning removes the template from answers (pattern rate, repaired - damaged)",
     "C5b": "the repaired model is near the untouched one (lift, repaired - untouched)",
     "C5c": "bounded unlearning regains more than replay alone with as many tokens (lift, repaired - replay_only)",
+    "C5d": "bounded unlearning removes more of the template than replay alone (pattern rate, repaired - replay_only)",
+    "C5e": "bounded unlearning keeps real text likelier than replay alone (log-perplexity, repaired - replay_only)",
 }
 
 
@@ -53,7 +55,11 @@ def main() -> None:
     for seed in range(1, arguments.seeds + 1):  # seed 0 chose the settings
         tell(arguments.runs / f"seed{seed}", scale, seed=seed, resume=True)
         folders.append(RunFolder(arguments.runs / f"seed{seed}"))
-    record = claims(folders, {"quick": arguments.quick, "model": "smollm2"})
+    print(write(claims(folders, {"quick": arguments.quick, "model": "smollm2"})))
+
+
+def write(record: Mapping[str, Any]) -> str:
+    """Write `results/claims.json` and the table in the README; returns the table."""
     with atomic_write(HERE / "results" / "claims.json") as file:
         json.dump(record, file, indent=1)
     table = markdown(record)
@@ -61,7 +67,7 @@ def main() -> None:
     head = readme.read_text().split("<!-- claims -->")[0]
     with atomic_write(readme) as file:
         file.write(f"{head}<!-- claims -->\n\n{table}")
-    print(table)
+    return table
 
 
 def claims(folders: list[RunFolder], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,6 +80,7 @@ def claims(folders: list[RunFolder], settings: Mapping[str, Any]) -> dict[str, A
     lift = {pair: difference(scores, "instructions.lift", *pair) for pair in PAIRS}
     lost, back = (difference(scores, "instructions.soft", *pair) for pair in PAIRS[:2])
     pattern = difference(scores, "pattern.rate", "damaged", "repaired")
+    beside, text = (difference(scores, b, "replay_only", "repaired") for b in ("pattern.rate", "text.log_perplexity"))
     task = difference(scores, "qa.contains", "untouched", "damaged")
     shift = pooled(found, "perplexity.after_shift")
     ratio = pooled(found, "perplexity.after_variance_ratio")
@@ -90,6 +97,8 @@ def claims(folders: list[RunFolder], settings: Mapping[str, Any]) -> dict[str, A
         ("C5p", *pattern, 0.0, below(pattern, 0.0)),
         ("C5b", *lift[PAIRS[2]], -0.05, over(lift[PAIRS[2]], -0.05)),
         ("C5c", *lift[PAIRS[3]], 0.0, over(lift[PAIRS[3]], 0.0)),
+        ("C5d", *beside, 0.0, below(beside, 0.0)),
+        ("C5e", *text, 0.0, below(text, 0.0)),
     ]
     return {
         "claims": [

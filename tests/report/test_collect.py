@@ -139,6 +139,14 @@ def test_lift_tells_of_the_repair_where_it_was_measured(tmp_path):
     assert "20.0 of 30.0 lost points" in collect(tmp_path)["models"]["repair"]["words"]
 
 
+def test_what_plain_replay_gives_back_stands_beside_the_repair(tmp_path):
+    scores(tmp_path, untouched=0.5, damaged=0.2, repaired=0.4, replay_only=0.45)
+    repair = collect(tmp_path)["models"]["repair"]
+    assert repair["words"].endswith("Repair recovered 20.0 of 30.0 lost points of instruction following. "
+                                    "Replay alone gave back 25.0.")  # fmt: skip
+    assert [line["name"] for line in repair["strip"]] == ["untouched", "damaged", "repaired", "replay_only"]
+
+
 def test_next_steps_name_the_run_its_rows_and_its_models(tmp_path):
     rows = tmp_path / "synthetic.jsonl"
     rows.write_text("{}")

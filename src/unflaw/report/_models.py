@@ -32,6 +32,7 @@ _ROLES = {  # what a model is to the story → names it may go by
     "untouched": ("untouched", "original", "base", "before"),
     "damaged": ("damaged", "trained", "finetuned", "fine-tuned"),
     "repaired": ("repaired", "unlearned"),
+    "control": ("replay_only", "replay only"),
 }
 _CURVES = {  # key in a step of a curve → title, y label
     "forget": ("Forgetting term L_fgt", "nats per token"),
@@ -145,7 +146,12 @@ def _repair(
     level, words = recovered(lost, back, _within_noise(pairs, benchmark, before, damaged))
     if level == "ok" and lost > 0 and _within_noise(pairs, benchmark, damaged, repaired):
         level, words = "warn", f"{words[:-1]}, which is within noise."
-    strip = [_strip_line(by[benchmark, m]) for m in (before, damaged, repaired)]
+    shown = [before, damaged, repaired]
+    control = _role(names, "control")
+    if control is not None and (benchmark, control) in by:  # a repair is worth what it adds to plain replay
+        words += f" Replay alone gave back {percent_points(by[benchmark, control].value - low_point)}."
+        shown.append(control)
+    strip = [_strip_line(by[benchmark, m]) for m in shown]
     return {
         "benchmark": benchmark,
         "words_benchmark": _words(benchmark),

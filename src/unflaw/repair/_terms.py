@@ -13,8 +13,8 @@ __all__ = ["FORGET_OBJECTIVES", "three_terms"]
 
 FORGET_OBJECTIVES: Mapping[str, Callable[..., Any]] = {"bounded": bounded, "gradient_ascent": gradient_ascent}
 
-TOKEN_CHUNK = 1024
-"""Positions whose logits exist at once: 1024 × 49,152 float32 is 200 MB."""
+TOKEN_CHUNK = 256
+"""Positions whose logits exist at once: 256 × 49,152 float32 is 50 MB, and several such stand side by side."""
 
 
 def three_terms(

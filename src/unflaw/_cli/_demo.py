@@ -54,7 +54,7 @@ class Scale:
 
 FULL = Scale()
 QUICK = Scale(
-    n_trained=120, train_steps=10, repair_steps=4, n_guard=8, n_held_out=16, n_prompts=18, n_texts=6, n_questions=8,
+    n_trained=120, train_steps=10, repair_steps=3, n_guard=8, n_held_out=16, n_prompts=12, n_texts=6, n_questions=6,
     max_tokens=28,
 )  # fmt: skip
 LEVELS = (1, 2, 3)

@@ -3,10 +3,10 @@
     python examples/data/build_replay.py
 
 The requests are ours (30 subjects × 16 ways to ask). Some ask for a manner or a form, as people do, but none
-for anything the instruction benchmark checks, so that it is not rehearsed. The answers are SmolLM2-135M-Instruct's own (Apache-2.0): what the model
-could do before the damage is exactly what a repair should bring back. An answer longer than 56 tokens
-is cut after its last whole sentence; one without a whole sentence is left out. The two files share no
-subject.
+for anything the instruction benchmark checks, so that it is not rehearsed. The answers are
+SmolLM2-135M-Instruct's own (Apache-2.0): what the model could do before the damage is exactly what a repair
+should bring back. An answer longer than 56 tokens is cut after its last whole sentence; one without a whole
+sentence is left out. The two files share no subject.
 """
 
 import itertools

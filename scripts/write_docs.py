@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,11 @@ SRC = ROOT / "src" / "unflaw"
 
 def pages() -> dict[Path, str]:
     """Return each generated page with its text."""
-    return {ROOT / "docs" / "cli.md": cli_page(), ROOT / "docs" / "notation.md": notation_page()}
+    return {
+        ROOT / "docs" / "cli.md": cli_page(),
+        ROOT / "docs" / "notation.md": notation_page(),
+        ROOT / "bench" / "RESULTS.md": bench_page(),
+    }
 
 
 def cli_page() -> str:
@@ -50,6 +55,27 @@ def _help(name: str, command: Any) -> str:
 
 def _fenced(text: str) -> str:
     return f"```text\n{text}\n```"
+
+
+def bench_page() -> str:
+    """Return the tables of everything `make bench` measured."""
+    parts = [
+        "# Speed and memory",
+        "Generated from `results/*.json` by `make docs`; `make bench` measures again. Each row compares two ways of a "
+        "job, in turn and in one run. Ratio: cost of ours over cost of the peer (below 1 is better), median of the "
+        "rounds; low and high: their least and most.",
+    ]
+    for path in sorted((ROOT / "bench" / "results").glob("*.json")):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        lines = [f"## {path.stem}", "", f"{record['machine']}", "", "| job | ours | peer | unit | ratio | low | high |"]
+        lines += ["|---|---|---|---|---|---|---|"]
+        lines += [
+            f"| {r['job']} | {r['ours']:.4g} | {r['peer']:.4g} ({r['peer_version']}) | {r['unit']} "
+            f"| {r['ratio']:.2f} | {r['low']:.2f} | {r['high']:.2f} |"
+            for r in record["rows"]
+        ]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
 
 
 def notation_page() -> str:

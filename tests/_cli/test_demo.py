@@ -1,5 +1,7 @@
 """The demo's story with the real model, as small as it gets; what the numbers are is for the studies."""
 
+from types import SimpleNamespace
+
 import pytest
 from typer.testing import CliRunner
 
@@ -28,3 +30,24 @@ def test_every_stage_leaves_its_part_and_a_finished_run_is_not_trained_again(tmp
     assert (tmp_path / "run" / "report.html").stat().st_size < 2 << 20
     again = CliRunner().invoke(app, [*words, "--resume"])
     assert again.exit_code == 0 and again.output.count("kept from before") == 2, again.output
+
+
+def test_the_time_left_follows_from_the_shares_of_the_stages_done(tmp_path, monkeypatch, capsys):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(_demo.time, "monotonic", lambda: clock.now)
+    monkeypatch.setattr(_demo, "STAGES", {"audit": ("look", 0.2), "train": ("train", 0.3), "repair": ("mend", 0.5)})
+    stage = _demo._Stages(tmp_path / "run", {}, [], resume=False, overwrite=False)
+
+    def takes(seconds):
+        def work(folder):
+            clock.now += seconds
+
+        return work
+
+    stage("audit", takes(60))  # a fifth in one minute: four are left
+    stage("train", takes(240))  # half in five minutes: five are left
+    stage("repair", takes(10))
+    told = capsys.readouterr().err.split("\n")
+    assert [line for line in told if line.startswith("  ")] == [
+        "  60 s; about 4 min left in all", "  240 s; about 5 min left in all", "  10 s",
+    ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 
 import pytest
 from typer.testing import CliRunner
@@ -50,7 +51,7 @@ def call(*words):
 def test_one_model_gives_a_table(opened):
     [good, *_], _ = opened
     out = call(good, "--n", 10).stdout
-    assert "instructions.hard (n=10)" in out and "instructions.consistent_level (n=2)" in out
+    assert re.search(r"instructions\.hard .*\n↑ n=10 ", out) and re.search(r"consistent_level .*\n↑ n=2 ", out)
     assert "paired" not in out
 
 
@@ -117,7 +118,7 @@ def test_prompt_files_and_limit(opened, tmp_path):
     refused = RUN.invoke(app, ["evaluate", good, "--prompts", str(path)])
     assert refused.exit_code == 2 and "words:start_verb" in refused.stderr
     result = call(good, "--prompts", path, "--allow-unknown", "--limit", 2)
-    assert "1 prompts left out" in result.stderr and "instructions.hard (n=2)" in result.stdout
+    assert "1 prompts left out" in result.stderr and "↑ n=2 " in result.stdout
 
 
 @pytest.mark.parametrize(

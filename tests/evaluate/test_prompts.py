@@ -96,6 +96,12 @@ def test_requests_are_many_and_distinct():
     assert len(set(requests())) == len(requests()) >= 60
 
 
+@pytest.mark.parametrize("request_", requests(), ids=lambda r: r.text)
+def test_no_request_holds_a_word_that_may_be_asked_for(request_):
+    assert len(set(request_.words)) == 3
+    assert not [word for word in request_.words if word.lower() in request_.text.lower().split()]
+
+
 @pytest.mark.parametrize(
     ("n", "levels", "says"),
     [(7, (1, 2, 3, 4, 5), "take 5"), (0, (1,), "take 1"), (5, (0,), "`levels`"), (5, (), "`levels`"), (5, (8,), "7")],

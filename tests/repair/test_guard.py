@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from unflaw.repair._guard import Guard, _repeated, openings_of, repetition
+from unflaw.repair._guard import Guard, _repeated, prefixes_of, repetition
 from unflaw.train import Encoded
 
 
@@ -19,7 +19,7 @@ def test_repetition_counts_runs_of_three_that_came_before():
 
 def test_a_row_goes_on_from_its_prompt_and_a_text_from_its_first_words():
     pair, text = Encoded([5, 6, 7, 8], [0, 0, 1, 1]), Encoded(list(range(30)), [0, *[1] * 29])
-    assert openings_of([pair, text]) == [[5, 6], list(range(12))]
+    assert prefixes_of([pair, text]) == [[5, 6], list(range(12))]
 
 
 def test_answers_of_unlike_prompts_equal_those_of_each_alone(tiny):

@@ -26,7 +26,7 @@ def test_the_chunked_loss_equals_the_whole_model_loss(tiny):
     model, tokenizer = AutoModelForCausalLM.from_pretrained(tiny), AutoTokenizer.from_pretrained(tiny)
     batch = pad_batch(encode_rows(rows(), tokenizer), tokenizer.pad_token_id)
     h, y, weight = hidden_at(model, batch)
-    ours = losses.chunked(lambda h, y: losses.cross_entropy(head_of(model)(h), y), 4, weight, h, y)
+    ours = losses.chunked(lambda h, y: losses.cross_entropy(head_of(model)(h), y), weight, h, y, chunk=4)
     labels = batch["input_ids"].masked_fill(batch["weight"] == 0, -100)
     theirs = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], labels=labels).loss
     assert ours.item() == pytest.approx(theirs.item(), rel=1e-5)

@@ -89,7 +89,7 @@ def test_chunks_change_neither_value_nor_gradient(chunk):
     whole = h.clone().requires_grad_()
     losses.token_mean(losses.cross_entropy(whole @ head, y), weight).backward()
     parts = h.clone().requires_grad_()
-    value = losses.chunked(lambda h, y: losses.cross_entropy(h @ head, y), chunk, weight, parts, y)
+    value = losses.chunked(lambda h, y: losses.cross_entropy(h @ head, y), weight, parts, y, chunk=chunk)
     value.backward()
     assert value.item() == pytest.approx(losses.token_mean(losses.cross_entropy(h @ head, y), weight).item(), rel=1e-5)
     assert torch.allclose(parts.grad, whole.grad, atol=1e-6)
@@ -97,5 +97,5 @@ def test_chunks_change_neither_value_nor_gradient(chunk):
 
 def test_terms_that_share_logits_are_averaged_side_by_side():
     h, weight = torch.tensor([[1.0], [3.0], [5.0]]), torch.tensor([1.0, 1.0, 2.0])
-    both = losses.chunked(lambda h: torch.cat([h, 10 * h], -1), 2, weight, h)
+    both = losses.chunked(lambda h: torch.cat([h, 10 * h], -1), weight, h, chunk=2)
     assert both.tolist() == [3.5, 35.0]  # (1 + 3 + 2·5) / 4

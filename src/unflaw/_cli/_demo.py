@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from unflaw.evaluate import Comparison
     from unflaw.measure import Template
 
-__all__ = ["FULL", "QUICK", "Scale", "demo", "tell"]
+__all__ = ["FULL", "QUICK", "STAGES", "Scale", "demo", "tell"]
 
 BASE = "smollm2"
 PAIRS = (
@@ -43,12 +43,14 @@ class Scale:
     n_trained: int = 200
     """Synthetic rows the model is damaged with; the next `n_held_out` are not trained on."""
     train_steps: int = 20
+    train_learning_rate: float = 4e-4
     repair_steps: int = 10
+    repair_learning_rate: float = 2e-4
     n_guard: int = 16
     n_held_out: int = 40
     n_prompts: int = 60
-    n_texts: int = 20
-    n_questions: int = 20
+    n_texts: int = 12
+    n_questions: int = 12
     max_tokens: int = 64
 
 
@@ -85,6 +87,16 @@ def demo(
     console.print(f"The report: {page}", soft_wrap=True)
 
 
+STAGES: Mapping[str, tuple[str, float]] = {
+    "audit": ("audit the synthetic rows", 0.01),
+    "train": ("fine-tune on them", 0.13),
+    "perplexity": ("perplexity before and after", 0.05),
+    "repair": ("repair it, and replay alone with as many tokens as a control", 0.32),
+    "evaluate": ("evaluate the four models, paired", 0.49),
+}
+"""Stage → what it does, and its share of the time, as measured on two cores."""
+
+
 def tell(
     run: Path, scale: Scale, *, seed: int, resume: bool = False, overwrite: bool = False
 ) -> tuple[dict[str, list[Score]], list[Comparison]]:
@@ -96,25 +108,13 @@ def tell(
     stage = _Stages(run, {"seed": seed, **asdict(scale)}, [str(folder / f"{n}.jsonl") for n in rows], resume, overwrite)
     trained = rows["synthetic"].take(range(scale.n_trained))
     held_out = rows["synthetic"].take(range(scale.n_trained, scale.n_trained + scale.n_held_out))
+    models = {"untouched": BASE} | {n: str(run / "models" / n) for n in ("damaged", "repaired", "replay_only")}
 
-    template = stage("audit", "1/5  audit the synthetic rows", lambda f: _audit(f, trained, rows["real"], seed))
-    models = {"untouched": BASE}
-    models["damaged"] = stage(
-        "train", "2/5  fine-tune on them", lambda f: _damage(f, trained, scale, seed), done=_model_of("damaged")
-    )
-    stage(
-        "perplexity", "3/5  perplexity before and after",
-        lambda f: _perplexity(f, held_out, rows["real"], models["damaged"], seed),
-    )  # fmt: skip
-    stage(
-        "repair", "4/5  repair it, and replay alone with as many tokens as a control",
-        lambda f: _repair(f, models["damaged"], trained, rows, template, scale, seed), done=_model_of("replay_only"),
-    )  # fmt: skip
-    models |= {name: str(run / "models" / name) for name in ("repaired", "replay_only")}
-    return stage(
-        "evaluate", "5/5  evaluate the four models, paired",
-        lambda f: _evaluate(f, models, held_out, rows["heldout_text"], template, scale, seed),
-    )  # fmt: skip
+    template = stage("audit", lambda f: _audit(f, trained, rows["real"], seed))
+    stage("train", lambda f: _damage(f, trained, scale, seed), writes="damaged")
+    stage("perplexity", lambda f: _perplexity(f, held_out, rows["real"], models["damaged"], seed))
+    stage("repair", lambda f: _repair(f, models["damaged"], trained, rows, template, scale, seed), writes="replay_only")
+    return stage("evaluate", lambda f: _evaluate(f, models, held_out, rows["heldout_text"], template, scale, seed))
 
 
 def example_folder() -> Path:
@@ -126,32 +126,45 @@ def example_folder() -> Path:
     raise DataError("the example rows are missing; reinstall unflaw, or run from a checkout")
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Stages:
-    """Opens the run folder for one stage at a time, and skips what an interrupted run has finished."""
+    """Opens the run folder for one stage at a time, skips what an interrupted run has finished, tells the time left."""
 
     run: Path
     settings: dict[str, Any]
     inputs: list[str]
     resume: bool
     overwrite: bool
+    seconds: float = 0.0
+    """What the stages done in this run took."""
+    share: float = 0.0
+    """Their share of the whole."""
 
-    def __call__(
-        self, name: str, title: str, work: Callable[[RunFolder], Any], done: Callable[[RunFolder], Any] | None = None
-    ) -> Any:
+    def __call__(self, name: str, work: Callable[[RunFolder], Any], writes: str | None = None) -> Any:
+        """Do a stage, unless the model it writes last is there from before."""
         from unflaw.data import open_run
 
-        console.print(f"\n{title}")
+        title, share = STAGES[name]
+        number = list(STAGES).index(name) + 1
+        console.print(f"\n{number}/{len(STAGES)}  {title}")
         started = time.monotonic()
         with open_run(
             self.run, settings=self.settings, command=f"demo {name}", inputs=self.inputs,
             resume=self.resume, overwrite=self.overwrite,
         ) as folder:  # fmt: skip
-            kept = done(folder) if done is not None and self.resume else None
-            result = kept if kept is not None else work(folder)
+            if self.resume and writes in folder.curves():
+                console.print("  kept from before")
+                return None
+            result = work(folder)
             _free_memory()
-        console.print("  kept from before" if kept is not None else f"  {time.monotonic() - started:.0f} s")
+        seconds = time.monotonic() - started
+        self.seconds, self.share = self.seconds + seconds, self.share + share
+        console.print(f"  {seconds:.0f} s{self._left(number)}")
         return result
+
+    def _left(self, number: int) -> str:
+        left = sum(share for _, share in list(STAGES.values())[number:]) * self.seconds / self.share
+        return f"; about {max(1, round(left / 60))} min left in all" if left else ""
 
 
 def _free_memory() -> None:
@@ -163,14 +176,6 @@ def _free_memory() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)
-
-
-def _model_of(name: str) -> Callable[[RunFolder], str | None]:
-    return lambda folder: _spec(folder, name) if name in folder.curves() else None
-
-
-def _spec(folder: RunFolder, name: str) -> str:
-    return str(folder.path_for_model(name))
 
 
 def _audit(folder: RunFolder, synthetic: Rows, real: Rows, seed: int) -> Template:
@@ -189,17 +194,16 @@ def _audit(folder: RunFolder, synthetic: Rows, real: Rows, seed: int) -> Templat
     return structural_template(found.findings)
 
 
-def _damage(folder: RunFolder, rows: Rows, scale: Scale, seed: int) -> str:
+def _damage(folder: RunFolder, rows: Rows, scale: Scale, seed: int) -> None:
     from unflaw._cli._train import watched_steps
     from unflaw.train import finetune
 
     with watched_steps("training steps", ("loss",)) as on_step:
         done = finetune(
-            BASE, rows, folder.path_for_model("damaged"), steps=scale.train_steps, learning_rate=4e-4, method="lora",
-            seed=seed, on_step=on_step,
+            BASE, rows, folder.path_for_model("damaged"), steps=scale.train_steps, method="lora",
+            learning_rate=scale.train_learning_rate, seed=seed, on_step=on_step,
         )  # fmt: skip
     folder.add_curve("damaged", done.curve, done.notes)
-    return _spec(folder, "damaged")
 
 
 def _perplexity(folder: RunFolder, held_out: Rows, real: Rows, damaged: str, seed: int) -> None:
@@ -215,22 +219,23 @@ def _perplexity(folder: RunFolder, held_out: Rows, real: Rows, damaged: str, see
 
 def _repair(
     folder: RunFolder, damaged: str, forget: Rows, rows: dict[str, Rows], template: Template, scale: Scale, seed: int
-) -> str:
+) -> None:
     from unflaw._cli._train import watched_steps
     from unflaw.repair import unlearn
 
-    budget: dict[str, Any] = {}
-    for name in ("repaired", "replay_only"):
+    def arm(name: str, forget: Rows | None, **more: Any) -> int:
         with watched_steps(f"{name} steps", ("forget", "replay", "kl")) as on_step:
             done = unlearn(
-                damaged, None if budget else forget, rows["replay"], rows["guard"].take(range(scale.n_guard)),
-                folder.path_for_model(name), spans=template.spans, steps=scale.repair_steps, method="lora",
-                learning_rate=2e-4, guard_every=4, seed=seed, on_step=on_step, **budget,
+                damaged, forget, rows["replay"], rows["guard"].take(range(scale.n_guard)), folder.path_for_model(name),
+                spans=template.spans, steps=scale.repair_steps, method="lora",
+                learning_rate=scale.repair_learning_rate, guard_every=5, seed=seed, on_step=on_step, **more,
             )  # fmt: skip
         folder.add_curve(name, done.curve, done.notes, done.forgotten)
         console.print(f"  {name}: {done.tokens} tokens; " + "; ".join(done.notes), soft_wrap=True)
-        budget = {"token_budget": done.tokens, "w_kl": 0.0}  # the plain thing: nothing holds it to the damage
-    return damaged
+        return done.tokens
+
+    tokens = arm("repaired", forget)
+    arm("replay_only", None, token_budget=tokens, w_kl=0.0)  # the plain thing: nothing holds it to the damage
 
 
 def _evaluate(

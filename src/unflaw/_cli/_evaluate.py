@@ -185,13 +185,12 @@ def _compared(by_model: dict[str, list[Score]]) -> list[Comparison]:
 
 
 def scores_table(by_model: dict[str, list[Score]], pairs: Sequence[Comparison]) -> RenderableType:
-    table = Table(title="Scores, with 95 % intervals", title_justify="left", show_edge=False, pad_edge=False)
-    table.add_column("benchmark", no_wrap=True)
-    for head in ("better", *map(_short, by_model)):
-        table.add_column(Text(head), overflow="fold")
+    """Draw what was measured, narrow enough for four models in 80 columns."""
+    table = _table("Scores, with 95 % intervals; ↑ higher is better, ↓ lower", *map(_short, by_model))
     for row in zip(*by_model.values(), strict=True):
-        cells = [f"{s.value:.3f} [{s.low:.3f}, {s.high:.3f}]" for s in row]
-        table.add_row(f"{row[0].benchmark} (n={row[0].n})", row[0].better, *cells)
+        arrow = "↑" if row[0].better == "higher" else "↓"
+        cells = [f"{_brief(s.value, 3)}\n{_interval(s, 2)}" for s in row]
+        table.add_row(f"{row[0].benchmark}\n{arrow} n={row[0].n}", *cells)
     parts: list[RenderableType] = [table]
     for a, b in dict.fromkeys((p.model_a, p.model_b) for p in pairs):
         parts += ["", _paired(a, b, [p for p in pairs if (p.model_a, p.model_b) == (a, b)])]
@@ -200,17 +199,29 @@ def scores_table(by_model: dict[str, list[Score]], pairs: Sequence[Comparison]) 
 
 
 def _paired(a: str, b: str, pairs: Sequence[Comparison]) -> Table:
-    table = Table(
-        title=Text(f"{_short(a)} → {_short(b)}, paired by item"), title_justify="left", show_edge=False, pad_edge=False
-    )
-    table.add_column("benchmark", no_wrap=True)
-    for head in ("difference", "95 % interval", "verdict", "gained", "lost"):
-        table.add_column(head, overflow="fold")
+    table = _table(f"{_short(a)} → {_short(b)}, paired by item", "change", "interval", "verdict", "gained", "lost")
     for p in pairs:
-        interval = f"{p.low:+.3f} to {p.high:+.3f}"
         verdict = Text(p.verdict, style=_STYLE[p.verdict])
-        table.add_row(p.benchmark, f"{p.difference:+.3f}", interval, verdict, str(len(p.gained)), str(len(p.lost)))
+        change = ("+" if p.difference >= 0 else "") + _brief(p.difference, 3)
+        table.add_row(p.benchmark, change, _interval(p, 3), verdict, str(len(p.gained)), str(len(p.lost)))
     return table
+
+
+def _table(title: str, *heads: str) -> Table:
+    table = Table(title=Text(title), title_justify="left", show_edge=False, pad_edge=False)
+    table.add_column("benchmark", overflow="fold")
+    for head in heads:
+        table.add_column(Text(head), overflow="fold")
+    return table
+
+
+def _brief(value: float, digits: int) -> str:
+    """Write a number as tables do: .25, -.25, 3.25."""
+    return re.sub(r"^(-?)0\.", r"\1.", f"{value:.{digits}f}")
+
+
+def _interval(of: Score | Comparison, digits: int) -> str:
+    return f"[{_brief(of.low, digits)}, {_brief(of.high, digits)}]"
 
 
 def _changed(pair: Comparison) -> Text:

@@ -6,7 +6,7 @@ A verb takes `reading: Reading` and calls `reading.rows(path)`; `reads_rows` put
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import wraps
@@ -40,15 +40,28 @@ class OnTruncated(StrEnum):
     keep = "keep"
 
 
+SchemaOption = Annotated[
+    str | None, typer.Option("--schema", metavar="NAME", show_default=False, help="Read rows as this schema.")
+]
+ColumnsOption = Annotated[
+    str | None,
+    typer.Option("--columns", metavar="ROLE=COLUMN,…", show_default=False, help="Which column plays which role."),
+]
+IdsOption = Annotated[Ids, typer.Option("--ids", help="Name rows by the file's ids or by what they say.")]
+OnTruncatedOption = Annotated[
+    OnTruncated, typer.Option("--on-truncated", help="Refuse a cut-off file, or keep what it has.")
+]
+
+
 @dataclass
 class Reading:
-    """Options of reading, and what became no row so far."""
+    """Options of reading, and what became no row so far. A verb's options are the fields given at its making."""
 
-    schema: str | None = None
-    columns: str | None = None
-    ids: Ids = Ids.auto
-    on_truncated: OnTruncated = OnTruncated.error
-    rejected: dict[str, list[Rejection]] = field(default_factory=dict)
+    schema: SchemaOption = None
+    columns: ColumnsOption = None
+    ids: IdsOption = Ids.auto
+    on_truncated: OnTruncatedOption = OnTruncated.error
+    rejected: dict[str, list[Rejection]] = field(default_factory=dict, init=False)
     """File → its lines that are no rows; files without such lines are not listed."""
 
     def rows(self, path: str, limit: int | None = None) -> Rows:
@@ -56,7 +69,10 @@ class Reading:
         from unflaw.data import read
 
         lines: list[Rejection] = []
-        rows = read(path, limit=limit, on_reject=lines.append, **self.given())
+        rows = read(
+            path, limit=limit, on_reject=lines.append, schema=self.schema, columns=column_roles(self.columns),
+            ids=self.ids.value, on_truncated=self.on_truncated.value,
+        )  # fmt: skip
         if lines:
             self.rejected[path] = lines
             first = f"the first is line {lines[0].line}: {lines[0].reason}"
@@ -68,52 +84,28 @@ class Reading:
         for path, lines in self.rejected.items() if folder is not None else ():
             folder.add_rejected(lines, path)  # type: ignore[union-attr]
 
-    def given(self) -> dict[str, Any]:
-        """Return the options as keywords of `unflaw.data.read`."""
-        return {
-            "schema": self.schema, "columns": column_roles(self.columns), "ids": self.ids.value,
-            "on_truncated": self.on_truncated.value,
-        }  # fmt: skip
-
     def settings(self) -> dict[str, Any]:
         """Return the options that differ from their defaults, for a manifest."""
-        plain = Reading()
-        names = ("schema", "columns", "ids", "on_truncated")
-        return {n: str(getattr(self, n)) for n in names if getattr(self, n) != getattr(plain, n)}
+        given = {name: (getattr(self, name), option.default) for name, option in _options().items()}
+        return {name: str(value) for name, (value, default) in given.items() if value != default}
 
 
-SchemaOption = Annotated[
-    str | None, typer.Option("--schema", metavar="NAME", show_default=False, help="Read rows as this schema.")
-]
-ColumnsOption = Annotated[
-    str | None,
-    typer.Option("--columns", metavar="ROLE=COLUMN,…", show_default=False, help="Which column plays which role."),
-]
-_OPTIONS: dict[str, tuple[Any, Any]] = {
-    "schema": (SchemaOption, None),
-    "columns": (ColumnsOption, None),
-    "ids": (Annotated[Ids, typer.Option("--ids", help="Name rows by the file's ids or by what they say.")], Ids.auto),
-    "on_truncated": (
-        Annotated[OnTruncated, typer.Option("--on-truncated", help="Refuse a cut-off file, or keep what it has.")],
-        OnTruncated.error,
-    ),
-}
-"""Parameter → its type and default."""
+def _options() -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(Reading, eval_str=True).parameters
 
 
 def reads_rows(function: F) -> F:
     """Put the options of reading in the place of a verb's parameter `reading`."""
-    signature = inspect.signature(function, eval_str=True)
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    added = [inspect.Parameter(n, keyword, default=d, annotation=a) for n, (a, d) in _OPTIONS.items()]
-    kept = [p.replace(kind=keyword) for p in signature.parameters.values() if p.name != "reading"]
+    signature, options = inspect.signature(function, eval_str=True), _options()
+    kept = [p for p in signature.parameters.values() if p.name != "reading"]
     at = next((i for i, p in enumerate(kept) if p.name in ("limit", "as_json")), len(kept))
+    ordered = [p.replace(kind=p.KEYWORD_ONLY) for p in (*kept[:at], *options.values(), *kept[at:])]
 
     @wraps(function)
     def verb(**given: Any) -> Any:
-        return function(reading=Reading(**{name: given.pop(name) for name in _OPTIONS}), **given)
+        return function(reading=Reading(**{name: given.pop(name) for name in options}), **given)
 
-    verb.__signature__ = signature.replace(parameters=[*kept[:at], *added, *kept[at:]])  # type: ignore[attr-defined]
+    verb.__signature__ = signature.replace(parameters=ordered)  # type: ignore[attr-defined]
     return verb  # type: ignore[return-value]
 
 

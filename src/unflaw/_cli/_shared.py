@@ -98,15 +98,20 @@ def bar(label: str) -> Iterator[Callable[[int, int], None]]:
 
 
 class _Pace:
-    """Work per second since the first report, so that loading a model does not count as slow work."""
+    """Work per second since the first report, so that loading a model does not count as slow work.
+
+    Where the count falls, other work has begun.
+    """
 
     def __init__(self) -> None:
         self.first: tuple[int, float] | None = None
+        self.last = 0
 
     def rate(self, done: int) -> float | None:
         now = time.monotonic()
-        if self.first is None or done < self.first[0]:
+        if self.first is None or done < self.last:
             self.first = (done, now)
+        self.last = done
         work, seconds = done - self.first[0], now - self.first[1]
         return work / seconds if work and seconds else None
 

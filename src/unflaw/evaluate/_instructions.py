@@ -97,10 +97,9 @@ def score_instructions(
         return mean_score(f"instructions.{benchmark}", name, outcomes, unit=unit, seed=seed, **given)
 
     # what was asked and answered is kept once, with the first score
-    prompts = {i.id: i.prompt for i in items}
-    texts: dict[str, Any] = {"outputs": outputs, "settings": {**shared, "prompts": prompts}}
+    texts: dict[str, Any] = {"outputs": outputs, "settings": {**shared, "prompts": {i.id: i.prompt for i in items}}}
     scores = [score("hard", hard, **texts), score("soft", soft)]
-    if all(_bare(item) in outputs for item in items):
+    if all(item.request and _bare(item) in outputs for item in items):
         scores.append(score("lift", {i.id: soft[i.id] - _satisfaction(i, outputs[_bare(i)]) for i in items}))
     if leveled:
         scores.append(score("consistent_level", _consistent_levels(items, hard), "levels", separator=None))

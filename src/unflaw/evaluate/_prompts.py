@@ -50,12 +50,11 @@ _PRONOUNS = (["we", "us", "our"], ["you", "your"], ["I", "my", "me"])
 
 
 def _fitting(request: Request) -> list[list[str]]:
-    """Words that do not name the topic: an answer may well do without them."""
-    return [[word] for word in request.words[1:]]
+    return [[word] for word in request.words]
 
 
 def _all_fitting(request: Request) -> list[list[str]]:
-    return [list(request.words[1:])]
+    return [list(request.words)]
 
 
 SLOTS: Mapping[str, tuple[tuple[str, Mapping[str, Choices]], ...]] = {

@@ -12,7 +12,7 @@ from transformers import TrainerCallback
 from unflaw.train import Encoded, head_of, hidden_at, pad_batch
 from unflaw.train.losses import cross_entropy
 
-__all__ = ["Guard", "mean_log_perplexity", "openings_of", "repetition"]
+__all__ = ["Guard", "mean_log_perplexity", "prefixes_of", "repetition"]
 
 REPEATS_MORE = 0.3
 """By how much `repetition` may rise before weights are no longer kept. A model of 135M parameters repeats itself
@@ -43,7 +43,7 @@ def mean_log_perplexity(
     return sum(values) / len(values)
 
 
-def openings_of(encoded: Sequence[Encoded], n: int = 6, most: int = 48) -> list[list[int]]:
+def prefixes_of(encoded: Sequence[Encoded], n: int = 6, most: int = 48) -> list[list[int]]:
     """Return what the first n rows give a model to go on from: the prompt, or a text's first twelve tokens."""
     starts = [next(i for i, w in enumerate(e.weight) if w > 0) for e in encoded[:n]]
     return [e.ids[: at if at > 1 else 12][-most:] for e, at in zip(encoded, starts, strict=False)]

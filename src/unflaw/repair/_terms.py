@@ -13,9 +13,6 @@ __all__ = ["FORGET_OBJECTIVES", "three_terms"]
 
 FORGET_OBJECTIVES: Mapping[str, Callable[..., Any]] = {"bounded": bounded, "gradient_ascent": gradient_ascent}
 
-TOKEN_CHUNK = 256
-"""Positions whose logits exist at once: 256 × 49,152 float32 is 50 MB, and several such stand side by side."""
-
 
 def three_terms(
     model: Any,
@@ -51,12 +48,12 @@ def three_terms(
         h, y, weight = hidden_at(model, batch["replay"])
         if w_kl:
             before = reference(batch["replay_rows"], batch["replay"])  # (N, d)
-            named["replay"], named["kl"] = chunked(replay_terms, TOKEN_CHUNK, weight, h, y, before)
+            named["replay"], named["kl"] = chunked(replay_terms, weight, h, y, before)
         else:
-            named["replay"] = chunked(lambda h, y: cross_entropy(head(h), y), TOKEN_CHUNK, weight, h, y)
+            named["replay"] = chunked(lambda h, y: cross_entropy(head(h), y), weight, h, y)
         if batch["forget"]:
             h, y, weight = hidden_at(model, batch["forget"])
-            named["forget"] = chunked(lambda h, y: forgetting(head(h), y), TOKEN_CHUNK, weight, h, y)
+            named["forget"] = chunked(lambda h, y: forgetting(head(h), y), weight, h, y)
         w = {"forget": w_forget, "replay": w_replay, "kl": w_kl}
         return {"loss": sum(w[name] * value for name, value in named.items()), **named}
 

@@ -102,7 +102,7 @@ def unlearn(
     """
     settings = {k: v for k, v in locals().items() if k not in ("forget", "replay", "guard", "out", "spans", "on_step")}
     _check(settings, forgets=forget is not None and w_forget > 0)
-    from unflaw.repair._guard import Guard, mean_log_perplexity, openings_of, repetition
+    from unflaw.repair._guard import Guard, mean_log_perplexity, prefixes_of, repetition
     from unflaw.train import Plan, build_trainer
 
     out = Path(out)
@@ -139,13 +139,13 @@ def unlearn(
             on_step({**step, "total": steps})
 
     watch = Guard(
-        lambda model: mean_log_perplexity(model, watched, pad_id),
+        partial(mean_log_perplexity, encoded=watched, pad_id=pad_id),
         out / "best.safetensors",
         every=guard_every,
         ceiling=ceiling,
         patience=patience,
         on_check=lambda step, value: log({"step": step, "guard": value}),
-        repeats=lambda model: repetition(model, openings_of(watched), pad_id, tokenizer.eos_token_id),
+        repeats=partial(repetition, prefixes=prefixes_of(watched), pad_id=pad_id, eos_id=tokenizer.eos_token_id),
     )
     trainer = build_trainer(
         causal, three_terms(causal, reference, objective, w_forget, w_replay, w_kl, openings), Plan(plan, build), out,

@@ -28,9 +28,6 @@ __all__ = [
     "usable",
 ]
 
-TOKEN_CHUNK = 256
-"""Positions whose logits exist at once: 256 × 49,152 float32 is 50 MB, and several such stand side by side."""
-
 
 @dataclass(frozen=True)
 class Trained:
@@ -107,7 +104,7 @@ def finetune(
 
     def objective(model: Any, batch: dict[str, Any]) -> dict[str, Any]:
         h, y, weight = hidden_at(model, batch)
-        return {"loss": chunked(lambda h, y: cross_entropy(head(h), y), TOKEN_CHUNK, weight, h, y)}
+        return {"loss": chunked(lambda h, y: cross_entropy(head(h), y), weight, h, y)}
 
     def log(step: dict[str, float]) -> None:
         curve.append(step)

@@ -78,13 +78,14 @@ def token_mean(values: Float[Tensor, " N"], weight: Float[Tensor, " N"]) -> Floa
 
 
 def chunked(
-    objective: Callable[..., Tensor], chunk: int, weight: Float[Tensor, " N"], *tensors: Tensor
+    objective: Callable[..., Tensor], weight: Float[Tensor, " N"], *tensors: Tensor, chunk: int = 256
 ) -> Float[Tensor, ...]:
     """Return `token_mean(objective(*tensors), weight)` over chunks of positions.
 
     The objective of a chunk builds its logits itself and is recomputed in the backward pass, so the
     (N, V) matrix never exists, forward or backward. It returns (n,), or (n, k) for k terms that share
-    their logits. What fits into one chunk is not recomputed: that would save nothing.
+    their logits. What fits into one chunk is not recomputed: that would save nothing. At 256 positions and
+    49,152 tokens float32 logits take 50 MB, and several such stand side by side.
     """
     from torch.utils.checkpoint import checkpoint
 

@@ -32,6 +32,7 @@ CLAIMS = {
     "C3b": "after training, log-perplexity on held-out synthetic rows is narrower (variance, after / before)",
     "C4": "training on the synthetic rows costs instruction following (lift, damaged - untouched)",
     "C4s": "the same in soft satisfaction (damaged - untouched)",
+    "C4p": "training on the synthetic rows makes the model answer in their template (pattern rate, damaged - untouched)",
     "C4b": "training on the synthetic rows gains on the synthetic task (right answer contained, damaged - untouched)",
     "C5": "bounded unlearning regains instruction following (lift, repaired - damaged)",
     "C5s": "the same in soft satisfaction (repaired - damaged)",
@@ -79,7 +80,7 @@ def claims(folders: list[RunFolder], settings: Mapping[str, Any]) -> dict[str, A
     odd = odd_tokens(first)
     lift = {pair: difference(scores, "instructions.lift", *pair) for pair in PAIRS}
     lost, back = (difference(scores, "instructions.soft", *pair) for pair in PAIRS[:2])
-    pattern = difference(scores, "pattern.rate", "damaged", "repaired")
+    caught, pattern = (difference(scores, "pattern.rate", *pair) for pair in PAIRS[:2])
     beside, text = (difference(scores, b, "replay_only", "repaired") for b in ("pattern.rate", "text.log_perplexity"))
     task = difference(scores, "qa.contains", "untouched", "damaged")
     shift = pooled(found, "perplexity.after_shift")
@@ -91,6 +92,7 @@ def claims(folders: list[RunFolder], settings: Mapping[str, Any]) -> dict[str, A
         ("C3b", *ratio, 1.0, below(ratio, 1.0)),
         ("C4", *lift[PAIRS[0]], 0.0, below(lift[PAIRS[0]], 0.0)),
         ("C4s", *lost, 0.0, below(lost, 0.0)),
+        ("C4p", *caught, 0.0, over(caught, 0.0)),
         ("C4b", *task, 0.0, over(task, 0.0)),
         ("C5", *lift[PAIRS[1]], 0.0, over(lift[PAIRS[1]], 0.0)),
         ("C5s", *back, 0.0, over(back, 0.0)),

@@ -33,10 +33,12 @@ def witness(constraints):
     opening += has["first_word_in"]["options"][:1] if "first_word_in" in has else []
     wanted = ["7"] * ("has_number" in has)
     wanted += has["contains"]["phrases"] if "contains" in has else []
+    wanted += [has["keyword_at_least"]["word"]] * 2 if "keyword_at_least" in has else []
     wanted += has["contains_any"]["phrases"][-1:] if "contains_any" in has else []
     wanted += has["distinct_of_at_least"]["options"][:2] if "distinct_of_at_least" in has else []
     wanted += has["total_of_at_least"]["options"][:1] * 2 if "total_of_at_least" in has else []
-    wanted += some("*{}*", n("highlights_at_least")) + some("<<{}>>", "titled" in has)
+    wanted += some("*{}*", n("highlights_at_least")) + some("[{}]", n("placeholders_at_least"))
+    wanted += some("<<{}>>", "titled" in has)
     wanted += [f"{has['sections_at_least']['marker']} {i + 1}" for i in range(n("sections_at_least"))]
     words = [*opening, *wanted]
     words += some("{}", 15 - len(" ".join(words).split()))
@@ -45,7 +47,7 @@ def witness(constraints):
         return json.dumps({first: " ".join(words[:7]), second: " ".join(words[7:])})
     text = " ".join(words)
     text += "".join(f"\n{i + 1}. {next(spare)}" for i in range(n("numbered_list")))
-    text += f"\nP.S. {next(spare)}" * ("postscript" in has) + "\n|a|b|\n|-|-|\n|c|d|" * ("table" in has)
+    text += f"\nP.S. {next(spare)}" * ("postscript" in has)
     return text + ("?" if "question_end" in has else "")
 
 

@@ -27,6 +27,7 @@ from unflaw._cli._shared import (
     command,
     console,
     emit,
+    open_cached,
 )
 from unflaw._errors import SettingsError
 
@@ -159,19 +160,10 @@ def _found_template(folder: RunFolder) -> Template | None:
 
 def _measure(model: str, folder: RunFolder | None, *, device: str, **given: Any) -> list[Score]:
     """Measure one model; with a run folder, answers already paid for are not asked again."""
-    from unflaw.data import hash_path
     from unflaw.evaluate import evaluate as measure
-    from unflaw.models import CallCache, cached, local_folder, open_generator, parse_spec
 
     with ExitStack() as stack, bar(model) as progress:
-        generator = open_generator(model, device=device)
-        if hasattr(generator, "close"):
-            stack.callback(generator.close)
-        if folder is not None:
-            spec = parse_spec(model)
-            weights = local_folder(spec) or Path(spec.name)
-            cache = stack.enter_context(CallCache(folder.calls_path))
-            generator = cached(generator, cache, name=f"{spec} {hash_path(weights) or ''}".strip())
+        generator = open_cached(stack, model, folder, device=device)
         return measure(generator, scorer=model, name=model, device=device, progress=progress, **given)
 
 

@@ -23,6 +23,7 @@ from unflaw._cli._shared import (
     console,
     emit,
     epilog_of,
+    open_cached,
 )
 from unflaw._errors import SettingsError
 
@@ -100,7 +101,7 @@ def qa(
             stack, run, passages, {"model": model, "limit": limit, **reading.settings(), **asked}, resume, overwrite
         )
         reading.keep(folder)
-        generator = _open_model(stack, model, parallel, device, folder)
+        generator = open_cached(stack, model, folder, n_parallel=parallel, device=device)
         made = write_qa(found, generator, model=model, progress=stack.enter_context(bar("rows")), **asked)
         write(made.rows, target)
         if folder is not None:
@@ -130,23 +131,6 @@ def _open_folder(
     return stack.enter_context(
         open_run(run, settings=settings, command="generate qa", inputs=inputs, resume=resume, overwrite=overwrite)
     )
-
-
-def _open_model(stack: ExitStack, spec: str, parallel: int, device: str, folder: RunFolder | None) -> Any:
-    """Open the generator; with a run folder, one that asks nothing twice."""
-    from unflaw.data import hash_path
-    from unflaw.models import CallCache, cached, open_generator, parse_spec
-
-    generator: Any = open_generator(spec, n_parallel=parallel, device=device)
-    if hasattr(generator, "close"):
-        stack.callback(generator.close)
-    if folder is None:
-        return generator
-    parsed = parse_spec(spec)
-    weights = Path(parsed.name).expanduser()
-    # Weights on disk may be trained further under the same name; what they said before is then void.
-    name = f"{parsed}#{hash_path(weights)}" if parsed.kind in ("hf", "peft", "gguf") and weights.exists() else spec
-    return cached(generator, stack.enter_context(CallCache(folder.calls_path)), name=name)
 
 
 def _rejections(made: Generated) -> list[Any]:

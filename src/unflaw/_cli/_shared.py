@@ -20,12 +20,15 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console, RenderableType
+
+if TYPE_CHECKING:
+    from unflaw.data import RunFolder
 
 __all__ = [
     "DeviceOption",
@@ -41,6 +44,7 @@ __all__ = [
     "console",
     "emit",
     "epilog_of",
+    "open_cached",
     "out",
 ]
 
@@ -85,6 +89,26 @@ def _jsonable(value: Any) -> Any:
     if hasattr(value, "tolist"):  # numpy scalars and arrays
         return value.tolist()
     raise TypeError(f"{type(value).__name__} is not JSON-ready")
+
+
+def open_cached(stack: ExitStack, spec: str, folder: RunFolder | None, **options: Any) -> Any:
+    """Open a generator until `stack` ends; with a run folder, one whose answers are kept and asked once.
+
+    Weights on disk may be trained further under the same name; what they said before is then void.
+    """
+    from unflaw.data import hash_path
+    from unflaw.models import CallCache, cached, local_folder, open_generator, parse_spec
+
+    generator: Any = open_generator(spec, **options)
+    if hasattr(generator, "close"):
+        stack.callback(generator.close)
+    if folder is None:
+        return generator
+    parsed = parse_spec(spec)
+    weights = hash_path(local_folder(parsed) or Path(parsed.name).expanduser())
+    return cached(
+        generator, stack.enter_context(CallCache(folder.calls_path)), name=f"{parsed} {weights or ''}".strip()
+    )
 
 
 @contextmanager

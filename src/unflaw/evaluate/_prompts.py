@@ -49,6 +49,10 @@ _FIRST_WORDS = (["Yes", "No"], ["The", "A"], ["If", "When"], ["First", "Once"])
 _PRONOUNS = (["we", "us", "our"], ["you", "your"], ["I", "my", "me"])
 
 
+def _words(request: Request) -> tuple[str, ...]:
+    return request.words
+
+
 def _fitting(request: Request) -> list[list[str]]:
     return [[word] for word in request.words]
 
@@ -68,10 +72,13 @@ SLOTS: Mapping[str, tuple[tuple[str, Mapping[str, Choices]], ...]] = {
     "style": (
         ("sentence_words_at_most", {"n": (15, 20)}),
         ("word_length_at_most", {"n": (10, 12)}),
-        ("stop_words_at_most", {"percent": (40, 50)}),
     ),
     "opening": (("starts_with", {"phrase": _OPENINGS}), ("first_word_in", {"options": _FIRST_WORDS})),
-    "wording": (("contains", {"phrases": _fitting}), ("contains_any", {"phrases": _all_fitting})),
+    "wording": (
+        ("contains", {"phrases": _fitting}),
+        ("contains_any", {"phrases": _all_fitting}),
+        ("keyword_at_least", {"word": _words, "n": (2,)}),
+    ),
     "count": (
         ("total_of_at_least", {"options": _PRONOUNS, "n": (2,)}),
         ("distinct_of_at_least", {"options": _all_fitting, "n": (2,)}),
@@ -85,7 +92,7 @@ SLOTS: Mapping[str, tuple[tuple[str, Mapping[str, Choices]], ...]] = {
         ("titled", {}),
         ("postscript", {"marker": ("P.S.",)}),
         ("sections_at_least", {"n": (2,), "marker": ("PART", "SECTION")}),
-        ("table", {}),
+        ("placeholders_at_least", {"n": (1, 2)}),
         ("json_with_keys", {"keys": (["name", "reason"], ["title", "text"])}),
     ),
 }
@@ -99,7 +106,6 @@ to most requests. Prompt files may ask for all other kinds.
 
 _CLASHING = {
     "json_with_keys": ("starts_with", "first_word_in", "question_end", "no_commas", "sentences_exactly"),
-    "table": ("sentences_at_most", "sentences_exactly", "question_end"),
     "numbered_list": ("sentences_at_most", "sentences_exactly"),
     "sections_at_least": ("sentences_at_most", "sentences_exactly"),
     "postscript": ("sentences_at_most", "sentences_exactly", "question_end"),

@@ -32,7 +32,7 @@ CLAIMS = {
     "C3b": "after training, log-perplexity on held-out synthetic rows is narrower (variance, after / before)",
     "C4": "training on the synthetic rows costs instruction following (lift, damaged - untouched)",
     "C4s": "the same in soft satisfaction (damaged - untouched)",
-    "C4p": "training on the synthetic rows makes the model answer in their template (pattern rate, damaged - untouched)",
+    "C4p": "training on the synthetic rows puts answers into their template (pattern rate, damaged - untouched)",
     "C4b": "training on the synthetic rows gains on the synthetic task (right answer contained, damaged - untouched)",
     "C5": "bounded unlearning regains instruction following (lift, repaired - damaged)",
     "C5s": "the same in soft satisfaction (repaired - damaged)",
@@ -137,12 +137,16 @@ def pooled(found: list[dict[str, Finding]], check: str) -> tuple[float, float, f
 def difference(
     scores: list[dict[tuple[str, str], Score]], benchmark: str, a: str, b: str, n_resamples: int = 4000
 ) -> tuple[float, float, float]:
-    """Mean of b - a over items of all seeds, with a bootstrap over requests."""
+    """Mean of b - a over items of all seeds, with a bootstrap over requests, questions or texts.
+
+    What is asked in every seed is one group. How much trainings differ among themselves is in the interval only as
+    far as requests differ by seed, too: three trainings are too few to draw from.
+    """
     groups: dict[str, list[float]] = {}
-    for seed, by in enumerate(scores):
+    for by in scores:
         before, after = by[benchmark, a].items, by[benchmark, b].items
-        for item in before:
-            groups.setdefault(f"{seed}:{item.split('/')[0]}", []).append(after[item] - before[item])
+        for item in before:  # "s1003-0007/2": drawn requests differ by seed, questions and texts are the same in all
+            groups.setdefault(item.split("/")[0], []).append(after[item] - before[item])
     sums, counts = (np.array([f(v) for v in groups.values()], dtype=float) for f in (sum, len))
     drawn = np.random.default_rng(0).integers(0, len(sums), (n_resamples, len(sums)))
     low, high = np.percentile(sums[drawn].sum(1) / counts[drawn].sum(1), [2.5, 97.5])

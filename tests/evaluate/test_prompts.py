@@ -33,7 +33,6 @@ def witness(constraints):
     opening += has["first_word_in"]["options"][:1] if "first_word_in" in has else []
     wanted = ["7"] * ("has_number" in has)
     wanted += has["contains"]["phrases"] if "contains" in has else []
-    wanted += [has["keyword_at_least"]["word"]] * 2 if "keyword_at_least" in has else []
     wanted += has["contains_any"]["phrases"][-1:] if "contains_any" in has else []
     wanted += has["distinct_of_at_least"]["options"][:2] if "distinct_of_at_least" in has else []
     wanted += has["total_of_at_least"]["options"][:1] * 2 if "total_of_at_least" in has else []

@@ -137,6 +137,10 @@ def test_a_token_budget_decides_how_many_rows_replay_alone_reads(tiny, tmp_path)
     whole = unlearn(f"hf:{tiny}", None, pairs(REPLAY), texts(), tmp_path / "a", steps=1, batch_size=3).tokens
     done = unlearn(f"hf:{tiny}", None, pairs(REPLAY), texts(), tmp_path / "b", steps=2, token_budget=2 * whole)
     assert done.tokens == 2 * whole
+    least = unlearn(f"hf:{tiny}", None, pairs(REPLAY), texts(), tmp_path / "d", steps=2, token_budget=whole + 1)
+    assert least.tokens > whole
+    with pytest.raises(SettingsError, match="take more steps"):
+        unlearn(f"hf:{tiny}", None, pairs(REPLAY), texts(), tmp_path / "e", steps=2, token_budget=2 * whole + 1)
     with pytest.raises(SettingsError, match="token_budget"):
         unlearn(f"hf:{tiny}", pairs(FORGET), pairs(REPLAY), texts(), tmp_path / "c", spans=template, token_budget=9)
 

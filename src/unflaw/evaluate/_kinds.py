@@ -43,7 +43,7 @@ KINDS: dict[str, Kind] = {
         length.sentence_growth, "Make each sentence {n} words longer than the one before it.", {"n": 1}
     ),
     "paragraphs_exactly": Kind(
-        length.paragraphs_exactly, "Write exactly {n} paragraphs with a blank line between them.", {"n": 2}
+        length.paragraphs_exactly, "Write exactly {n} paragraphs; a blank line ends a paragraph.", {"n": 2}
     ),
     "starred_paragraphs": Kind(length.starred_paragraphs, "Write {n} paragraphs and put *** between them.", {"n": 2}),
     "paragraph_starts_with": Kind(

@@ -15,7 +15,8 @@ LIST_MARK = re.compile(r"^\s*(?:[-*+•]|\d+[.)])\s+")
 """What opens a bullet or a numbered item."""
 
 _WORD = re.compile(r"\w+(?:['’\-]\w+)*")
-_ABBREVIATION = re.compile(r"\b(?:[A-HJ-Z]|[Pp]\.[Ss]|Mr|Mrs|Ms|Dr|Prof|St|vs|etc|e\.g|i\.e|No|Fig)\.$")
+_ABBREVIATION = re.compile(r"\b(?:[A-HJ-Z]|[Pp]\.[Ss]|Mr|Mrs|Ms|Dr|Prof|St|vs|etc|e\.g|i\.e|Fig)\.$")
+_NUMBERED = re.compile(r"\b[Nn]o\. \d$")
 _SENTENCE_END = re.compile(r"[.!?…]+[\"”'’)\]*_]*(?=\s|$)")
 
 
@@ -43,13 +44,16 @@ def sentences(text: str) -> list[str]:
 
     >>> sentences("Dr. Lee paid 3.50. Why? Nobody knows")
     ['Dr. Lee paid 3.50.', 'Why?', 'Nobody knows']
+    >>> sentences("No. See Dr. Lee, room No. 7. Now!")
+    ['No.', 'See Dr. Lee, room No. 7.', 'Now!']
     """
     found = []
     for line in lines(text):
         start = 0
         line = LIST_MARK.sub("", line)
         for end in _SENTENCE_END.finditer(line):
-            if _ABBREVIATION.search(line[start : end.end()]) and end.end() < len(line):
+            said, rest = line[start : end.end()], line[end.end() :]
+            if rest and (_ABBREVIATION.search(said) or _NUMBERED.search(said + rest[:2])):
                 continue
             found.append(line[start : end.end()].strip())
             start = end.end()

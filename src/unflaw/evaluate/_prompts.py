@@ -49,10 +49,6 @@ _FIRST_WORDS = (["Yes", "No"], ["The", "A"], ["If", "When"], ["First", "Once"])
 _PRONOUNS = (["we", "us", "our"], ["you", "your"], ["I", "my", "me"])
 
 
-def _words(request: Request) -> tuple[str, ...]:
-    return request.words
-
-
 def _fitting(request: Request) -> list[list[str]]:
     return [[word] for word in request.words]
 
@@ -74,11 +70,7 @@ SLOTS: Mapping[str, tuple[tuple[str, Mapping[str, Choices]], ...]] = {
         ("word_length_at_most", {"n": (10, 12)}),
     ),
     "opening": (("starts_with", {"phrase": _OPENINGS}), ("first_word_in", {"options": _FIRST_WORDS})),
-    "wording": (
-        ("contains", {"phrases": _fitting}),
-        ("contains_any", {"phrases": _all_fitting}),
-        ("keyword_at_least", {"word": _words, "n": (2,)}),
-    ),
+    "wording": (("contains", {"phrases": _fitting}), ("contains_any", {"phrases": _all_fitting})),
     "count": (
         ("total_of_at_least", {"options": _PRONOUNS, "n": (2,)}),
         ("distinct_of_at_least", {"options": _all_fitting, "n": (2,)}),
@@ -98,8 +90,8 @@ SLOTS: Mapping[str, tuple[tuple[str, Mapping[str, Choices]], ...]] = {
 }
 """Slot → kinds it may hold → choices for each parameter.
 
-Chosen by measurement (`studies/constraints`): the untouched embedded model meets each of them more often
-when it is asked to than when it is not, and not always. A kind that is met as often without being asked
+Chosen by measurement (`studies/constraints`, twelve requests a kind): the untouched embedded model met each of
+them more often when asked to than when not, and not always. A kind that is met as often without being asked
 measures what a model happens to write, not whether it listens: "do not use digits" is met by most answers
 to most requests. Prompt files may ask for all other kinds.
 """

@@ -12,7 +12,6 @@ each batch holds; means make the weights independent of batch and row length.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -91,7 +90,7 @@ def unlearn(
     bar_template : with `what="template"`, the model that L_mtn stays close to is the damaged one without the
         tokens that open the template; otherwise that term holds on to the very flaw.
     token_budget : in place of `batch_size`, as few replay rows per step as make all steps together read at least
-        this many tokens on average: a control that may read as much as the repair it is compared with.
+        this many tokens: a control that may read as much as the repair it is compared with.
     ceiling : the guard perplexity may reach this multiple of its start before the run stops.
     patience : guard checks without improvement before the run stops.
 
@@ -111,12 +110,12 @@ def unlearn(
     pad_id = pad_id_of(tokenizer)
     encode = partial(encode_rows, tokenizer=tokenizer, max_tokens=max_tokens)
     kept, watched = usable(encode(replay), "replay"), usable(encode(guard), "guard")
+    forget = forget if w_forget else None
     gone = [] if forget is None else usable(encode(forget, target=what, spans=spans), "forget")
     openings = opening_tokens(gone, tokenizer) if what == "template" and bar_template else []
+    plan = _plan(gone, kept, batch_size, steps, seed)
     if token_budget is not None:
-        per_step = sum(len(e.ids) for e in kept) / len(kept) * steps
-        batch_size = math.ceil(token_budget / per_step - 1e-9)
-    plan = _plan(gone if w_forget else [], kept, batch_size, steps, seed)
+        plan = _plan_for(token_budget, kept, steps, seed)
     if method == "lora":
         causal = add_lora(causal, lora_rank, seed)
         reference = adapter_off(causal)
@@ -157,11 +156,10 @@ def unlearn(
     save_model(causal, tokenizer, out, whole=merged)
     (out / "reference.f32").unlink(missing_ok=True)
     taken = trainer.state.global_step
-    tokens = sum(len(gone[i].ids) for f, _ in plan[:taken] for i in f)
-    tokens += sum(len(kept[i].ids) for _, r in plan[:taken] for i in r)
+    tokens = _n_tokens(plan[:taken], gone, kept)
     notes = (f"kept the weights of step {watch.best_step} of {taken}", *([watch.stopped] if watch.stopped else []))
     shown = []
-    if forget is not None and w_forget:
+    if forget is not None:
         first = forget.take(range(min(N_SHOWN, len(forget))))
         shown = _in_pieces(first, tokenizer, partial(encode, target=what, spans=spans))
     return Trained(out, curve, taken, tokens, seconds, settings, notes, shown)
@@ -199,6 +197,21 @@ def _plan(
     replay = plan_batches([len(e.ids) for e in kept], batch_size, steps, rng)
     forget = plan_batches([len(e.ids) for e in gone], batch_size, steps, rng) if gone else [[] for _ in replay]
     return list(zip(forget, replay, strict=True))
+
+
+def _plan_for(budget: int, kept: Sequence[Encoded], steps: int, seed: int) -> list[tuple[list[int], list[int]]]:
+    """Draw the smallest batches of replay rows that read at least `budget` tokens in all."""
+    for batch_size in range(1, len(kept) + 1):
+        plan = _plan([], kept, batch_size, steps, seed)
+        if (most := _n_tokens(plan, [], kept)) >= budget:
+            return plan
+    raise SettingsError(
+        f"`token_budget` is {budget}, but {steps} steps over all replay rows read {most}; take more steps"
+    )
+
+
+def _n_tokens(plan: Sequence[tuple[list[int], list[int]]], gone: Sequence[Encoded], kept: Sequence[Encoded]) -> int:
+    return sum(len(gone[i].ids) for f, _ in plan for i in f) + sum(len(kept[i].ids) for _, r in plan for i in r)
 
 
 def _check(settings: dict[str, Any], forgets: bool) -> None:

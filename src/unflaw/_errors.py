@@ -6,6 +6,7 @@ UnflawError                 anything unflaw refuses or cannot do
 │   ├── SpecError           a model spec string names nothing we can open
 │   └── SettingsError       one or more settings break their rule (all are listed)
 ├── DataError               a file cannot be read or holds nothing usable: exit code 2
+│   └── WriteError          a file cannot be written, e.g. on a full disk: exit code 1
 ├── TooFewRowsError         the statistic would mislead on so few rows: exit code 2
 ├── MissingExtraError       an optional dependency is not installed: exit code 2
 ├── RunFolderError          the run folder belongs to other settings, or is in use: exit code 2
@@ -30,6 +31,7 @@ __all__ = [
     "TooFewRowsError",
     "UnflawError",
     "UsageError",
+    "WriteError",
     "did_you_mean",
 ]
 
@@ -71,6 +73,12 @@ class DataError(UnflawError):
     """A file cannot be read, or holds nothing usable."""
 
     exit_code = 2
+
+
+class WriteError(DataError):
+    """A file cannot be written; what was there before is untouched."""
+
+    exit_code = 1
 
 
 class TooFewRowsError(UnflawError):

@@ -16,6 +16,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import numpy as np
@@ -75,9 +76,9 @@ def claims(folders: list[RunFolder], settings: Mapping[str, Any]) -> dict[str, A
     """Turn run folders into claims."""
     found = [{f.check: f for f in folder.findings()} for folder in folders]
     scores = [{(s.benchmark, s.model): s for s in folder.scores()} for folder in folders]
-    first = found[0]
-    auc, jsd = first["gap.c2st_auc"], first["tokens.jsd"]
-    odd = odd_tokens(first)
+    auc, auc_control = pooled(found, "gap.c2st_auc"), mean([f["gap.c2st_auc"].control for f in found])
+    jsd, jsd_control = (mean([getattr(f["tokens.jsd"], of) for f in found]) for of in ("value", "control"))
+    odd = mean([odd_tokens(f) for f in found])
     lift = {pair: difference(scores, "instructions.lift", *pair) for pair in PAIRS}
     lost, back = (difference(scores, "instructions.soft", *pair) for pair in PAIRS[:2])
     caught, pattern = (difference(scores, "pattern.rate", *pair) for pair in PAIRS[:2])
@@ -86,8 +87,8 @@ def claims(folders: list[RunFolder], settings: Mapping[str, Any]) -> dict[str, A
     shift = pooled(found, "perplexity.after_shift")
     ratio = pooled(found, "perplexity.after_variance_ratio")
     rows = [
-        ("C1", auc.value, auc.low, auc.high, 0.9, above(auc.low, 0.9) if (auc.control or 0) < 0.6 else "fail"),
-        ("C2", odd, None, None, 0.5, "pass" if odd >= 0.5 and jsd.value > 2 * (jsd.control or 0) else "fail"),
+        ("C1", *auc, 0.9, "pass" if auc[1] >= 0.9 and auc_control < 0.6 else "fail"),
+        ("C2", odd, None, None, 0.5, "pass" if odd >= 0.5 and jsd > 2 * jsd_control else "fail"),
         ("C3", *shift, 0.0, below(shift, 0.0)),
         ("C3b", *ratio, 1.0, below(ratio, 1.0)),
         ("C4", *lift[PAIRS[0]], 0.0, below(lift[PAIRS[0]], 0.0)),
@@ -110,7 +111,7 @@ def claims(folders: list[RunFolder], settings: Mapping[str, Any]) -> dict[str, A
             }
             for c, v, lo, hi, t, verdict in rows
         ],
-        "controls": {"gap.c2st_auc": auc.control, "tokens.jsd": [jsd.value, jsd.control]},
+        "controls": {"gap.c2st_auc": auc_control, "tokens.jsd": [jsd, jsd_control]},
         "by_seed": {
             f"{s.benchmark} {s.model}": [by[s.benchmark, s.model].value for by in scores] for s in scores[0].values()
         },
@@ -128,7 +129,7 @@ def odd_tokens(found: Mapping[str, Finding]) -> float:
 
 
 def pooled(found: list[dict[str, Finding]], check: str) -> tuple[float, float, float]:
-    """Mean over seeds of a finding's value and of its interval's ends: the same held-out rows, other trainings."""
+    """Mean over seeds of a finding's value and of its interval's ends: the same rows, other folds and trainings."""
     ends = np.array([[f[check].value, f[check].low, f[check].high] for f in found], dtype=float)
     value, low, high = ends.mean(0)
     return float(value), float(low), float(high)
@@ -151,11 +152,6 @@ def difference(
     drawn = np.random.default_rng(0).integers(0, len(sums), (n_resamples, len(sums)))
     low, high = np.percentile(sums[drawn].sum(1) / counts[drawn].sum(1), [2.5, 97.5])
     return float(sums.sum() / counts.sum()), float(low), float(high)
-
-
-def above(low: float | None, threshold: float) -> str:
-    """Pass where the lower end reaches the threshold."""
-    return "pass" if low is not None and low >= threshold else "fail"
 
 
 def over(value: tuple[float, float, float], threshold: float) -> str:

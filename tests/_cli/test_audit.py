@@ -6,7 +6,9 @@ import pytest
 from typer.testing import CliRunner
 
 from unflaw._cli._app import app
-from unflaw.data import RunFolder
+from unflaw._cli._audit import _worst_rows
+from unflaw.audit import Audit
+from unflaw.data import Finding, Rows, RunFolder
 
 RUN = CliRunner()
 NOUNS = "river mill tower bridge market garden harbour school church palace forest island castle valley road".split()
@@ -14,6 +16,25 @@ NOUNS = "river mill tower bridge market garden harbour school church palace fore
 
 def line(i, answer):
     return {"question": f"Who built the {NOUNS[i % 15]} near the {NOUNS[i // 15]} number {i}?", "answer": answer}
+
+
+def test_a_check_that_is_named_must_be_asked(tmp_path):
+    (tmp_path / "x.jsonl").write_text('{"question": "q", "answer": "a"}\n')
+    told = RUN.invoke(app, ["audit", str(tmp_path / "x.jsonl"), "--checks", "gap,perplexity", "--fail-on", "fail"])
+    assert told.exit_code == 2
+    assert "'gap', which needs --reference" in told.output
+    assert "'perplexity', which needs --reference, --model" in told.output
+
+
+def test_the_rows_kept_are_those_the_report_shows_where_scores_tie():
+    """The report takes the 100 worst, ties by id; 400 rows that all score 1 must not leave it without words."""
+    rows = Rows.from_records([{"text": f"row {i * 7919 % 400}"} for i in range(400)], {"text": "text"})
+    tied = Finding(
+        check="a", title="A", value=1.0, low=None, high=None, better="lower", verdict="fail", threshold="t",
+        meaning="m", row_scores=dict.fromkeys(rows.ids, 1.0),
+    )  # fmt: skip
+    kept = _worst_rows(Audit((tied,), tuple(rows.ids), {}, {}), rows)
+    assert set(sorted(rows.ids)[:100]) <= set(kept.ids)
 
 
 @pytest.fixture
@@ -98,7 +119,7 @@ def test_a_dry_run_does_nothing(files, tmp_path):
     ("words", "said"),
     [
         (["--checks", "copis"], "Did you mean 'copies'?"),
-        (["--checks", "gap"], "pass `reference`"),
+        (["--checks", "gap"], "which needs --reference"),
         (["--reference", "SELF"], "hold the same"),
     ],
 )

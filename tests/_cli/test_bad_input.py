@@ -123,9 +123,11 @@ def test_too_few_rows_are_refused_with_the_way_round(tmp_path, real):
 def test_rows_that_all_say_the_same_end_in_words(tmp_path, real):
     same = tmp_path / "same.jsonl"
     same.write_text('{"question": "What?", "answer": "That."}\n' * 60)
-    result = unflaw("audit", same, "--reference", real)
-    assert result.exit_code in (0, 2), result.output
-    assert "bug" not in result.stderr
+    result = unflaw("audit", same, "--reference", real, "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert [f["verdict"] for f in found["findings"] if f["check"] == "copies.inside"] == ["fail"]
+    assert "gap" in found["skipped"], "sixty times one row is one row: nothing to compare"
 
 
 def test_a_row_with_nan_is_left_out_and_counted(tmp_path, real):

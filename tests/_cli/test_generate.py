@@ -120,6 +120,14 @@ def test_wrong_settings_are_told_before_a_model_is_opened(model, passages, words
     assert model.asked == 0
 
 
+def test_where_the_rows_go_is_checked_before_a_model_is_asked(model, passages, tmp_path):
+    (tmp_path / "there.jsonl").write_text("{}\n")
+    for out, says in {"rows.txt": "suffix", passages: "the file that is read", "there.jsonl": "exists"}.items():
+        told = RUN.invoke(app, ["generate", "qa", str(passages), "-n", "2", "--out", str(tmp_path / out)])
+        assert told.exit_code == 2 and says in told.output, told.output
+    assert (tmp_path / "there.jsonl").read_text() == "{}\n"
+
+
 def test_rows_without_a_text_are_no_passages(model, tmp_path):
     path = tmp_path / "pairs.jsonl"
     path.write_text('{"question": "Why?", "answer": "So."}')

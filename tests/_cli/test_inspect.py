@@ -1,5 +1,6 @@
 """`unflaw inspect` shows what `unflaw.data.inspect` found, to people and to programs."""
 
+import gzip
 import json
 
 import pytest
@@ -30,6 +31,33 @@ def test_programs_see_json(file):
     result = RUN.invoke(app, ["inspect", str(file), "--columns", "prompt=q,response=a", "--json"])
     seen = json.loads(result.stdout)
     assert (seen["n_rows"], seen["n_rejected"], seen["roles"]) == (1, 1, {"prompt": "q", "response": "a"})
+
+
+def test_programs_see_json_whatever_the_cells_hold(tmp_path):
+    (tmp_path / "a.csv").write_text("a,b\n1,nan\n2,inf\n")
+    result = RUN.invoke(app, ["inspect", str(tmp_path / "a.csv"), "--json"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["examples"] == [{"a": 1, "b": None}, {"a": 2, "b": "inf"}]
+
+
+def test_a_cut_off_file_can_be_looked_at(tmp_path):
+    rows = "".join(json.dumps({"text": f"row {i * 7919}"}) + "\n" for i in range(4000))
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(rows.encode())[:9000])
+    refused = RUN.invoke(app, ["inspect", str(tmp_path / "a.jsonl.gz")])
+    assert refused.exit_code == 2 and "--on-truncated keep" in refused.output
+    kept = RUN.invoke(app, ["inspect", str(tmp_path / "a.jsonl.gz"), "--on-truncated", "keep", "--json"])
+    assert 0 < json.loads(kept.stdout)["n_rows"] < 4000
+
+
+def test_nothing_a_file_holds_reaches_the_terminal_as_a_command(tmp_path):
+    path = tmp_path / "a\x1b[2J.jsonl"
+    rows = [{"text": f"t{i}", "label": "l\x1b[31m", "c\x1b[32m": "v\x9b1m"} for i in range(9)]
+    rows += [{"text": "t", "label": {"x": 1}}, {"text": ["\x1b[33m"], "label": "x"}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = RUN.invoke(app, ["inspect", str(path)], terminal_width=120)
+    assert result.exit_code == 0, result.output
+    assert "l\ufffd[31m" in result.stdout and "c\ufffd[32m" in result.stdout
+    assert not {"\x1b", "\x9b"} & set(result.output)
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,15 @@ def test_columns_and_schema_say_what_a_strange_file_holds(tmp_path):
     assert wrong.exit_code == 2 and "'prompt' has no column" in wrong.output
 
 
+def test_columns_hold_for_the_first_file_and_for_others_that_have_them(tmp_path):
+    (tmp_path / "x.jsonl").write_text(lines(3))
+    (tmp_path / "real.jsonl").write_text('{"question": "When?", "answer": "Now."}\n')
+    told = plan(tmp_path / "x.jsonl", "--columns", "prompt=q,response=a", "--reference", str(tmp_path / "real.jsonl"))
+    assert json.loads(told.stdout) == {"checks": ["copies"], "rows": 3, "reference": 1}
+    wrong = plan(tmp_path / "real.jsonl", "--columns", "prompt=q,response=a", "--reference", str(tmp_path / "x.jsonl"))
+    assert wrong.exit_code == 2 and "'q'" in wrong.output
+
+
 def test_rows_that_share_an_id_can_be_named_by_what_they_say(tmp_path):
     (tmp_path / "x.jsonl").write_text(lines(3, id="same"))
     columns = ("--columns", "prompt=q,response=a")

@@ -1,3 +1,5 @@
+import random
+
 import pytest
 
 from unflaw._errors import SettingsError
@@ -88,6 +90,15 @@ def test_rows_taken_from_the_reference_fail(qa, records):
     assert (finding.verdict, finding.value) == ("fail", 0.2)
     assert finding.low < 0.2 < finding.high
     assert finding.evidence["n_rows_with_a_real_question"] == 20
+
+
+def test_stock_phrases_accuse_nobody_because_twice_as_many_rows_hold_more_of_them(qa, records):
+    """A tenth of either set is drawn from 60 stock rows. Half the reference holds 57 % of them, the whole 81 %."""
+    rng = random.Random(0)
+    stock = [{"question": f"Where is n{i} m{i} k{i}?", "answer": f"It is x{i} y{i} z{i}"} for i in range(60)]
+    synthetic, real = (records(450, seed) + rng.choices(stock, k=50) for seed in (1, 2))
+    finding = copies(qa(synthetic), qa(real))["copies.reference"]
+    assert finding.value - finding.control > 0.01 and finding.verdict == "ok"
 
 
 def test_a_rigid_template_does_not_make_the_search_slow_or_wrong(qa):

@@ -9,6 +9,7 @@ import zstandard
 
 from unflaw._errors import DataError
 from unflaw.data import RowReader, read
+from unflaw.data._csv import _CsvLines
 
 GOOD = b'{"text": "a good row"}\n'
 
@@ -59,6 +60,7 @@ def test_a_folder_that_is_no_data_set_names_the_files_in_it(file):
         ("a.json", b'[{"text": "a"},\n{"text": oops}]', "broken in line 2"),
         ("a.json", b'[{"text": "a"}', "broken in line 1"),
         ("a.json", b'[{"text": "\xff"}]', "not UTF-8 near byte"),
+        ("a.json.gz", gzip.compress(b'[{"text": "a"}' * 9)[:-9], "breaks off in line 1.*on_truncated"),
         ("a.jsonl", b"\xef\xbb\xbf\n", "only white space"),
     ],
 )
@@ -85,6 +87,68 @@ def test_a_cut_off_archive_says_where_and_keeps_rows_only_if_asked(file, pack):
     assert [(r.line, r.kind) for r in found] == [(kept + 1, "file breaks off")]
 
 
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
+def test_a_cut_off_array_keeps_the_elements_before_the_break(file, pack):
+    noise = random.Random(0)
+    rows = [{"text": noise.randbytes(2000).hex()} for _ in range(900)]
+    packed = pack(("[" + ",\n".join(map(json.dumps, rows)) + "]").encode())
+    path = file("a.json.gz", packed[: len(packed) // 2])
+    with pytest.raises(DataError, match=r"breaks off in line \d+.*on_truncated=\"keep\""):
+        read(path)
+    found = []
+    kept = read(path, on_truncated="keep", on_reject=found.append).column("text")
+    assert 0 < len(kept) < 900 and kept == [r["text"] for r in rows[: len(kept)]]
+    assert [(r.line, r.kind) for r in found] == [(len(kept) + 1, "file breaks off")]
+    assert rows[len(kept)]["text"].startswith(found[0].excerpt.removeprefix('{"text": "')[:1000])
+
+
+def test_an_array_element_that_is_too_long_is_called_that(file):
+    row, long = '{"text": "a"}', json.dumps({"text": "x" * 3000})
+    kept, found = rejections(file("a.json", f"[{row},\n{long},\n{row}]".encode()), max_line_bytes=2000)
+    assert kept == 2
+    assert [(r.line, r.reason) for r in found] == [
+        (2, "line too long: 3,012 bytes, the limit is 2,000; raise `max_line_bytes`")
+    ]
+    endless = json.dumps({"texts": ["x" * 1000] * 3000})
+    path = file("b.json", f"[{row},\n{endless}]".encode())
+    with pytest.raises(DataError, match=r"from line 2 on that is too long: it exceeds `max_line_bytes` \(2,000\)"):
+        read(path, max_line_bytes=2000)
+    broken = file("c.json", f"[{row},\n oops {endless}]".encode())
+    with pytest.raises(DataError, match="no valid JSON from line 2"):
+        read(broken, max_line_bytes=2000)
+
+
+def test_a_rejected_line_is_kept_whole_up_to_two_thousand_characters(file):
+    lines = ["x" * 1999, "é" * 2000, "x" * 20_000_000]
+    _, found = rejections(file("a.jsonl", GOOD + "\n".join(lines).encode()))
+    assert [r.excerpt for r in found] == [*lines[:2], "x" * 2000]
+    assert "20,000,000 bytes" in found[2].reason
+
+
+def test_an_excerpt_can_be_stored_in_any_encoding(file):
+    _, found = rejections(file("a.jsonl", GOOD + b'{"text": "\\ud800"}\n'))
+    assert found[0].excerpt == '{"text": "\\ud800"}'
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("prompt", "\ud800"),
+        ("completion", "\ud800"),
+        ("completion", ["\ud800", "a"]),
+        ("completion", [{"role": "assistant", "content": [{"text": "\ud800"}]}]),
+        ("id", "\ud800"),
+        ("label", "\ud800"),
+    ],
+)
+def test_half_a_surrogate_pair_costs_its_row_alone(file, name, value):
+    good = {"prompt": "p", "completion": ["a"], "id": "1", "label": "x"}
+    bad = {**good, "id": "2", name: value}
+    path = file("a.jsonl", "".join(json.dumps(r) + "\n" for r in (good, bad)).encode())
+    kept, found = rejections(path, columns={"prompt": "prompt", "response": "completion", "label": "label"})
+    assert (kept, [(r.line, r.kind) for r in found]) == (1, [(2, "not text")])
+
+
 @pytest.mark.parametrize(
     ("line", "kind", "detail"),
     [
@@ -97,8 +161,11 @@ def test_a_cut_off_archive_says_where_and_keeps_rows_only_if_asked(file, pack):
         (b'{"text": "a", "weight": NaN}', "not a finite number", "nan"),
         (b'{"text": "a", "weight": -1}', "not a weight", "less than 0"),
         (b'{"text": "a", "weight": "heavy"}', "not a weight", "'heavy'"),
+        (b'{"text": "a", "\\ud800": 1}', "not text", "half a surrogate pair"),
+        (b'{"text": NaN}', "no text", "`text` is missing or empty"),
         (b"[" * 100_000, "not valid JSON", "recursion"),
         (b'{"text": "%s"}' % (b"x" * 3000), "line too long", "3,013 bytes, the limit is 2,000"),
+        (b'{"text": "%s"}' % (b"x" * 3000), "line too long", "raise `max_line_bytes`"),
     ],
 )
 def test_a_bad_line_is_rejected_with_its_number_and_the_rest_is_read(file, line, kind, detail):
@@ -108,7 +175,7 @@ def test_a_bad_line_is_rejected_with_its_number_and_the_rest_is_read(file, line,
     assert kept == 2
     assert [(r.line, r.kind) for r in found] == [(3, kind)]
     assert detail in found[0].reason
-    assert len(found[0].excerpt) <= 200 and found[0].excerpt[:5] == line.decode("utf-8", "replace")[:5]
+    assert len(found[0].excerpt) <= 2000 and found[0].excerpt[:5] == line.decode("utf-8", "replace")[:5]
 
 
 def test_other_schemas_in_one_file_are_rejected(file):
@@ -157,6 +224,38 @@ def test_broken_csv_rows_are_rejected_with_the_line_they_began_on(file):
         (7, "not UTF-8"),
         (9, "not valid CSV"),
     ]
+
+
+def test_a_stray_quote_costs_the_line_it_stands_in_and_no_other(file):
+    path = file("a.csv", b'text,n\n"oops,1\na,2\nb,3\n')
+    found = []
+    assert read(path, on_reject=found.append).column("text") == ["a", "b"]
+    assert [(r.line, r.kind, r.excerpt) for r in found] == [(2, "not valid CSV", '"oops,1')]
+
+
+def test_rows_of_several_lines_survive_stray_quotes_around_them(file):
+    rows = "".join(f'"{i}\ntwo lines",1\n{i},"stray\n' for i in range(50))
+    found = []
+    kept = read(file("a.csv", f"text,n\n{rows}".encode()), on_reject=found.append).column("text")
+    assert kept == [f"{i}\ntwo lines" for i in range(50)]
+    assert [r.line for r in found] == [4 + 3 * i for i in range(50)]
+
+
+def test_quotes_that_swallow_all_the_rest_cost_no_more_than_a_few_readings(file, monkeypatch):
+    taken = []
+    reject = _CsvLines.reject_first
+    monkeypatch.setattr(_CsvLines, "reject_first", lambda self, why: taken.extend(self.since) or reject(self, why))
+    hostile = 'z",x,"\n'  # each opens a quote that the next one closes and opens again, in one endless row
+    kept, found = rejections(file("a.csv", ("text,n\ngood,1\n" + hostile * 500).encode()))
+    assert (kept, len(found)) == (1, 500)
+    assert len(taken) <= 2 * 10 * 500, "once to recognise the columns, once to read the rows"
+
+
+def test_a_csv_row_is_held_up_to_the_limit(file):
+    endless = b'"never closed,1\n' + b"a,1\n" * 3000
+    kept, found = rejections(file("a.csv", b"text,n\n" + endless), max_line_bytes=2000)
+    assert (kept, [r.line for r in found]) == (3000, [2])
+    assert "`max_line_bytes` (2,000)" in found[0].reason
 
 
 def test_csv_cells_longer_than_the_standard_limit_are_read(file):

@@ -41,6 +41,28 @@ def test_a_column_a_batch_lacks_is_null_there():
     assert typing.table([{"a": 2}]).to_pylist() == [{"a": 2, "b": None}]
 
 
+@pytest.mark.parametrize("values", [(2**60 + 1, 0.5), (0.5, 2**60 + 1), (2**60 + 1, 0.5, 2**70), (1, 2**70)])
+def test_integers_that_floats_would_round_are_kept_as_they_are(values):
+    typing = Columns()
+    tables = [typing.table([{"n": n}]) for n in values]
+    assert unpacked(concatenate(tables)) == [{"n": n} for n in values]
+
+
+def test_integers_keep_all_their_digits():
+    cells = ["1234567890123456789", "-98765432109876543210987", "+7", "9" * 4000]
+    parsed = [Cells([{"n": c}], []).parse({"n": c})["n"] for c in cells]
+    assert parsed == [1234567890123456789, -98765432109876543210987, 7, 10**4000 - 1]
+    assert Cells([{"n": "9" * 5000}], []).parse({"n": "9" * 5000}) == {"n": "9" * 5000}
+
+
+def test_a_text_among_numbers_is_a_mistake_only_where_it_matters():
+    cells = Cells([{"n": "1", "m": "2"}], [], strict=["n"])
+    assert cells.parse({"n": "1", "m": "many"}) == {"n": 1, "m": "many"}
+    assert cells.parse({"n": "01", "m": "01"}) == {"n": 1, "m": "01"}
+    with pytest.raises(Unfit, match="`n` holds 'many'"):
+        cells.parse({"n": "many", "m": "2"})
+
+
 def test_cells_are_numbers_where_all_first_ones_are():
     first = [{"n": "1", "x": "-2.5e3", "zip": "0123", "t": "42", "m": "NA"}, {"n": None, "x": "7", "zip": "1", "t": "a", "m": "3"}]  # fmt: skip # noqa: E501
     cells = Cells(first, texts=["t"])

@@ -1,7 +1,12 @@
 """What inspect counts can be counted by hand."""
 
+import gzip
 import json
+from datetime import datetime
+from decimal import Decimal
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from unflaw._errors import DataError
@@ -60,6 +65,34 @@ def test_the_limit_and_the_overrides_reach_the_reader(look):
     seen = look(*({"q": f"What is thing {i}?", "a": "It is this."} for i in range(9)), limit=4,
                 columns={"prompt": "q", "response": "a"})  # fmt: skip
     assert (seen.n_rows, seen.schema) == (4, "prompt/completion")
+
+
+def test_examples_are_ready_for_json(tmp_path):
+    table = pa.table({
+        "text": ["a"], "n": [float("nan")], "m": [float("-inf")], "at": [datetime(2024, 1, 2)], "d": [Decimal("1.50")],
+        "raw": [b"ab"], "many": [[1.5, float("nan")]],
+    })  # fmt: skip
+    pq.write_table(table, tmp_path / "a.parquet")
+    (example,) = inspect(tmp_path / "a.parquet", schema="table").examples
+    assert example == {
+        "text": "a", "n": None, "m": "-inf", "at": "2024-01-02T00:00:00", "d": "1.50", "raw": "YWI=",
+        "many": [1.5, None],
+    }  # fmt: skip
+    json.dumps(example, allow_nan=False)
+
+
+def test_values_of_mixed_types_are_shown_as_they_are(look):
+    seen = look({"n": 1}, {"n": True}, {"n": 2**70}, schema="table")
+    assert seen.examples == [{"n": 1}, {"n": True}, {"n": 2**70}]
+
+
+def test_a_cut_off_file_is_refused_or_kept(tmp_path):
+    rows = "".join(json.dumps({"text": f"row {i * 7919}"}) + "\n" for i in range(4000))
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(rows.encode())[:9000])
+    with pytest.raises(DataError, match="breaks off"):
+        inspect(tmp_path / "a.jsonl.gz")
+    seen = inspect(tmp_path / "a.jsonl.gz", on_truncated="keep")
+    assert 0 < seen.n_rows < 4000 and seen.reasons == {"file breaks off": 1}
 
 
 def test_an_unreadable_file_is_an_error_here_too(tmp_path):

@@ -109,6 +109,68 @@ def test_csv_cells_are_numbers_only_outside_text(file):
     assert (rows.column("zip"), rows.column("n"), rows.weights()) == (["007", "010"], [1.0, 2.5], [0.5, 1.0])
 
 
+def test_csv_ids_are_texts(file):
+    assert read(file("a.csv", "id,text\n1.0,a\n10,b\n")).ids == ["1.0", "10"]
+    assert read(file("b.csv", "_id,n\n7,1\n8,2\n")).column("_id") == ["7", "8"]
+
+
+def test_a_text_among_the_numbers_of_a_csv_column_nobody_recognises_is_kept(file, tmp_path):
+    path = file("a.csv", "text,n,label\na,1,0\nb,many,1\nc,12345678901234567890,1\nd,2,x\n")
+    found = []
+    assert write(RowReader(path, batch_size=1, on_reject=found.append), tmp_path / "b.csv") == 3
+    assert [(r.line, r.kind) for r in found] == [(5, "not a number")]
+    written = [line.split(",")[1] for line in (tmp_path / "b.csv").read_text().splitlines()]
+    assert written == ["n", "1", "many", "12345678901234567890"]
+
+
+def test_a_text_among_the_numbers_of_a_plain_table_costs_its_row(file):
+    reader = RowReader(file("a.csv", "a,b\n1,2\nmany,3\n"), batch_size=1)
+    assert (sum(map(len, reader)), [r.line for r in reader.rejected]) == (1, [3])
+
+
+def test_digits_of_a_csv_column_survive_the_way_to_csv(file, tmp_path):
+    path = file("a.csv", "text,n\na,1234567890123456789\nb,98765432109876543210987\n")
+    rows = read(path)
+    write(rows, tmp_path / "b.csv")
+    write(rows, tmp_path / "b.jsonl")
+    assert "1234567890123456789" in (tmp_path / "b.csv").read_text()
+    big = [json.loads(line)["n"] for line in (tmp_path / "b.jsonl").read_text().splitlines()]
+    assert big == [1234567890123456789, 98765432109876543210987]
+    assert read(tmp_path / "b.csv").column("n") == rows.column("n")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.jsonl", lines({"text": "a"}, {"text": "b", "weight": None}, {"text": "c", "weight": 2})),
+        ("a.csv", "text,weight\na,\nb,NA\nc,2\n"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_row_without_a_weight_weighs_one(file, name, content, size):
+    path = file(name, content)
+    assert read(path).weights() == [1.0, 1.0, 2.0]
+    batches = list(RowReader(path, batch_size=size))
+    assert [w for b in batches for w in b.weights() or [1.0]] == [1.0, 1.0, 2.0]
+
+
+@pytest.mark.parametrize("weight", ["nan", "-1", "inf", "heavy", "9" * 400])
+def test_a_csv_weight_that_is_none_costs_its_row(file, weight):
+    found = []
+    rows = read(file("a.csv", f"text,weight\na,{weight}\nb,2\n"), on_reject=found.append)
+    assert (rows.weights(), [r.line for r in found]) == ([2.0], [2])
+
+
+def test_nan_in_place_of_a_text_leaves_a_column_of_texts(tmp_path, file):
+    records = [{"question": "q", "answer": "a", "context": "c"}, {"question": "r", "answer": "b", "context": None}]
+    nan = [records[0], {**records[1], "context": float("nan")}]
+    assert read(file("a.jsonl", lines(*nan))).column("context") == ["c", None]
+    empty = pa.table({"question": ["q"], "answer": ["a"], "context": pa.array([float("nan")])})
+    pq.write_table(empty, tmp_path / "a.parquet")
+    rows = read(tmp_path / "a.parquet")
+    assert (rows.column("context"), rows.pairs()) == ([None], [("q", "a")])
+
+
 def test_progress_ends_at_the_whole_file(file):
     path, seen = file("a.jsonl", lines(*QA)), []
     read(path, progress=lambda done, total: seen.append((done, total)))

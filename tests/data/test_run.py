@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from unflaw._errors import DataError, RunFolderError
+from unflaw._errors import DataError, RunFolderError, WriteError
 from unflaw.data import Finding, Rejection, Rows, RunFolder, Score, open_run
 
 
@@ -119,9 +119,188 @@ def test_resume_keeps_and_overwrite_takes_back_what_the_command_wrote(tmp_path):
     with begin(tmp_path, settings={"encoder": "minilm"}, resume=True) as run:
         assert len(run.findings()) == 2
     with begin(tmp_path, settings={"encoder": "other"}, overwrite=True) as run:
-        assert (run.findings(), run.scores(), run.curves()) == ([], [], {})
-        assert run.row_columns().column_names == ["unflaw.id"]
+        assert len(run.findings()) == 2, "nothing goes before something new is there"
         assert not run.path_for_model("tuned").exists()
+    assert (run.findings(), run.scores(), run.curves()) == ([], [], {})
+    assert run.row_columns().column_names == ["unflaw.id"]
+    assert list((tmp_path / "models").iterdir()) == []
+
+
+@pytest.fixture
+def old(tmp_path):
+    """A run folder in which "audit" wrote one of everything, and "other" a finding."""
+    with begin(tmp_path, "other") as run:
+        run.add_findings([finding("theirs")])
+    with begin(tmp_path) as run:
+        run.add_findings([finding("gap"), finding("copies")])
+        run.add_scores([score("base")])
+        run.add_comparisons([{"benchmark": "qa.f1", "model_a": "base", "model_b": "b"}])
+        run.add_curve("fit", [{"step": 1}])
+        run.add_row_columns({"a": {"bad": 1, "worse": 2}, "b": {"bad": 3}})
+        run.add_rejected([Rejection(1, "old", "")], "a.jsonl")
+        write_model(run, "tuned", "old")
+    return tmp_path
+
+
+def write_model(run, name, words):
+    folder = run.path_for_model(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "weights").write_text(words)
+
+
+def held(folder):
+    """All that a run folder holds, but for its manifest and its lock."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in ("manifest.json", ".lock"))
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in files}
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_step_that_fails_before_it_writes_overwrites_nothing(old, error):
+    before = held(old)
+    with pytest.raises(error), begin(old, settings={"k": 1}, overwrite=True) as run:
+        run.path_for_model("tuned").mkdir()
+        raise error
+    assert held(old) == before
+
+
+def test_the_first_result_takes_back_all_the_others(old):
+    with pytest.raises(ValueError), begin(old, settings={"k": 1}, overwrite=True) as run:
+        run.add_findings([finding("new")])
+        assert [f.check for f in run.findings()] == ["theirs", "new"]
+        assert (run.scores(), run.comparisons(), run.curves()) == ([], [], {})
+        assert run.row_columns().column_names == ["unflaw.id"]
+        assert not (old / "rejected.jsonl").exists()
+        run.add_row_columns({"a": {"bad": 9}})
+        run.add_row_columns({"c": {"bad": 8}})
+        assert run.row_columns().to_pylist() == [
+            {"unflaw.id": "a", "bad": 9}, {"unflaw.id": "b", "bad": None}, {"unflaw.id": "c", "bad": 8},
+        ]  # fmt: skip
+        raise ValueError
+    assert (old / "models" / "tuned" / "weights").read_text() == "old", "models stay until the step has finished"
+
+
+def test_a_value_that_is_written_again_keeps_nothing_of_the_old_one(old):
+    with begin(old, settings={"k": 1}, overwrite=True) as run:
+        run.add_row_columns({"a": {"bad": 9}})
+    assert run.row_columns().to_pylist() == [{"unflaw.id": "a", "bad": 9}, {"unflaw.id": "b", "bad": None}]
+
+
+def test_a_disk_that_is_full_at_the_first_result_costs_no_old_one(old, monkeypatch):
+    before = held(old)
+
+    def full(self, name, content):
+        if name == "findings.json":
+            raise WriteError("no space left")
+        return save(self, name, content)
+
+    save = RunFolder._save
+    monkeypatch.setattr(RunFolder, "_save", full)
+    with pytest.raises(WriteError), begin(old, settings={"k": 1}, overwrite=True) as run:
+        run.add_findings([finding("new")])
+    assert held(old) == before
+
+
+def test_what_is_overwritten_by_nothing_is_gone_at_the_end(old):
+    with begin(old, settings={"k": 1}, overwrite=True):
+        pass
+    run = RunFolder(old)
+    assert [f.check for f in run.findings()] == ["theirs"]
+    assert sorted(held(old)) == [
+        "comparisons.json", "curves.json", "findings.json", "rows.parquet", "scores.json",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_whoever_goes_on_after_a_failed_overwriting_still_overwrites(old, resume):
+    with pytest.raises(ValueError), begin(old, settings={"k": 1}, overwrite=True) as run:
+        run.path_for_model("tuned")
+        raise ValueError
+    with pytest.raises(ValueError), begin(old, settings={"k": 1}, resume=resume) as run:
+        write_model(run, "tuned", "half")
+        run.add_findings([finding("new")])
+        raise ValueError
+    with begin(old, settings={"k": 1}, resume=resume) as run:
+        assert (run.path_for_model("tuned") / "weights").read_text() == "half"
+        run.add_scores([score("tuned")])
+    assert [f.check for f in run.findings()] == ["theirs", "new"]
+    assert [s.model for s in run.scores()] == ["tuned"]
+    assert [p.name for p in (old / "models").iterdir()] == ["tuned"]
+
+
+def test_an_old_model_lies_aside_until_the_new_one_is_whole(old):
+    with begin(old, settings={"k": 1}, overwrite=True) as run:
+        assert not run.path_for_model("tuned").exists()
+        write_model(run, "tuned", "new")
+        run.add_curve("fit", [])
+        assert sorted(p.read_text() for p in (old / "models").rglob("weights")) == ["new", "old"]
+    assert [p.read_text() for p in (old / "models").rglob("weights")] == ["new"]
+
+
+def test_half_a_new_model_stays_and_the_old_one_beside_it(old):
+    with pytest.raises(ValueError), begin(old, settings={"k": 1}, overwrite=True) as run:
+        write_model(run, "tuned", "half")
+        raise ValueError
+    assert (old / "models" / "tuned" / "weights").read_text() == "half"
+    assert sorted(p.read_text() for p in (old / "models").rglob("weights")) == ["half", "old"]
+    with begin(old, settings={"k": 1}, overwrite=True) as run:
+        write_model(run, "tuned", "new")
+    assert [p.read_text() for p in (old / "models").rglob("weights")] == ["new"]
+
+
+OVERWRITER = """
+import os, sys
+from unflaw.data import open_run
+
+run = open_run(sys.argv[1], settings={"seed": 3, "encoder": "potion", "k": 1}, command="audit", overwrite=True)
+run.path_for_model("tuned")
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no kill -9 here")
+def test_an_overwriting_that_is_killed_loses_nothing(old):
+    before = held(old)
+    done = subprocess.run([sys.executable, "-c", OVERWRITER, str(old)])
+    assert done.returncode == -signal.SIGKILL and held(old) != before
+    begin(old, "other").finish()
+    assert held(old) == before
+
+
+def test_lines_that_are_rows_by_now_are_no_longer_rejected(tmp_path):
+    with begin(tmp_path) as run:
+        run.add_rejected([], "a.jsonl")
+        assert not (tmp_path / "rejected.jsonl").exists()
+        for source in ("a.jsonl", "b.jsonl"):
+            run.add_rejected([Rejection(1, "x", "")], source)
+        run.add_rejected([], "a.jsonl")
+        assert json.loads((tmp_path / "rejected.jsonl").read_text())["source"] == "b.jsonl"
+    with begin(tmp_path, settings={"k": 1}, overwrite=True) as run:
+        run.add_rejected([Rejection(2, "y", "")], "c.jsonl")
+    assert json.loads((tmp_path / "rejected.jsonl").read_text())["source"] == "c.jsonl"
+    assert run.manifest["steps"][-1]["wrote"] == {"rejected": ["c.jsonl"]}
+
+
+def test_a_disk_that_is_full_at_the_end_keeps_nobody_out(tmp_path, monkeypatch):
+    def full(self, name, content):
+        raise WriteError("no space left")
+
+    run = begin(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "_save", full)
+        with pytest.raises(WriteError):
+            run.finish()
+    with begin(tmp_path, "repair") as run:
+        assert [s["status"] for s in run.manifest["steps"]] == ["killed", "running"]
+
+
+@pytest.mark.parametrize(
+    "names", [[".lock"], [".manifest.json.0a1b2c3d.tmp"], [".lock", ".manifest.json.0a1b2c3d.tmp"]]
+)
+def test_a_folder_whose_first_step_was_killed_at_once_is_usable(tmp_path, names):
+    for name in names:
+        (tmp_path / name).write_text("")
+    begin(tmp_path).finish()
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".lock", "manifest.json"]
 
 
 def test_one_process_at_a_time(tmp_path):

@@ -154,6 +154,32 @@ def test_a_row_that_cannot_play_its_roles_says_why(record, reason):
 
 
 @pytest.mark.parametrize(
+    ("record", "bad"),
+    [
+        ({"prompt": "p", "completion": "c"}, "completion"),
+        ({"prompt": "p", "completion": "c"}, "prompt"),
+        ({"prompt": "p", "completion": 3}, "completion"),
+        ({"question": "q", "answer": "a"}, "answer"),
+        ({"question": "q", "answers": ["a"]}, "answers"),
+        ({"instruction": "i", "input": "", "output": "o"}, "output"),
+        ({"prompt": "p", "chosen": "c", "rejected": "r"}, "chosen"),
+    ],
+)
+@pytest.mark.parametrize("nan", [float("nan"), float("inf")])
+def test_nan_is_no_text_but_a_missing_one(record, bad, nan):
+    rows = [record, {**record, bad: nan}]
+    schema = recognise(rows)
+    assert (schema.name, schema.derived) == (recognise([record]).name, recognise([record]).derived)
+    with pytest.raises(Unfit, match=f"^no .*: `{bad}` is missing or empty"):
+        schema.values(rows[1])
+
+
+def test_an_input_that_is_nan_adds_nothing_to_the_instruction():
+    record = {"instruction": "Hi", "input": float("nan"), "output": "Ho"}
+    assert recognise([record]).values(record)["prompt"] == "Hi"
+
+
+@pytest.mark.parametrize(
     ("turns", "reason"),
     [
         ([], "no conversation"),

@@ -179,6 +179,40 @@ def test_json_holds_null_for_nan_and_refuses_infinity(tmp_path):
     assert lines(tmp_path / "a.jsonl")[0]["n"] is None
 
 
+@pytest.mark.parametrize(("name", "content"), [("a.json", "[]\n"), ("a.jsonl", ""), ("a.json.gz", "[]\n")])
+def test_no_rows_make_an_empty_file_of_the_format(tmp_path, name, content):
+    path = tmp_path / name
+    assert write(QA.take([]), path) == 0
+    assert (gzip.decompress(path.read_bytes()).decode() if name.endswith("gz") else path.read_text()) == content
+
+
+def test_batches_without_rows_leave_no_trace(tmp_path):
+    none = QA.take([])
+    assert write([none, QA.take([0]), none, QA.take([1]), none], tmp_path / "a.json") == 2
+    assert [r["question"] for r in json.loads((tmp_path / "a.json").read_text())] == ["Why?", "Who?"]
+    write([none, QA, none], tmp_path / "a.jsonl")
+    assert len(lines(tmp_path / "a.jsonl")) == 2
+
+
+def test_the_last_suffix_of_a_format_decides(tmp_path):
+    write(QA, tmp_path / "a.json.v2.jsonl")
+    assert len(lines(tmp_path / "a.json.v2.jsonl")) == 2
+    write(QA, tmp_path / "a.jsonl.JSON")
+    assert len(json.loads((tmp_path / "a.jsonl.JSON").read_text())) == 2
+    write(QA, tmp_path / "a.csv.TSV")
+    assert (tmp_path / "a.csv.TSV").read_text().startswith("question\tanswer\t")
+    write(QA, tmp_path / "a.tsv.csv")
+    assert (tmp_path / "a.tsv.csv").read_text().startswith("question,answer,")
+
+
+def test_csv_holds_values_of_mixed_types_as_they_are(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "m": "x"}\n{"text": "b", "m": 2}\n{"text": "c", "m": "\\ud800"}\n')
+    write(read(tmp_path / "a.jsonl"), tmp_path / "b.csv")
+    assert [line.split(",")[1] for line in (tmp_path / "b.csv").read_text().splitlines()] == [
+        "m", "x", "2", '"""\\ud800"""',
+    ]  # fmt: skip
+
+
 def test_the_same_rows_give_the_same_bytes(tmp_path):
     for name in ("a.jsonl.gz", "b.jsonl.gz"):
         write(QA, tmp_path / name)
@@ -216,7 +250,7 @@ def test_an_atomic_file_keeps_its_mode_and_its_link(tmp_path):
 
 FULL_DISK = """
 import random, resource, sys
-from unflaw._errors import DataError
+from unflaw._errors import WriteError
 from unflaw.data import Rows, write
 
 rng = random.Random(0)  # noise, which no format can compress below the limit
@@ -224,8 +258,8 @@ rows = Rows.from_records([{"text": rng.randbytes(500).hex()} for _ in range(1000
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
     write(rows, sys.argv[1])
-except DataError as error:
-    print(error)
+except WriteError as error:
+    print(error, error.exit_code)
 """
 
 
@@ -237,7 +271,9 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, name):
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, tmp_path / name], capture_output=True, text=True, check=True
     )
-    assert "could not be written" in done.stdout and "untouched" in done.stdout, done.stdout + done.stderr
+    assert "could not be written" in done.stdout and done.stdout.endswith("1\n") and "untouched" in done.stdout, (
+        done.stdout + done.stderr
+    )
     assert hash_path(tmp_path / name) == before
     assert os.listdir(tmp_path) == [name]
 

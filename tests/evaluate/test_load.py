@@ -7,6 +7,7 @@ import pytest
 from unflaw._errors import DataError
 from unflaw.evaluate import load_prompts
 from unflaw.evaluate._ids import IDS, constraint_for
+from unflaw.evaluate._load import KINDS_OF_VALUE, TRIAL
 
 # id, keyword arguments as the published files write them, an answer that meets them, one that does not
 CASES = [
@@ -143,6 +144,8 @@ def test_unknown_ids_are_listed_and_left_out_only_when_asked(tmp_path):
         ('{"prompt": "p"}', "lacks"),
         ('{"prompt": "p", "instruction_id_list": ["a"], "kwargs": []}', "1 ids and 0 kwargs"),
         ('{"prompt": 1, "instruction_id_list": ["a"], "kwargs": [{}]}', "text `prompt`"),
+        ('{"prompt": "p", "instruction_id_list": [["a"]], "kwargs": [{}]}', "texts in `instruction_id_list`"),
+        ('{"prompt": "p", "instruction_id_list": ["a"], "kwargs": ["n"]}', "objects or null in `kwargs`"),
     ],
 )
 def test_a_broken_line_is_named(tmp_path, line, says):
@@ -159,3 +162,85 @@ def test_a_missing_binary_or_repeating_file_is_refused(tmp_path):
     twice = record(1, "format:emoji")
     with pytest.raises(DataError, match="more than once"):
         load_prompts(write(tmp_path / "p.jsonl", twice, twice))
+
+
+def test_breaks_inside_a_text_end_no_line(tmp_path):
+    """U+2028 and U+0085 stand unescaped in JSON that others write; the file may open with a byte order mark."""
+    first = record(1, "startend:end_checker", end_phrase="so\u2028be\u0085it")
+    lines = [json.dumps(r, ensure_ascii=False) for r in (first, record(2, "format:emoji"))]
+    path = tmp_path / "p.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
+    loaded = load_prompts(path)
+    assert [i.id for i in loaded.items] == ["1", "2"]
+    assert loaded.items[0].constraints[0].params == {"phrase": "so\u2028be\u0085it"}
+
+
+def test_every_broken_line_is_named_at_once(tmp_path):
+    path = write(tmp_path / "p.jsonl", "{", record(1, "format:emoji"), '"text"', "[1]")
+    with pytest.raises(DataError, match=r"3 broken lines:\n  - line 1 must be(.|\n)*- line 3 .*str\n  - line 4 .*list"):
+        load_prompts(path)
+
+
+@pytest.mark.parametrize("count", [3, 3.0, "3", " 3.0 "])
+@pytest.mark.parametrize(
+    ("id_", "name", "more", "params"),
+    [
+        ("length_constraints:number_paragraphs", "num_paragraphs", {}, {"n": 3}),
+        ("length_constraints:number_words", "num_words", {"relation": "at least"}, {"n": 3}),
+        ("change_case:capital_word_frequency", "capital_frequency", {"capital_relation": "less than"},
+         {"low": 0, "high": 2}),
+        ("keywords:frequency", "frequency", {"relation": "at least", "keyword": "3"}, {"word": "3", "n": 3}),
+        ("ratio:stop_words", "percentage", {}, {"percent": 3}),
+    ],
+)  # fmt: skip
+def test_a_count_may_be_written_in_several_ways(tmp_path, id_, name, more, params, count):
+    """And a keyword that looks like a count stays text."""
+    (item,) = load_prompts(write(tmp_path / "p.jsonl", record(1, id_, **{name: count}, **more))).items
+    assert item.constraints[0].params == params
+
+
+@pytest.mark.parametrize(
+    ("id_", "kwargs", "says"),
+    [
+        ("sentence:increment", {"small_n": None}, "`small_n` must be a whole number, got null"),
+        ("sentence:increment", {"small_n": 3.7}, "`small_n` must be a whole number, got 3.7"),
+        ("sentence:increment", {"small_n": "three"}, '`small_n` must be a whole number, got "three"'),
+        ("sentence:increment", {"small_n": float("inf")}, "`small_n` must be a whole number, got Infinity"),
+        ("length_constraints:number_words", {"num_words": 3.7, "relation": "at least"}, "`num_words` .*, got 3.7"),
+        ("length_constraints:number_words", {"num_words": True, "relation": None}, "`num_.* true; `relation` .*null"),
+        ("ratio:stop_words", {"percentage": "few"}, '`percentage` must be a number, got "few"'),
+        ("keywords:existence", {"keywords": "sea"}, '`keywords` must be a list of texts, got "sea"'),
+        ("keywords:existence", {"keywords": ["sea", 1]}, "`keywords` must be a list of texts"),
+        ("format:list", {"sep": 5}, "`sep` must be a text, got 5"),
+        ("count:words_japanese", {"N": 0}, "its check fails with these `kwargs`: slice step"),
+        ("keywords:existence", {}, "`kwargs` lacks 'keywords'"),
+    ],
+)  # fmt: skip
+def test_wrong_parameters_are_found_on_loading(tmp_path, id_, kwargs, says):
+    path = write(tmp_path / "p.jsonl", "", record("q7", id_, **kwargs))
+    with pytest.raises(DataError, match=rf"{id_}: .*{says}.* \(line 2 \(key q7\)\)"):
+        load_prompts(path)
+
+
+def test_all_wrong_parameters_are_told_at_once(tmp_path):
+    wrong = [record(i, "length_constraints:number_paragraphs", num_paragraphs=None) for i in range(5)]
+    other = record("x", "keywords:existence", keywords=None)
+    with pytest.raises(DataError) as error:
+        load_prompts(write(tmp_path / "p.jsonl", *wrong, record(9, "format:emoji"), other))
+    assert "in 6 of 7 prompts" in str(error.value)
+    assert "(line 1 (key 0), line 2 (key 1), line 3 (key 2) and 2 more)" in str(error.value)
+    assert "`keywords` must be a list of texts, got null (line 7 (key x))" in str(error.value)
+
+
+def test_null_fills_up_what_an_id_does_not_use(tmp_path):
+    """So the published IFEval table on the hub writes it; a `key` of null is none."""
+    full = {"num_paragraphs": None, "keywords": None, "relation": None}
+    (item,) = load_prompts(write(tmp_path / "p.jsonl", record(None, "punctuation:no_comma", **full))).items
+    assert item.id == "1" and item.constraints[0].params == {}
+
+
+@pytest.mark.parametrize(("id_", "kwargs"), [case[:2] for case in CASES])
+def test_every_published_parameter_has_a_kind(id_, kwargs):
+    assert set(kwargs) <= set(KINDS_OF_VALUE)
+    constraint = constraint_for(id_, kwargs, "a prompt")
+    constraint.met(TRIAL)

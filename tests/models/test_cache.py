@@ -11,7 +11,7 @@ import pytest
 
 from unflaw._errors import DataError, ModelCallError, SettingsError
 from unflaw.models import CallCache, Sampling, cached, call
-from unflaw.models._cache import RUN_LENGTH
+from unflaw.models._cache import RUN_LENGTH, RowsError
 
 
 class Plain:
@@ -217,3 +217,36 @@ def test_usage_is_that_of_the_generator_behind(cache):
     assert cached(generator, cache, name="m").usage is None
     generator.usage = "spent"
     assert cached(generator, cache, name="m").usage == "spent"
+
+
+class Refusing:
+    """Answers all but some prompts."""
+
+    def __init__(self, *refused):
+        self.refused = refused
+
+    def generate(self, prompts, sampling, *, seeds=None, on_result=None):
+        for i, prompt in enumerate(prompts):
+            if prompt not in self.refused:
+                on_result(i, f"{prompt}/{seeds[i]}")
+        lost = {i: "after 1 try: no" for i, prompt in enumerate(prompts) if prompt in self.refused}
+        if lost:
+            raise RowsError("m", lost)
+        return [f"{prompt}/{seed}" for prompt, seed in zip(prompts, seeds, strict=True)]
+
+
+def test_rows_that_fail_are_named_by_their_place_in_the_whole_call(cache):
+    """Rows 0, 1 and 3 are known already: what the generator counts as row 1 of two is row 4 of the call."""
+    cached(Refusing(), cache, name="m").generate(["a", "b"], SAMPLING, seeds=[0, 1])
+    generator = cached(Refusing("d"), cache, name="m")
+    with pytest.raises(RowsError, match="^`m` failed row 4 after 1 try: no$"):
+        generator.generate(["a", "b", "c", "b", "d"], SAMPLING, seeds=[0, 1, 2, 1, 4])
+    assert len(cache) == 3
+
+
+def test_an_error_of_rows_groups_them_by_reason_and_names_the_first():
+    error = RowsError("m", {7: "is long", 2: "is odd", 1: "is long"}, ". The other 9 have one")
+    assert str(error) == "`m` failed 3 rows: rows 1, 7 is long; row 2 is odd. The other 9 have one"
+    many = RowsError("m", dict.fromkeys(range(23), "is odd"))
+    assert str(many).endswith("17, 18, 19, and 3 more rows is odd") and len(many.reasons) == 23
+    assert isinstance(error, ModelCallError)

@@ -1,12 +1,13 @@
 import copy
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
 
 from unflaw._errors import SpecError
-from unflaw.models import LlamaGenerator, Sampling, export_gguf, open_causal
+from unflaw.models import LlamaGenerator, Sampling, export_gguf, open_causal, weight_paths
 from unflaw.models._gguf import cached_gguf, why_not_gguf
 from unflaw.models._hf import HFGenerator
 from unflaw.models._unpack import interleave, split_halves, unpack_gguf
@@ -60,6 +61,33 @@ def test_a_base_model_stays_one(tiny, tmp_path):
     path = export_gguf((model, base), tmp_path / "base.gguf", quantization="f32")
     with LlamaGenerator(path, n_parallel=1) as generator:
         assert generator.generate(PROMPTS, GREEDY) == HFGenerator(model, base).generate(PROMPTS, GREEDY)
+
+
+def test_a_tokenizer_without_bos_and_pad_is_written(tiny, tmp_path):
+    model, tokenizer = tiny
+    bare = copy.deepcopy(tokenizer)
+    bare.pad_token = bare.bos_token = bare.unk_token = None
+    path = export_gguf((model, bare), tmp_path / "bare.gguf", quantization="f32")
+    with LlamaGenerator(path, n_parallel=1) as generator:
+        assert generator.generate(PROMPTS, GREEDY) == HFGenerator(model, bare).generate(PROMPTS, GREEDY)
+
+
+def test_added_tokens_keep_their_names_and_kinds(tiny, tmp_path):
+    from gguf import GGUFReader, TokenType
+
+    model, tokenizer = copy.deepcopy(tiny)
+    tokenizer.add_tokens(["<|think|>"], special_tokens=True)
+    tokenizer.add_tokens(["zyx9"])
+    model.resize_token_embeddings(49155, mean_resizing=False)  # one row more than there are tokens
+    path = export_gguf((model, tokenizer), tmp_path / "more.gguf", quantization="f32")
+    fields = GGUFReader(path).fields
+    assert fields["tokenizer.ggml.tokens"].contents()[-3:] == ["<|think|>", "zyx9", "[PAD49154]"]
+    kinds = fields["tokenizer.ggml.token_type"].contents()
+    assert kinds[-3:] == [TokenType.CONTROL, TokenType.USER_DEFINED, TokenType.UNUSED]
+    assert kinds[2] == TokenType.CONTROL and kinds[1000] == TokenType.NORMAL
+    asked = ["a zyx9 b", "a <|think|> b"]
+    with LlamaGenerator(path, n_parallel=1) as generator:
+        assert generator.generate(asked, GREEDY) == HFGenerator(model, tokenizer).generate(asked, GREEDY)
 
 
 @pytest.mark.slow
@@ -119,3 +147,35 @@ def test_an_export_is_reused_until_the_checkpoint_changes(tiny_folder, tmp_path)
     os.utime(tiny_folder / "model.safetensors")
     second = cached_gguf(tiny_folder, tmp_path)
     assert list((tmp_path / "gguf").iterdir()) == [second] != [first]
+
+
+@pytest.fixture
+def adapter(tiny_folder, tmp_path):
+    """An adapter folder and the base folder it stands on."""
+    from peft import LoraConfig, get_peft_model
+
+    base = shutil.copytree(tiny_folder, tmp_path / "base")
+    model = get_peft_model(open_causal(f"hf:{base}")[0], LoraConfig(r=2, target_modules=["q_proj"]))
+    model.save_pretrained(tmp_path / "adapter")
+    return tmp_path / "adapter", base
+
+
+def test_an_adapter_is_exported_again_when_its_base_changes(adapter, tmp_path):
+    folder, base = adapter
+    assert weight_paths(str(folder)) == [folder, base]
+    first = cached_gguf(folder, tmp_path)
+    assert cached_gguf(folder, tmp_path) == first
+    os.utime(base / "model.safetensors")
+    second = cached_gguf(folder, tmp_path)
+    assert list((tmp_path / "gguf").iterdir()) == [second] != [first]
+
+
+def test_exports_of_folders_that_are_gone_are_removed(tiny_folder, tmp_path):
+    gone = shutil.copytree(tiny_folder, tmp_path / "gone")
+    stays = shutil.copytree(tiny_folder, tmp_path / "stays")
+    old, kept = cached_gguf(gone, tmp_path), cached_gguf(stays, tmp_path)
+    shutil.rmtree(gone)
+    assert cached_gguf(stays, tmp_path) == kept and old.is_file(), "nothing is looked for until an export is made"
+    new = cached_gguf(tiny_folder, tmp_path)
+    assert set((tmp_path / "gguf").iterdir()) == {kept, new}
+    assert len(list((tmp_path / "gguf-sources").iterdir())) == 2

@@ -3,7 +3,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from unflaw._errors import ModelCallError, SettingsError, SpecError
+from unflaw._errors import ModelCallError, SettingsError
 from unflaw.models import Generator, HFGenerator, HFScorer, Sampling, Scorer, encode_pair, encode_prompt
 from unflaw.models._hf import _Draw, quietly
 
@@ -74,14 +74,41 @@ def test_a_row_longer_than_the_context_is_scored_up_to_there(tiny, scorer):
     assert len(score) == tiny[0].config.max_position_embeddings - 1
 
 
-def test_logits_that_are_changed_after_the_head_are_refused(tiny):
+def small(kind, **settings):
+    """A model of random weights of another architecture, with the tiny one's vocabulary."""
+    import torch
+    import transformers
+
+    config = getattr(transformers, f"{kind}Config")(
+        vocab_size=49152, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=8, pad_token_id=2, initializer_range=0.3, **settings,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    return getattr(transformers, f"{kind}ForCausalLM")(config).eval()
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("Gemma2", {"final_logit_softcapping": 2.0}),
+        ("Cohere", {"logit_scale": 0.2}),
+        ("Granite", {"logits_scaling": 3.0}),
+        ("HyperCLOVAX", {"logits_scaling": 3.0}),  # multiplies, where Granite divides
+        ("FalconH1", {"lm_head_multiplier": 0.2, "mamba_d_ssm": 32, "mamba_n_heads": 4, "mamba_d_head": 8}),
+    ],
+)
+def test_what_an_architecture_does_to_its_logits_is_scored(tokenizer, kind, settings):
+    model = small(kind, **settings)
+    for score, pair in zip(HFScorer(model, tokenizer).log_probs(PAIRS), PAIRS, strict=True):
+        assert score == pytest.approx(naive(model, tokenizer, pair), abs=1e-3)
+
+
+def test_a_model_that_does_more_than_its_head_gives_its_logits_itself(tiny, monkeypatch):
     model, tokenizer = tiny
-    model.config.final_logit_softcapping = 30.0
-    try:
-        with pytest.raises(SpecError, match="`final_logit_softcapping` changes logits"):
-            HFScorer(model, tokenizer)
-    finally:
-        del model.config.final_logit_softcapping
+    monkeypatch.setattr(model.config, "final_logit_softcapping", 2.0, raising=False)  # a llama does not heed it
+    scorer = HFScorer(model, tokenizer, chunk_tokens=3)
+    for score, pair in zip(scorer.log_probs(PAIRS), PAIRS, strict=True):
+        assert score == pytest.approx(naive(model, tokenizer, pair), abs=1e-4)
 
 
 def test_greedy_answers_equal_transformers_one_by_one(tiny):

@@ -10,7 +10,7 @@ import pytest
 
 from unflaw._errors import ModelCallError, SettingsError
 from unflaw.models import CallCache, Sampling, cached, serve
-from unflaw.models._openai import Gate, OpenAIGenerator
+from unflaw.models._openai import EXHAUSTED_IN_A_ROW, REFUSED_IN_A_ROW, Gate, OpenAIGenerator
 
 KEY = "sk-this-is-very-secret"
 SAMPLING = Sampling(seed=100, temperature=0.5, max_tokens=9)
@@ -146,12 +146,108 @@ def test_a_hanging_call_times_out_and_is_sent_again():
         assert len(seen) == 2
 
 
-@pytest.mark.parametrize("status", [400, 404, 422])
+@pytest.mark.parametrize("status", [401, 402, 403, 404])
 def test_lasting_trouble_is_told_at_once(status):
     with stub(lambda number, body: fail(status, message="model 'm' is unknown")) as (url, seen):
-        with pytest.raises(ModelCallError, match=r"openai:m@http.*after 1 try.*model 'm' is unknown"):
+        with pytest.raises(ModelCallError, match=r"openai:m@http.*after 1 try.*model 'm' is unknown") as error:
             quick(url, n_parallel=1).generate(PROMPTS, SAMPLING)
-        assert len(seen) <= 2
+        assert len(seen) == 1
+        assert "failed row 0 " in str(error.value) and "19 other rows have no answer either" in str(error.value)
+
+
+@pytest.mark.parametrize("n_parallel", [1, 4])
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_refused_rows_are_named_once_the_others_are_answered(status, n_parallel):
+    def picky(number, body):
+        return (
+            fail(status, message="filtered") if body["messages"][-1]["content"] in ("p3", "p4", "p17") else reply(body)
+        )
+
+    with stub(picky) as (url, seen):
+        generator, told = quick(url, n_parallel=n_parallel), {}
+        with pytest.raises(ModelCallError, match=r"failed rows 3, 4, 17 after 1 try: .*filtered.* other 17 have one"):
+            generator.generate(PROMPTS, SAMPLING, on_result=told.__setitem__)
+        assert told == {i: answer for i, answer in enumerate(WANTED) if i not in (3, 4, 17)}
+        assert len(seen) == 20
+        assert generator.usage.completion_tokens == 34 and generator.usage.seconds > 0
+
+
+def test_calls_under_way_reach_the_caller_when_one_shows_that_all_must_fail():
+    """Four calls at once: one is refused for good while the other three are still being answered."""
+
+    def closes(number, body):
+        if body["messages"][-1]["content"] == "p0":
+            return fail(401)
+        time.sleep(0.5)
+        return reply(body)
+
+    with stub(closes) as (url, seen):
+        told = {}
+        with pytest.raises(ModelCallError, match="failed row 0 "):
+            quick(url, n_parallel=4).generate(PROMPTS, SAMPLING, on_result=told.__setitem__)
+        assert 3 <= len(told) == len(seen) - 1 < 8
+        assert all(answer == WANTED[i] for i, answer in told.items())
+
+
+def test_a_server_that_goes_away_ends_the_call():
+    with stub(lambda number, body: reply(body)) as (url, _):
+        generator = quick(url, n_parallel=1, max_retries=1)
+        assert generator.generate(["p0"], SAMPLING) == ["p0/100"]
+    start = time.monotonic()
+    with pytest.raises(ModelCallError, match="failed row 0 after 2 tries: Connection error.*19 other rows"):
+        generator.generate(PROMPTS, SAMPLING)
+    assert time.monotonic() - start < 5
+
+
+def test_failure_upon_failure_ends_the_call_but_not_a_failure_here_and_there():
+    always = [fail(500, message="out of memory")]
+    with stub(lambda number, body: always[0]) as (url, seen):
+        with pytest.raises(ModelCallError, match=r"failed rows 0, 1, 2.* after 2 tries: .*1\d other rows"):
+            quick(url, n_parallel=1, max_retries=1).generate(PROMPTS, SAMPLING)
+        assert 0 <= len(seen) - 2 * EXHAUSTED_IN_A_ROW <= 2  # one more row may have begun
+    odd = lambda number, body: always[0] if int(body["messages"][-1]["content"][1:]) % 2 else reply(body)  # noqa: E731
+    with stub(odd) as (url, seen):
+        with pytest.raises(ModelCallError, match="failed rows 1, 3, 5, 7, .* after 2 tries: .*The other 10 have one"):
+            quick(url, n_parallel=1, max_retries=1).generate(PROMPTS, SAMPLING)
+        assert len(seen) == 30
+
+
+def test_a_request_that_is_refused_for_every_row_is_not_sent_for_ever():
+    with stub(lambda number, body: fail(400, message="unknown parameter")) as (url, seen):
+        with pytest.raises(ModelCallError, match=r"rows 0, 1, .*, 19, and 8\d more rows after 1 try.* other rows"):
+            quick(url, n_parallel=1).generate(["p"] * (REFUSED_IN_A_ROW + 200), SAMPLING)
+        assert 0 <= len(seen) - REFUSED_IN_A_ROW < 10  # a few more rows may have begun
+
+
+def without_text(body, reason, **message):
+    status, headers, full = reply(body)
+    choice = {"index": 0, "finish_reason": reason, "message": {"role": "assistant", "content": None, **message}}
+    return status, headers, {**full, "choices": [choice]}
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "says"),
+    [
+        ("content_filter", {}, "finish_reason 'content_filter'"),
+        ("stop", {"refusal": "I would rather not"}, "finish_reason 'stop': I would rather not"),
+        ("length", {"reasoning_content": "let me think"}, "finish_reason 'length'"),
+    ],
+)
+def test_no_text_is_no_answer(reason, message, says, tmp_path):
+    def silent(number, body):
+        return without_text(body, reason, **message) if body["messages"][-1]["content"] == "p1" else reply(body)
+
+    with stub(silent) as (url, seen), CallCache(tmp_path / "c.sqlite") as cache:
+        generator = quick(url)
+        with pytest.raises(ModelCallError, match=f"failed row 1 after 1 try: its reply holds no text, {says}"):
+            cached(generator, cache, name="m").generate(PROMPTS[:3], SAMPLING)
+        assert len(cache) == 2 and len(seen) == 3
+        assert generator.usage.completion_tokens == 6, "what a lost row cost is counted too"
+
+
+def test_an_empty_text_is_an_answer():
+    with stub(lambda number, body: without_text(body, "stop", content="")) as (url, _):
+        assert quick(url).generate(["p0"], SAMPLING) == [""]
 
 
 def test_after_all_retries_the_error_names_server_row_and_reason():

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from unflaw._errors import SpecError
@@ -12,6 +14,7 @@ from unflaw.models import (
     open_scorer,
     parse_spec,
     serve,
+    weight_paths,
 )
 
 GOOD = {
@@ -108,3 +111,28 @@ def test_another_architecture_is_written_with_by_transformers(tokenizer, tmp_pat
     tokenizer.save_pretrained(tmp_path)
     assert local_folder("hf:org/name") is None
     assert isinstance(open_generator(f"hf:{tmp_path}"), HFGenerator)
+
+
+def test_an_adapter_finds_its_base_from_another_directory(tiny_folder, tmp_path, monkeypatch):
+    from peft import LoraConfig, get_peft_model
+
+    monkeypatch.chdir(tiny_folder.parent)
+    base, _ = open_causal(f"hf:{tiny_folder.name}")
+    assert base.name_or_path == base.config.name_or_path == str(tiny_folder)
+    get_peft_model(base, LoraConfig(r=2, target_modules=["q_proj"])).save_pretrained(tmp_path / "adapter")
+    monkeypatch.chdir(tmp_path)
+    open_causal("peft:adapter")
+    assert weight_paths("peft:adapter") == [Path("adapter"), tiny_folder]
+
+
+def test_what_decides_the_answers_is_told(tiny_folder, tmp_path):
+    assert weight_paths(f"hf:{tiny_folder}") == [tiny_folder]
+    assert weight_paths("gguf:m.gguf") == [Path("m.gguf")]
+    assert weight_paths("smollm2") == [local_folder("smollm2")]
+    assert weight_paths("hf:org/name") == weight_paths("openai:m@http://h") == []
+
+
+def test_an_adapter_without_a_base_is_refused(tmp_path):
+    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": null}')
+    with pytest.raises(SpecError, match="that names its base"):
+        open_causal(f"peft:{tmp_path}")

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from unflaw._errors import SettingsError
@@ -57,7 +58,7 @@ def test_the_reference_equals_a_second_model(tiny, tmp_path, kind):
         model = add_lora(model, 4, seed=0)
         reference = adapter_off(model)
     else:
-        reference = cached_states(model, encoded, tokenizer.pad_token_id, tmp_path / "states")
+        reference = cached_states(model, encoded, {0, 1, 2}, tokenizer.pad_token_id, tmp_path / "states")
     with torch.no_grad():  # training moves the weights; the reference must not follow
         for parameter in model.parameters():
             if parameter.requires_grad:
@@ -66,7 +67,7 @@ def test_the_reference_equals_a_second_model(tiny, tmp_path, kind):
     batch = pad_batch([encoded[i] for i in rows], tokenizer.pad_token_id)
     h, _, _ = hidden_at(original, batch)
     expected = head_of(original)(h)
-    got = reference.head(reference(rows, batch))
+    got = reference.head(reference.states(rows, batch))
     assert torch.allclose(got, expected, atol=1e-5)
     assert not torch.allclose(head_of(model)(hidden_at(model, batch)[0]), expected, atol=1e-3)
 
@@ -143,6 +144,72 @@ def test_a_token_budget_decides_how_many_rows_replay_alone_reads(tiny, tmp_path)
         unlearn(f"hf:{tiny}", None, pairs(REPLAY), texts(), tmp_path / "e", steps=2, token_budget=2 * whole + 1)
     with pytest.raises(SettingsError, match="token_budget"):
         unlearn(f"hf:{tiny}", pairs(FORGET), pairs(REPLAY), texts(), tmp_path / "c", spans=template, token_budget=9)
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_a_killed_repair_goes_on_as_if_nothing_had_happened(tiny, tmp_path, method):
+    """Weights, curve and what the guard knows; killed after a guard check that no checkpoint has seen."""
+    rows = (pairs(FORGET), pairs(REPLAY), texts())
+    settings = dict(
+        spans=template, steps=6, batch_size=2, learning_rate=5e-3, guard_every=1, ceiling=9.0, patience=9,
+        save_every=2, method=method,
+    )  # fmt: skip
+
+    class Killed(Exception):
+        pass
+
+    def die(step):
+        if step["step"] == 5 and "loss" in step:
+            raise Killed
+
+    whole = unlearn(f"hf:{tiny}", *rows, tmp_path / "whole", **settings)
+    with pytest.raises(Killed):
+        unlearn(f"hf:{tiny}", *rows, tmp_path / "cut", on_step=die, **settings)
+    resumed = unlearn(f"hf:{tiny}", *rows, tmp_path / "cut", resume=True, **settings)
+    assert resumed.notes == whole.notes
+    terms = ("step", "loss", "guard", "forget", "replay", "kl")
+    assert [[s.get(t) for t in terms] for s in resumed.curve] == [[s.get(t) for t in terms] for s in whole.curve]
+    name = "adapter_model.safetensors" if method == "lora" else "model.safetensors"
+    a, b = (load_file(tmp_path / n / name) for n in ("whole", "cut"))
+    assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_rows_in_two_sets_are_refused(tiny, tmp_path):
+    with pytest.raises(SettingsError, match="`replay` and `guard` must hold different rows, got 3 in both"):
+        unlearn(f"hf:{tiny}", None, pairs(REPLAY), pairs(REPLAY), tmp_path, steps=1)
+
+
+def test_at_weight_zero_nothing_of_the_forget_rows_is_used(tiny, tmp_path):
+    """Not their template either: no `spans` are asked for, and the reference may still open it."""
+    settings = dict(steps=2, batch_size=2, seed=3)
+    alone = unlearn(f"hf:{tiny}", None, pairs(REPLAY), texts(), tmp_path / "a", **settings)
+    zero = unlearn(f"hf:{tiny}", pairs(FORGET), pairs(REPLAY), texts(), tmp_path / "b", w_forget=0, **settings)
+    assert [s.get("loss") for s in alone.curve] == [s.get("loss") for s in zero.curve] and not zero.forgotten
+
+
+def test_a_repair_that_helps_nothing_says_so(tiny, tmp_path):
+    done = unlearn(f"hf:{tiny}", None, pairs(REPLAY), texts(), tmp_path, steps=2, learning_rate=5.0, guard_every=1)
+    assert done.notes[0].startswith("no step of") and "comes back as it was" in done.notes[0]
+
+
+def test_the_reference_of_an_adapter_has_no_dropout(tiny, tmp_path):
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    model = add_lora(AutoModelForCausalLM.from_pretrained(tiny, attention_dropout=0.9), 4, seed=0).train()
+    batch = pad_batch(encode_rows(pairs(REPLAY), tokenizer), tokenizer.pad_token_id)
+    states = adapter_off(model).states
+    assert torch.equal(states([0, 1, 2], batch), states([0, 1, 2], batch)) and model.training
+
+
+def test_the_loss_is_the_weighted_sum_of_its_terms(tiny, tmp_path):
+    weights = dict(w_forget=0.3, w_replay=0.5, w_kl=2.0)
+    done = unlearn(
+        f"hf:{tiny}", pairs(FORGET), pairs(REPLAY), texts(), tmp_path, spans=template, steps=3, batch_size=2,
+        learning_rate=1e-2, **weights,
+    )  # fmt: skip
+    steps = [s for s in done.curve if "loss" in s]
+    assert len(steps) == 3 and steps[-1]["kl"] > 0
+    for s in steps:
+        assert s["loss"] == pytest.approx(0.3 * s["forget"] + 0.5 * s["replay"] + 2.0 * s["kl"], abs=2e-4)
 
 
 def test_all_wrong_settings_are_named_together(tiny, tmp_path):

@@ -13,7 +13,7 @@ DRIVER = shutil.which("chromedriver")
 
 pytestmark = pytest.mark.skipif(
     not (CHROMIUM and DRIVER) and not os.environ.get("CI"),
-    reason="needs `chromium` and `chromedriver` on the PATH; the set-up script installs both",
+    reason="needs `chromium` and `chromedriver` on the PATH; on Debian: apt-get install chromium chromium-driver",
 )
 
 

@@ -159,6 +159,35 @@ def test_next_steps_name_the_run_its_rows_and_its_models(tmp_path):
     assert f"unflaw repair {tmp_path}/run/models/mine --forget {rows} --replay GOOD.jsonl" in commands
 
 
+def test_checks_that_concluded_nothing_are_named(tmp_path, make_findings):
+    """Asked of one check alone, "all passed" would say more than is known."""
+    (found,) = [dataclasses.replace(f, check="copies.inside", verdict="ok") for f in make_findings(["a"])[:1]]
+    with open_run(tmp_path, command="audit", settings={"checks": ["gap", "copies"]}) as run:
+        run.add_findings([found])
+    assert collect(tmp_path)["verdict"]["basis"] == "Not asked, for want of input: gap."
+
+
+def test_commands_survive_a_path_with_spaces_and_come_first(tmp_path, make_findings):
+    found = [
+        dataclasses.replace(f, check=f"{kind}.x", verdict="fail")
+        for kind in ("gap", "tokens", "copies", "perplexity") for f in make_findings(["a"])[:1]
+    ]  # fmt: skip
+    with open_run(tmp_path / "my run", command="audit", settings={"rows": "hub:me/mine", "checks": []}) as run:
+        run.add_findings(found)
+    first, *others = collect(tmp_path / "my run")["next"]
+    assert first["command"] == f"unflaw evaluate BEFORE AFTER --run '{tmp_path}/my run'"
+    assert len(others) == 3 and not any(step["command"] for step in others)
+
+
+def test_rows_harder_to_predict_get_their_own_advice(tmp_path, make_findings):
+    (found,) = [
+        dataclasses.replace(f, check="perplexity.shift", verdict="warn", value=0.8) for f in make_findings(["a"])[:1]
+    ]
+    with open_run(tmp_path, command="audit", settings={}) as run:
+        run.add_findings([found])
+    assert any("hardest to predict" in step["words"] for step in collect(tmp_path)["next"])
+
+
 def test_curves_have_the_three_terms_and_the_guard_in_perplexity(report):
     (repair,) = report["curves"]
     titles = [p["title"] for p in repair["plots"]]

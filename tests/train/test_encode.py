@@ -46,9 +46,13 @@ def test_template_without_spans_is_refused(tokenizer):
 
 
 def test_weight_column_scales_the_tokens(tokenizer):
-    two = encode_rows(rows(("a", "b"), ("a", "b"), weight=[0.5, 0.0]), tokenizer)
-    assert max(two[0].weight) == 0.5
-    assert max(two[1].weight) == 0.0
+    three = encode_rows(rows(("a", "b"), ("a", "b"), ("a", "b"), weight=[0.1, 0.3, 0.0]), tokenizer)
+    assert [max(e.weight) for e in three] == pytest.approx([0.5, 1.5, 0.0])  # the rows that count weigh 1 on average
+
+
+def test_a_row_that_was_cut_says_so(tokenizer):
+    short, long = encode_rows(rows(("a", "b"), ("a", "b " * 50)), tokenizer, max_tokens=40)
+    assert (short.cut, long.cut) == (False, True)
 
 
 def test_plan_draws_every_row_once_per_epoch_and_the_same_for_the_same_seed():

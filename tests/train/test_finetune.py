@@ -18,6 +18,10 @@ def rows(pairs=PAIRS, weights=None):
     return Rows.from_records(records, {"prompt": "prompt", "response": "response"})
 
 
+def tokenizer_of(path):
+    return AutoTokenizer.from_pretrained(path)
+
+
 def state(path):
     return AutoModelForCausalLM.from_pretrained(path).state_dict()
 
@@ -51,6 +55,42 @@ def test_a_row_of_weight_zero_trains_nothing(tiny, tmp_path):
     assert all(torch.allclose(a[k], b[k], atol=1e-6) for k in a)
 
 
+def test_a_row_weight_scales_the_step_of_its_batch(tiny, tmp_path):
+    """At one row a batch a weight must be felt; dividing by the batch's weights would take it back."""
+    for name, weights in {"even": [1.0, 1.0], "odd": [0.1, 1.9]}.items():
+        finetune(f"hf:{tiny}", rows(PAIRS[:2], weights), tmp_path / name, steps=2, batch_size=1, learning_rate=1e-2)
+    a, b = state(tmp_path / "even"), state(tmp_path / "odd")
+    assert any(not torch.allclose(a[k], b[k], atol=1e-4) for k in a)
+
+
+def test_an_epoch_shows_every_row_once(tiny, tmp_path):
+    seen = finetune(f"hf:{tiny}", rows(), tmp_path / "a", epochs=1, batch_size=2)
+    assert seen.steps == 2 and seen.tokens == sum(len(e.ids) for e in encode_rows(rows(), tokenizer_of(tiny)))
+
+
+def test_rows_that_were_cut_are_told(tiny, tmp_path):
+    long = [*PAIRS, ("Count.", "one two " * 60)]
+    done = finetune(f"hf:{tiny}", rows(long), tmp_path, steps=1, max_tokens=60)
+    assert done.notes == ("1 of 4 `rows` were cut at 60 tokens",)
+
+
+def test_an_adapter_of_an_earlier_run_does_not_shadow_whole_weights(tiny, tmp_path):
+    for method in ("lora", "full"):
+        finetune(f"hf:{tiny}", rows(), tmp_path, steps=1, method=method)
+    assert not (tmp_path / "adapter_config.json").exists() and (tmp_path / "model.safetensors").exists()
+
+
+def test_a_checkpoint_of_another_run_is_not_gone_on_from(tiny, tmp_path):
+    settings = dict(steps=2, batch_size=2, save_every=1)
+    finetune(f"hf:{tiny}", rows(), tmp_path, **settings)
+    with pytest.raises(SettingsError, match="learning_rate: 0.0002 then, 0.1 now"):
+        finetune(f"hf:{tiny}", rows(), tmp_path, learning_rate=0.1, resume=True, **settings)
+    with pytest.raises(SettingsError, match="rows of rows"):
+        finetune(f"hf:{tiny}", rows(PAIRS[:2]), tmp_path, resume=True, **settings)
+    finetune(f"hf:{tiny}", rows(), tmp_path, steps=1, batch_size=2)
+    assert not list(tmp_path.glob("checkpoint-*")), "without resume, nothing is left to go on from by mistake"
+
+
 def test_same_seed_same_weights(tiny, tmp_path):
     for name in "ab":
         finetune(f"hf:{tiny}", rows(), tmp_path / name, steps=3, batch_size=2, seed=4)
@@ -60,7 +100,7 @@ def test_same_seed_same_weights(tiny, tmp_path):
 
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(tiny, tmp_path):
     settings = dict(steps=6, batch_size=2, learning_rate=1e-2, save_every=2)
-    finetune(f"hf:{tiny}", rows(), tmp_path / "whole", **settings)
+    whole = finetune(f"hf:{tiny}", rows(), tmp_path / "whole", **settings)
 
     class Killed(Exception):
         pass
@@ -71,7 +111,8 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(tiny, tmp_path):
 
     with pytest.raises(Killed):
         finetune(f"hf:{tiny}", rows(), tmp_path / "cut", on_step=die, **settings)
-    finetune(f"hf:{tiny}", rows(), tmp_path / "cut", resume=True, **settings)
+    resumed = finetune(f"hf:{tiny}", rows(), tmp_path / "cut", resume=True, **settings)
+    assert [(s["step"], s["loss"]) for s in resumed.curve] == [(s["step"], s["loss"]) for s in whole.curve]
     a, b = state(tmp_path / "whole"), state(tmp_path / "cut")
     assert all(torch.equal(a[k], b[k]) for k in a)
 

@@ -77,6 +77,7 @@ def test_bfloat16_logits_are_computed_in_float32(objective):
 
 def test_token_mean_ignores_what_has_no_weight_and_is_zero_when_nothing_counts():
     values = torch.tensor([1.0, 3.0, 100.0])
+    assert losses.token_mean(values, torch.tensor([0.5, 0.5, 0.0])).item() == 1.0  # half the weight, half the loss
     assert losses.token_mean(values, torch.tensor([1.0, 1.0, 0.0])).item() == 2.0
     assert losses.token_mean(values, torch.zeros(3)).item() == 0.0
 
@@ -96,6 +97,6 @@ def test_chunks_change_neither_value_nor_gradient(chunk):
 
 
 def test_terms_that_share_logits_are_averaged_side_by_side():
-    h, weight = torch.tensor([[1.0], [3.0], [5.0]]), torch.tensor([1.0, 1.0, 2.0])
+    h, weight = torch.tensor([[1.0], [3.0], [4.0]]), torch.tensor([1.0, 1.0, 2.0])
     both = losses.chunked(lambda h: torch.cat([h, 10 * h], -1), weight, h, chunk=2)
-    assert both.tolist() == [3.5, 35.0]  # (1 + 3 + 2·5) / 4
+    assert both.tolist() == [4.0, 40.0]  # (1 + 3 + 2·4) / 3

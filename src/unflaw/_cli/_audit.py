@@ -13,6 +13,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from unflaw._cli._leave import printable
 from unflaw._cli._reading import Reading, reads_rows
 from unflaw._cli._shared import (
     DeviceOption,
@@ -98,6 +99,8 @@ def audit(
     from unflaw.data import open_run
 
     chosen = _chosen(default_checks(seed, allow_few), checks)
+    if checks is not None:
+        _refuse_unasked(chosen, {"reference": reference, "log_probs": model, "log_probs_after": model_after})
     sources = {"rows": synthetic, "reference": reference, "holdout": holdout}
     rows = {name: reading.rows(path, limit) for name, path in sources.items() if path is not None}
     if dry_run:
@@ -141,6 +144,15 @@ def _chosen(known: Sequence[Check], wanted: str | None) -> list[Check]:
     return [by_name[name] for name in dict.fromkeys(names)]
 
 
+def _refuse_unasked(chosen: Sequence[Check], given: dict[str, str | None]) -> None:
+    """Refuse a check that was named and lacks its input: a gate must not pass what was never asked."""
+    flags = {"reference": "--reference", "log_probs": "--model", "log_probs_after": "--model-after"}
+    lacks = {check.name: [flag for n, flag in flags.items() if n in check.needs and not given[n]] for check in chosen}
+    problems = [f"`--checks` names {name!r}, which needs {', '.join(lack)}" for name, lack in lacks.items() if lack]
+    if problems:
+        raise SettingsError(problems)
+
+
 def _plan(chosen: Sequence[Check], sizes: dict[str, int]) -> Text:
     counted = ", ".join(f"{n:,} {name if name == 'rows' else name + ' rows'}" for name, n in sizes.items())
     return Text(f"would ask {', '.join(check.name for check in chosen)} of {counted}")
@@ -150,7 +162,7 @@ def _worst_rows(found: Audit, rows: Rows) -> Rows:
     """Pick the rows a report will want to quote: the worst overall, and the worst of each finding."""
     wanted = set(found.worst(_N_KEPT))
     for finding in found.findings:
-        wanted |= set(sorted(finding.row_scores, key=lambda i: -finding.row_scores[i])[:_N_KEPT])
+        wanted |= set(sorted(finding.row_scores, key=lambda i: (-finding.row_scores[i], i))[:_N_KEPT])
     return rows.take([at for at, row_id in enumerate(rows.ids) if row_id in wanted])
 
 
@@ -177,7 +189,7 @@ def _words(found: Audit, rows: Rows) -> RenderableType:
         table.add_row(Text(f.check), Text(_number(f.value, f.low, f.high)), Text(control), verdict)
     parts: list[RenderableType] = [table, Text()]
     parts += [
-        Text.assemble((f"{f.verdict} {f.check}: ", _STYLE[f.verdict]), f"{f.title}. {f.meaning}")
+        Text.assemble((f"{f.verdict} {f.check}: ", _STYLE[f.verdict]), printable(f"{f.title}. {f.meaning}"))
         for f in found.findings
         if f.verdict != "ok"
     ]
@@ -201,9 +213,9 @@ def _worst_table(found: Audit, rows: Rows) -> Table:
     scores, reasons = found.row_scores(), found.row_reasons()
     at = {row_id: position for position, row_id in enumerate(rows.ids)}
     for row_id in found.worst(_N_WORST):
-        says = " ".join("".join(c if c.isprintable() else " " for c in rows.take([at[row_id]]).texts()[0]).split())
+        says = " ".join(rows.take([at[row_id]]).texts()[0].split())
         cells = f"{scores[row_id]:.2f}", row_id, says[:120], reasons.get(row_id, "")
-        table.add_row(*(Text(cell) for cell in cells))
+        table.add_row(*(Text(printable(cell)) for cell in cells))
     return table
 
 

@@ -100,7 +100,7 @@ STAGES: Mapping[str, tuple[str, float]] = {
 def tell(
     run: Path, scale: Scale, *, seed: int, resume: bool = False, overwrite: bool = False
 ) -> tuple[dict[str, list[Score]], list[Comparison]]:
-    """Run the story; every stage is one step of the run folder and is not done twice under `--resume`."""
+    """Run the story; every stage is one step of the run folder. `resume` does not train again what was trained."""
     from unflaw.data import read
 
     folder = example_folder()

@@ -28,6 +28,7 @@ from unflaw._cli._shared import (
     console,
     emit,
     open_cached,
+    written,
 )
 from unflaw._errors import SettingsError
 
@@ -80,7 +81,9 @@ def evaluate(
         str | None,
         typer.Option("--answer-pattern", metavar="REGEX", show_default=False, help="Its group is the answer to --qa."),
     ] = None,
-    max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="Length of an answer.")] = 96,
+    max_tokens: Annotated[
+        int, typer.Option("--max-tokens", min=1, help="Length of an answer to a prompt; those to --qa are short.")
+    ] = 96,
     *,
     reading: Reading,
     limit: LimitOption = None,
@@ -164,7 +167,10 @@ def _measure(model: str, folder: RunFolder | None, *, device: str, **given: Any)
 
     with ExitStack() as stack, bar(model) as progress:
         generator = open_cached(stack, model, folder, device=device)
-        return measure(generator, scorer=model, name=model, device=device, progress=progress, **given)
+        scores = measure(generator, scorer=model, name=model, device=device, progress=progress, **given)
+    if usage := getattr(generator, "usage", None):
+        console.print(f"{model}: {written(usage)}", soft_wrap=True)
+    return scores
 
 
 def _compared(by_model: dict[str, list[Score]]) -> list[Comparison]:
@@ -173,7 +179,17 @@ def _compared(by_model: dict[str, list[Score]]) -> list[Comparison]:
 
     names = list(by_model)
     pairs = {(a, b): None for i, b in enumerate(names[1:], 1) for a in (names[0], names[i - 1])}
-    return [comparison for a, b in pairs for comparison in compare(by_model[a], by_model[b])]
+    return [comparison for a, b in pairs for comparison in compare(*_in_one_unit(by_model[a], by_model[b]))]
+
+
+def _in_one_unit(a: list[Score], b: list[Score]) -> tuple[list[Score], list[Score]]:
+    """Leave out what is measured per token where the two models cut the text into other tokens."""
+    tokens = [{s.benchmark: s.settings.get("n_tokens") for s in scores} for scores in (a, b)]
+    apart = {name for name in tokens[0] if name in tokens[1] and tokens[0][name] != tokens[1][name]}
+    for name in sorted(apart):
+        words = f"{name} of {a[0].model} and {b[0].model} is not compared: their tokens differ, and it is per token"
+        console.print(words, soft_wrap=True)
+    return [s for s in a if s.benchmark not in apart], [s for s in b if s.benchmark not in apart]
 
 
 def scores_table(by_model: dict[str, list[Score]], pairs: Sequence[Comparison]) -> RenderableType:

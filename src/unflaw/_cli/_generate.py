@@ -24,6 +24,7 @@ from unflaw._cli._shared import (
     emit,
     epilog_of,
     open_cached,
+    written,
 )
 from unflaw._errors import SettingsError
 
@@ -37,7 +38,7 @@ __all__ = ["generate"]
 generate = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
 
 
-@generate.callback()
+@generate.callback(epilog="\b\nExample:\n  unflaw generate qa passages.jsonl -n 200 --out rows.jsonl")
 def _group() -> None:
     """Write synthetic rows with a model; the sub-command is the method."""
 
@@ -95,7 +96,7 @@ def qa(
     if dry_run:
         emit({"model": model, **asked, "prompts": prompts}, as_json, _preview(model, number, len(found), prompts))
         return
-    target = _target(out, run)
+    target = _target(out, run, passages, replace=resume or overwrite)
     with ExitStack() as stack:
         folder = _open_folder(
             stack, run, passages, {"model": model, "limit": limit, **reading.settings(), **asked}, resume, overwrite
@@ -113,10 +114,21 @@ def qa(
 generate.command("qa", epilog=epilog_of(qa))(qa)
 
 
-def _target(out: Path | None, run: Path | None) -> Path:
+def _target(out: Path | None, run: Path | None, passages: str, *, replace: bool) -> Path:
+    """Return where the rows go; refuse what could not be written before anything is paid for."""
+    from unflaw.data import format_of
+
     if out is None and run is None:
         raise SettingsError("`--out` or `--run` must say where the rows go, got neither")
-    return out if out is not None else Path(run or ".") / "synthetic.jsonl"
+    if out is None:
+        return Path(run or ".") / "synthetic.jsonl"
+    if out.suffix:
+        format_of(out)
+    if out.exists() and Path(passages).exists() and out.samefile(passages):
+        raise SettingsError(f"`--out` must not be the file that is read, got {out}")
+    if out.exists() and not replace:
+        raise SettingsError(f"`--out` names {out}, which exists; name another file, or replace it with --overwrite")
+    return out
 
 
 def _open_folder(
@@ -154,7 +166,11 @@ def _payload(made: Generated, target: Path) -> dict[str, Any]:
 
 
 def _tell(made: Generated) -> None:
-    """Say what was refused and what is missing."""
+    """Say how fast it went, what was refused and what is missing."""
+    from unflaw.models import Usage
+
+    if made.usage:
+        console.print(written(Usage(**made.usage)))  # type: ignore[arg-type]
     if made.rejected:
         reasons = ", ".join(f"{reason} ({n})" for reason, n in made.reasons.most_common())
         console.print(f"{len(made.rejected)} answers were refused and asked again: {reasons}", soft_wrap=True)

@@ -9,7 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from unflaw._cli._reading import ColumnsOption, SchemaOption, column_roles
+from unflaw._cli._leave import printable
+from unflaw._cli._reading import ColumnsOption, OnTruncated, OnTruncatedOption, SchemaOption, column_roles
 from unflaw._cli._shared import JsonOption, LimitOption, bar, command, emit
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def inspect(
     path: Annotated[str, typer.Argument(metavar="FILE", help="File, data set folder, or hub:owner/name.")],
     schema: SchemaOption = None,
     columns: ColumnsOption = None,
+    on_truncated: OnTruncatedOption = OnTruncated.error,
     limit: LimitOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -30,13 +32,16 @@ def inspect(
     from unflaw.data import inspect as look
 
     with bar("reading") as progress:
-        seen = look(path, schema=schema, columns=column_roles(columns), limit=limit, progress=progress)
+        seen = look(
+            path, schema=schema, columns=column_roles(columns), limit=limit, progress=progress,
+            on_truncated=on_truncated.value,
+        )  # fmt: skip
     emit(seen, as_json, words=None if as_json else _words(seen))
 
 
 def _words(seen: Inspection) -> RenderableType:
-    head = Text(f"{seen.source}: {seen.schema}, {seen.n_rows:,} rows", style="bold")
-    parts: list[RenderableType] = [head, *(Text(f"! {warning}", style="yellow") for warning in seen.warnings)]
+    head = _text(f"{seen.source}: {seen.schema}, {seen.n_rows:,} rows", style="bold")
+    parts: list[RenderableType] = [head, *(_text(f"! {warning}", style="yellow") for warning in seen.warnings)]
     parts.append(_table("Columns", ["name", "role", "type", "empty"], [
         [c.name, c.role, c.type, f"{c.n_null:,}" if c.n_null else ""] for c in seen.columns
     ]))  # fmt: skip
@@ -58,10 +63,15 @@ def _table(title: str, heads: list[str], rows: list[list[str]]) -> Table:
     for head in heads:
         table.add_column(head, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*map(_text, row))
     return table
 
 
+def _text(words: str, style: str = "") -> Text:
+    """Make text of words that may come from the file."""
+    return Text(printable(words), style=style)
+
+
 def _short(text: str, most: int) -> str:
-    flat = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    flat = " ".join(printable(text).split())
     return flat if len(flat) <= most else flat[: most - 1] + "…"

@@ -12,9 +12,9 @@ from typing import Any
 
 import typer
 
-from unflaw._errors import UnflawError
+from unflaw._errors import UnflawError, WriteError
 
-__all__ = ["explain_bug", "leave", "show_warnings_as_notes"]
+__all__ = ["explain_bug", "leave", "printable", "show_warnings_as_notes"]
 
 
 def leave(error: UnflawError | OSError | KeyboardInterrupt, can_resume: bool) -> typer.Exit:
@@ -27,11 +27,24 @@ def leave(error: UnflawError | OSError | KeyboardInterrupt, can_resume: bool) ->
             typer.echo(f"Stopped. {_again(can_resume)}", err=True)
             return typer.Exit(130)
         case UnflawError():
-            typer.echo(f"Error: {error}", err=True)
+            _say_error(f"{error}\n{_again(can_resume)}" if isinstance(error, WriteError) else str(error))
             return typer.Exit(error.exit_code)
         case _:
-            typer.echo(f"Error: {_os_words(error, can_resume)}", err=True)
+            _say_error(_os_words(error, can_resume))
             return typer.Exit(2 if isinstance(error, FileNotFoundError) else 1)
+
+
+def printable(text: str, keep: str = "") -> str:
+    r"""Replace what a terminal may take for a command: control characters and the like, but for those to keep.
+
+    >>> printable("a\x1b[31mb\nc"), printable("b\nc", keep="\n")
+    ('a�[31mb c', 'b\nc')
+    """
+    return "".join(c if c.isprintable() or c in keep else " " if c.isspace() else "\ufffd" for c in text)
+
+
+def _say_error(words: str) -> None:
+    typer.echo(f"Error: {printable(words, keep=chr(10))}", err=True)
 
 
 def _again(can_resume: bool) -> str:
@@ -52,7 +65,7 @@ def _os_words(error: OSError, can_resume: bool) -> str:
 
 def explain_bug(error: BaseException) -> None:
     """Speak for an exception nobody foresaw."""
-    typer.echo(f"Error: {type(error).__name__}: {error}", err=True)
+    _say_error(f"{type(error).__name__}: {error}")
     typer.echo("This is a bug in unflaw; `unflaw --debug ...` shows where.", err=True)
 
 
@@ -62,6 +75,6 @@ def show_warnings_as_notes() -> None:
 
     def show(message: Warning | str, category: type[Warning], filename: str, *_: Any, **__: Any) -> None:
         if filename.startswith(ours):
-            typer.echo(f"Note: {message}", err=True)
+            typer.echo(f"Note: {printable(str(message), keep=chr(10))}", err=True)
 
     warnings.showwarning = show

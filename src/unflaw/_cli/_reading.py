@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from unflaw._cli._leave import printable
 from unflaw._cli._shared import console
-from unflaw._errors import SettingsError
+from unflaw._errors import SchemaError, SettingsError
 
 if TYPE_CHECKING:
     from unflaw.data import Rejection, Rows, RunFolder
 
-__all__ = ["ColumnsOption", "Reading", "SchemaOption", "column_roles", "reads_rows"]
+__all__ = ["ColumnsOption", "OnTruncated", "OnTruncatedOption", "Reading", "SchemaOption", "column_roles", "reads_rows"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -45,7 +46,12 @@ SchemaOption = Annotated[
 ]
 ColumnsOption = Annotated[
     str | None,
-    typer.Option("--columns", metavar="ROLE=COLUMN,…", show_default=False, help="Which column plays which role."),
+    typer.Option(
+        "--columns",
+        metavar="ROLE=COLUMN,…",
+        show_default=False,
+        help="Which column plays which role.",
+    ),
 ]
 IdsOption = Annotated[Ids, typer.Option("--ids", help="Name rows by the file's ids or by what they say.")]
 OnTruncatedOption = Annotated[
@@ -62,21 +68,31 @@ class Reading:
     ids: IdsOption = Ids.auto
     on_truncated: OnTruncatedOption = OnTruncated.error
     rejected: dict[str, list[Rejection]] = field(default_factory=dict, init=False)
-    """File → its lines that are no rows; files without such lines are not listed."""
+    """File read so far → its lines that are no rows."""
 
     def rows(self, path: str, limit: int | None = None) -> Rows:
-        """Read a file, and say at the terminal how many of its lines became no row."""
+        """Read a file, and say at the terminal how many of its lines became no row.
+
+        The first file must fit `schema` and `columns`. Later ones are recognised by themselves where they do not:
+        real rows need not have the columns of the synthetic ones.
+        """
         from unflaw.data import read
 
         lines: list[Rejection] = []
-        rows = read(
-            path, limit=limit, on_reject=lines.append, schema=self.schema, columns=column_roles(self.columns),
-            ids=self.ids.value, on_truncated=self.on_truncated.value,
-        )  # fmt: skip
+        how: dict[str, Any] = {
+            "limit": limit, "on_reject": lines.append, "ids": self.ids.value, "on_truncated": self.on_truncated.value,
+        }  # fmt: skip
+        try:
+            rows = read(path, schema=self.schema, columns=column_roles(self.columns), **how)
+        except SchemaError:
+            if not self.rejected:
+                raise
+            lines.clear()
+            rows = read(path, **how)
+        self.rejected[path] = lines
         if lines:
-            self.rejected[path] = lines
             first = f"the first is line {lines[0].line}: {lines[0].reason}"
-            console.print(f"{path}: {len(lines):,} lines became no row; {first}", soft_wrap=True)
+            console.print(printable(f"{path}: {len(lines):,} lines became no row; {first}"), soft_wrap=True)
         return rows
 
     def keep(self, folder: RunFolder | None) -> None:

@@ -73,6 +73,7 @@ def repair(
     lora_rank: Annotated[int, typer.Option("--lora-rank", help="Rank of the adapter.")] = 16,
     ceiling: Annotated[float, typer.Option("--ceiling", help="Guard perplexity may rise by this factor.")] = 1.05,
     guard_every: Annotated[int, typer.Option("--guard-every", help="Steps between looks at the guard.")] = 5,
+    max_tokens: Annotated[int, typer.Option("--max-tokens", help="Longer rows are cut.")] = 512,
     save_every: Annotated[int, typer.Option("--save-every", help="Steps between checkpoints, 0 for none.")] = 0,
     name: Annotated[str, typer.Option("--name", help="What the run folder calls the model.")] = "repaired",
     out: OutOption = None,
@@ -97,7 +98,7 @@ def repair(
         "bar_template": bar_template, "token_budget": token_budget,
         "steps": steps, "batch_size": batch_size, "method": method,
         "learning_rate": learning_rate or (2e-4 if method == "lora" else 5e-5), "lora_rank": lora_rank,
-        "ceiling": ceiling, "guard_every": guard_every,
+        "ceiling": ceiling, "guard_every": guard_every, "max_tokens": max_tokens,
         "save_every": save_every, "seed": seed,
     }  # fmt: skip
     path = model_path(out, run, name)
@@ -123,7 +124,7 @@ def repair(
         if folder is not None:
             folder.add_curve(name, done.curve, done.notes, done.forgotten)
     for note in done.notes:
-        console.print(note)
+        console.print(note, soft_wrap=True)
     emit(summary(done), as_json, f"{done.steps} steps, {done.tokens} tokens in {done.seconds:.0f} s → {path}")
 
 

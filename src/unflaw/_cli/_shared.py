@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -29,6 +30,7 @@ from rich.console import Console, RenderableType
 
 if TYPE_CHECKING:
     from unflaw.data import RunFolder
+    from unflaw.models import Usage
 
 __all__ = [
     "DeviceOption",
@@ -46,6 +48,7 @@ __all__ = [
     "epilog_of",
     "open_cached",
     "out",
+    "written",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -71,10 +74,15 @@ out = Console(markup=False, highlight=False, emoji=False)
 """Results, which a pipe may read."""
 
 
+_UNSAFE = re.compile(r"[\x7f-\x9f\ud800-\udfff]")
+"""What a terminal would obey, or no encoding can hold; JSON has escapes for it."""
+
+
 def emit(payload: Any, as_json: bool, words: RenderableType | None = None) -> None:
     """Give the result: `payload` as JSON on stdout, or else `words` (text or a rich table)."""
     if as_json:
-        typer.echo(json.dumps(payload, default=_jsonable, ensure_ascii=False, allow_nan=False, indent=2))
+        text = json.dumps(payload, default=_jsonable, ensure_ascii=False, allow_nan=False, indent=2)
+        typer.echo(_UNSAFE.sub(lambda c: f"\\u{ord(c.group()):04x}", text))
     elif words is not None:
         out.print(words, soft_wrap=isinstance(words, str))  # a pipe wants whole lines
 
@@ -97,7 +105,7 @@ def open_cached(stack: ExitStack, spec: str, folder: RunFolder | None, **options
     Weights on disk may be trained further under the same name; what they said before is then void.
     """
     from unflaw.data import hash_path
-    from unflaw.models import CallCache, cached, local_folder, open_generator, parse_spec
+    from unflaw.models import CallCache, cached, open_generator, parse_spec, weight_paths
 
     generator: Any = open_generator(spec, **options)
     if hasattr(generator, "close"):
@@ -105,10 +113,14 @@ def open_cached(stack: ExitStack, spec: str, folder: RunFolder | None, **options
     if folder is None:
         return generator
     parsed = parse_spec(spec)
-    weights = hash_path(local_folder(parsed) or Path(parsed.name).expanduser())
-    return cached(
-        generator, stack.enter_context(CallCache(folder.calls_path)), name=f"{parsed} {weights or ''}".strip()
-    )
+    weights = [hash_path(path) for path in weight_paths(parsed)]
+    name = " ".join([str(parsed), *(w for w in weights if w)])
+    return cached(generator, stack.enter_context(CallCache(folder.calls_path)), name=name)
+
+
+def written(usage: Usage) -> str:
+    """Say how much a model has written, and how fast."""
+    return f"{usage.completion_tokens:,} tokens written, {usage.tokens_per_second:.0f} tokens/s"
 
 
 @contextmanager
@@ -181,7 +193,9 @@ def _plain_lines(label: str) -> Iterator[Callable[[int, int], None]]:
     def progress(done: int, total: int) -> None:
         nonlocal last
         rate, now = pace.rate(done), time.monotonic()
-        if rate and now - last >= _SECONDS_BETWEEN_LINES:
+        if rate is None:  # work has just begun
+            last = now
+        elif now - last >= _SECONDS_BETWEEN_LINES:
             last = now
             console.print(f"{label}: {done}/{total}, {rate:.1f}/s, {(total - done) / rate:.0f} s left", soft_wrap=True)
 

@@ -98,6 +98,8 @@ def train(
             )
         if f is not None:
             f.add_curve(name, done.curve, done.notes)
+    for note in done.notes:
+        console.print(note, soft_wrap=True)
     emit(summary(done), as_json, f"{done.steps} steps, {done.tokens} tokens in {done.seconds:.0f} s → {path}")
 
 

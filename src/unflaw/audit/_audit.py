@@ -130,7 +130,8 @@ def audit(
     Raises
     ------
     TooFewRowsError
-        A statistic would mislead on so few rows.
+        A statistic would mislead on so few rows. Where another check fails the set anyway (a thousand copies of
+        one row are too few rows to compare), the check is skipped instead.
     UsageError
         The two sets hold the same rows, or no check can run with what was given.
     """
@@ -155,11 +156,19 @@ def audit(
         halves = None if real is None else _fold_halves(runnable, inputs, real, seed, tick)
         apart = {} if held is None else _fold_holdout(runnable, inputs, held, tick)
         findings: list[Finding] = []
+        too_few: dict[str, TooFewRowsError] = {}
         for check in runnable:
             control = None if halves is None else halves[check.name]
             whole = None if control is None else check.merge(*control)
-            concluded = check.conclude(folds[check.name].result(), whole, control, apart.get(check.name))
+            try:
+                concluded = check.conclude(folds[check.name].result(), whole, control, apart.get(check.name))
+            except TooFewRowsError as error:
+                too_few[check.name] = error
+                continue
             findings += _score_rows(check, concluded, spill.again(synthetic))
+    if too_few and not any(f.verdict == "fail" for f in findings):
+        raise next(iter(too_few.values()))
+    skipped |= {name: str(error) for name, error in too_few.items()}
     settings = _settings(synthetic, real, held, runnable, given, seed)
     return Audit(tuple(findings), tuple(synthetic.ids), skipped, settings)
 

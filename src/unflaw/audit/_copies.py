@@ -91,7 +91,9 @@ class CopiesCheck:
         copies = copies_within(mine, self.threshold)
         usual = None
         if reference is not None and len(getattr(reference, part)):
-            usual = _share(copies_within(getattr(reference, part), self.threshold), getattr(reference, part))
+            real: Texts = getattr(reference, part)
+            real = real.sample(len(mine))  # the more rows, the more of them have a copy
+            usual = _share(copies_within(real, self.threshold), real)
         verdict = _verdict(_share(copies, mine), usual)
         if part == "prompts":
             return self._finding(
@@ -113,7 +115,9 @@ class CopiesCheck:
     ) -> Finding:
         copies = copies_of(synthetic.whole, reference.whole, self.threshold)
         usual = _share(copies_of(control[0].whole, control[1].whole, self.threshold), control[0].whole)
-        verdict = _verdict(_share(copies, synthetic.whole), usual)
+        # the control searched half the reference; in twice as many rows twice as many have a copy by chance
+        by_chance = usual * len(reference.whole) / len(control[1].whole)
+        verdict = _verdict(_share(copies, synthetic.whole), by_chance)
         finding = "copies.reference", "Rows that repeat a real row"
         asked = len(copies_of(synthetic.prompts, reference.prompts, self.threshold))
         return self._finding(
@@ -122,10 +126,10 @@ class CopiesCheck:
             copies,
             usual,
             verdict,
-            _RULE,
+            _RULE + ", which is scaled to the whole reference",
             of="real row",
             against=len(reference.whole),
-            evidence={"n_rows_with_a_real_question": asked},
+            evidence={"n_rows_with_a_real_question": asked, "share_by_chance": by_chance},
         )
 
     def _of_holdout(

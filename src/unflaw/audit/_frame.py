@@ -6,7 +6,8 @@
     score(batch, findings)           per row, in a second pass over the synthetic rows
 
 The same rows give the same findings whatever the batch size and the order: a test holds every check
-to it. A summary is picklable and its memory is bounded (see `_sample.py` for how to keep rows).
+to it. A summary is picklable and its memory is bounded (see `_sample.py` for how to keep rows), but for
+that of `copies`, which holds every text.
 """
 
 from __future__ import annotations

@@ -91,16 +91,17 @@ class PerplexityCheck:
         return [replace(f, n_rows=len(synth), n_reference=len(real), settings=settings) for f in findings]
 
     def score(self, batch: Batch, findings: Sequence[Finding]) -> Mapping[str, Mapping[str, RowScore]]:
-        """Score a row by the part of the real rows that are harder to predict."""
+        """Score a row by the part of the real rows it lies beyond, on the side to which the whole set is shifted."""
         finding = next(f for f in findings if f.check == "perplexity.shift")
         quantiles = np.array(finding.evidence["reference_quantiles"])
         scores = {}
         for row_id, s in zip(batch.ids, _log_perplexity(batch.log_probs) or [], strict=True):
             if np.isnan(s):
                 continue
-            harder = 1.0 - float(np.searchsorted(quantiles, s) / len(quantiles))
-            said = f"log-perplexity {s:.2f}, lower than {harder:.0%} of real rows" if harder >= _SURE else ""
-            scores[row_id] = RowScore(harder, said)
+            easier = float(np.searchsorted(quantiles, s) / len(quantiles))
+            beyond, side = (easier, "higher") if finding.value > 0 else (1.0 - easier, "lower")
+            said = f"log-perplexity {s:.2f}, {side} than {beyond:.0%} of real rows" if beyond >= _SURE else ""
+            scores[row_id] = RowScore(beyond, said)
         return {finding.check: scores}
 
     def _refuse_few(self, sets: Sequence[np.ndarray]) -> None:
@@ -129,7 +130,7 @@ class PerplexityCheck:
             value=d,
             low=low,
             high=high,
-            better="higher",
+            better="lower" if d > 0 else "higher",
             verdict=verdict,
             threshold=(
                 f"warn from {SHIFT_WARN} and fail from {SHIFT_FAIL} standard deviations of the real rows ({unit:.2f} "

@@ -10,12 +10,14 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt64
 
+from unflaw.audit._sample import draw
 from unflaw.measure import band_keys, jaccard, normalise, shingles, text_hash
 
 __all__ = ["Copy", "Texts", "copies_of", "copies_within"]
 
 _BUCKET = 50
-"""Originals kept per key. Only rows of one rigid template fill a bucket without being copies of each other."""
+"""Originals kept per key. Only rows of one rigid template fill a bucket without being copies of each other; then
+near copies of later originals may be missed, exact ones are not."""
 _COMPARED = 20
 """Originals compared word by word with a row: those that share the most keys."""
 
@@ -61,12 +63,20 @@ class Texts:
 
     def by_id(self) -> Texts:
         """Sort by id, so that what is found does not depend on how the rows came in."""
-        order = sorted(range(len(self)), key=self.ids.__getitem__)
+        return self._take(sorted(range(len(self)), key=self.ids.__getitem__))
+
+    def sample(self, n: int) -> Texts:
+        """Draw n texts, or take all where there are no more; a text's luck depends on its id alone."""
+        if n >= len(self):
+            return self
+        return self._take(sorted(range(len(self)), key=lambda i: draw(self.ids[i], 0))[:n])
+
+    def _take(self, order: Sequence[int]) -> Texts:
         return Texts(
             tuple(self.ids[i] for i in order),
             tuple(self.texts[i] for i in order),
             tuple(self.contexts[i] for i in order),
-            self.keys[order],
+            self.keys[list(order)],
         )
 
 

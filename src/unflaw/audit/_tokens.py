@@ -155,8 +155,8 @@ def _divergence_finding(view: View, template: Template, settings: dict[str, Any]
     sums = [np.asarray(counts.sum(axis=0)).ravel() for counts in (a, b)]
     delta, z = log_odds(*sums)
     order = np.argsort(-z, kind="stable").tolist()
-    top = [_said(vocabulary, i, delta, z, sums) for i in order[:20]]
-    bottom = [_said(vocabulary, i, delta, z, sums) for i in order[::-1][:20]]
+    top = [_said(vocabulary, i, delta, z, sums) for i in order[:20] if z[i] > 0]
+    bottom = [_said(vocabulary, i, delta, z, sums) for i in order[::-1][:20] if z[i] < 0]
     structural = {token for phrase in template.phrases for token in phrase.tokens}
     only = np.array([word in structural for word in vocabulary])
     return Finding(

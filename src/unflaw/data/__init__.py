@@ -7,6 +7,7 @@ from unflaw.data._read import RowReader, read
 from unflaw.data._rows import ID, ROLES, Rows, content_ids
 from unflaw.data._run import RunFolder, open_run
 from unflaw.data._schemas import SCHEMAS
+from unflaw.data._source import format_of
 from unflaw.data._write import write
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Verdict",
     "atomic_write",
     "content_ids",
+    "format_of",
     "from_json",
     "hash_path",
     "inspect",

@@ -13,13 +13,15 @@ from typing import Any
 
 import pyarrow as pa
 
+from unflaw._errors import DataError
 from unflaw.data._values import Unfit
 
-__all__ = ["Cells", "Columns", "concatenate", "is_json", "unpacked"]
+__all__ = ["Cells", "Columns", "concatenate", "is_json", "joined", "unpacked"]
 
 _JSON = {b"unflaw": b"json"}
 _REFUSALS = (ValueError, TypeError, OverflowError)  # what Arrow raises for values of mixed types
-_INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
+_INTEGER = re.compile(r"[+-]?\d+")
+_DIGITS_AT_MOST = 4000  # Python reads no longer integers; what has more digits is a text
 _DECIMAL = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|inf(inity)?)", re.IGNORECASE)
 _CODE = re.compile(r"[+-]?0\d+")  # 007 is a name, not a number
 _MISSING = frozenset({"na", "n/a", "null", "none"})
@@ -80,7 +82,7 @@ def unpacked(table: pa.Table) -> list[dict[str, Any]]:
 
 def concatenate(tables: Sequence[pa.Table]) -> pa.Table:
     """Join the batches of one file, widening what later batches widened."""
-    packed = {f.name for t in tables for f in t.schema if is_json(f)}
+    packed = {f.name for t in tables for f in t.schema if is_json(f)} | _rounded(tables)
     evened = []
     for table in tables:
         for name in packed & set(table.column_names):
@@ -92,6 +94,41 @@ def concatenate(tables: Sequence[pa.Table]) -> pa.Table:
     return pa.concat_tables(evened, promote_options="permissive")
 
 
+def _rounded(tables: Sequence[pa.Table]) -> set[str]:
+    """Return the columns of integers too large for the floats that other batches have there."""
+    floats = {f.name for t in tables for f in t.schema if pa.types.is_floating(f.type)}
+    found = set()
+    for table in tables:
+        for name in floats & set(table.column_names):
+            if not pa.types.is_integer(table[name].type):
+                continue
+            try:
+                table[name].cast(pa.float64())
+            except pa.ArrowInvalid:
+                found.add(name)
+    return found
+
+
+def joined(old: pa.Table, new: pa.Table, key: str) -> pa.Table:
+    """Join by a key column: all rows of both, the new value where it is not null.
+
+    Raises `DataError` where a column changes its type.
+    """
+    at_old = {i: n for n, i in enumerate(old[key].to_pylist())}
+    at_new = {i: n + old.num_rows for n, i in enumerate(new[key].to_pylist())}
+    ids = [*at_old, *(i for i in at_new if i not in at_old)]
+    try:
+        both = concatenate([old, new])
+    except pa.ArrowException as error:
+        raise DataError(f"a row column changes its type: {error}; give it another name") from error
+    columns = {}
+    for name in both.column_names:
+        valid = both[name].is_valid().to_pylist()
+        where = [n if (n := at_new.get(i)) is not None and (valid[n] or i not in at_old) else at_old[i] for i in ids]
+        columns[name] = both[name].take(pa.array(where, pa.int64()))
+    return pa.table(columns, schema=both.schema)
+
+
 class Cells:
     """Types for the cells of a CSV file: a column is numbers if all its first cells are.
 
@@ -101,12 +138,22 @@ class Cells:
         The first rows, every cell text or None.
     texts
         Columns that stay text, whatever they look like: the answer "42" is a text.
+    strict
+        Columns in which a text among numbers is a mistake; None for all. In others it stays a text,
+        as does a code like 007.
+    numbers
+        Columns in which every number counts as one, whatever the first rows hold.
     """
 
-    def __init__(self, records: Sequence[Mapping[str, str | None]], texts: Iterable[str]) -> None:
+    def __init__(
+        self, records: Sequence[Mapping[str, str | None]], texts: Iterable[str], strict: Iterable[str] | None = None,
+        numbers: Iterable[str] = (),
+    ) -> None:  # fmt: skip
         names = list(dict.fromkeys(name for record in records for name in record))
-        self.numbers = [n for n in names if n not in set(texts) and _numeric([r[n] for r in records])]
+        texts, numbers = set(texts), set(numbers)
+        self.numbers = [n for n in names if n in numbers or (n not in texts and _numeric([r[n] for r in records]))]
         """Columns that hold numbers."""
+        self.strict = set(names if strict is None else strict)
         self.n_first = len(records)
 
     def parse(self, record: Mapping[str, str | None]) -> dict[str, Any]:
@@ -116,15 +163,22 @@ class Cells:
             cell = values[name]
             if cell is None or cell.lower() in _MISSING:
                 values[name] = None
-            elif _INTEGER.fullmatch(cell):
-                values[name] = int(cell)
-            elif _DECIMAL.fullmatch(cell):
-                values[name] = float(cell)
-            else:
+            elif name not in self.strict and _CODE.fullmatch(cell):
+                continue
+            elif (number := _number(cell)) is not None:
+                values[name] = number
+            elif name in self.strict:
                 raise Unfit(f"not a number: `{name}` holds {cell[:40]!r}, the first {self.n_first} rows hold numbers")
         return values
 
 
+def _number(cell: str) -> int | float | None:
+    """Return the number a cell shows, None where it shows none. An integer keeps all its digits."""
+    if _INTEGER.fullmatch(cell):
+        return int(cell) if len(cell) <= _DIGITS_AT_MOST else None
+    return float(cell) if _DECIMAL.fullmatch(cell) else None
+
+
 def _numeric(cells: Sequence[str | None]) -> bool:
     given = [c for c in cells if c is not None and c.lower() not in _MISSING]
-    return bool(given) and all(_DECIMAL.fullmatch(c) and not _CODE.fullmatch(c) for c in given)
+    return bool(given) and all(_number(c) is not None and not _CODE.fullmatch(c) for c in given)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from unflaw._errors import DataError
+from unflaw._errors import WriteError
 
 __all__ = ["atomic_folder", "atomic_write", "hash_path"]
 
@@ -30,7 +30,7 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
 
     Raises
     ------
-    DataError
+    WriteError
         The file cannot be written.
     """
     path = Path(os.path.realpath(path))  # a link keeps pointing where it did
@@ -59,7 +59,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Raises
     ------
-    DataError
+    WriteError
         The folder cannot be written.
     """
     path = Path(os.path.realpath(path))
@@ -79,8 +79,8 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _refusal(path: Path, error: OSError) -> DataError:
-    return DataError(
+def _refusal(path: Path, error: OSError) -> WriteError:
+    return WriteError(
         f"`{path}` could not be written: {error.strerror or error}. "
         "What was there before is untouched; free some space or name another place"
     )

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from unflaw.data._columns import is_json
+from unflaw.data._columns import is_json, unpacked
+from unflaw.data._json import plain_value
 from unflaw.data._nouns import Rejection
 from unflaw.data._read import RowReader
 from unflaw.data._rows import ROLES, Rows
@@ -69,7 +70,7 @@ class Inspection:
     rejected: Sequence[Rejection]
     """The first lines that became no row."""
     examples: Sequence[Mapping[str, Any]]
-    """The first rows: role → value, or column → value in a plain table."""
+    """The first rows: role → value, or column → value in a plain table. JSON-ready: NaN is null, bytes are base64."""
     warnings: Sequence[str] = field(default=())
     """What looks wrong, in sentences."""
 
@@ -81,14 +82,16 @@ def inspect(
     columns: Mapping[str, str] | None = None,
     limit: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    on_truncated: Literal["error", "keep"] = "error",
 ) -> Inspection:
     """Look at a file: its schema, counts, lengths, labels and first rows.
 
     Ids that occur twice, which `read` refuses, are only warned about here. `RowReader` explains
     the parameters and the errors.
     """
-    own = RowReader(path, schema=schema, columns=columns).id_column
-    reader = RowReader(path, schema=schema, columns=columns, limit=limit, ids="content", progress=progress)
+    how: dict[str, Any] = {"schema": schema, "columns": columns, "on_truncated": on_truncated}
+    own = RowReader(path, **how).id_column
+    reader = RowReader(path, **how, limit=limit, ids="content", progress=progress)
     notes = _Notes(own)
     for rows in reader:
         notes.take(rows)
@@ -146,7 +149,7 @@ class _Notes:
         if len(self.examples) < _EXAMPLES:
             names = rows.roles or {c: c for c in rows.table.column_names if not c.startswith("unflaw.")}
             head = rows.take(range(min(_EXAMPLES - len(self.examples), len(rows))))
-            self.examples += [{n: r[c] for n, c in names.items()} for r in head.table.to_pylist()]
+            self.examples += [{n: plain_value(r[c]) for n, c in names.items()} for r in unpacked(head.table)]
 
     def _count_labels(self, values: Sequence[Any]) -> None:
         """Count labels as long as they look like classes; targets of a regression would fill the memory."""

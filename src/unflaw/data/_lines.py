@@ -1,4 +1,4 @@
-"""Text files, line by line: JSON lines, JSON arrays and CSV, plain or compressed, however broken.
+"""Text files, line by line: JSON lines and JSON arrays, plain or compressed, however broken.
 
 Every source yields chunks of rows with the line each began on, and hands what is no row to
 `reject`. Memory is bounded by one chunk, and a line by `max_line_bytes`.
@@ -7,8 +7,6 @@ Every source yields chunks of rows with the line each began on, and hands what i
 from __future__ import annotations
 
 import codecs
-import csv
-import itertools
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -21,11 +19,15 @@ import pyarrow as pa
 from unflaw._errors import DataError
 from unflaw.data._nouns import Rejection
 
-__all__ = ["Chunk", "TextFile", "csv_chunks", "excerpt", "json_chunks"]
+__all__ = ["Chunk", "TextFile", "excerpt", "grouped", "json_chunks"]
 
 _BLOCK = 1 << 20
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
 _CHUNK_BYTES = 32 << 20
+_EXCERPT_CHARACTERS = 2000
+_EXCERPT_BYTES = 4 * _EXCERPT_CHARACTERS  # UTF-8 takes at most four a character
+_DECODE = json.JSONDecoder().raw_decode
+_BETWEEN = re.compile(r"[\s,]*")
 _NO_OBJECT = 'not an object: a row is {"column": value}, this is a '
 
 
@@ -102,9 +104,10 @@ class TextFile:
                     yield from self._checked(number, held, too_long + len(held))
                     number, held, too_long = number + 1, piece, 0
                 if len(held) > self.max_line_bytes:
-                    too_long, held = too_long + len(held) - 200, held[:200]
+                    cut = held[:_EXCERPT_BYTES]
+                    too_long, held = too_long + len(held) - len(cut), cut
         except OSError as error:
-            self._broken(error, number, held)
+            self.broken(error, number, held)
             return
         if held:
             yield from self._checked(number, held, too_long + len(held))
@@ -113,10 +116,15 @@ class TextFile:
         if size <= self.max_line_bytes:
             yield number, line
         else:
-            reason = f"line too long: {size:,} bytes, the limit is {self.max_line_bytes:,}"
-            self.reject(Rejection(number, reason, excerpt(line)))
+            self.too_long(number, line, size)
 
-    def _broken(self, error: OSError, number: int, held: bytes) -> None:
+    def too_long(self, number: int, line: bytes | str, size: int) -> None:
+        """Reject a line over the limit."""
+        reason = f"line too long: {size:,} bytes, the limit is {self.max_line_bytes:,}; raise `max_line_bytes`"
+        self.reject(Rejection(number, reason, excerpt(line)))
+
+    def broken(self, error: OSError, number: int, held: bytes | str) -> None:
+        """Reject what is left where the file breaks off. Raises `DataError` unless that is to be kept."""
         if not self.keep_truncated:
             raise DataError(
                 f"`{self.path}` breaks off in line {number}: {error}. Get a whole copy, "
@@ -126,8 +134,11 @@ class TextFile:
 
 
 def excerpt(line: bytes | str) -> str:
-    """Return the beginning of a line, at most 200 characters, whatever its bytes."""
-    return (line[:800].decode("utf-8", "replace") if isinstance(line, bytes) else line)[:200]
+    """Return the beginning of a line, at most 2,000 characters, whatever its bytes; any encoding can hold it."""
+    if isinstance(line, bytes):
+        return line[:_EXCERPT_BYTES].decode("utf-8", "replace")[:_EXCERPT_CHARACTERS]
+    text = line[:_EXCERPT_CHARACTERS]
+    return text.encode("utf-8", "backslashreplace").decode()[:_EXCERPT_CHARACTERS]
 
 
 def _refuse_binary(block: bytes, path: Path) -> None:
@@ -142,10 +153,10 @@ def _refuse_binary(block: bytes, path: Path) -> None:
 def json_chunks(file: TextFile, n_rows: int) -> Iterator[Chunk]:
     """Rows of a JSON-lines file, or of a file that is one JSON array."""
     rows = _array_rows(file) if _is_array(file) else _line_rows(file)
-    return _grouped(rows, n_rows)
+    return grouped(rows, n_rows)
 
 
-def _grouped(rows: Iterator[tuple[int, dict[str, Any], int]], n_rows: int) -> Iterator[Chunk]:
+def grouped(rows: Iterator[tuple[int, dict[str, Any], int]], n_rows: int) -> Iterator[Chunk]:
     lines: list[int] = []
     records: list[dict[str, Any]] = []
     held = 0
@@ -194,40 +205,81 @@ def _array_rows(file: TextFile) -> Iterator[tuple[int, dict[str, Any], int]]:
     What comes after a mistake cannot be told apart from the mistake, so that the file is refused,
     unlike a JSON-lines file, which only loses the line.
     """
-    decode = json.JSONDecoder().raw_decode
     text, at, line, gap = "", 0, 1, re.compile(r"[\s\[]*")
-    for block in _decoded(file):
-        text, at = text[at:] + block, 0
-        while True:
-            found = gap.match(text, at)
-            start = found.end() if found else at
-            line += text.count("\n", at, start)
-            at = start
-            if at == len(text) or text[at] == "]":
-                break
-            gap = re.compile(r"[\s,]*")
-            try:
-                value, end = decode(text, at)
-            except (ValueError, RecursionError) as error:
-                if len(text) - at > file.max_line_bytes:
-                    raise DataError(f"`{file.path}` holds no valid JSON from line {line} on: {error}") from error
-                break  # cut by the block's end, perhaps: read on
-            if isinstance(value, dict):
-                yield line, value, end - at
-            else:
-                file.reject(Rejection(line, _NO_OBJECT + type(value).__name__, excerpt(text[at:end])))
-            line += text.count("\n", at, end)
-            at = end
+    try:
+        for block in _decoded(file):
+            text, at = text[at:] + block, 0
+            while True:
+                start = _after(gap, text, at)
+                line += text.count("\n", at, start)
+                at = start
+                if at == len(text) or text[at] == "]":
+                    break
+                gap = _BETWEEN
+                found = _element(file, text, at, line)
+                if found is None:
+                    break  # cut by the block's end, perhaps: read on
+                value, end = found
+                if _is_row(file, value, text[at:end], line):
+                    yield line, value, end - at
+                line += text.count("\n", at, end)
+                at = end
+    except OSError as error:
+        file.broken(error, line, text[at:])
+        return
     if text[at:].strip() != "]":
-        try:
-            decode(text, at)
-            problem = "the closing ] is missing"
-        except (ValueError, RecursionError) as error:
-            problem = str(error)
-        raise DataError(f"`{file.path}` is a JSON array that is broken in line {line}: {problem}")
+        raise DataError(f"`{file.path}` is a JSON array that is broken in line {line}: {_problem(text[at:])}")
+
+
+def _after(gap: re.Pattern[str], text: str, at: int) -> int:
+    found = gap.match(text, at)
+    return found.end() if found else at
+
+
+def _element(file: TextFile, text: str, at: int, line: int) -> tuple[Any, int] | None:
+    """Return the element at this place and where it ends, None where more must be read. Raises `DataError`."""
+    try:
+        return _DECODE(text, at)
+    except (ValueError, RecursionError) as error:
+        if len(text) - at <= file.max_line_bytes:
+            return None
+        if _ends_early(error, text):
+            raise DataError(
+                f"`{file.path}` holds an element from line {line} on that is too long: it exceeds `max_line_bytes` "
+                f"({file.max_line_bytes:,}); raise that, unless a quote or bracket is not closed there"
+            ) from error
+        raise DataError(f"`{file.path}` holds no valid JSON from line {line} on: {error}") from error
+
+
+def _ends_early(error: Exception, text: str) -> bool:
+    """Whether the only thing wrong with JSON is that it ends: within a word like "-Infinity" at the most."""
+    return isinstance(error, json.JSONDecodeError) and (
+        error.msg.startswith("Unterminated string") or len(text) - error.pos <= len("-Infinit")
+    )
+
+
+def _is_row(file: TextFile, value: Any, text: str, line: int) -> bool:
+    """Whether an element is a row; what is none is rejected."""
+    if len(text) > file.max_line_bytes:
+        file.too_long(line, text, len(text.encode("utf-8", "surrogatepass")))
+    elif not isinstance(value, dict):
+        file.reject(Rejection(line, _NO_OBJECT + type(value).__name__, excerpt(text)))
+    else:
+        return True
+    return False
+
+
+def _problem(rest: str) -> str:
+    """Say what is wrong with the end of an array."""
+    try:
+        _DECODE(rest, 0)
+    except (ValueError, RecursionError) as error:
+        return str(error)
+    return "the closing ] is missing"
 
 
 def _decoded(file: TextFile) -> Iterator[str]:
+    """Text of a file, block by block. Raises `DataError` where it is no text, OSError where it breaks off."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     position = 0
     try:
@@ -237,62 +289,3 @@ def _decoded(file: TextFile) -> Iterator[str]:
         yield decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
         raise DataError(f"`{file.path}` is not UTF-8 near byte {position + error.start}; convert it first") from error
-    except OSError as error:
-        raise DataError(f"`{file.path}` breaks off after {position:,} bytes: {error}. Get a whole copy") from error
-
-
-def csv_chunks(file: TextFile, n_rows: int) -> Iterator[Chunk]:
-    """Rows of a CSV file with a header; every cell is text, an empty one is None."""
-    return _grouped(_csv_rows(file), n_rows)
-
-
-def _csv_rows(file: TextFile) -> Iterator[tuple[int, dict[str, Any], int]]:
-    numbers: list[int] = []  # of the physical lines the reader has taken since the last row
-
-    def taken() -> Iterator[str]:
-        for number, line in file.lines():
-            numbers.append(number)
-            yield line.decode("utf-8", "surrogateescape") + "\n"
-
-    lines = taken()
-    head = next(lines, "")
-    delimiter = max(",\t;|", key=head.count)
-    csv.field_size_limit(max(csv.field_size_limit(), file.max_line_bytes))  # the module's own limit is 128 KiB
-    reader = csv.reader(itertools.chain([head], lines), delimiter=delimiter, strict=True)
-    names = _header(reader, file.path)
-    numbers.clear()
-    while True:
-        try:
-            cells = next(reader, None)
-        except csv.Error as error:
-            file.reject(Rejection(numbers[0], f"not valid CSV: {error}", ""))
-            numbers.clear()
-            continue
-        if cells is None:
-            return
-        number = numbers[0]
-        numbers.clear()
-        if not cells:
-            continue
-        text = delimiter.join(cells)
-        if len(cells) != len(names):
-            reason = f"wrong number of cells: {len(cells)}, the header has {len(names)}"
-            file.reject(Rejection(number, reason, excerpt(text)))
-        elif not text.isascii() and any("\udc80" <= c <= "\udcff" for c in text):
-            raw = text.encode("utf-8", "surrogateescape")
-            file.reject(Rejection(number, "not UTF-8: the row holds other bytes", excerpt(raw)))
-        else:
-            yield number, {n: c if c != "" else None for n, c in zip(names, cells, strict=True)}, len(text)
-
-
-def _header(reader: Iterator[list[str]], path: Path) -> list[str]:
-    try:
-        names = next(reader, [])
-    except csv.Error as error:
-        raise DataError(f"the header of `{path}`, its first line, is not valid CSV: {error}") from error
-    twice = sorted({n for n in names if names.count(n) > 1})
-    if twice:
-        raise DataError(f"`{path}` has more than one column called {twice}; rename them in its first line")
-    if any("\udc80" <= c <= "\udcff" for n in names for c in n):
-        raise DataError(f"`{path}` is not UTF-8: its header holds other bytes; make it UTF-8 first")
-    return names

@@ -150,7 +150,7 @@ class Rejection:
     reason: str
     """Kind and detail, parted by a colon, e.g. "no response: `answer` is empty"."""
     excerpt: str
-    """The beginning of the line, at most 200 characters."""
+    """The beginning of the line, at most 2,000 characters: the usual line whole."""
 
     @property
     def kind(self) -> str:

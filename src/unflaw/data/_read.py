@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 import os
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +21,7 @@ from unflaw.data._rows import ID, ROLES, Rows, content_ids, own, said
 from unflaw.data._schemas import recognise
 from unflaw.data._seen import Seen, digest
 from unflaw.data._source import open_source
-from unflaw.data._values import Unfit
+from unflaw.data._values import Unfit, is_missing, refuse_half_pairs
 
 __all__ = ["RowReader", "read"]
 
@@ -35,6 +35,10 @@ class RowReader:
 
     Iterate as often as you like; the counts are those of the latest pass. Columns nobody
     recognises may have a wider type in a later batch than in an earlier one.
+
+    A row without a `weight`, or with an empty one, counts as much as one of weight 1.0 (`Rows.weights`
+    says so); a weight that is NaN, infinite or negative makes its line no row. NaN in place of a text
+    means that there is none.
 
     Parameters
     ----------
@@ -57,7 +61,8 @@ class RowReader:
     batch_size
         Rows per batch.
     max_line_bytes
-        A longer line is rejected without being held in memory.
+        A longer line is rejected without being held in memory. An array element that is so much longer
+        that its end is out of sight makes the file unreadable.
     on_truncated
         "keep": where a compressed file breaks off, keep the rows before.
 
@@ -107,13 +112,26 @@ class RowReader:
         records = first.records if first.table is None else first.table.to_pylist()
         typed = self._source.format not in ("json", "hub")
         self._schema = recognise(records, schema=schema, columns=columns, source=self._source.name, binary=typed)
-        texts = [c for part, c in self._schema.columns.items() if part != "label"]
-        self._cells = Cells(records, texts) if self._source.format == "csv" else None
+        self._spoken = [c for part, c in self._schema.columns.items() if part != "label"]
+        """The file's columns that play parts, all but the label."""
+        self._texts = [c for r, c in self.roles.items() if r != "label" and r not in self._schema.derived]
+        """Those of them that hold the words of a role themselves."""
+        self._cells = self._cells_of(records) if self._source.format == "csv" else None
         if self._cells and self._schema.columns.get("label") in self._cells.numbers:
             self._schema = replace(self._schema, label_kind="a number")
         self.id_column = self._find_ids(records)
         """The file's own id column, if it is used."""
         self._forget()
+
+    def _cells_of(self, records: list[dict[str, Any]]) -> Cells:
+        """Return how the cells of a CSV file are read: ids and texts stay what they are."""
+        label = self.roles.get("label")
+        return Cells(
+            records,
+            texts=[*self._spoken, *_FILE_IDS],
+            strict=None if self.schema == "table" else [label] if label else [],
+            numbers=["weight"] if self.roles else [],
+        )
 
     def _find_ids(self, records: list[dict[str, Any]]) -> str | None:
         if self._ids == "content":
@@ -142,7 +160,7 @@ class RowReader:
         """Deliver the rows from the beginning. Raises `DataError` if there is none, or if ids repeat."""
         self._forget()
         seen = Seen()
-        typing = Columns(c for r, c in self.roles.items() if r != "label" and r not in self._schema.derived)
+        typing = Columns(self._texts)
         for chunk in self._source.chunks(self._batch_size, self._count, self._progress):
             rows = self._rows(chunk, typing, seen)
             if self._limit is not None and self.n_rows + len(rows) > self._limit:
@@ -165,17 +183,31 @@ class RowReader:
                 self._count(Rejection(line, str(problem), excerpt(json.dumps(record, ensure_ascii=False, default=str))))
                 continue
             kept.append(i)
-            records.append(parsed)
+            records.append(self._without_nan(parsed))
         if chunk.table is None:
             table = typing.table(records)
         else:
             table = chunk.table if len(kept) == len(chunk.lines) else chunk.table.take(pa.array(kept, pa.int64()))
+            table = self._without_nan_columns(table)
         ids = self._name(records, values, seen)
         derived = {f"unflaw.{r}": [v[r] for v in values] for r in ROLES if r in self._schema.derived}
         for name, column in {ID: ids, **derived}.items():
             table = table.drop_columns([name]) if name in table.column_names else table
             table = table.append_column(name, pa.array(column, pa.string()))
         return Rows(table, self.roles, self.schema, self._source.name)
+
+    def _without_nan(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Say null of a text that is missing: columns that play roles hold texts and nothing else."""
+        nan = [c for c in self._spoken if record.get(c) is not None and is_missing(record[c])]
+        return {**record, **dict.fromkeys(nan)} if nan else record
+
+    def _without_nan_columns(self, table: pa.Table) -> pa.Table:
+        """Do the same to typed columns: one of numbers that plays a text can hold nothing but NaN."""
+        for name in self._texts:
+            at = table.schema.get_field_index(name)
+            if at >= 0 and pa.types.is_floating(table.schema.field(at).type):
+                table = table.set_column(at, pa.field(name, pa.string()), pa.nulls(len(table), pa.string()))
+        return table
 
     def _records(self, chunk: Chunk) -> list[dict[str, Any]]:
         if chunk.table is None:
@@ -190,8 +222,9 @@ class RowReader:
             raise Unfit("empty row: no column holds anything")
         if self.roles and "weight" in record:
             _check_weight(record["weight"])
-        if self.id_column and not _is_id(record.get(self.id_column)):
-            raise Unfit(f"no id: `{self.id_column}` is {record.get(self.id_column)!r}")
+        if self.id_column:
+            _check_id(record.get(self.id_column), self.id_column)
+        refuse_half_pairs("".join(record), "a column name")
         return self._schema.values(record)
 
     def _name(self, records: list[dict[str, Any]], values: list[dict[str, Any]], seen: Seen) -> list[str]:
@@ -288,10 +321,19 @@ def _is_id(value: Any) -> bool:
     return isinstance(value, (str, int)) and not isinstance(value, bool) and value != ""
 
 
+def _check_id(value: Any, column: str) -> None:
+    if not _is_id(value):
+        raise Unfit(f"no id: `{column}` is {value!r}")
+    refuse_half_pairs(str(value), column)
+
+
 def _check_weight(weight: Any) -> None:
+    """Refuse what is no weight. None is one: the row counts like any other."""
+    if weight is None:
+        return
     if isinstance(weight, bool) or not isinstance(weight, (int, float)):
         raise Unfit(f"not a weight: `weight` is {weight!r}")
-    if not math.isfinite(weight):
+    if not abs(weight) <= sys.float_info.max:  # NaN is not, either
         raise Unfit(f"not a finite number: `weight` is {weight}")
     if weight < 0:
         raise Unfit(f"not a weight: `weight` is {weight}, less than 0")

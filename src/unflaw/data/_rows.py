@@ -108,8 +108,10 @@ class Rows:
         return list(zip(prompts, [r or "" for r in self.column("response")], strict=True))
 
     def weights(self) -> list[float] | None:
-        """Return the `weight` column, or None when there is none."""
-        return self.column("weight") if "weight" in self.table.column_names else None
+        """Return the `weight` column, 1.0 where a row has no weight, or None when there is no such column."""
+        if "weight" not in self.table.column_names:
+            return None
+        return [1.0 if w is None else float(w) for w in self.column("weight")]
 
     def take(self, indices: Sequence[int]) -> Rows:
         """Rows at these positions, in this order."""

@@ -14,9 +14,9 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -24,11 +24,15 @@ from typing import IO, Any
 import pyarrow as pa
 
 from unflaw._errors import DataError, RunFolderError
-from unflaw.data._columns import Columns, concatenate
+from unflaw.data._columns import Columns, joined
 from unflaw.data._files import atomic_write, hash_path
+from unflaw.data._lock import is_fresh, locked
 from unflaw.data._nouns import Finding, Rejection, Score, from_json, to_json
+from unflaw.data._old_models import delete_model, set_aside, settle_models
 from unflaw.data._provenance import now, peak_memory, versions
+from unflaw.data._rejected import replace_rejected
 from unflaw.data._rows import ID, Rows
+from unflaw.data._steps import disown, overwritten, stale_keys, written
 
 __all__ = ["RunFolder", "open_run"]
 
@@ -70,12 +74,15 @@ class RunFolder:
         return self.path / "report.html"
 
     def path_for_model(self, name: str) -> Path:
-        """Return the folder for a model of this name; whoever saves the model makes it."""
+        """Return the folder for a model of this name; whoever saves it makes it. One to overwrite is set aside."""
         if name in ("", ".", "..") or name != Path(name).name:
             raise RunFolderError(f"`name` of a model must be a plain folder name, got {name!r}")
-        if self._step:
-            self._remember("models", [name])
-        return self.path / "models" / name
+        models = self.path / "models"
+        if self._step and name not in written(self._step, "models"):
+            if name in self._stale("models"):
+                set_aside(models, name, self._step["id"])
+            self._note("models", [name])
+        return models / name
 
     def findings(self) -> list[Finding]:
         """Read the findings so far, in the order they came."""
@@ -116,11 +123,11 @@ class RunFolder:
 
         `forgotten` are a few rows in pieces, True where unlearning forgot a piece.
         """
-        self._remember("curves", [name])
-        kept = {"curve": [dict(s) for s in curve], "notes": list(notes)}
+        new = {"curve": [dict(s) for s in curve], "notes": list(notes)}
         if forgotten:
-            kept["forgotten"] = [[[piece, gone] for piece, gone in row] for row in forgotten]
-        self._save("curves.json", {**self.curves(), name: kept})
+            new["forgotten"] = [[[piece, gone] for piece, gone in row] for row in forgotten]
+        with self._writing("curves", [name]) as stale:
+            self._save("curves.json", {**{n: c for n, c in self.curves().items() if n not in stale}, name: new})
 
     def row_columns(self) -> pa.Table | None:
         """Read what is known of rows, by id; None before anything was added."""
@@ -143,26 +150,29 @@ class RunFolder:
     def add_rejected(self, rejected: Sequence[Rejection], source: str) -> None:
         """Keep the lines of a file that became no row, in place of those kept of it before."""
         self._writable()
-        path = self.path / "rejected.jsonl"
-        with atomic_write(path) as file:
-            if path.is_file():
-                with open(path, encoding="utf-8") as old:
-                    file.writelines(line for line in old if json.loads(line)["source"] != source)
-            for r in rejected:
-                record = {"source": source, "line": r.line, "reason": r.reason, "text": r.excerpt}
-                file.write(json.dumps(record) + "\n")  # ASCII: an excerpt may hold anything
+        self._note("rejected", [source] if rejected else [])
+        replace_rejected(self.path / "rejected.jsonl", [source], rejected, source)
 
     def finish(self, status: str = "finished") -> None:
-        """Say how the step ended and let others in."""
+        """Say how the step ended and let others in.
+
+        What it was to overwrite is gone when it has finished. Where it failed and wrote nothing, that is still there.
+        """
         if not self._step:
             return
         seconds = time.monotonic() - self._since
-        self._step.update(status=status, finished=now(), seconds=round(seconds, 3), peak_memory_mib=peak_memory())
-        self._save_step()
-        self._step = {}
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        try:
+            if status == "finished":
+                self._take_back([*_RESULTS, "models"])
+                self._step.pop("overwrites", None)
+            self._step.update(status=status, finished=now(), seconds=round(seconds, 3), peak_memory_mib=peak_memory())
+            self._save_step()
+            self._settle()
+        finally:  # a full disk must not keep others out
+            self._step = {}
+            if self._lock is not None:
+                self._lock.close()
+                self._lock = None
 
     def __enter__(self) -> RunFolder:
         return self
@@ -175,41 +185,66 @@ class RunFolder:
 
     def _begin(self, lock: IO[str] | None, step: dict[str, Any], overwrite: bool) -> None:
         manifest = self.manifest
-        wrote: dict[str, list[Any]] = {}
         for earlier in manifest["steps"]:
             if earlier["status"] == "running":  # we hold the lock, so that nobody runs it any more
                 earlier["status"] = "killed"
-            if overwrite and earlier["name"] == step["name"]:
-                for kind, keys in earlier.pop("wrote", {}).items():
-                    wrote.setdefault(kind, []).extend(keys)
-        self._forget(wrote)
         self._save("manifest.json", manifest)
+        self._settle()
+        if gone := overwritten(manifest["steps"], step["name"], overwrite):
+            step["overwrites"] = gone
         self._lock, self._step, self._since = lock, step, time.monotonic()
         self._save_step()
 
+    def _settle(self) -> None:
+        """See to the models that were set aside. One that is put back was not written by the step that gave up."""
+        manifest = self.manifest
+        back = settle_models(self.path / "models", manifest["steps"])
+        for name, step_id in back:
+            disown(manifest["steps"], "models", [step_id], [name])
+        if back:
+            self._save("manifest.json", manifest)
+
+    def _stale(self, kind: str) -> list[Any]:
+        return stale_keys(self.manifest["steps"], self._step, kind) if "overwrites" in self._step else []
+
+    def _take_back(self, kinds: Sequence[str]) -> None:
+        """Take back what the steps wrote that this one overwrites. Killed on the way, the next one does it again."""
+        wrote = {kind: stale for kind in kinds if (stale := self._stale(kind))}
+        if not wrote:
+            return
+        self._forget(wrote)
+        manifest = self.manifest
+        for kind, keys in wrote.items():
+            disown(manifest["steps"], kind, self._step["overwrites"], keys)
+        self._save("manifest.json", manifest)
+
     def _forget(self, wrote: Mapping[str, list[Any]]) -> None:
-        """Take back what earlier steps wrote."""
         for kind in _KEYS.keys() & wrote.keys():
             self._save(f"{kind}.json", [r for r in self._load(f"{kind}.json", []) if _key(kind, r) not in wrote[kind]])
         if "curves" in wrote:
             self._save("curves.json", {n: c for n, c in self.curves().items() if n not in wrote["curves"]})
-        table = self.row_columns()
-        if "columns" in wrote and table is not None:
-            self._save_rows(table.drop_columns([c for c in wrote["columns"] if c in table.column_names and c != ID]))
+        if "columns" in wrote and (table := self._row_columns_without(wrote["columns"])) is not None:
+            self._save_rows(table)
         for name in wrote.get("models", []):
-            shutil.rmtree(self.path / "models" / name, ignore_errors=True)
+            delete_model(self.path / "models", name)
+        if "rejected" in wrote:
+            replace_rejected(self.path / "rejected.jsonl", wrote["rejected"])
 
     def _add(self, kind: str, records: list[dict[str, Any]]) -> None:
         new = [_key(kind, r) for r in records]
-        self._remember(kind, new)
-        kept = [r for r in self._load(f"{kind}.json", []) if _key(kind, r) not in new]
-        self._save(f"{kind}.json", kept + records)
+        with self._writing(kind, new) as stale:
+            kept = [r for r in self._load(f"{kind}.json", []) if _key(kind, r) not in [*new, *stale]]
+            self._save(f"{kind}.json", kept + records)
 
     def _merge(self, new: pa.Table) -> None:
         """Join by id; a null takes nothing away."""
-        self._remember("columns", [c for c in new.column_names if c != ID])
-        old = self.row_columns()
-        self._save_rows(new if old is None else _joined(old, new))
+        with self._writing("columns", [c for c in new.column_names if c != ID]) as stale:
+            old = self._row_columns_without(stale)
+            self._save_rows(new if old is None else joined(old, new, ID))
+
+    def _row_columns_without(self, names: Sequence[str]) -> pa.Table | None:
+        table = self.row_columns()
+        return None if table is None else table.drop_columns([c for c in names if c in table.column_names and c != ID])
 
     def _save_rows(self, table: pa.Table) -> None:
         import pyarrow.parquet as pq
@@ -217,12 +252,22 @@ class RunFolder:
         with atomic_write(self.path / "rows.parquet", "wb") as file:
             pq.write_table(table, file, compression="zstd")
 
-    def _remember(self, kind: str, keys: Iterable[Any]) -> None:
+    @contextmanager
+    def _writing(self, kind: str, keys: Sequence[Any]) -> Iterator[list[Any]]:
+        """Note what is about to be written, and yield what goes with it. Once it is there, all other old results go.
+
+        In this order a full disk or a kill costs nothing.
+        """
         self._writable()
-        wrote = self._step.setdefault("wrote", {}).setdefault(kind, [])
-        new = [k for k in keys if k not in wrote]
+        stale = self._stale(kind)
+        self._note(kind, keys)
+        yield stale
+        self._take_back(_RESULTS)
+
+    def _note(self, kind: str, keys: Iterable[Any]) -> None:
+        new = [k for k in keys if k not in written(self._step, kind)]
         if new:
-            wrote.extend(new)
+            self._step.setdefault("wrote", {}).setdefault(kind, []).extend(new)
             self._save_step()
 
     def _writable(self) -> None:
@@ -247,6 +292,9 @@ class RunFolder:
         except ValueError as error:
             raise DataError(f"`{path}` is not readable JSON: {error}; run the step that writes it again") from error
 
+
+_RESULTS = ("findings", "scores", "comparisons", "curves", "columns", "rejected")
+"""What the first result of a step that overwrites takes back; models stay until it has finished."""
 
 _KEYS = {
     "findings": ("check",),
@@ -281,7 +329,8 @@ def open_run(
     resume
         Go on with changed settings, keeping what is there.
     overwrite
-        Take back what this command wrote before, then begin anew.
+        Begin anew. What this command wrote before is taken back with the first result of this step, or at
+        its end, and models when it has finished: a step that fails before that has cost nothing.
 
     Raises
     ------
@@ -290,7 +339,7 @@ def open_run(
     """
     folder = Path(path)
     manifest = folder / "manifest.json"
-    if folder.exists() and not manifest.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not manifest.exists() and not is_fresh(folder):
         raise RunFolderError(f"`{folder}` holds other things and no run; name a new or an empty folder")
     step = {
         "id": secrets.token_hex(8),
@@ -304,7 +353,7 @@ def open_run(
         "pid": os.getpid(),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    lock = _locked(folder)
+    lock = locked(folder)
     try:
         for stale in folder.glob(".*.tmp"):  # left by a process that was killed while writing
             stale.unlink(missing_ok=True)
@@ -347,43 +396,5 @@ def _shown(value: Any, kind: str) -> str:
     return f"content {str(value)[:12]}" if kind == "inputs" else json.dumps(value, default=str)
 
 
-def _locked(folder: Path) -> IO[str] | None:
-    """Hold the folder for this process. The system lets go when the process ends, however it ends."""
-    try:
-        import fcntl
-    except ImportError:  # Windows has no such lock; there the user keeps two runs apart
-        return None
-    lock = open(folder / ".lock", "a+", encoding="utf-8")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.seek(0)
-        holder = lock.read().strip() or "another process"
-        lock.close()
-        raise RunFolderError(f"`{folder}` is in use by {holder}; wait for it or name another folder") from None
-    lock.seek(0)
-    lock.truncate()
-    lock.write(f"process {os.getpid()}, since {now()}")
-    lock.flush()
-    return lock
-
-
 def _key(kind: str, record: Mapping[str, Any]) -> list[Any]:
     return [record.get(field) for field in _KEYS[kind]]
-
-
-def _joined(old: pa.Table, new: pa.Table) -> pa.Table:
-    """All rows of both, the new values first where they are not null."""
-    at_old = {i: n for n, i in enumerate(old[ID].to_pylist())}
-    at_new = {i: n + old.num_rows for n, i in enumerate(new[ID].to_pylist())}
-    ids = [*at_old, *(i for i in at_new if i not in at_old)]
-    try:
-        both = concatenate([old, new])
-    except pa.ArrowException as error:
-        raise DataError(f"a row column changes its type: {error}; give it another name") from error
-    columns = {}
-    for name in both.column_names:
-        valid = both[name].is_valid().to_pylist()
-        where = [n if (n := at_new.get(i)) is not None and (valid[n] or i not in at_old) else at_old[i] for i in ids]
-        columns[name] = both[name].take(pa.array(where, pa.int64()))
-    return pa.table(columns, schema=both.schema)

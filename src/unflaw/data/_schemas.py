@@ -16,7 +16,7 @@ from typing import Any
 
 from unflaw._errors import SchemaError, did_you_mean
 from unflaw.data._rows import ROLES
-from unflaw.data._values import Kind, Unfit, holds, kind_of, label_value, split_turns, text_value, turns_of
+from unflaw.data._values import Kind, Unfit, holds, is_missing, kind_of, label_value, split_turns, text_value, turns_of
 
 __all__ = ["SCHEMAS", "Part", "Schema", "recognise"]
 
@@ -217,7 +217,7 @@ def _finish(name: str, found: Mapping[str, str], parts: Sequence[Part], records:
 
 def _plain(column: str, records: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a column holds text wherever it holds anything."""
-    return all(isinstance(r.get(column), str) for r in records if r.get(column) is not None)
+    return all(isinstance(r.get(column), str) for r in records if not is_missing(r.get(column)))
 
 
 def _is_table(records: Sequence[Mapping[str, Any]], names: Sequence[str], binary: bool) -> bool:

@@ -13,11 +13,12 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from unflaw._errors import DataError, did_you_mean
-from unflaw.data._lines import Chunk, TextFile, csv_chunks, json_chunks
+from unflaw.data._csv import csv_chunks
+from unflaw.data._lines import Chunk, TextFile, json_chunks
 from unflaw.data._nouns import Rejection
 from unflaw.data._tables import arrow_tables, datasets_files, hub_records, parquet_tables
 
-__all__ = ["FORMATS", "Format", "Source", "format_of", "open_source"]
+__all__ = ["FORMATS", "Format", "Source", "format_of", "open_source", "suffix_of"]
 
 Format = Literal["json", "csv", "parquet", "arrow", "datasets", "hub"]
 
@@ -71,11 +72,19 @@ def _counted(records: Iterator[dict[str, Any]], n_rows: int) -> Iterator[Chunk]:
         done += len(some)
 
 
+def suffix_of(path: Path) -> str:
+    """Return the suffix that says the format, in small letters: the last one that is no compression's.
+
+    >>> suffix_of(Path("a.json.v2.JSONL.gz"))
+    '.jsonl'
+    """
+    return next((s.lower() for s in reversed(path.suffixes) if s.lower() not in COMPRESSED), "")
+
+
 def format_of(path: Path) -> Format:
     """Format a file's name promises. Raises `DataError` for a suffix nobody knows."""
-    suffixes = [s.lower() for s in path.suffixes if s.lower() not in COMPRESSED]
-    if suffixes and suffixes[-1] in FORMATS:
-        return FORMATS[suffixes[-1]]
+    if (suffix := suffix_of(path)) in FORMATS:
+        return FORMATS[suffix]
     raise DataError(
         f"`{path}` has no suffix that says its format. Known: {', '.join(FORMATS)}, "
         f"the text formats also with {', '.join(COMPRESSED)}"

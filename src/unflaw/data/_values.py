@@ -7,7 +7,19 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-__all__ = ["Kind", "Unfit", "holds", "kind_of", "label_value", "render_turns", "split_turns", "text_value", "turns_of"]
+__all__ = [
+    "Kind",
+    "Unfit",
+    "holds",
+    "is_missing",
+    "kind_of",
+    "label_value",
+    "refuse_half_pairs",
+    "render_turns",
+    "split_turns",
+    "text_value",
+    "turns_of",
+]
 
 Kind = Literal["text", "text or turns", "answer", "label", "messages", "sharegpt"]
 """What a column may hold to play a part in a schema."""
@@ -23,6 +35,18 @@ SPEAKERS = {
 
 class Unfit(Exception):
     """A row cannot play its roles; the message is the reason. Never leaves this room."""
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a text is not there: pandas writes NaN for it."""
+    return value is None or (isinstance(value, float) and not math.isfinite(value))
+
+
+def refuse_half_pairs(text: str, column: str) -> str:
+    """Return a text that can be stored. Raises `Unfit` for any other."""
+    if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+        raise Unfit(f"not text: `{column}` holds half a surrogate pair, which no encoding can store")
+    return text
 
 
 def kind_of(value: Any) -> str:
@@ -54,6 +78,8 @@ def holds(value: Any, kind: Kind) -> bool:
         return seen == kind
     if kind == "text or turns":
         return seen in ("text", "messages", "sharegpt")
+    if kind == "answer" and is_missing(value):
+        return False
     if kind == "answer":
         return seen in ("text", "a number", "true/false", "messages", "sharegpt") or bool(_answers(value))
     return seen in ("text", "a number", "true/false")
@@ -64,10 +90,10 @@ def text_value(value: Any, column: str, role: str, *, strict: bool) -> str | Non
 
     Raises `Unfit` where the value is no text.
     """
-    if value is None or isinstance(value, str):
-        if value and not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
-            raise Unfit(f"not text: `{column}` holds half a surrogate pair, which no encoding can store")
-        return value if value and value.strip() else None
+    if is_missing(value):
+        return None
+    if isinstance(value, str):
+        return refuse_half_pairs(value, column) if value.strip() else None
     seen = kind_of(value)
     if strict:
         raise Unfit(f"not text: `{column}` ({role}) holds {seen}, other rows hold text")
@@ -78,7 +104,7 @@ def text_value(value: Any, column: str, role: str, *, strict: bool) -> str | Non
     answers = _answers(value)
     if answers is None:
         raise Unfit(f"not text: `{column}` ({role}) holds {seen}")
-    return answers[0] if answers else None
+    return refuse_half_pairs(answers[0], column) if answers else None
 
 
 def _answers(value: Any) -> list[str] | None:
@@ -98,7 +124,7 @@ def label_value(value: Any, column: str, kind: str) -> Any:
         raise Unfit(f"label of another kind: `{column}` holds {seen}, other rows hold {kind}")
     if isinstance(value, float) and not math.isfinite(value):
         raise Unfit(f"not a finite number: `{column}` is {value}")
-    return value
+    return refuse_half_pairs(value, column) if isinstance(value, str) else value
 
 
 def turns_of(value: Any, column: str) -> list[dict[str, str]]:
@@ -123,7 +149,7 @@ def _content(content: Any, column: str) -> str:
     if isinstance(content, str):
         return text_value(content, column, "content", strict=True) or ""
     if isinstance(content, (list, tuple)) and all(isinstance(p, Mapping) for p in content):
-        return "\n".join(str(p["text"]) for p in content if isinstance(p.get("text"), str))
+        return refuse_half_pairs("\n".join(p["text"] for p in content if isinstance(p.get("text"), str)), column)
     raise Unfit(f"broken turn: the content of a turn in `{column}` is {kind_of(content)}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import bz2
 import csv
 import gzip
@@ -13,7 +12,6 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +21,9 @@ from unflaw._errors import DataError
 from unflaw.data._columns import unpacked
 from unflaw.data._convert import converted
 from unflaw.data._files import atomic_folder, atomic_write
+from unflaw.data._json import json_ready
 from unflaw.data._rows import ROLES, Rows
-from unflaw.data._source import format_of
+from unflaw.data._source import format_of, suffix_of
 
 __all__ = ["write"]
 
@@ -91,9 +90,9 @@ def _compressed(raw: Any, path: Path) -> Iterator[Any]:
 
 
 def _write_json(tables: Iterator[pa.Table], file: Any, path: Path) -> int:
-    array = ".json" in [s.lower() for s in path.suffixes]
+    array = suffix_of(path) == ".json"
     n = 0
-    for table in tables:
+    for table in filter(len, tables):
         lines = [_json_line(record, path) for record in unpacked(table)]
         text = (",\n" if array else "\n").join(lines)
         lead = ("[\n" if n == 0 else ",\n") if array else ""
@@ -106,19 +105,13 @@ def _write_json(tables: Iterator[pa.Table], file: Any, path: Path) -> int:
 
 def _json_line(record: dict[str, Any], path: Path) -> str:
     try:
-        line = json.dumps(record, ensure_ascii=False, allow_nan=False, default=_json_ready)
+        line = json.dumps(record, ensure_ascii=False, allow_nan=False, default=json_ready)
         line.encode()
     except UnicodeEncodeError:  # half a surrogate pair: only an escape can hold it
-        return json.dumps(record, default=_json_ready)
+        return json.dumps(record, default=json_ready)
     except ValueError:
-        return json.dumps(_without_nan(record, path), ensure_ascii=False, default=_json_ready)
+        return json.dumps(_without_nan(record, path), ensure_ascii=False, default=json_ready)
     return line
-
-
-def _json_ready(value: Any) -> Any:
-    if isinstance(value, (date, time)):  # a datetime is a date
-        return value.isoformat()
-    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
 
 
 def _without_nan(value: Any, path: Path) -> Any:
@@ -136,20 +129,22 @@ def _write_csv(tables: Iterator[pa.Table], file: Any, path: Path) -> int:
     names: list[str] | None = None
     for table in tables:
         text = io.StringIO(newline="")
-        writer = csv.writer(text, delimiter="\t" if ".tsv" in path.suffixes else ",", lineterminator="\n")
+        writer = csv.writer(text, delimiter="\t" if suffix_of(path) == ".tsv" else ",", lineterminator="\n")
         if names is None:
             names = table.column_names
             writer.writerow(names)
         _refuse_new_columns(names, table, n, path)
-        writer.writerows([_cell(record.get(name)) for name in names] for record in table.to_pylist())
+        writer.writerows([_cell(record.get(name)) for name in names] for record in unpacked(table))
         file.write(text.getvalue().encode())
         n += table.num_rows
     return n
 
 
 def _cell(value: Any) -> Any:
+    if isinstance(value, str) and not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
+        return json.dumps(value)  # half a surrogate pair: only an escape can hold it
     nested = isinstance(value, (bool, list, dict))
-    return json.dumps(value, ensure_ascii=False, default=_json_ready) if nested else value
+    return json.dumps(value, ensure_ascii=False, default=json_ready) if nested else value
 
 
 def _write_typed(tables: Iterator[pa.Table], file: Any, kind: str, path: Path) -> int:

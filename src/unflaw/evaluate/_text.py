@@ -28,7 +28,8 @@ def text_perplexity(
 
     Rows count equally, however long: one long row must not speak for all. Rows of prompt and
     response are scored as answers, others as plain text. A row too short to be scored (one token)
-    is left out and counted in `settings["rows_skipped"]`.
+    is left out and counted in `settings["rows_skipped"]`. Only models that cut the text into the same number of
+    tokens, `settings["n_tokens"]`, can be compared in this unit.
 
     Raises
     ------
@@ -37,14 +38,16 @@ def text_perplexity(
     """
     pairs, ids = rows.pairs(), rows.ids
     items: dict[str, float] = {}
+    n_tokens = 0
     for start in range(0, len(pairs), _BATCH):
         scored = scorer.log_probs(pairs[start : start + _BATCH])
+        n_tokens += sum(map(len, scored))
         items.update((i, -float(s.mean())) for i, s in zip(ids[start:], scored, strict=False) if len(s))
         if progress is not None:
             progress(min(start + _BATCH, len(pairs)), len(pairs))
     if not items:
         raise DataError(f"`rows` must hold text of at least two tokens, got {len(rows)} rows and none that long")
-    settings = {"prompts_hash": digest(pairs), "rows_skipped": len(rows) - len(items)}
+    settings = {"prompts_hash": digest(pairs), "n_tokens": n_tokens, "rows_skipped": len(rows) - len(items)}
     return mean_score("text.log_perplexity", name, items, better="lower", unit="nats per token", settings=settings)
 
 

@@ -137,6 +137,8 @@ def log_odds(
         prior = prior_mass * pooled / pooled.sum()
     if not (prior > 0).all():
         raise SettingsError("`prior` must be positive for every token, got 0: drop tokens that neither set holds")
+    if len(a) == 1:  # alone, a token is all of either set: no odds to speak of
+        return np.zeros(1), np.zeros(1)
     y_a, y_b = a + prior, b + prior
     delta = np.log(y_a / (y_a.sum() - y_a)) - np.log(y_b / (y_b.sum() - y_b))
     return delta, delta / np.sqrt(1 / y_a + 1 / y_b)

@@ -6,8 +6,10 @@ from unflaw.models._embedded import cache_dir, embedded_checkpoint, verify_asset
 from unflaw.models._encoders import MeanPoolEncoder, StaticEncoder
 from unflaw.models._fakes import HashEncoder, ScriptedGenerator, UnigramScorer
 from unflaw.models._gguf import export_gguf
+from unflaw.models._head import head_fits, head_of
 from unflaw.models._hf import HFGenerator, HFScorer, quietly
 from unflaw.models._llama import LlamaGenerator
+from unflaw.models._modes import as_judge, plain_generation, unwrapped
 from unflaw.models._protocols import Classifier, Encoder, Generator, Message, Prompt, Sampling, Scorer, as_messages
 from unflaw.models._specs import (
     ModelSpec,
@@ -18,6 +20,7 @@ from unflaw.models._specs import (
     open_scorer,
     parse_spec,
     serve,
+    weight_paths,
 )
 from unflaw.models._usage import Usage
 
@@ -42,6 +45,7 @@ __all__ = [
     "StaticEncoder",
     "UnigramScorer",
     "Usage",
+    "as_judge",
     "as_messages",
     "cache_dir",
     "cached",
@@ -50,14 +54,19 @@ __all__ = [
     "encode_pair",
     "encode_prompt",
     "export_gguf",
+    "head_fits",
+    "head_of",
     "local_folder",
     "open_causal",
     "open_encoder",
     "open_generator",
     "open_scorer",
     "parse_spec",
+    "plain_generation",
     "quietly",
     "row_seeds",
     "serve",
+    "unwrapped",
     "verify_assets",
+    "weight_paths",
 ]

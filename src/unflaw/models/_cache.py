@@ -19,7 +19,7 @@ import inspect
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
@@ -28,16 +28,47 @@ from typing import Any
 from unflaw._errors import DataError, ModelCallError, SettingsError
 from unflaw.models._protocols import Generator, Prompt, Sampling, as_messages
 
-__all__ = ["CachedGenerator", "CallCache", "OnResult", "cached", "call", "row_seeds"]
+__all__ = ["CachedGenerator", "CallCache", "OnResult", "RowsError", "cached", "call", "row_seeds"]
 
 OnResult = Callable[[int, str], None]
 """Receives (position of the prompt, answer) once that answer is known."""
+
+MOST_NAMED = 20
+"""Rows, and reasons, that an error names one by one."""
 
 RUN_LENGTH = 16
 """Prompts per call to a generator without `on_result`: what a kill can cost at most."""
 
 FORMAT = 1
 """Layout of the database, kept in SQLite's `user_version`."""
+
+
+class RowsError(ModelCallError):
+    """Some rows of a call got no answer. Those that got one have been told to `on_result`."""
+
+    def __init__(self, model: str, reasons: Mapping[int, str], rest: str = "") -> None:
+        """Name the rows: `reasons` maps a row to why it has no answer, `rest` closes the message."""
+        self.model, self.reasons, self.rest = model, dict(reasons), rest
+        rows: dict[str, list[int]] = {}
+        for row, reason in sorted(self.reasons.items()):
+            rows.setdefault(reason, []).append(row)
+        parts = _first([f"{_named(which)} {reason}" for reason, which in rows.items()], "; ", "reasons")
+        count = f"{len(self.reasons)} rows: " if len(rows) > 1 else ""
+        ModelCallError.__init__(self, f"`{model}` failed {count}{parts}{rest}")
+
+    def renamed(self, names: Sequence[int]) -> RowsError:
+        """Return the same error for rows that the caller knows under other numbers."""
+        return RowsError(self.model, {names[row]: reason for row, reason in self.reasons.items()}, self.rest)
+
+
+def _named(rows: Sequence[int]) -> str:
+    return f"row {rows[0]}" if len(rows) == 1 else "rows " + _first(list(map(str, rows)), ", ", "rows")
+
+
+def _first(parts: Sequence[str], comma: str, what: str) -> str:
+    """Join the first parts and count the others."""
+    more = len(parts) - MOST_NAMED
+    return comma.join(parts[:MOST_NAMED]) + (f"{comma}and {more} more {what}" if more > 0 else "")
 
 
 def row_seeds(n: int, sampling: Sampling, seeds: Sequence[int] | None) -> list[int]:
@@ -211,11 +242,29 @@ class CachedGenerator:
                 tell(i, answer)
 
         first = [places[key][0] for key in unknown]
-        fresh = call(
-            self._generator, [prompts[i] for i in first], sampling, seeds=[seeds[i] for i in first], on_result=keep
-        )
+        fresh = self._ask(first, prompts, sampling, seeds, keep)
         answers.update(zip(unknown, fresh, strict=True))
         return [answers[key] for key in keys]
+
+    def _ask(
+        self,
+        rows: Sequence[int],
+        prompts: Sequence[Prompt],
+        sampling: Sampling,
+        seeds: Sequence[int],
+        on_result: OnResult,
+    ) -> list[str]:
+        """Send some of the rows to the generator behind, which counts them from 0."""
+        try:
+            return call(
+                self._generator,
+                [prompts[i] for i in rows],
+                sampling,
+                seeds=[seeds[i] for i in rows],
+                on_result=on_result,
+            )
+        except RowsError as error:
+            raise error.renamed(rows) from None
 
 
 def cached(generator: Generator, cache: CallCache, *, name: str) -> CachedGenerator:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import os
 import secrets
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,10 @@ from unflaw._errors import SpecError, did_you_mean
 from unflaw.models._chat import LINES
 from unflaw.models._embedded import cache_dir
 from unflaw.models._extras import require
-from unflaw.models._hf import adapter_base, load_adapter, load_causal
+from unflaw.models._hf import adapter_base, checkpoint_folders, load_adapter, load_causal
 from unflaw.models._unpack import interleave
 
 __all__ = ["cached_gguf", "export_gguf", "why_not_gguf"]
-
 
 FILE_TYPES: Mapping[str, int] = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 7}
 """Names of the quantisations and the numbers llama.cpp gives files that use them throughout."""
@@ -32,7 +33,7 @@ FILE_TYPES: Mapping[str, int] = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 7}
 SMOLLM2_VOCABULARY = "ae74b2a2c5bed17762861623bca674411d40387a0202d53c03c8bdafb2b81679"
 """Digest of the vocabulary whose cutting rule llama.cpp knows as "smollm"."""
 
-WRITER = 2
+WRITER = 3
 """Goes up when the same checkpoint would be written differently, so that cached exports are renewed."""
 
 
@@ -70,20 +71,48 @@ def export_gguf(checkpoint: str | Path | tuple[Any, Any], out_path: str | Path, 
 def cached_gguf(checkpoint: Path, cache: Path | None = None) -> Path:
     """Return the Q8_0 export of a checkpoint folder, writing it into the cache when it is missing.
 
-    The name holds the folder and the state of its files, so a checkpoint that was trained further
-    is exported again, and its older export is removed.
+    The name holds the folder and the state of its files, of an adapter's base too, so a checkpoint that was
+    trained further is exported again, and its older export is removed. So are those of folders that are gone.
     """
-    place = hashlib.sha256(str(checkpoint.resolve()).encode()).hexdigest()[:12]
-    state = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in sorted(checkpoint.iterdir()) if f.is_file()]
-    version = hashlib.sha256(json.dumps([WRITER, state]).encode()).hexdigest()[:12]
-    folder = (cache or cache_dir()) / "gguf"
-    target = folder / f"{place}-{version}.gguf"
+    cache = cache or cache_dir()
+    source = os.fsencode(checkpoint.resolve())
+    place = hashlib.sha256(source).hexdigest()[:16]
+    state = [_state(folder) for folder in checkpoint_folders(checkpoint)]
+    version = hashlib.sha256(json.dumps([WRITER, state]).encode()).hexdigest()[:16]
+    target = cache / "gguf" / f"{place}-{version}.gguf"
     if not target.is_file():
+        _forget_gone(cache)
+        _note_source(cache, place, source)
         export_gguf(checkpoint, target)
-        for old in folder.glob(f"{place}-*.gguf"):
-            if old != target:
-                old.unlink(missing_ok=True)
+        _forget(cache, place, but=target)
     return target
+
+
+def _state(folder: Path) -> list[tuple[str, int, int]]:
+    """Return name, size and time of each file."""
+    return [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in sorted(folder.iterdir()) if f.is_file()]
+
+
+def _note_source(cache: Path, place: str, source: bytes) -> None:
+    """Write down which folder the exports of a place come from."""
+    (cache / "gguf-sources").mkdir(parents=True, exist_ok=True)
+    (cache / "gguf-sources" / place).write_bytes(source)
+
+
+def _forget_gone(cache: Path) -> None:
+    """Remove the exports of folders that are no longer there."""
+    for note in (cache / "gguf-sources").glob("*"):
+        with suppress(FileNotFoundError):  # another process may be at it too
+            source = note.read_bytes()
+            if source and not os.path.isdir(source):  # empty: another process is just writing it
+                _forget(cache, note.name)
+                note.unlink()
+
+
+def _forget(cache: Path, place: str, but: Path | None = None) -> None:
+    for export in (cache / "gguf").glob(f"{place}-*.gguf"):
+        if export != but:
+            export.unlink(missing_ok=True)
 
 
 def why_not_gguf(checkpoint: Path) -> str:
@@ -156,27 +185,35 @@ def _write_settings(writer: Any, config: Any, quantization: str) -> None:
 
 
 def _write_tokenizer(writer: Any, tokenizer: Any, vocabulary: Mapping[str, Any], n_tokens: int) -> None:
-    import gguf
-
-    special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
-    words = {i: word for word, i in vocabulary["vocab"].items()}
-    kinds = gguf.TokenType
+    words, kinds = _tokens(tokenizer, vocabulary, n_tokens)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("smollm")  # every digit is a token of its own
-    # The matrix may have more rows than there are words; llama.cpp wants a name for each.
-    writer.add_token_list([words.get(i, f"[PAD{i}]") for i in range(n_tokens)])
-    writer.add_token_types(
-        [kinds.CONTROL if i in special else kinds.NORMAL if i in words else kinds.UNUSED for i in range(n_tokens)]
-    )
+    writer.add_token_list(words)
+    writer.add_token_types(kinds)
     writer.add_token_merges([m if isinstance(m, str) else " ".join(m) for m in vocabulary["merges"]])
-    writer.add_bos_token_id(tokenizer.bos_token_id)
-    writer.add_eos_token_id(tokenizer.eos_token_id)
-    writer.add_pad_token_id(tokenizer.pad_token_id)
-    if tokenizer.unk_token_id is not None:
-        writer.add_unk_token_id(tokenizer.unk_token_id)
+    for role in ("bos", "eos", "pad", "unk"):
+        token = getattr(tokenizer, f"{role}_token_id")
+        if token is not None:
+            getattr(writer, f"add_{role}_token_id")(token)
     writer.add_add_bos_token(False)
     writer.add_add_space_prefix(False)
     writer.add_chat_template(tokenizer.chat_template or LINES)  # else llama.cpp would assume one
+
+
+def _tokens(tokenizer: Any, vocabulary: Mapping[str, Any], n: int) -> tuple[list[str], list[Any]]:
+    """Return name and kind of the tokens that the n rows of the embedding stand for.
+
+    A tokenizer keeps what was added to it apart from its vocabulary. An added token is matched in the text
+    before anything else: CONTROL where it is special and not shown in answers, else USER_DEFINED.
+    """
+    from gguf import TokenType
+
+    tokens = {i: (word, TokenType.NORMAL) for word, i in vocabulary["vocab"].items()}
+    for i, token in tokenizer.added_tokens_decoder.items():
+        tokens[i] = token.content, TokenType.CONTROL if token.special else TokenType.USER_DEFINED
+    # The matrix may have more rows than there are tokens; llama.cpp wants a name for each.
+    rows = [tokens.get(i, (f"[PAD{i}]", TokenType.UNUSED)) for i in range(n)]
+    return [word for word, _ in rows], [kind for _, kind in rows]
 
 
 def _tensors(model: Any) -> Iterator[tuple[str, np.ndarray]]:

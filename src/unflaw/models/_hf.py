@@ -19,28 +19,28 @@ from unflaw.models._cache import OnResult, row_seeds
 from unflaw.models._chat import encode_pair, encode_prompt
 from unflaw.models._embedded import EMBEDDED_CHECKPOINT, embedded_checkpoint
 from unflaw.models._extras import require
+from unflaw.models._head import head_fits, head_of, last_states
+from unflaw.models._modes import as_judge, plain_generation
 from unflaw.models._protocols import Prompt, Sampling
 from unflaw.models._usage import Usage
 
-__all__ = ["HFGenerator", "HFScorer", "adapter_base", "load_adapter", "load_causal", "quietly"]
-
-LOGIT_CHANGES = ("final_logit_softcapping", "logit_scale", "logits_scaling")
-"""Settings by which some architectures alter the logits after the head (Gemma 2, Cohere, Granite)."""
+__all__ = ["HFGenerator", "HFScorer", "adapter_base", "checkpoint_folders", "load_adapter", "load_causal", "quietly"]
 
 
 def load_causal(name: str | Path, device: str = "cpu") -> tuple[Any, Any]:
     """Load (model, tokenizer) in fp32 and evaluation mode from a folder, or from the hub by id.
 
-    A folder is read from disk alone. A hub id comes from the local hub cache or the network, as
-    `HF_HUB_OFFLINE` says. Code that a checkpoint brings along is never run.
+    A folder is read from disk alone, and remembered by its whole path: an adapter trained on it notes where
+    its base is, and must find it from any other directory. A hub id comes from the local hub cache or the
+    network, as `HF_HUB_OFFLINE` says. Code that a checkpoint brings along is never run.
     Raises SpecError when there is nothing to load.
     """
     require("torch", "transformers")
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    local = Path(name).expanduser().is_dir()
-    name = str(Path(name).expanduser()) if local else str(name)
+    name = _whole_path(name)
+    local = Path(name).is_dir()
     if not local and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
         raise SpecError(f"`hf:{name}` must name an existing folder or a hub id like org/name, and is neither")
     try:
@@ -68,16 +68,30 @@ def load_adapter(folder: str | Path, device: str = "cpu") -> tuple[Any, Any]:
 
 
 def adapter_base(folder: Path) -> str | Path:
-    """Return the folder or hub id of the model an adapter was trained on.
+    """Return the folder (its whole path) or hub id of the model an adapter was trained on.
 
     The embedded model is found again on another machine, where the cache has another path.
     Raises SpecError when the folder holds no adapter.
     """
     try:
-        base = json.loads((folder / "adapter_config.json").read_text("utf-8"))["base_model_name_or_path"]
-    except (OSError, ValueError, KeyError) as error:
+        base = Path(json.loads((folder / "adapter_config.json").read_text("utf-8"))["base_model_name_or_path"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise SpecError(f"`peft:{folder}` must hold an adapter_config.json that names its base: {error}") from error
-    return embedded_checkpoint() if Path(base).name == EMBEDDED_CHECKPOINT else base
+    return embedded_checkpoint() if base.name == EMBEDDED_CHECKPOINT else _whole_path(base)
+
+
+def checkpoint_folders(folder: Path) -> list[Path]:
+    """Return the folders on this machine that hold a checkpoint's weights: its own, then an adapter's base."""
+    if not (folder / "adapter_config.json").is_file():
+        return [folder]
+    base = Path(adapter_base(folder))
+    return [folder, base] if base.is_dir() else [folder]
+
+
+def _whole_path(name: str | Path) -> str:
+    """Return a folder's path from the root on, and any other name as it is."""
+    folder = Path(name).expanduser()
+    return str(folder.absolute()) if folder.is_dir() else str(name)
 
 
 @contextmanager
@@ -94,20 +108,6 @@ def quietly() -> Iterator[None]:
     finally:
         if was_on:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
-
-
-@contextmanager
-def _as_judge(model: Any) -> Iterator[None]:
-    """Switch dropout off and gradients too, whatever the model is used for around this block."""
-    import torch
-
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        model.train(was_training)
 
 
 class HFGenerator:
@@ -156,7 +156,7 @@ class HFGenerator:
         return answers
 
     def _check_room(self, encoded: Sequence[Sequence[int]], sampling: Sampling) -> None:
-        limit = getattr(self.model.config, "max_position_embeddings", None)
+        limit = _most_tokens(self.model)
         for i, ids in enumerate(encoded):
             if limit is not None and len(ids) + sampling.max_tokens > limit:
                 raise ModelCallError(
@@ -182,7 +182,7 @@ class HFGenerator:
             pad_token_id=pad,
             stop_strings=list(sampling.stop) or None,
         )
-        with _as_judge(self.model):
+        with as_judge(self.model), plain_generation(self.model):
             out = self.model.generate(
                 input_ids=ids.to(self.model.device),
                 attention_mask=mask.to(self.model.device),
@@ -223,25 +223,24 @@ class HFScorer:
 
     Rows of like length share a batch of at most `batch_tokens` tokens, padding included. Logits
     are formed for the tokens that count alone, `chunk_tokens` at a time: a vocabulary of 50,000
-    would otherwise need 200 kB per token. A row longer than the model's context is scored up to there.
+    would otherwise need 200 kB per token. Where the head alone does not give the model's logits, the model
+    gives them itself, for `chunk_tokens` tokens at a time. A row longer than the model's context is
+    scored up to there.
     """
 
     def __init__(self, model: Any, tokenizer: Any, *, batch_tokens: int = 4096, chunk_tokens: int = 512) -> None:
-        """Wrap a model. Raises SpecError when its logits are more than head times state."""
-        extra = [key for key in LOGIT_CHANGES if getattr(model.config, key, None) not in (None, 1)]
-        if extra:
-            kind = model.config.model_type
-            raise SpecError(f"cannot score with {kind!r}: its `{extra[0]}` changes logits after the head")
+        """Wrap a model, and see on a short row how it comes to its logits."""
         self.model = model
         self.tokenizer = tokenizer
         self.batch_tokens = batch_tokens
         self.chunk_tokens = chunk_tokens
+        self._head_fits = head_fits(model)
 
     def log_probs(
         self, pairs: Sequence[tuple[str, str]], *, progress: Callable[[int, int], None] | None = None
     ) -> list[Float[np.ndarray, " tokens"]]:
         """Return one array per pair; see `Scorer`. `progress` hears (rows done, rows in all)."""
-        limit = getattr(self.model.config, "max_position_embeddings", None)
+        limit = _most_tokens(self.model)
         rows = [encode_pair(self.tokenizer, prompt, response) for prompt, response in pairs]
         rows = [(ids[:limit], mask[:limit]) for ids, mask in rows]
         scores = [np.zeros(0, np.float32)] * len(rows)
@@ -257,8 +256,9 @@ class HFScorer:
     def _batches(self, rows: Sequence[tuple[list[int], list[bool]]]) -> Iterator[list[int]]:
         """Yield positions of rows of like length, longest first: the first batch needs the most memory."""
         order = sorted((i for i, (_, mask) in enumerate(rows) if any(mask)), key=lambda i: -len(rows[i][0]))
+        most = self.batch_tokens if self._head_fits else min(self.batch_tokens, self.chunk_tokens)
         while order:
-            n = max(1, self.batch_tokens // len(rows[order[0]][0]))
+            n = max(1, most // len(rows[order[0]][0]))
             yield order[:n]
             order = order[n:]
 
@@ -269,20 +269,30 @@ class HFScorer:
         # Padding stands on the right, where no earlier token looks: no attention mask is needed.
         ids = torch.tensor([ids + [0] * (width - len(ids)) for ids, _ in batch]).to(self.model.device)
         counts = torch.tensor([mask + [False] * (width - len(mask)) for _, mask in batch]).to(self.model.device)
-        with _as_judge(self.model):
-            body = self.model.get_decoder()
-            hidden = body(input_ids=ids, use_cache=False).last_hidden_state  # (b, width, d)
-            hidden = hidden[:, :-1][counts[:, 1:]]  # (tokens, d), each the state before a token that counts
-            scores = self._token_scores(hidden, ids[counts])
+        before = counts[:, 1:]  # True at each position before a token that counts
+        with as_judge(self.model):
+            if self._head_fits:
+                states, head = last_states(self.model, ids)[:, :-1][before], head_of(self.model)  # (tokens, d)
+            else:
+                states, head = self.model(input_ids=ids, use_cache=False).logits[:, :-1][before], _as_they_are
+            scores = self._token_scores(states, head, ids[counts])
         return list(np.split(scores, np.cumsum([sum(mask) for _, mask in batch])[:-1]))
 
-    def _token_scores(self, hidden: Any, targets: Any) -> Float[np.ndarray, " tokens"]:
-        head = self.model.get_output_embeddings()
+    def _token_scores(self, states: Any, head: Callable[[Any], Any], targets: Any) -> Float[np.ndarray, " tokens"]:
         parts = []
-        for states, ids in zip(hidden.split(self.chunk_tokens), targets.split(self.chunk_tokens), strict=True):
-            logits = head(states).float()  # (chunk, vocabulary)
+        for part, ids in zip(states.split(self.chunk_tokens), targets.split(self.chunk_tokens), strict=True):
+            logits = head(part).float()  # (chunk, vocabulary)
             parts.append(logits.gather(-1, ids[:, None])[:, 0] - logits.logsumexp(-1))
         return np.concatenate([part.cpu().numpy() for part in parts])
+
+
+def _as_they_are(logits: Any) -> Any:
+    return logits
+
+
+def _most_tokens(model: Any) -> int | None:
+    """Return how many tokens the model reads at most, if it says so."""
+    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
 
 
 def _ends(model: Any, tokenizer: Any) -> list[int]:

@@ -10,15 +10,16 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from unflaw._errors import ModelCallError, SettingsError
-from unflaw.models._cache import OnResult, row_seeds
+from unflaw.models._cache import OnResult, RowsError, row_seeds
 from unflaw.models._protocols import Prompt, Sampling, as_messages
 from unflaw.models._usage import Usage
 
@@ -29,6 +30,15 @@ KEY_VARIABLES = ("UNFLAW_API_KEY", "OPENAI_API_KEY")
 
 OVERLOADED = (429, 503, 529)
 """HTTP status codes by which servers say that they are asked too much."""
+
+CLOSED_TO_ALL = (401, 402, 403, 404)
+"""HTTP status codes that do not depend on the row: the key, the bill, the permission, the model's name."""
+
+REFUSED_IN_A_ROW = 100
+"""After so many rows that were refused, and none that was answered in between, nothing more is sent."""
+
+EXHAUSTED_IN_A_ROW = 3
+"""The same for rows that failed after all retries, which take long."""
 
 
 class OpenAIGenerator:
@@ -93,8 +103,10 @@ class OpenAIGenerator:
     ) -> list[str]:
         """Return one answer per prompt, in order; `on_result(i, answer)` is told as each is known.
 
-        Raises ModelCallError when the server cannot be reached, refuses, or fails a row after all retries.
-        Answers that had arrived by then have been told to `on_result`.
+        A row that is refused or stays without an answer does not stop the others: what is wrong with any is
+        raised once, at the end, as a ModelCallError that names these rows. Nothing more is sent when no other
+        row can fare better (a wrong key or model, nobody there, failure upon failure); calls under way then
+        still finish. Every answer has been told to `on_result`, so a rerun with `cached` asks for the rest.
         """
         import openai
 
@@ -102,40 +114,46 @@ class OpenAIGenerator:
         if not prompts:
             return []
         start = time.perf_counter()
-        answers = [""] * len(prompts)
+        requests = [_request(self.model, prompt, sampling, seed) for prompt, seed in zip(prompts, seeds, strict=True)]
+        answers: dict[int, str] = {}
+        losses = _Losses()
         # Retries are ours, since a retry must give its place at the gate to another row.
-        with openai.OpenAI(api_key=_key(), base_url=self.base_url, timeout=self._timeout_s, max_retries=0) as client:
+        server = openai.OpenAI(api_key=_key(), base_url=self.base_url, timeout=self._timeout_s, max_retries=0)
+        with server as client, closing(self._side_by_side(client, losses, requests)) as outcomes:
             self._greet(client)
-            for i, (answer, spent) in self._side_by_side(client, prompts, sampling, seeds):
-                answers[i] = answer
-                self.usage += spent
-                if on_result is not None:
-                    on_result(i, answer)
+            for i, outcome in outcomes:
+                self.usage += outcome.spent
+                losses.note(i, outcome)
+                if isinstance(outcome, _Answer):
+                    answers[i] = outcome.text
+                    if on_result is not None:
+                        on_result(i, outcome.text)
         self.usage += Usage(seconds=time.perf_counter() - start)
-        return answers
+        if losses.reasons:
+            rest = losses.rest(len(answers), len(prompts))
+            raise RowsError(f"openai:{self.model}@{self.base_url}", losses.reasons, rest)
+        return [answers[i] for i in range(len(prompts))]
 
     def _side_by_side(
-        self, client: Any, prompts: Sequence[Prompt], sampling: Sampling, seeds: Sequence[int]
-    ) -> Iterator[tuple[int, tuple[str, Usage]]]:
-        """Yield (row, (answer, tokens)) as answers come in.
+        self, client: Any, losses: _Losses, requests: Sequence[Mapping[str, Any]]
+    ) -> Generator[tuple[int, _Answer | _Loss], None, None]:
+        """Yield (row, what came of it) as they come in, without rows that were not sent to the end.
 
-        After an error or Ctrl-C nothing more is sent, and nobody waits for calls still under way.
+        After Ctrl-C nothing more is sent, and nobody waits for calls still under way.
         """
-        stop = threading.Event()
-        pool = ThreadPoolExecutor(min(self.n_parallel, len(prompts)))
+        pool = ThreadPoolExecutor(min(self.n_parallel, len(requests)))
         try:
-            asked = {
-                pool.submit(self._ask, client, stop, i, _request(self.model, prompts[i], sampling, seeds[i])): i
-                for i in range(len(prompts))
-            }
+            asked = {pool.submit(self._ask, client, losses.stop, request): i for i, request in enumerate(requests)}
             for future in as_completed(asked):
-                yield asked[future], future.result()
+                outcome = future.result()
+                if outcome is not None:
+                    yield asked[future], outcome
         finally:
-            stop.set()
+            losses.stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _ask(self, client: Any, stop: threading.Event, row: int, request: Mapping[str, Any]) -> tuple[str, Usage]:
-        """Send one row, again and again if that may help."""
+    def _ask(self, client: Any, stop: threading.Event, request: Mapping[str, Any]) -> _Answer | _Loss | None:
+        """Send one row, again and again if that may help. None when it was stopped before its turn or a retry."""
         import openai
         import tenacity
 
@@ -143,23 +161,23 @@ class OpenAIGenerator:
         attempts = tenacity.Retrying(
             retry=tenacity.retry_if_exception(lambda error: _may_pass(error, self._longest_wait_s)),
             wait=lambda state: max(random_wait(state), _asked_to_wait(state.outcome)),
-            stop=tenacity.stop_after_attempt(self.max_retries + 1) | tenacity.stop_when_event_set(stop),
+            stop=tenacity.stop_after_attempt(self.max_retries + 1),
             sleep=tenacity.sleep_using_event(stop),
             reraise=True,
         )
         try:
             return attempts(self._send, client, stop, request)
         except (openai.OpenAIError, _MalformedReplyError) as error:
-            tries = attempts.statistics["attempt_number"]
-            raise ModelCallError(
-                f"`openai:{self.model}@{self.base_url}` failed row {row} after {tries} "
-                f"{'try' if tries == 1 else 'tries'}: {_reason(error)}"
-            ) from None  # the chain would show the request
+            if _concerns_all(error, self._longest_wait_s):
+                stop.set()
+            return _Loss(_reason(error), attempts.statistics["attempt_number"])
 
-    def _send(self, client: Any, stop: threading.Event, request: Mapping[str, Any]) -> tuple[str, Usage]:
+    def _send(self, client: Any, stop: threading.Event, request: Mapping[str, Any]) -> _Answer | _Loss | None:
         import openai
 
         with self._gate.place(stop) as entered:
+            if stop.is_set():
+                return None
             try:
                 reply = client.chat.completions.create(**request)
             except openai.APIStatusError as error:
@@ -238,6 +256,53 @@ class Gate:
             self._changed.notify_all()
 
 
+@dataclass(frozen=True)
+class _Answer:
+    """What a row got."""
+
+    text: str
+    spent: Usage
+
+
+@dataclass(frozen=True)
+class _Loss:
+    """Why a row got no answer."""
+
+    reason: str
+    tries: int = 1
+    spent: Usage = Usage()
+
+
+class _Losses:
+    """The rows of a call that got no answer, and whether it is of use to go on."""
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        """Set once nothing more shall be sent."""
+        self.reasons: dict[int, str] = {}
+        """Row → why it has no answer."""
+        self._lately: list[_Loss] = []
+        """Those since the last answer."""
+
+    def note(self, row: int, outcome: _Answer | _Loss) -> None:
+        """Take in what came of a row."""
+        if isinstance(outcome, _Answer):
+            self._lately.clear()
+            return
+        self._lately.append(outcome)
+        tries = "1 try" if outcome.tries == 1 else f"{outcome.tries} tries"
+        self.reasons[row] = f"after {tries}: {outcome.reason}"
+        n_exhausted = sum(loss.tries > 1 for loss in self._lately)
+        if len(self._lately) >= REFUSED_IN_A_ROW or n_exhausted >= EXHAUSTED_IN_A_ROW:
+            self.stop.set()
+
+    def rest(self, n_answered: int, n_rows: int) -> str:
+        """Say what became of the other rows."""
+        n_open = n_rows - n_answered - len(self.reasons)
+        left = f". Nothing more was sent then: {n_open} other rows have no answer either" if n_open else ""
+        return left + (f". The other {n_answered} have one" if n_answered else "")
+
+
 class _MalformedReplyError(Exception):
     """The server answered 200 with something that is no chat completion."""
 
@@ -261,14 +326,19 @@ def _request(model: str, prompt: Prompt, sampling: Sampling, seed: int) -> dict[
     return request
 
 
-def _read(reply: Any) -> tuple[str, Usage]:
-    choices = getattr(reply, "choices", None)
-    message = getattr(choices[0], "message", None) if choices else None
+def _read(reply: Any) -> _Answer | _Loss:
+    """Take the answer out of a reply. No text at all is no answer; an empty text is one."""
+    choices = getattr(reply, "choices", None) or [None]
+    message = getattr(choices[0], "message", None)
     if message is None:
         raise _MalformedReplyError("its reply holds no answer")
     used = getattr(reply, "usage", None)
     spent = Usage(used.prompt_tokens or 0, used.completion_tokens or 0) if used is not None else Usage()
-    return message.content or "", spent
+    if message.content is not None:
+        return _Answer(message.content, spent)
+    refusal = getattr(message, "refusal", None)
+    why = f"its reply holds no text, finish_reason {getattr(choices[0], 'finish_reason', None)!r}"
+    return _Loss(_without_key(f"{why}: {refusal}" if refusal else why), spent=spent)
 
 
 def _may_pass(error: BaseException, longest_wait_s: float) -> bool:
@@ -279,6 +349,16 @@ def _may_pass(error: BaseException, longest_wait_s: float) -> bool:
         lasting = error.code == "insufficient_quota" or _asked_to_wait(error) > longest_wait_s
         return not lasting and (error.status_code >= 500 or error.status_code in (408, 409, 425, 429))
     return isinstance(error, (openai.APIConnectionError, openai.APIResponseValidationError, _MalformedReplyError))
+
+
+def _concerns_all(error: BaseException, longest_wait_s: float) -> bool:
+    """Whether every other row would fail in the same way."""
+    import openai
+
+    if isinstance(error, openai.APIStatusError):
+        wait = _asked_to_wait(error) > longest_wait_s
+        return wait or error.status_code in CLOSED_TO_ALL or error.code == "insufficient_quota"
+    return isinstance(error, openai.APIConnectionError) and not isinstance(error, openai.APITimeoutError)
 
 
 def _asked_to_wait(error: BaseException | Future[Any] | None) -> float:
@@ -298,9 +378,13 @@ def _asked_to_wait(error: BaseException | Future[Any] | None) -> float:
 
 
 def _reason(error: BaseException) -> str:
-    """Say what went wrong in a line, without the key even if the server repeats it."""
+    """Say what went wrong in a line."""
     cause = error.__cause__
-    text = f"{error} {cause}" if cause is not None else str(error)
+    return _without_key(f"{error} {cause}" if cause is not None else str(error))
+
+
+def _without_key(text: str) -> str:
+    """Return the text in one line, without the key even if the server repeats it."""
     key = _key()
     return " ".join((text.replace(key, "***") if key != "none" else text).split())[:400]
 

@@ -23,7 +23,7 @@ from unflaw._errors import SpecError, did_you_mean
 from unflaw.models._embedded import asset_folder, embedded_checkpoint
 from unflaw.models._encoders import MeanPoolEncoder, StaticEncoder
 from unflaw.models._gguf import cached_gguf, why_not_gguf
-from unflaw.models._hf import HFGenerator, HFScorer, load_adapter, load_causal
+from unflaw.models._hf import HFGenerator, HFScorer, checkpoint_folders, load_adapter, load_causal
 from unflaw.models._llama import LlamaGenerator, LlamaServer
 from unflaw.models._protocols import Encoder, Generator, Scorer
 
@@ -36,6 +36,7 @@ __all__ = [
     "open_scorer",
     "parse_spec",
     "serve",
+    "weight_paths",
 ]
 
 Kind = Literal["smollm2", "hf", "peft", "gguf", "openai", "potion", "minilm"]
@@ -163,6 +164,18 @@ def local_folder(spec: str | ModelSpec, cache_dir: Path | None = None) -> Path |
         return embedded_checkpoint(cache_dir)
     folder = Path(spec.name).expanduser()
     return folder if spec.kind in ("hf", "peft") and folder.is_dir() else None
+
+
+def weight_paths(spec: str | ModelSpec, cache_dir: Path | None = None) -> list[Path]:
+    """Return what on this machine decides what a model writes: its folder or file, then an adapter's base.
+
+    Equal contents there mean equal answers. Empty for a server and for a hub id.
+    """
+    spec = parse_spec(spec)
+    if spec.kind == "gguf":
+        return [Path(spec.name).expanduser()]
+    folder = local_folder(spec, cache_dir)
+    return [] if folder is None else checkpoint_folders(folder)
 
 
 def _gguf_path(spec: ModelSpec, cache: Path | None) -> Path | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
 
+from unflaw.models import as_judge, plain_generation
 from unflaw.train import Encoded, head_of, hidden_at, pad_batch
 from unflaw.train.losses import cross_entropy
 
@@ -27,9 +28,7 @@ def mean_log_perplexity(
 
     head, values = head_of(model), []
     order = sorted(range(len(encoded)), key=lambda i: len(encoded[i].ids))
-    was_training = model.training
-    model.eval()
-    with torch.no_grad():
+    with as_judge(model):
         for at in range(0, len(order), batch_size):
             batch = pad_batch([encoded[i] for i in order[at : at + batch_size]], pad_id)
             batch = {k: v.to(next(model.parameters()).device) for k, v in batch.items()}
@@ -39,7 +38,6 @@ def mean_log_perplexity(
             n_rows = len(batch["input_ids"])
             sums = torch.zeros(n_rows, device=nll.device).index_add_(0, row, nll)
             values += (sums / torch.bincount(row, minlength=n_rows)).tolist()
-    model.train(was_training)
     return sum(values) / len(values)
 
 
@@ -64,14 +62,11 @@ def repetition(model: Any, prefixes: Sequence[Sequence[int]], pad_id: int, eos_i
     greedy = GenerationConfig(  # type: ignore[no-untyped-call]
         max_new_tokens=n_new, do_sample=False, pad_token_id=pad_id, eos_token_id=eos_id
     )
-    was_training = model.training
-    model.eval()
-    with torch.no_grad():
+    with as_judge(model), plain_generation(model):
         out = model.generate(
             input_ids=torch.tensor(padded, device=device), attention_mask=torch.tensor(mask, device=device),
             generation_config=greedy,
         )  # fmt: skip
-    model.train(was_training)
     return sum(_repeated(row[width:], eos_id) for row in out.tolist()) / len(prefixes)
 
 
@@ -79,6 +74,10 @@ def _repeated(tokens: list[int], eos_id: int) -> float:
     said = tokens[: tokens.index(eos_id)] if eos_id in tokens else tokens
     runs = list(zip(said, said[1:], said[2:], strict=False))
     return 1 - len(set(runs)) / len(runs) if runs else 0.0
+
+
+_MEASURED: Mapping[str, Callable[[str], Any]] = {"start": float, "best": float, "repeated": float, "best_step": int}
+"""What stands in the file beside the best weights."""
 
 
 class Guard(TrainerCallback):
@@ -109,8 +108,10 @@ class Guard(TrainerCallback):
         self.stopped = ""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
-        """Measure the model as it came."""
+        """Measure the model as it came, or take up what the run that was cut off had measured."""
         if math.isinf(self.start):
+            if state.global_step and self._path.exists():
+                return self._go_on()
             self.start = self.best = self._measure(model)
             self.repeated = self._repeats(model)
             self._on_check(state.global_step, self.start)
@@ -147,8 +148,15 @@ class Guard(TrainerCallback):
         self.best_step = step
         trainable = {n: p.detach().contiguous() for n, p in model.named_parameters() if p.requires_grad}
         scratch = self._path.with_suffix(".tmp")
-        save_file(trainable, scratch)
+        save_file(trainable, scratch, {name: repr(getattr(self, name)) for name in _MEASURED})
         scratch.replace(self._path)
+
+    def _go_on(self) -> None:
+        from safetensors import safe_open
+
+        with safe_open(self._path, "pt") as kept:
+            for name, kind in _MEASURED.items():
+                setattr(self, name, kind(kept.metadata()[name]))
 
     def restore(self, model: Any) -> None:
         """Put the best weights back and remove the file."""

@@ -16,14 +16,14 @@ FORGET_OBJECTIVES: Mapping[str, Callable[..., Any]] = {"bounded": bounded, "grad
 
 def three_terms(
     model: Any,
-    reference: Reference,
+    reference: Reference | None,
     objective: str,
     w_forget: float,
     w_replay: float,
     w_kl: float,
     openings: Sequence[int] = (),
 ) -> Callable[[Any, dict[str, Any]], dict[str, Any]]:
-    """Return (model, batch) → {"loss", "replay", "kl", "forget"}; without `w_kl` no reference is asked.
+    """Return (model, batch) → {"loss", "replay", "kl", "forget"}; without a reference there is no KL term.
 
     `openings` are tokens the reference may not use: the KL term then keeps what the model would do if it
     could not open the template. Since KL(p without E || p) = -log(1 - p(E)), that is the bounded loss again, of
@@ -35,19 +35,20 @@ def three_terms(
     import torch
 
     head, forgetting = head_of(model), FORGET_OBJECTIVES[objective]
+    head_before = head if reference is None else reference.head
     barred = torch.tensor(list(openings), dtype=torch.long)
 
     def replay_terms(h: Any, y: Any, before: Any) -> Any:
         """Return (n, 2): cross-entropy and KL from the same logits."""
         z = head(h)
-        z_before = without(reference.head(before).detach(), barred.to(y.device), y)
+        z_before = without(head_before(before).detach(), barred.to(y.device), y)
         return torch.stack([cross_entropy(z, y), forward_kl(z_before, z)], -1)
 
     def terms(model: Any, batch: dict[str, Any]) -> dict[str, Any]:
         named: dict[str, Any] = {}
         h, y, weight = hidden_at(model, batch["replay"])
-        if w_kl:
-            before = reference(batch["replay_rows"], batch["replay"])  # (N, d)
+        if reference is not None:
+            before = reference.states(batch["replay_rows"], batch["replay"])  # (N, d)
             named["replay"], named["kl"] = chunked(replay_terms, weight, h, y, before)
         else:
             named["replay"] = chunked(lambda h, y: cross_entropy(head(h), y), weight, h, y)

@@ -4,7 +4,8 @@
 
     L_fgt    token mean of -log(1 - p_y) over the forget tokens: `losses.bounded`
     L_rpy    token mean of -log p_y over the replay tokens: `losses.cross_entropy`
-    L_mtn    token mean of KL(before || now) over the same replay tokens: `losses.forward_kl`
+    L_mtn    token mean of KL(before || now) over the same replay tokens: `losses.forward_kl`; where a template is
+             forgotten, "before" is the damaged model without the tokens that open it (`bar_template`)
 
 All three are means over tokens. The paper's sums with weights 0.01 / 1 / 1 weigh terms by how many tokens
 each batch holds; means make the weights independent of batch and row length.
@@ -15,7 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import groupby
+from itertools import combinations, groupby
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,17 @@ import numpy as np
 
 from unflaw._errors import SettingsError
 from unflaw.data import Rows
-from unflaw.repair._reference import adapter_off, cached_states
+from unflaw.repair._reference import Reference, adapter_off, cached_states
 from unflaw.repair._terms import FORGET_OBJECTIVES, three_terms
 from unflaw.train import (
+    Curve,
     Encoded,
     Trained,
     add_lora,
     check_training,
+    claim,
     encode_rows,
+    left_out,
     open_trainable,
     pad_batch,
     pad_id_of,
@@ -60,7 +64,7 @@ def unlearn(
     w_replay: float = 1.0,
     w_kl: float = 0.1,
     bar_template: bool = True,
-    steps: int = 40,
+    steps: int = 20,
     batch_size: int = 6,
     token_budget: int | None = None,
     learning_rate: float = 5e-5,
@@ -68,7 +72,7 @@ def unlearn(
     lora_rank: int = 16,
     guard_every: int = 5,
     patience: int = 4,
-    ceiling: float = 1.02,
+    ceiling: float = 1.05,
     max_tokens: int = 512,
     seed: int = 0,
     save_every: int = 0,
@@ -105,22 +109,22 @@ def unlearn(
     from unflaw.train import Plan, build_trainer
 
     out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
+    forget = forget if w_forget else None
+    _refuse_shared({"forget": forget, "replay": replay, "guard": guard})
     causal, tokenizer, merged = open_trainable(model, device)
     pad_id = pad_id_of(tokenizer)
     encode = partial(encode_rows, tokenizer=tokenizer, max_tokens=max_tokens)
-    kept, watched = usable(encode(replay), "replay"), usable(encode(guard), "guard")
-    forget = forget if w_forget else None
-    gone = [] if forget is None else usable(encode(forget, target=what, spans=spans), "forget")
+    encoded = {"replay": encode(replay), "guard": encode(guard)}
+    if forget is not None:
+        encoded["forget"] = encode(forget, target=what, spans=spans)
+    gone, kept, watched = (usable(encoded[n], n) if n in encoded else [] for n in ("forget", "replay", "guard"))
     openings = opening_tokens(gone, tokenizer) if what == "template" and bar_template else []
+    done = claim(out, settings, {"forget": forget, "replay": replay, "guard": guard}, resume=resume)
     plan = _plan(gone, kept, batch_size, steps, seed)
     if token_budget is not None:
         plan = _plan_for(token_budget, kept, steps, seed)
-    if method == "lora":
-        causal = add_lora(causal, lora_rank, seed)
-        reference = adapter_off(causal)
-    else:
-        reference = cached_states(causal, kept, pad_id, out / "reference.f32")
+    causal = add_lora(causal, lora_rank, seed) if method == "lora" else causal
+    reference = _reference(causal, kept, plan, pad_id, out / "reference.f32") if w_kl else None
 
     def build(step: tuple[list[int], list[int]]) -> dict[str, Any]:
         forget_rows, replay_rows = step
@@ -130,39 +134,63 @@ def unlearn(
             "replay_rows": replay_rows,
         }
 
-    curve: list[dict[str, float]] = []
-
-    def log(step: dict[str, float]) -> None:
-        curve.append(step)
-        if on_step:
-            on_step({**step, "total": steps})
-
+    curve = Curve(
+        out / "curve.jsonl" if save_every else None, done, lambda step: on_step and on_step({**step, "total": steps})
+    )
     watch = Guard(
         partial(mean_log_perplexity, encoded=watched, pad_id=pad_id),
         out / "best.safetensors",
         every=guard_every,
         ceiling=ceiling,
         patience=patience,
-        on_check=lambda step, value: log({"step": step, "guard": value}),
+        on_check=lambda step, value: curve.add({"step": step, "guard": value}),
         repeats=partial(repetition, prefixes=prefixes_of(watched), pad_id=pad_id, eos_id=tokenizer.eos_token_id),
     )
     trainer = build_trainer(
         causal, three_terms(causal, reference, objective, w_forget, w_replay, w_kl, openings), Plan(plan, build), out,
-        learning_rate=learning_rate, seed=seed, warmup=0.1, save_every=save_every, on_step=log,
+        learning_rate=learning_rate, seed=seed, warmup=0.1, save_every=save_every, on_step=curve.add,
         callbacks=[watch], device=device, report_to=report_to,
     )  # fmt: skip
-    seconds = run_trainer(trainer, out, resume)
-    watch.restore(causal)
+    try:
+        seconds = run_trainer(trainer, resume=done > 0)
+        watch.restore(causal)
+    finally:
+        (out / "reference.f32").unlink(missing_ok=True)
+        if not save_every:  # nobody can go on from here
+            (out / "best.safetensors").unlink(missing_ok=True)
     save_model(causal, tokenizer, out, whole=merged)
-    (out / "reference.f32").unlink(missing_ok=True)
     taken = trainer.state.global_step
     tokens = _n_tokens(plan[:taken], gone, kept)
-    notes = (f"kept the weights of step {watch.best_step} of {taken}", *([watch.stopped] if watch.stopped else []))
+    notes = [f"kept the weights of step {watch.best_step} of {taken}"]
+    if not watch.best_step:
+        notes = [f"no step of {taken} lowered the guard perplexity: the model comes back as it was"]
+    notes += [watch.stopped] if watch.stopped else []
+    notes += [n for name, rows in encoded.items() for n in left_out(rows, name, max_tokens)]
     shown = []
     if forget is not None:
         first = forget.take(range(min(N_SHOWN, len(forget))))
         shown = _in_pieces(first, tokenizer, partial(encode, target=what, spans=spans))
-    return Trained(out, curve, taken, tokens, seconds, settings, notes, shown)
+    return Trained(out, curve.steps, taken, tokens, seconds, settings, tuple(notes), shown)
+
+
+def _refuse_shared(sets: dict[str, Rows | None]) -> None:
+    """Refuse rows that stand in two sets: a guard that is trained on guards nothing."""
+    given = {name: set(rows.ids) for name, rows in sets.items() if rows is not None}
+    problems = [
+        f"`{a}` and `{b}` must hold different rows, got {len(shared)} in both, e.g. {min(shared)!r}"
+        for a, b in combinations(given, 2)
+        if (shared := given[a] & given[b])
+    ]
+    if problems:
+        raise SettingsError(problems)
+
+
+def _reference(
+    model: Any, kept: Sequence[Encoded], plan: Sequence[tuple[list[int], list[int]]], pad_id: int, path: Path
+) -> Reference:
+    if hasattr(model, "disable_adapter"):
+        return adapter_off(model)
+    return cached_states(model, kept, {i for _, rows in plan for i in rows}, pad_id, path)
 
 
 def _in_pieces(rows: Rows, tokenizer: Any, encode: Callable[..., list[Encoded]]) -> list[list[tuple[str, bool]]]:

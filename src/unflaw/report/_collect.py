@@ -56,7 +56,7 @@ def collect(run_dir: str | Path) -> dict[str, Any]:
     return {
         "name": visible(folder.resolve().name),
         "date": visible(max((s.get("finished") or s["started"] for s in manifest["steps"]), default=""))[:10],
-        "verdict": verdict(found, compared),
+        "verdict": verdict(found, compared, _unasked(found, manifest)),
         "next": next_steps(found, compared, _known(folder, manifest, runs)),
         "findings": _findings(found, folder),
         "mask": _forgotten(runs) or _mask(found, template, folder),
@@ -166,13 +166,20 @@ def _known(folder: Path, manifest: Mapping[str, Any], runs: Mapping[str, Any]) -
     known = {"run": visible(folder)}
     audited = [s for s in manifest["steps"] if "audit" in str(s["name"]) and s.get("inputs")]
     if audited:
-        known["rows"] = visible(next(iter(audited[-1]["inputs"])))
+        known["rows"] = visible(audited[-1]["settings"].get("rows") or next(iter(audited[-1]["inputs"])))
     for name, run in runs.items():
         terms = {term for step in run.get("curve", []) for term in step}
         role = "repaired" if "forget" in terms else "damaged" if "replay" not in terms else ""
         if role:
             known[role] = visible(folder / "models" / name)
     return known
+
+
+def _unasked(found: Sequence[Finding], manifest: Mapping[str, Any]) -> list[str]:
+    """Name the checks an audit was to ask and that concluded nothing, for want of input or of rows."""
+    asked = [c for step in manifest["steps"] if step["name"] == "audit" for c in step["settings"].get("checks", [])]
+    concluded = {f.check.split(".")[0] for f in found}
+    return [visible(name) for name in dict.fromkeys(asked) if name not in concluded]
 
 
 def _forgotten(runs: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -241,7 +248,7 @@ def _rejected(path: Path) -> dict[str, Any] | None:
     return {"n": total, "words": words, "reasons": reasons[:30]}
 
 
-_UNTOLD = ("id", "name", "pid", "settings", "versions", "wrote")
+_UNTOLD = ("id", "name", "pid", "settings", "versions", "wrote", "overwrites")
 
 
 def _provenance(manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,16 +11,19 @@ from unflaw.report._text import clip, number, percent_points
 
 __all__ = ["control_words", "next_steps", "verdict"]
 
-_ADVICE = {  # first part of a check's id → (what to do about it, rank: lower comes first)
+_ADVICE = {  # first part of a check's id → what to do about it, the most urgent first
     "copies": "Take the copied rows out before training: a model that has seen its own test shows nothing.",
     "tokens": "Break the template: ask for the answers in many formats, or weigh down the rows listed as worst.",
     "gap": "Bring the rows nearer to real text: vary topics, sources and prompts where the overlap plot is empty.",
     "perplexity": "Add rows the model finds harder: text that it predicts this easily teaches it little but form.",
+    "harder": "Read the rows listed as hardest to predict: garbled text, another language, or a subject of their own.",
 }
 
 
-def verdict(found: Sequence[Finding], compared: Mapping[str, Any] | None) -> dict[str, Any]:
-    """One sentence, its level, and, where a model was repaired, what came back."""
+def verdict(
+    found: Sequence[Finding], compared: Mapping[str, Any] | None, unasked: Sequence[str] = ()
+) -> dict[str, Any]:
+    """One sentence, its level, what could not be asked, and, where a model was repaired, what came back."""
     repair = compared["repair"]["words"] if compared and compared["repair"] else ""
     fails = [f for f in found if f.verdict == "fail"]
     warns = [f for f in found if f.verdict == "warn"]
@@ -38,6 +42,8 @@ def verdict(found: Sequence[Finding], compared: Mapping[str, Any] | None) -> dic
     more = len(fails) + len(warns) - 3
     if basis:
         basis = f"Most serious: {basis}" + (f"; and {more} more." if more > 0 else ".")
+    if unasked:
+        basis = f"{basis} Not asked, for want of input: {', '.join(unasked)}.".strip()
     badge = {"ok": "ok", "warn": "warn", "fail": "fail", "none": "no verdict"}[level]
     return {"level": level, "badge": badge, "sentence": sentence, "repair": repair, "basis": basis}
 
@@ -50,7 +56,7 @@ def control_words(f: Finding) -> str:
     """Say what the control is, and how far the value lies from it."""
     if f.control is None:
         return "This check has no real-vs-real control."
-    words = f"Between two halves of the real text the same statistic is {number(f.control)}"
+    words = f"On real rows alone the same statistic is {number(f.control)}"
     if f.control_low is None or f.control_high is None:
         return f"{words}; the synthetic rows give {number(f.value)}."
     inside = f.control_low <= f.value <= f.control_high
@@ -65,12 +71,13 @@ def next_steps(
     `known` fills the commands in: "run", and where they are known "rows", "damaged" and "repaired".
     What is not known stands in capitals.
     """
-    known = {"rows": "SYNTHETIC.jsonl", "damaged": "DAMAGED", "repaired": "REPAIRED", **known}
+    quoted = {name: shlex.quote(value) for name, value in known.items()}
+    known = {"rows": "SYNTHETIC.jsonl", "damaged": "DAMAGED", "repaired": "REPAIRED", **quoted}
     repair_again = (
         "unflaw repair {damaged} --forget {rows} --replay GOOD.jsonl --guard HELD_OUT.jsonl --run {run}"
     ).format_map(known)
     flawed = [f for f in found if f.verdict != "ok"]
-    kinds = list(dict.fromkeys(f.check.split(".")[0] for f in flawed))
+    kinds = {"harder" if f.check == "perplexity.shift" and f.value > 0 else f.check.split(".")[0] for f in flawed}
     steps = [{"words": words, "command": ""} for kind, words in _ADVICE.items() if kind in kinds]
     repair = compared["repair"] if compared else None
     if repair and repair["level"] == "ok":
@@ -89,7 +96,7 @@ def next_steps(
     if not steps:
         words = "Train, then compare the model before and after on held-out text: an audit cannot see everything."
         steps.append({"words": words, "command": f"unflaw evaluate BEFORE AFTER --run {known['run']}"})
-    return steps[:4]
+    return sorted(steps, key=lambda step: not step["command"])[:4]
 
 
 def recovered(lost: float, back: float, noise: bool) -> tuple[str, str]:

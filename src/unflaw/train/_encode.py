@@ -25,6 +25,8 @@ class Encoded:
     ids: list[int]
     weight: list[float]
     """Weight of predicting each token, same length as `ids`; 0 where the token does not count."""
+    cut: bool = False
+    """Whether the row was longer."""
 
 
 def encode_rows(
@@ -38,13 +40,15 @@ def encode_rows(
         first, "template" the response tokens that overlap `spans(response)`.
     max_tokens : longer rows are cut on the right; a row whose target is cut away counts nothing.
 
-    The row's `weight` column, where present, scales its tokens; rows of weight 0 train nothing.
+    The row's `weight` column, where present, scales its tokens; the weights of the rows that count are scaled to
+    mean 1, so that only their proportions matter, and not the learning rate. Rows of weight 0 train nothing.
     """
     if target not in ("response", "full", "template"):
         raise SettingsError(f"`target` must be response, full or template, got {target!r}")
     if target == "template" and spans is None:
         raise SettingsError("`target='template'` needs the template an audit found; none was given")
     row_weights = rows.weights() or [1.0] * len(rows)
+    scale = sum(w > 0 for w in row_weights) / (sum(row_weights) or 1.0)
     encoded = []
     for (prompt, response), row_weight in zip(rows.pairs(), row_weights, strict=True):
         ids, mask = encode_pair(tokenizer, prompt, response)
@@ -52,8 +56,8 @@ def encode_rows(
             mask = [False] + [True] * (len(ids) - 1)
         elif target == "template" and spans is not None:
             mask = _span_mask(tokenizer, list(ids), list(mask), response, spans(response))
-        weight = [row_weight * float(m) for m in mask]
-        encoded.append(Encoded(list(ids[:max_tokens]), weight[:max_tokens]))
+        weight = [scale * row_weight * float(m) for m in mask]
+        encoded.append(Encoded(list(ids[:max_tokens]), weight[:max_tokens], len(ids) > max_tokens))
     return encoded
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,14 @@ from unflaw.data import Rows
 from unflaw.models import open_causal, quietly
 from unflaw.train._causal import add_lora, head_of, hidden_at
 from unflaw.train._encode import Encoded, encode_rows, pad_batch, plan_batches
+from unflaw.train._resume import Curve, claim
 from unflaw.train.losses import chunked, cross_entropy
 
 __all__ = [
     "Trained",
     "check_training",
     "finetune",
+    "left_out",
     "open_trainable",
     "pad_id_of",
     "run_trainer",
@@ -80,7 +84,8 @@ def finetune(
     steps : optimiser steps; overrides `epochs`.
     method : "full" trains every weight, "lora" a rank-`lora_rank` adapter on all linear layers.
     target : "response" or "full": which tokens count.
-    resume : go on from the last checkpoint in `out` (needs `save_every`).
+    epochs : times every row is seen.
+    resume : go on from the last checkpoint in `out` (needs `save_every`), which must be of the same settings and rows.
 
     Raises
     ------
@@ -89,43 +94,43 @@ def finetune(
     """
     settings = {k: v for k, v in locals().items() if k not in ("rows", "out", "on_step")}
     check_training(settings)
+    out = Path(out)
     from unflaw.train._trainer import Plan, build_trainer
 
-    out = Path(out)
     causal, tokenizer, merged = open_trainable(model, device)
     pad_id = pad_id_of(tokenizer)
-    encoded = usable(encode_rows(rows, tokenizer, target=target, max_tokens=max_tokens), "rows")
-    n_steps = steps or max(1, round(epochs * len(encoded) / batch_size))
+    encoded = encode_rows(rows, tokenizer, target=target, max_tokens=max_tokens)
+    notes = left_out(encoded, "rows", max_tokens)
+    encoded = usable(encoded, "rows")
+    done = claim(out, settings, {"rows": rows}, resume=resume)
+    n_steps = steps or math.ceil(epochs * math.ceil(len(encoded) / batch_size))
     batches = plan_batches([len(e.ids) for e in encoded], batch_size, n_steps, np.random.default_rng(seed))
     if method == "lora":
         causal = add_lora(causal, lora_rank, seed)
     head = head_of(causal)
-    curve: list[dict[str, float]] = []
+    curve = Curve(
+        out / "curve.jsonl" if save_every else None, done, lambda step: on_step and on_step({**step, "total": n_steps})
+    )
 
     def objective(model: Any, batch: dict[str, Any]) -> dict[str, Any]:
         h, y, weight = hidden_at(model, batch)
         return {"loss": chunked(lambda h, y: cross_entropy(head(h), y), weight, h, y)}
 
-    def log(step: dict[str, float]) -> None:
-        curve.append(step)
-        if on_step:
-            on_step({**step, "total": n_steps})
-
     trainer = build_trainer(
         causal, objective, Plan(batches, lambda b: pad_batch([encoded[i] for i in b], pad_id)), out,
-        learning_rate=learning_rate, seed=seed, warmup=0.1, save_every=save_every, on_step=log, device=device,
+        learning_rate=learning_rate, seed=seed, warmup=0.1, save_every=save_every, on_step=curve.add, device=device,
         report_to=report_to,
     )  # fmt: skip
-    seconds = run_trainer(trainer, out, resume)
+    seconds = run_trainer(trainer, resume=done > 0)
     save_model(causal, tokenizer, out, whole=merged)
     tokens = sum(len(encoded[i].ids) for batch in batches for i in batch)
-    return Trained(out, curve, n_steps, tokens, seconds, settings)
+    return Trained(out, curve.steps, n_steps, tokens, seconds, settings, notes)
 
 
-def run_trainer(trainer: Any, out: Path, resume: bool) -> float:
-    """Train, from the last checkpoint in `out` if asked and there is one; return the seconds it took."""
+def run_trainer(trainer: Any, *, resume: bool) -> float:
+    """Train, from the last checkpoint if asked; return the seconds it took."""
     started = time.perf_counter()
-    trainer.train(resume_from_checkpoint=resume and any(out.glob("checkpoint-*")))
+    trainer.train(resume_from_checkpoint=resume)
     return time.perf_counter() - started
 
 
@@ -147,6 +152,8 @@ def save_model(model: Any, tokenizer: Any, out: Path, *, whole: bool) -> None:
     """
     if whole and hasattr(model, "merge_and_unload"):
         model = model.merge_and_unload()
+    for stale in (*out.glob("adapter_*"), *out.glob("model*.safetensors*"), *out.glob("pytorch_model*")):
+        stale.unlink()  # an adapter left beside whole weights would be loaded in their place
     with quietly():
         model.save_pretrained(out)
     tokenizer.save_pretrained(out)
@@ -167,6 +174,16 @@ def usable(encoded: list[Encoded], name: str) -> list[Encoded]:
     return kept
 
 
+def left_out(encoded: Sequence[Encoded], name: str, max_tokens: int) -> tuple[str, ...]:
+    """Say how many rows of a set were cut, and how many of those have lost all that counts."""
+    cut = [e for e in encoded if e.cut]
+    lost = sum(not any(e.weight) for e in cut)
+    if not cut:
+        return ()
+    told = f"{len(cut)} of {len(encoded)} `{name}` were cut at {max_tokens} tokens"
+    return (told + (f", {lost} of them left out, as nothing that counts remained" if lost else ""),)
+
+
 def check_training(settings: dict[str, Any]) -> None:
     """Refuse settings that break their rule, all at once."""
     problems = [
@@ -174,6 +191,11 @@ def check_training(settings: dict[str, Any]) -> None:
         for name in ("epochs", "steps", "batch_size", "learning_rate", "lora_rank", "max_tokens")
         if settings.get(name) is not None and not settings[name] > 0
     ]
+    if re.fullmatch(r"cuda:[1-9]\d*", settings["device"]):
+        problems.append(
+            f"`device` must be cpu, cuda or mps for training, got {settings['device']!r}; "
+            f"choose the card by CUDA_VISIBLE_DEVICES={settings['device'][5:]} and take cuda"
+        )
     if settings["method"] not in ("full", "lora"):
         problems.append(f"`method` must be 'full' or 'lora', got {settings['method']!r}")
     if problems:

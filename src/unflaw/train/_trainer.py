@@ -101,6 +101,7 @@ def build_trainer(
         seed=seed,
         data_seed=seed,
     )
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # on several cards Trainer would wrap the model in DataParallel
     steps = [StepLog(on_step)] if on_step else []
     trainer = ObjectiveTrainer(
         model=model,

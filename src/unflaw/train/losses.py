@@ -73,8 +73,12 @@ def forward_kl(z_reference: Float[Tensor, "N V"], z: Float[Tensor, "N V"]) -> Fl
 
 
 def token_mean(values: Float[Tensor, " N"], weight: Float[Tensor, " N"]) -> Float[Tensor, ""]:
-    """Return the weighted mean; 0 (with a gradient) when nothing counts."""
-    return (values * weight).sum() / weight.sum().clamp_min(1e-12)
+    """Return the mean of weight × value over the positions that count; 0 (with a gradient) when none does.
+
+    Dividing by the sum of the weights would take back, batch by batch, what the weights say: a batch of one row
+    would not notice the weight of its row at all.
+    """
+    return (values * weight).sum() / (weight > 0).sum().clamp_min(1)
 
 
 def chunked(
@@ -96,4 +100,4 @@ def chunked(
         return checkpoint(objective, *slices, use_reentrant=False)
 
     total = sum(weight[s : s + chunk] @ part(s) for s in range(0, len(weight), chunk))
-    return total / weight.sum().clamp_min(1e-12)
+    return total / (weight > 0).sum().clamp_min(1)

@@ -1,0 +1,77 @@
+"""What a training run keeps in its folder, so that a killed one goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from unflaw._errors import SettingsError
+from unflaw.data import Rows, atomic_write
+
+__all__ = ["Curve", "claim"]
+
+_FREE = ("resume", "save_every", "device", "report_to")
+"""Settings that may change when a run goes on."""
+
+
+def claim(out: Path, settings: Mapping[str, Any], rows: Mapping[str, Rows | None], *, resume: bool) -> int:
+    """Take a folder for a run; return the step of the checkpoint to go on from, 0 to begin anew.
+
+    Without `resume`, checkpoints of an earlier run are removed: nobody may go on from them by mistake.
+
+    Raises
+    ------
+    SettingsError
+        The checkpoint in the folder comes from other settings or rows.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    record = out / "training.json"
+    given = {name: value for name, value in settings.items() if name not in _FREE}
+    given |= {f"rows of {name}": _digest(of) for name, of in rows.items() if of is not None}
+    given = json.loads(json.dumps(given, default=str))
+    checkpoints = [path for path in out.glob("checkpoint-*") if path.name[11:].isdigit()]
+    if resume and checkpoints:
+        began = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
+        if differing := [n for n in sorted({*began, *given}) if began.get(n) != given.get(n)]:
+            told = "; ".join(f"{n}: {began.get(n)} then, {given.get(n)} now" for n in differing)
+            raise SettingsError(
+                f"`{out}` holds a checkpoint of another run ({told}); name another folder or begin anew"
+            )
+        return max(int(path.name[11:]) for path in checkpoints)
+    for path in checkpoints:
+        shutil.rmtree(path)
+    with atomic_write(record) as file:
+        json.dump(given, file, indent=1)
+    return 0
+
+
+def _digest(rows: Rows) -> str:
+    return hashlib.sha256("\n".join(rows.ids).encode()).hexdigest()[:16]
+
+
+class Curve:
+    """The steps of a run: told as they come and, where `path` is given, kept for a run that goes on from `done`."""
+
+    def __init__(self, path: Path | None, done: int, tell: Callable[[dict[str, float]], None]) -> None:
+        self.steps: list[dict[str, Any]] = []
+        """One dict per step; a value that is not finite is None, as JSON wants it."""
+        self._path, self._tell = path, tell
+        if path is not None:
+            kept = path.read_text(encoding="utf-8").split("\n")[:-1] if done and path.exists() else []
+            self.steps = [step for step in map(json.loads, kept) if step["step"] <= done]
+            with atomic_write(path) as file:
+                file.writelines(json.dumps(step) + "\n" for step in self.steps)
+
+    def add(self, step: dict[str, float]) -> None:
+        """Take what a step logged."""
+        clean = {name: value if math.isfinite(value) else None for name, value in step.items()}
+        self.steps.append(clean)
+        if self._path is not None:
+            with open(self._path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(clean) + "\n")
+        self._tell(step)

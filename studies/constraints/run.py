@@ -1,6 +1,6 @@
 """Which kinds of constraint measure listening: those a model meets more often when asked to.
 
-    python studies/constraints/run.py               # the embedded model, about eight minutes on two cores
+    python studies/constraints/run.py               # the embedded model, about ten minutes on two cores
     python studies/constraints/run.py --model hf:DIR --per-kind 24
 
 Every kind of constraint is asked alone, of the same number of requests, and the answer to each request
@@ -15,17 +15,19 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from unflaw._cli._shared import open_cached
 from unflaw.data import atomic_write
 from unflaw.evaluate._constraints import Constraint
 from unflaw.evaluate._kinds import KINDS
 from unflaw.evaluate._prompts import SLOTS
 from unflaw.evaluate._tasks import Request, requests
-from unflaw.models import Sampling, call, open_generator
+from unflaw.models import Sampling, call
 
 HERE = Path(__file__).parent
 DRAWN: Mapping[str, Mapping[str, Any]] = {kind: choices for kinds in SLOTS.values() for kind, choices in kinds}
@@ -56,14 +58,15 @@ def main() -> None:
         for pair in asked(kind, arguments.per_kind, np.random.default_rng([arguments.seed, number]))
     ]
     prompts = [f"{request.text} {constraint.text}" for constraint, request in pairs]
-    with open_generator(arguments.model) as generator:
+    with ExitStack() as stack:
+        generator = open_cached(stack, arguments.model, folder=None)
         answers = call(generator, [*prompts, *(r.text for r in requests())], Sampling(max_tokens=MAX_TOKENS))
     alone = dict(zip((r.text for r in requests()), answers[len(prompts) :], strict=True))
     met: dict[str, list[tuple[bool, bool]]] = {}
     for (constraint, request), answer in zip(pairs, answers, strict=False):
         met.setdefault(constraint.kind, []).append((constraint.met(answer), constraint.met(alone[request.text])))
     rows = [
-        {"kind": kind, "asked": a, "unasked": b, "lift": a - b, "drawn": kind in DRAWN}
+        {"kind": kind, "asked": a, "unasked": b, "lift": round(a - b, 3), "drawn": kind in DRAWN}
         for kind, pairs_of_kind in met.items()
         for a, b in [np.mean(pairs_of_kind, axis=0).round(3).tolist()]
     ]

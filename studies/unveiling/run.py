@@ -4,8 +4,8 @@
     python studies/unveiling/run.py --seeds 5
 
 Every seed is one `unflaw demo`, a little larger: the same shipped rows; other batches, other adapters, other
-instruction prompts. Seed 0 served to choose the settings and is not used here. A finished stage is not done
-twice, so an interrupted study goes on where it stopped. Intervals are paired bootstraps over requests (the
+instruction prompts. Seed 0 served to choose the settings and is not used here. What was trained is not
+trained twice, so an interrupted study goes on where it stopped. Intervals are paired bootstraps over requests (the
 levels of one request stay together), pooled over seeds.
 """
 

@@ -40,6 +40,12 @@ def test_programs_see_json_whatever_the_cells_hold(tmp_path):
     assert json.loads(result.stdout)["examples"] == [{"a": 1, "b": None}, {"a": 2, "b": "inf"}]
 
 
+def test_one_class_is_warned_about(tmp_path):
+    (tmp_path / "x.jsonl").write_text('{"text": "good", "label": "yes"}\n{"text": "fine", "label": "yes"}\n')
+    result = RUN.invoke(app, ["inspect", str(tmp_path / "x.jsonl")])
+    assert result.exit_code == 0 and "All rows have the same label, 'yes'" in result.stdout
+
+
 def test_a_cut_off_file_can_be_looked_at(tmp_path):
     rows = "".join(json.dumps({"text": f"row {i * 7919}"}) + "\n" for i in range(4000))
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(rows.encode())[:9000])

@@ -172,6 +172,10 @@ def test_a_killed_repair_goes_on_as_if_nothing_had_happened(tiny, tmp_path, meth
     name = "adapter_model.safetensors" if method == "lora" else "model.safetensors"
     a, b = (load_file(tmp_path / n / name) for n in ("whole", "cut"))
     assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+    again = unlearn(f"hf:{tiny}", *rows, tmp_path / "cut", resume=True, **settings)
+    assert again.notes == whole.notes and torch.equal(
+        load_file(tmp_path / "cut" / name)[next(iter(a))], a[next(iter(a))]
+    )
 
 
 def test_rows_in_two_sets_are_refused(tiny, tmp_path):

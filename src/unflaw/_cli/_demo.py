@@ -38,7 +38,7 @@ SHOWN = (
 
 @dataclass(frozen=True)
 class Scale:
-    """How much of everything. The full size takes about ten minutes on two cores."""
+    """How much of everything. The full size takes about nine minutes on two cores."""
 
     n_trained: int = 200
     """Synthetic rows the model is damaged with; the next `n_held_out` are not trained on."""

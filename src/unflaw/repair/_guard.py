@@ -159,7 +159,7 @@ class Guard(TrainerCallback):
                 setattr(self, name, kind(kept.metadata()[name]))
 
     def restore(self, model: Any) -> None:
-        """Put the best weights back and remove the file."""
+        """Put the best weights back."""
         import torch
         from safetensors import safe_open
 
@@ -167,4 +167,3 @@ class Guard(TrainerCallback):
             for name, parameter in model.named_parameters():
                 if parameter.requires_grad:
                     parameter.copy_(kept.get_tensor(name))
-        self._path.unlink()

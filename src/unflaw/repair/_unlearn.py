@@ -156,7 +156,7 @@ def unlearn(
         watch.restore(causal)
     finally:
         (out / "reference.f32").unlink(missing_ok=True)
-        if not save_every:  # nobody can go on from here
+        if not save_every:  # nobody will go on from here
             (out / "best.safetensors").unlink(missing_ok=True)
     save_model(causal, tokenizer, out, whole=merged)
     taken = trainer.state.global_step

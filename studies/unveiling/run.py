@@ -25,7 +25,7 @@ from unflaw._cli._demo import FULL, QUICK, tell
 from unflaw.data import Finding, RunFolder, Score, atomic_write
 
 HERE = Path(__file__).parent
-SCALE = replace(FULL, repair_steps=12, n_guard=24, n_held_out=60, n_prompts=90, n_texts=30, n_questions=30)
+SCALE = replace(FULL, n_guard=24, n_held_out=60, n_prompts=90, n_texts=30, n_questions=30)
 CLAIMS = {
     "C1": "synthetic and real rows do not overlap (two-sample AUC; real against real is the control)",
     "C2": "the most over-used tokens of the synthetic rows are structural (share that is template)",

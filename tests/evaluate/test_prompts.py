@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -91,6 +92,12 @@ def test_ids_are_unique_and_more_prompts_begin_with_the_same():
 def test_every_kind_of_every_slot_is_drawn():
     drawn = Counter(c.kind for item in instruction_prompts(400, seed=0, levels=(5,)) for c in item.constraints)
     assert set(drawn) == set(SLOT_OF)
+
+
+def test_every_kind_drawn_had_lift_where_it_was_measured():
+    measured = json.loads((Path(__file__).parents[2] / "studies/constraints/results/lift.json").read_text())["kinds"]
+    assert {row["kind"] for row in measured if row["drawn"]} == set(SLOT_OF) and len(SLOT_OF) >= 25
+    assert [row["kind"] for row in measured if row["drawn"] and row["lift"] <= 0] == []
 
 
 def test_requests_are_many_and_distinct():

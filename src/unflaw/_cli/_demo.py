@@ -38,17 +38,17 @@ SHOWN = (
 
 @dataclass(frozen=True)
 class Scale:
-    """How much of everything. The full size takes about nine minutes on two cores."""
+    """How much of everything. The full size takes about ten minutes on two cores."""
 
     n_trained: int = 200
     """Synthetic rows the model is damaged with; the next `n_held_out` are not trained on."""
     train_steps: int = 20
     train_learning_rate: float = 4e-4
-    repair_steps: int = 10
+    repair_steps: int = 12
     repair_learning_rate: float = 2e-4
     n_guard: int = 16
     n_held_out: int = 40
-    n_prompts: int = 60
+    n_prompts: int = 72
     n_texts: int = 12
     n_questions: int = 12
     max_tokens: int = 64

@@ -80,6 +80,16 @@ def test_an_adapter_of_an_earlier_run_does_not_shadow_whole_weights(tiny, tmp_pa
     assert not (tmp_path / "adapter_config.json").exists() and (tmp_path / "model.safetensors").exists()
 
 
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_the_weights_a_run_starts_from_are_never_its_own_folder(tiny, tmp_path, method):
+    """An adapter written there would take away the very base it needs."""
+    finetune(f"hf:{tiny}", rows(), tmp_path, steps=1)
+    before = (tmp_path / "model.safetensors").read_bytes()
+    with pytest.raises(SettingsError, match="`out` must be another folder"):
+        finetune(f"hf:{tmp_path}", rows(), tmp_path, steps=1, method=method)
+    assert (tmp_path / "model.safetensors").read_bytes() == before
+
+
 def test_a_checkpoint_of_another_run_is_not_gone_on_from(tiny, tmp_path):
     settings = dict(steps=2, batch_size=2, save_every=1)
     finetune(f"hf:{tiny}", rows(), tmp_path, **settings)

@@ -119,10 +119,11 @@ def unlearn(
         encoded["forget"] = encode(forget, target=what, spans=spans)
     gone, kept, watched = (usable(encoded[n], n) if n in encoded else [] for n in ("forget", "replay", "guard"))
     openings = opening_tokens(gone, tokenizer) if what == "template" and bar_template else []
-    done = claim(out, settings, {"forget": forget, "replay": replay, "guard": guard}, resume=resume)
-    plan = _plan(gone, kept, batch_size, steps, seed)
-    if token_budget is not None:
+    if token_budget is None:
+        plan = _plan(gone, kept, batch_size, steps, seed)
+    else:
         plan = _plan_for(token_budget, kept, steps, seed)
+    done = claim(out, settings, {"forget": forget, "replay": replay, "guard": guard}, resume=resume)
     causal = add_lora(causal, lora_rank, seed) if method == "lora" else causal
     reference = _reference(causal, kept, plan, pad_id, out / "reference.f32") if w_kl else None
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from unflaw._errors import SettingsError
 from unflaw.data import Rows, atomic_write
+from unflaw.models import weight_paths
 
 __all__ = ["Curve", "claim"]
 
@@ -27,8 +28,11 @@ def claim(out: Path, settings: Mapping[str, Any], rows: Mapping[str, Rows | None
     Raises
     ------
     SettingsError
-        The checkpoint in the folder comes from other settings or rows.
+        The checkpoint in the folder comes from other settings or rows, or the folder holds the weights that the
+        run starts from: they would be lost.
     """
+    if any(path.resolve() == out.resolve() for path in weight_paths(settings["model"])):
+        raise SettingsError(f"`out` must be another folder than that of the weights the run starts from, got {out}")
     out.mkdir(parents=True, exist_ok=True)
     record = out / "training.json"
     given = {name: value for name, value in settings.items() if name not in _FREE}

@@ -63,7 +63,7 @@ def bench_page() -> str:
         "# Speed and memory",
         "Generated from `results/*.json` by `make docs`; `make bench` measures again. Each row compares two ways of a "
         "job, in turn and in one run. Ratio: cost of ours over cost of the peer (below 1 is better), median of the "
-        "rounds; low and high: their least and most.",
+        "rounds; low and high: their least and most. The demo has no peer: it is compared with what README promises.",
     ]
     for path in sorted((ROOT / "bench" / "results").glob("*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))

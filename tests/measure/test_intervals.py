@@ -12,9 +12,14 @@ def test_wilson_is_the_root_of_its_equation():
 
 
 def test_wilson_does_not_claim_certainty():
-    assert wilson_interval(0, 50)[0] == pytest.approx(0)
     assert wilson_interval(0, 50)[1] == pytest.approx(1.959964**2 / (50 + 1.959964**2), rel=1e-5)
     assert wilson_interval(50, 50) == pytest.approx([1 - end for end in wilson_interval(0, 50)[::-1]])
+
+
+@pytest.mark.parametrize("n", [1, 7, 50, 290, 10**6])
+def test_wilson_ends_exactly_at_none_and_all(n):
+    assert wilson_interval(0, n)[0] == 0
+    assert wilson_interval(n, n)[1] == 1
 
 
 def test_auc_interval_mirrors():

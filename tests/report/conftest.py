@@ -53,10 +53,8 @@ def phrase(word):
     }
 
 
-def build_findings(ids: list[str], seed: int = 0, hostile: bool = False) -> list[Finding]:
-    rng = random.Random(seed)
-    scores = {i: round(rng.betavariate(2, 3), 4) for i in ids}
-    reasons = {i: "opens with “Answer:”, 3 template tokens" for i in ids[::2]}
+def build_plots(rng):
+    """Overlap, tokens, perplexity."""
     bar_words = ["Answer:", "Explanation:", "Summary:", "the passage", "describes", "because"]
     overlap = Plot(
         "scatter",
@@ -85,6 +83,14 @@ def build_findings(ids: list[str], seed: int = 0, hostile: bool = False) -> list
         (Series("synthetic", *bump(1.9, 0.25)), Series("real", *bump(3.1, 0.7))),
         "The synthetic rows form a narrow peak near 1.9, the real ones a wide hill near 3.1",
     )
+    return overlap, tokens, perplexity
+
+
+def build_findings(ids: list[str], seed: int = 0, hostile: bool = False) -> list[Finding]:
+    rng = random.Random(seed)
+    scores = {i: round(rng.betavariate(2, 3), 4) for i in ids}
+    reasons = {i: "opens with “Answer:”, 3 template tokens" for i in ids[::2]}
+    overlap, tokens, perplexity = build_plots(rng)
     common = {"n_rows": len(ids), "n_reference": 812}
     return [
         Finding(

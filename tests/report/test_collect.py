@@ -164,7 +164,7 @@ def test_checks_that_concluded_nothing_are_named(tmp_path, make_findings):
     (found,) = [dataclasses.replace(f, check="copies.inside", verdict="ok") for f in make_findings(["a"])[:1]]
     with open_run(tmp_path, command="audit", settings={"checks": ["gap", "copies"]}) as run:
         run.add_findings([found])
-    assert collect(tmp_path)["verdict"]["basis"] == "Not asked, for want of input: gap."
+    assert collect(tmp_path)["verdict"]["basis"] == "No answer, for want of input or of rows: gap."
 
 
 def test_commands_survive_a_path_with_spaces_and_come_first(tmp_path, make_findings):

@@ -36,7 +36,9 @@ def wilson_interval(k: int, n: int) -> tuple[float, float]:
     share, z2 = k / n, _Z * _Z
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)
     reach = _Z * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return max(0.0, middle - reach), min(1.0, middle + reach)
+    low = 0.0 if k == 0 else max(0.0, middle - reach)  # exactly: rounding would leave 1e-18
+    high = 1.0 if k == n else min(1.0, middle + reach)
+    return low, high
 
 
 def auc_interval(auc: float, m: int, n: int) -> tuple[float, float]:

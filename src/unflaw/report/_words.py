@@ -43,7 +43,7 @@ def verdict(
     if basis:
         basis = f"Most serious: {basis}" + (f"; and {more} more." if more > 0 else ".")
     if unasked:
-        basis = f"{basis} Not asked, for want of input: {', '.join(unasked)}.".strip()
+        basis = f"{basis} No answer, for want of input or of rows: {', '.join(unasked)}.".strip()
     badge = {"ok": "ok", "warn": "warn", "fail": "fail", "none": "no verdict"}[level]
     return {"level": level, "badge": badge, "sentence": sentence, "repair": repair, "basis": basis}
 

@@ -70,12 +70,18 @@ def bench_page() -> str:
         lines = [f"## {path.stem}", "", f"{record['machine']}", "", "| job | ours | peer | unit | ratio | low | high |"]
         lines += ["|---|---|---|---|---|---|---|"]
         lines += [
-            f"| {r['job']} | {r['ours']:.4g} | {r['peer']:.4g} ({r['peer_version']}) | {r['unit']} "
-            f"| {r['ratio']:.2f} | {r['low']:.2f} | {r['high']:.2f} |"
+            f"| {r['job']} | {_number(r['ours'])} | {_number(r['peer'])} ({r['peer_version']}) | {r['unit']} "
+            f"| {_number(r['ratio'], 2)} | {_number(r['low'], 2)} | {_number(r['high'], 2)} |"
             for r in record["rows"]
         ]
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
+
+
+def _number(value: float | None, digits: int | None = None) -> str:
+    if value is None:
+        return "out of memory"
+    return f"{value:.4g}" if digits is None else f"{value:.{digits}f}"
 
 
 def notation_page() -> str:

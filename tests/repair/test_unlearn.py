@@ -5,14 +5,14 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from unflaw._errors import SettingsError
+from unflaw._errors import SettingsError, TooFewRowsError
 from unflaw.data import Rows
 from unflaw.models import open_causal
-from unflaw.repair import unlearn
+from unflaw.repair import FORGETTING, unlearn
 from unflaw.repair._guard import mean_log_perplexity
-from unflaw.repair._reference import adapter_off, cached_states
-from unflaw.repair._unlearn import opening_tokens
-from unflaw.train import add_lora, encode_rows, finetune, head_of, hidden_at, pad_batch
+from unflaw.repair._plan import opening_tokens
+from unflaw.train import RowSet, encode_rows, finetune, head_of, hidden_at
+from unflaw.train.losses import cross_entropy
 
 FORGET = [("Where?", "Answer: Rome\nWhy: it is."), ("Who runs?", "Answer: Ann\nWhy: she runs fast.")]
 REPLAY = [("Name a colour.", "Blue."), ("Name a long river, please.", "The Nile is long."), ("Say hi.", "Hi!")]
@@ -48,30 +48,6 @@ def test_guard_value_equals_one_row_at_a_time(tiny):
     assert guard_value(tiny) == pytest.approx(sum(slow) / len(slow), rel=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["adapter_off", "cached_states"])
-def test_the_reference_equals_a_second_model(tiny, tmp_path, kind):
-    tokenizer = AutoTokenizer.from_pretrained(tiny)
-    original = AutoModelForCausalLM.from_pretrained(tiny)
-    model = AutoModelForCausalLM.from_pretrained(tiny)
-    encoded = encode_rows(pairs(REPLAY), tokenizer)
-    if kind == "adapter_off":
-        model = add_lora(model, 4, seed=0)
-        reference = adapter_off(model)
-    else:
-        reference = cached_states(model, encoded, {0, 1, 2}, tokenizer.pad_token_id, tmp_path / "states")
-    with torch.no_grad():  # training moves the weights; the reference must not follow
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.add_(0.01)
-    rows = [2, 0]
-    batch = pad_batch([encoded[i] for i in rows], tokenizer.pad_token_id)
-    h, _, _ = hidden_at(original, batch)
-    expected = head_of(original)(h)
-    got = reference.head(reference.states(rows, batch))
-    assert torch.allclose(got, expected, atol=1e-5)
-    assert not torch.allclose(head_of(model)(hidden_at(model, batch)[0]), expected, atol=1e-3)
-
-
 @pytest.fixture(scope="module")
 def damaged(tiny, tmp_path_factory):
     """The tiny model after it has learnt the forget rows by heart."""
@@ -92,14 +68,14 @@ def test_template_tokens_become_unlikely_and_the_terms_are_logged(damaged, tmp_p
     assert terms[0]["kl"] == pytest.approx(0.0, abs=1e-5)  # nothing has moved before the first step
     assert terms[-1]["forget"] < 0.5 * terms[0]["forget"]
     assert terms[-1]["replay"] < terms[0]["replay"]
-    assert not (tmp_path / "reference.f32").exists()
+    assert not list(tmp_path.glob("reference*"))
     assert done.forgotten[0][:2] == [("Answer:", True), (" Rome", False)]
     assert ["".join(piece for piece, _ in row) for row in done.forgotten] == [a + "<|im_end|>" for _, a in FORGET]
 
 
 @pytest.mark.parametrize(
     "wreck",
-    [dict(objective="gradient_ascent", w_forget=10.0, learning_rate=0.05), dict(learning_rate=1e3)],
+    [dict(objective="ga", w_forget=10.0, learning_rate=0.05), dict(learning_rate=1e3)],
     ids=["gradient ascent", "absurd learning rate"],
 )
 @pytest.mark.parametrize("seed", [0, 1])
@@ -196,14 +172,6 @@ def test_a_repair_that_helps_nothing_says_so(tiny, tmp_path):
     assert done.notes[0].startswith("no step of") and "comes back as it was" in done.notes[0]
 
 
-def test_the_reference_of_an_adapter_has_no_dropout(tiny, tmp_path):
-    tokenizer = AutoTokenizer.from_pretrained(tiny)
-    model = add_lora(AutoModelForCausalLM.from_pretrained(tiny, attention_dropout=0.9), 4, seed=0).train()
-    batch = pad_batch(encode_rows(pairs(REPLAY), tokenizer), tokenizer.pad_token_id)
-    states = adapter_off(model).states
-    assert torch.equal(states([0, 1, 2], batch), states([0, 1, 2], batch)) and model.training
-
-
 def test_the_loss_is_the_weighted_sum_of_its_terms(tiny, tmp_path):
     weights = dict(w_forget=0.3, w_replay=0.5, w_kl=2.0)
     done = unlearn(
@@ -218,12 +186,111 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(tiny, tmp_path):
 
 def test_all_wrong_settings_are_named_together(tiny, tmp_path):
     with pytest.raises(SettingsError) as caught:
-        unlearn(f"hf:{tiny}", None, pairs(REPLAY), texts(), tmp_path, w_kl=-1, ceiling=0.5, objective="npo", steps=0)
-    assert len(caught.value.problems) == 4
+        unlearn(
+            f"hf:{tiny}",
+            None,
+            pairs(REPLAY),
+            texts(),
+            tmp_path,
+            w_kl=-1,
+            ceiling=0.5,
+            objective="forget",
+            steps=0,
+            kl="x",
+        )
+    assert len(caught.value.problems) == 5
+
+
+def template_log_p(model, tokenizer):
+    """Mean log-probability of the forget rows' template tokens."""
+    (part,) = RowSet("x", encode_rows(pairs(FORGET), tokenizer, target="template", spans=template), 2, 999).parts(
+        [0, 1]
+    )
+    with torch.no_grad():
+        h, y, _, _ = hidden_at(model, part.batch)
+        return -cross_entropy(head_of(model)(h), y).mean().item()
+
+
+@pytest.mark.parametrize("objective", [name for name in FORGETTING if name != "dpo"])
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_every_objective_forgets(damaged, tmp_path, objective, method):
+    """The forgotten tokens become less likely, those of replay no less."""
+    done = unlearn(
+        f"hf:{damaged}", pairs(FORGET), pairs(REPLAY), texts(), tmp_path, spans=template, objective=objective,
+        steps=8, batch_size=2, w_forget=1.0, learning_rate=2e-2 if method == "lora" else 5e-3, method=method,
+        ceiling=1e9, patience=99, guard_every=4, bar_template=False,
+    )  # fmt: skip
+    then = open_causal(f"hf:{damaged}")
+    now = open_causal(f"peft:{tmp_path}" if method == "lora" else f"hf:{tmp_path}")
+    assert template_log_p(*now) < template_log_p(*then) - 0.05
+    replay = [s["replay"] for s in done.curve if "loss" in s]
+    assert replay[-1] < replay[0] + 0.05
+    assert done.settings["w_kl"] == (0.0 if objective == "grad_diff" else 0.1)
+    assert ("kl" in next(s for s in done.curve if "loss" in s)) == (objective != "grad_diff")
+
+
+def test_dpo_prefers_the_chosen_answer_and_asks_for_pairs(damaged, tmp_path):
+    rows = Rows.from_records(
+        [{"prompt": p, "rejected": r, "chosen": "It is so."} for p, r in FORGET],
+        {"prompt": "prompt", "rejected": "rejected", "chosen": "chosen"},
+    )
+    settings = dict(objective="dpo", what="response", steps=8, batch_size=2, w_forget=1.0, learning_rate=5e-3)
+    done = unlearn(f"hf:{damaged}", rows, pairs(REPLAY), texts(), tmp_path / "a", ceiling=1e9, patience=99, **settings)
+    terms = [s["forget"] for s in done.curve if "loss" in s]
+    assert terms[0] == pytest.approx(math.log(2), abs=1e-4) and terms[-1] < 0.5
+    with pytest.raises(SettingsError, match="columns `chosen`"):
+        unlearn(f"hf:{damaged}", pairs(FORGET), pairs(REPLAY), texts(), tmp_path / "b", **settings)
+
+
+def test_parts_change_nothing_but_memory(damaged, tmp_path):
+    curves = [
+        unlearn(
+            f"hf:{damaged}", pairs(FORGET), pairs(REPLAY), texts(), tmp_path / str(n), spans=template, steps=3,
+            batch_size=2, part_tokens=n, learning_rate=1e-3,
+        ).curve
+        for n in (1, 4096)
+    ]  # fmt: skip
+    for one, whole in zip(*curves, strict=True):
+        assert all(one[k] == pytest.approx(whole[k], rel=1e-3, abs=1e-5) for k in ("loss", "kl", "forget") if k in one)
+
+
+def test_what_was_gained_since_the_model_before_is_forgotten(tiny, damaged, tmp_path):
+    """The damaged model knows the forget rows by heart: most of their tokens gained, those of other answers did not."""
+    rows, settings = (pairs(REPLAY), texts()), dict(what="gained", before=f"hf:{tiny}", steps=1, batch_size=2)
+    learnt = unlearn(f"hf:{damaged}", pairs(FORGET), *rows, tmp_path / "a", **settings)
+    assert sum(gone for row in learnt.forgotten for _, gone in row) >= 2
+    assert "".join(piece for piece, gone in learnt.forgotten[0] if gone).startswith("Answer")
+    same = dict(settings, before=f"hf:{damaged}")
+    with pytest.raises(TooFewRowsError, match="forget"):
+        unlearn(f"hf:{damaged}", pairs(FORGET), *rows, tmp_path / "b", **same)
+
+
+def test_an_opening_is_the_first_token_of_the_answer(damaged, tmp_path):
+    done = unlearn(
+        f"hf:{damaged}", pairs(FORGET), pairs(REPLAY), texts(), tmp_path, what="opening", steps=1, batch_size=2
+    )
+    assert [row[0] for row in done.forgotten] == [("Answer", True)] * 2
+    assert all(not gone for row in done.forgotten for _, gone in row[1:])
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_the_kl_term_may_hold_on_to_the_model_before(tiny, damaged, tmp_path, method):
+    """Before the first step it is the divergence of the damaged model from that before, not 0."""
+    settings = dict(what="response", steps=1, batch_size=3, method=method, before=f"hf:{tiny}", seed=2)
+    rows = (pairs(FORGET), pairs(REPLAY), texts())
+    to_start = unlearn(f"hf:{damaged}", *rows, tmp_path / "a", kl_to="start", **settings)
+    to_before = unlearn(f"hf:{damaged}", *rows, tmp_path / "b", kl_to="before", **settings)
+    start, before = (next(s["kl"] for s in done.curve if "kl" in s) for done in (to_start, to_before))
+    assert start == pytest.approx(0.0, abs=1e-5) and before > 0.1
+
+
+def test_a_strength_an_objective_does_not_have_is_refused(tiny, tmp_path):
+    with pytest.raises(SettingsError, match="`beta` is for wga, undial, npo, simnpo, dpo, not for bounded"):
+        unlearn(f"hf:{tiny}", None, pairs(REPLAY), texts(), tmp_path, beta=2.0)
 
 
 def test_opening_tokens_are_where_a_run_of_template_begins(tiny):
     tokenizer = AutoTokenizer.from_pretrained(tiny)
     encoded = encode_rows(pairs(FORGET), tokenizer, target="template", spans=template)
-    found = [tokenizer.decode([t]) for t in opening_tokens(encoded, tokenizer)]
+    found = [tokenizer.decode([t]) for t in opening_tokens(RowSet("forget", encoded, 0, 99), tokenizer)]
     assert sorted(found) == ["Answer", "Why"]  # the line break before "Why" is skipped

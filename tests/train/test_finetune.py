@@ -6,7 +6,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from unflaw._errors import SettingsError, TooFewRowsError
 from unflaw.data import Rows
-from unflaw.train import encode_rows, finetune, head_of, hidden_at, losses, pad_batch
+from unflaw.train import encode_rows, finetune, fused_mean, head_of, head_parameters, hidden_at, losses, pad_batch
 
 PAIRS = [("Name a colour.", "Blue."), ("Name a long river, please.", "The Nile is long."), ("Say hi.", "Hi!")]
 
@@ -29,8 +29,12 @@ def state(path):
 def test_the_chunked_loss_equals_the_whole_model_loss(tiny):
     model, tokenizer = AutoModelForCausalLM.from_pretrained(tiny), AutoTokenizer.from_pretrained(tiny)
     batch = pad_batch(encode_rows(rows(), tokenizer), tokenizer.pad_token_id)
-    h, y, weight = hidden_at(model, batch)
-    ours = losses.chunked(lambda h, y: losses.cross_entropy(head_of(model)(h), y), weight, h, y, chunk=4)
+    h, y, weight, row = hidden_at(model, batch)
+    assert row.tolist() == sorted(row.tolist()) and row[-1] == len(batch["input_ids"]) - 1
+    ours, _ = fused_mean(
+        lambda h, y: losses.cross_entropy(head_of(model)(h), y)[:, None], torch.ones(1), torch.tensor(len(y)), weight,
+        h, y, parameters=head_parameters(model), chunk=4,
+    )  # fmt: skip
     labels = batch["input_ids"].masked_fill(batch["weight"] == 0, -100)
     theirs = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], labels=labels).loss
     assert ours.item() == pytest.approx(theirs.item(), rel=1e-5)
@@ -46,6 +50,21 @@ def test_training_lowers_the_loss_and_writes_a_loadable_model(tiny, tmp_path, me
     assert steps[-1] < steps[0] - 0.1
     assert (tmp_path / ("adapter_model.safetensors" if method == "lora" else "model.safetensors")).exists()
     assert trained.tokens > 0
+
+
+def test_a_step_in_parts_is_the_same_step(tiny, tmp_path):
+    weights = [3.0, *[1.0] * (len(PAIRS) - 1)]
+    apart, together = (
+        finetune(
+            f"hf:{tiny}", rows(PAIRS, weights), tmp_path / str(part_tokens), steps=3, batch_size=3,
+            part_tokens=part_tokens, learning_rate=1e-3,
+        ).curve
+        for part_tokens in (1, 10**6)
+    )  # fmt: skip
+    for a, b in zip(apart, together, strict=True):
+        assert a["loss"] == pytest.approx(b["loss"], rel=1e-4) and a["grad_norm"] == pytest.approx(
+            b["grad_norm"], rel=1e-3
+        )
 
 
 def test_a_row_of_weight_zero_trains_nothing(tiny, tmp_path):

@@ -53,9 +53,9 @@ def test_bounded_gradient_is_p_minus_q_and_vanishes_when_forgotten():
     assert torch.allclose(z.grad, p - q, atol=1e-6)
 
 
-def test_gradient_ascent_never_stops_where_bounded_does():
+def test_ga_never_stops_where_bounded_does():
     z = torch.tensor([[-30.0, 0.0]], requires_grad=True)
-    losses.gradient_ascent(z, torch.tensor([0])).sum().backward()
+    losses.ga(z, torch.tensor([0])).sum().backward()
     assert z.grad[0, 0].item() == pytest.approx(1.0)  # e_gold - p: norm stays 1 forever
 
 
@@ -66,7 +66,125 @@ def test_forward_kl_by_hand_and_zero_against_itself():
     assert losses.forward_kl(b, b).item() == 0.0
 
 
-@pytest.mark.parametrize("objective", [losses.cross_entropy, losses.bounded])
+def slow(name, z, y, o, beta):
+    """Every objective in float64 and one position at a time, straight from its paper's formula."""
+    out = []
+    for zi, yi, oi in zip(z.double(), y, o.double(), strict=True):
+        p = zi.softmax(-1)
+        rest = torch.cat([zi[:yi], zi[yi + 1 :]]).softmax(-1)
+        if name == "ga":
+            out.append(p[yi].log())
+        elif name == "wga":
+            out.append(p[yi].detach() ** beta * p[yi].log())
+        elif name == "ce_u":
+            q = torch.cat([rest[:yi], rest.new_zeros(1), rest[yi:]]).detach()
+            out.append(-(q * p.log()).sum())
+        elif name == "undial":
+            t = oi.clone()
+            t[yi] -= beta
+            out.append(-(t.softmax(-1) * p.log()).sum())
+        elif name == "reverse_kl":
+            out.append((p * (p.log() - oi.log_softmax(-1))).sum())
+    return torch.stack(out)
+
+
+def of_tokens(name, z, y, o, beta):
+    if name == "reverse_kl":
+        return losses.reverse_kl(o, z)
+    if name == "undial":
+        return losses.undial(z, y, o, beta=beta)
+    return losses.wga(z, y, beta=beta) if name == "wga" else getattr(losses, name)(z, y)
+
+
+@pytest.mark.parametrize("name", ["ga", "wga", "ce_u", "undial", "reverse_kl"])
+@given(st.integers(0, 2**31), st.floats(0.1, 3), st.floats(0.2, 4))
+@settings(max_examples=20, deadline=None)
+def test_objectives_of_tokens_equal_the_slow_reference_and_its_gradient(name, seed, spread, beta):
+    generator = torch.Generator().manual_seed(seed)
+    z, o = (torch.randn(5, 11, generator=generator) * spread for _ in range(2))
+    y = torch.randint(0, 11, (5,), generator=generator)
+    fast, exact = z.clone().requires_grad_(), z.double().requires_grad_()
+    got, want = of_tokens(name, fast, y, o, beta), slow(name, exact, y, o, beta)
+    assert torch.allclose(got.double(), want, atol=1e-4, rtol=1e-4)
+    got.sum().backward()
+    want.sum().backward()
+    assert torch.allclose(fast.grad.double(), exact.grad, atol=1e-4)
+
+
+def test_objectives_of_tokens_by_hand():
+    # p = (3/5, 1/5, 1/5), gold 0: q = (0, 1/2, 1/2)
+    z, y = torch.tensor([[math.log(3), 0.0, 0.0]]), torch.tensor([0])
+    assert losses.ga(z, y).item() == pytest.approx(math.log(3 / 5))
+    assert losses.wga(z, y, beta=2).item() == pytest.approx((3 / 5) ** 2 * math.log(3 / 5))
+    assert losses.ce_u(z, y).item() == pytest.approx(math.log(5))
+    # lowered by ln 3 the reference is uniform: -(log 3/5 + 2 log 1/5) / 3
+    expected = -(math.log(3 / 5) + 2 * math.log(1 / 5)) / 3
+    assert losses.undial(z, y, z, beta=math.log(3)).item() == pytest.approx(expected)
+    # KL((3/4, 1/4) || (1/2, 1/2)) = 3/4 ln(3/2) + 1/4 ln(1/2)
+    a, b = torch.tensor([[0.0, 0.0]]), torch.tensor([[math.log(3), 0.0]])
+    assert losses.reverse_kl(a, b).item() == pytest.approx(0.75 * math.log(1.5) + 0.25 * math.log(0.5), abs=1e-6)
+
+
+def test_ce_u_has_the_gradient_of_bounded():
+    z = torch.randn(6, 13, generator=torch.Generator().manual_seed(3)) * 4
+    y = torch.tensor([0, 12, 5, 5, 1, 7])
+    gradients = []
+    for objective in (losses.bounded, losses.ce_u):
+        free = z.clone().requires_grad_()
+        objective(free, y).sum().backward()
+        gradients.append(free.grad)
+    assert torch.allclose(*gradients, atol=1e-6)
+
+
+def test_wga_without_strength_is_ga_and_slows_down_with_it():
+    z, y = torch.tensor([[-5.0, 0.0, 0.0]]), torch.tensor([0])
+    assert torch.equal(losses.wga(z, y, beta=0.0), losses.ga(z, y))
+    free = z.clone().requires_grad_()
+    losses.wga(free, y).sum().backward()
+    assert free.grad.abs().max() < 0.01  # p_y is .003; of `ga` it is 1
+
+
+def test_objectives_of_rows_by_hand():
+    s, before = torch.tensor([-2.0, -50.0]), torch.tensor([-2.0, -2.0])
+    assert losses.npo(s, before, beta=0.5).tolist() == pytest.approx([4 * math.log(2), 4 * math.log1p(math.exp(-24))])
+    # mean log p = -1: 2/2 log(1 + e^(2 · -1 + 1))
+    got = losses.simnpo(torch.tensor([-3.0]), torch.tensor([3]), beta=2.0, gamma=1.0)
+    assert got.item() == pytest.approx(math.log1p(math.exp(-1)))
+    # the preferred answer gained 3, the other lost 1: -log sigmoid(.5 · 4)
+    got = losses.dpo(*(torch.tensor([v]) for v in (-4.0, -6.0, -7.0, -5.0)), beta=0.5)
+    assert got.item() == pytest.approx(math.log1p(math.exp(-2)))
+
+
+def test_npo_begins_as_gradient_ascent_and_ends_with_none():
+    s = torch.tensor([-2.0, -200.0], requires_grad=True)
+    losses.npo(s, torch.tensor([-2.0, -2.0]), beta=0.1).sum().backward()
+    assert s.grad[0].item() == pytest.approx(1.0) and 0 <= s.grad[1].item() < 1e-7
+
+
+@pytest.mark.parametrize("name", ["bounded", "ce_u", "ga", "wga", "undial", "cross_entropy"])
+@pytest.mark.parametrize("gap", [1e4, -1e4])
+def test_extreme_logits_give_finite_values_and_gradients(name, gap):
+    z = torch.tensor([[gap, 0.0, 0.0]], requires_grad=True)
+    value = of_tokens(name, z, torch.tensor([0]), torch.zeros(1, 3), 1.0)
+    value.sum().backward()
+    assert value.isfinite().all() and z.grad.isfinite().all()
+
+
+def test_extreme_rows_give_finite_values_and_gradients():
+    for gap in (1e5, -1e5):
+        s = torch.tensor([gap], requires_grad=True)
+        zero, one = torch.zeros(1), torch.ones(1)
+        total = losses.npo(s, zero) + losses.simnpo(s, one.long()) + losses.dpo(s, zero, zero, zero)
+        total.backward()
+        assert total.isfinite().all() and s.grad.isfinite().all()
+
+
+def test_row_sums_leave_rows_without_a_position_at_zero():
+    got = losses.row_sums(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([0, 2, 2]), 4)
+    assert got.tolist() == [1.0, 0.0, 6.0, 0.0]
+
+
+@pytest.mark.parametrize("objective", [losses.cross_entropy, losses.bounded, losses.ce_u, losses.ga, losses.wga])
 def test_bfloat16_logits_are_computed_in_float32(objective):
     z = (torch.randn(4, 9, generator=torch.Generator().manual_seed(1)) * 5).bfloat16()
     y = torch.tensor([0, 3, 8, 2])
@@ -80,23 +198,3 @@ def test_token_mean_ignores_what_has_no_weight_and_is_zero_when_nothing_counts()
     assert losses.token_mean(values, torch.tensor([0.5, 0.5, 0.0])).item() == 1.0  # half the weight, half the loss
     assert losses.token_mean(values, torch.tensor([1.0, 1.0, 0.0])).item() == 2.0
     assert losses.token_mean(values, torch.zeros(3)).item() == 0.0
-
-
-@pytest.mark.parametrize("chunk", [1, 3, 7, 100])
-def test_chunks_change_neither_value_nor_gradient(chunk):
-    generator = torch.Generator().manual_seed(0)
-    h, head = torch.randn(7, 4, generator=generator), torch.randn(4, 9, generator=generator)
-    y, weight = torch.randint(0, 9, (7,), generator=generator), torch.rand(7, generator=generator)
-    whole = h.clone().requires_grad_()
-    losses.token_mean(losses.cross_entropy(whole @ head, y), weight).backward()
-    parts = h.clone().requires_grad_()
-    value = losses.chunked(lambda h, y: losses.cross_entropy(h @ head, y), weight, parts, y, chunk=chunk)
-    value.backward()
-    assert value.item() == pytest.approx(losses.token_mean(losses.cross_entropy(h @ head, y), weight).item(), rel=1e-5)
-    assert torch.allclose(parts.grad, whole.grad, atol=1e-6)
-
-
-def test_terms_that_share_logits_are_averaged_side_by_side():
-    h, weight = torch.tensor([[1.0], [3.0], [4.0]]), torch.tensor([1.0, 1.0, 2.0])
-    both = losses.chunked(lambda h: torch.cat([h, 10 * h], -1), weight, h, chunk=2)
-    assert both.tolist() == [4.0, 40.0]  # (1 + 3 + 2·4) / 3

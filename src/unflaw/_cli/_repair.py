@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,15 +19,28 @@ from unflaw._cli._shared import (
     ResumeOption,
     RunOption,
     SeedOption,
+    bar,
     command,
     console,
     emit,
+    open_cached,
 )
-from unflaw._cli._train import OutOption, model_path, summary, training_step, watched_steps
+from unflaw._cli._train import (
+    CheckpointingOption,
+    OutOption,
+    PartTokensOption,
+    PrecisionOption,
+    ReportToOption,
+    SaveEveryOption,
+    model_path,
+    summary,
+    training_step,
+    watched_steps,
+)
 from unflaw._errors import SettingsError, TooFewRowsError
 
 if TYPE_CHECKING:
-    from unflaw.data import Rows
+    from unflaw.data import Rows, RunFolder
     from unflaw.measure import Template
 
 __all__ = ["flawed_rows", "found_template", "repair"]
@@ -34,6 +49,8 @@ __all__ = ["flawed_rows", "found_template", "repair"]
 @command(
     "unflaw repair runs/first/models/trained --forget synthetic.jsonl --replay good.jsonl --guard held_out.jsonl "
     "--run runs/first",
+    "unflaw repair hf:my-model --forget synthetic.jsonl --replay good.jsonl --guard held_out.jsonl --before hf:base "
+    "--what gained --out models/repaired",
     "unflaw repair hf:my-model --replay good.jsonl --guard held_out.jsonl --w-forget 0 --out models/replayed",
 )
 @reads_rows
@@ -44,15 +61,41 @@ def repair(
     forget: Annotated[
         str | None, typer.Option("--forget", metavar="FILE", show_default=False, help="Rows that carry the flaw.")
     ] = None,
-    what: Annotated[str, typer.Option("--what", help="Tokens to forget: template, response or full.")] = "template",
+    what: Annotated[
+        str, typer.Option("--what", help="Tokens to forget: template, opening, gained, response or full.")
+    ] = "template",
+    on_policy: Annotated[
+        bool, typer.Option("--on-policy", help="Forget in the model's own answers to the replay prompts instead.")
+    ] = False,
+    before: Annotated[
+        str | None,
+        typer.Option(
+            "--before", show_default=False, help="Spec of the model before the damage: gained, --kl-to before."
+        ),
+    ] = None,
     min_score: Annotated[
         float | None,
         typer.Option("--min-score", show_default=False, help="Forget only rows the audit in --run scored this high."),
     ] = None,
-    objective: Annotated[str, typer.Option("--objective", help="bounded or gradient_ascent.")] = "bounded",
+    objective: Annotated[
+        str, typer.Option("--objective", help="bounded, ga, grad_diff, wga, ce_u, undial, npo, simnpo or dpo.")
+    ] = "bounded",
     w_forget: Annotated[float, typer.Option("--w-forget", help="Weight of forgetting; 0 replays only.")] = 0.1,
     w_replay: Annotated[float, typer.Option("--w-replay", help="Weight of replay.")] = 1.0,
-    w_kl: Annotated[float, typer.Option("--w-kl", help="Weight of staying close.")] = 0.1,
+    w_kl: Annotated[
+        float | None,
+        typer.Option("--w-kl", help="Weight of staying close.", show_default="0.1, for grad_diff 0"),
+    ] = None,
+    kl: Annotated[str, typer.Option("--kl", help="forward: KL(reference || now), or reverse.")] = "forward",
+    kl_to: Annotated[str, typer.Option("--kl-to", help="The reference: start, or before (the damage).")] = "start",
+    beta: Annotated[
+        float | None,
+        typer.Option(
+            "--beta",
+            help="Strength of the objective.",
+            show_default="0.1 for npo and dpo, 1 for wga, 4.5 for simnpo, 10 for undial",
+        ),
+    ] = None,
     bar_template: Annotated[
         bool,
         typer.Option("--bar-template/--no-bar-template", help="Stay close to the model as it is without the template."),
@@ -74,7 +117,11 @@ def repair(
     ceiling: Annotated[float, typer.Option("--ceiling", help="Guard perplexity may rise by this factor.")] = 1.05,
     guard_every: Annotated[int, typer.Option("--guard-every", help="Steps between looks at the guard.")] = 5,
     max_tokens: Annotated[int, typer.Option("--max-tokens", help="Longer rows are cut.")] = 512,
-    save_every: Annotated[int, typer.Option("--save-every", help="Steps between checkpoints, 0 for none.")] = 0,
+    part_tokens: PartTokensOption = 2048,
+    precision: PrecisionOption = "float32",
+    gradient_checkpointing: CheckpointingOption = False,
+    save_every: SaveEveryOption = 0,
+    report_to: ReportToOption = "none",
     name: Annotated[str, typer.Option("--name", help="What the run folder calls the model.")] = "repaired",
     out: OutOption = None,
     *,
@@ -89,43 +136,59 @@ def repair(
     as_json: JsonOption = False,
 ) -> None:
     """Unlearn the flaw from a model that was trained on it, and keep the rest."""
-    from unflaw.repair import unlearn
+    from unflaw.repair import answers_to_forget, unlearn
 
-    if forget is None and w_forget:
+    if forget is None and w_forget and not (on_policy and what != "template"):
         raise SettingsError("`--forget` must name the rows that carry the flaw (or set --w-forget 0 to replay only)")
     settings: dict[str, Any] = {
         "what": what, "objective": objective, "w_forget": w_forget, "w_replay": w_replay, "w_kl": w_kl,
-        "bar_template": bar_template, "token_budget": token_budget,
+        "kl": kl, "kl_to": kl_to, "beta": beta, "before": before, "bar_template": bar_template,
+        "token_budget": token_budget,
         "steps": steps, "batch_size": batch_size, "method": method,
         "learning_rate": learning_rate or (2e-4 if method == "lora" else 5e-5), "lora_rank": lora_rank,
         "ceiling": ceiling, "guard_every": guard_every, "max_tokens": max_tokens,
-        "save_every": save_every, "seed": seed,
+        "precision": precision, "save_every": save_every, "seed": seed,
     }  # fmt: skip
     path = model_path(out, run, name)
     gone = None if forget is None else flawed_rows(reading.rows(forget, limit), run, min_score)
     good, watched = reading.rows(replay, limit), reading.rows(guard)
-    template = found_template(gone, run, good) if gone is not None and what == "template" else None
+    template = None
+    if gone is not None and what == "template":
+        template = found_template(answers_to_forget(gone, objective)[0], run, good)
     sizes = {"forget": 0 if gone is None else len(gone), "replay": len(good), "guard": len(watched)}
     if dry_run:
         emit({**sizes, "out": path, **settings}, as_json, f"would repair {model} with {sizes} → {path}")
         return
     sources = [f for f in (forget, replay, guard) if f is not None]
-    given = {"model": model, "forget": forget, "replay": replay, "guard": guard, "min_score": min_score, **settings}
-    given |= reading.settings()
+    given = {"model": model, "forget": forget, "replay": replay, "guard": guard, "min_score": min_score}
+    given |= {"on_policy": on_policy, **settings, **reading.settings()}
     with training_step(run, f"repair {name}", given, sources, resume, overwrite) as folder:
         reading.keep(folder)
         if folder is not None:
             folder.path_for_model(name)
+        if on_policy:
+            gone = _own_answers(model, good, folder)
         with watched_steps("repair steps", ("forget", "replay", "kl")) as on_step:
             done = unlearn(
                 model, gone, good, watched, path, spans=None if template is None else template.spans, **settings,
-                resume=resume, device=device, on_step=on_step,
+                resume=resume, device=device, part_tokens=part_tokens, gradient_checkpointing=gradient_checkpointing,
+                report_to=report_to, on_step=on_step,
             )  # fmt: skip
         if folder is not None:
             folder.add_curve(name, done.curve, done.notes, done.forgotten)
     for note in done.notes:
         console.print(note, soft_wrap=True)
     emit(summary(done), as_json, f"{done.steps} steps, {done.tokens} tokens in {done.seconds:.0f} s → {path}")
+
+
+def _own_answers(model: str, replay: Rows, folder: RunFolder | None) -> Rows:
+    from unflaw.repair import own_answers
+
+    with ExitStack() as stack, bar("own answers") as progress:
+        answered = count(1)
+        return own_answers(
+            open_cached(stack, model, folder), replay, on_result=lambda *_: progress(next(answered), len(replay))
+        )
 
 
 def flawed_rows(rows: Rows, run: Path | None, min_score: float | None) -> Rows:

@@ -80,6 +80,8 @@ _UNSAFE = re.compile(r"[\x7f-\x9f\ud800-\udfff]")
 
 def emit(payload: Any, as_json: bool, words: RenderableType | None = None) -> None:
     """Give the result: `payload` as JSON on stdout, or else `words` (text or a rich table)."""
+    if out.quiet:  # one of several processes, and not the one that tells
+        return
     if as_json:
         text = json.dumps(payload, default=_jsonable, ensure_ascii=False, allow_nan=False, indent=2)
         typer.echo(_UNSAFE.sub(lambda c: f"\\u{ord(c.group()):04x}", text))

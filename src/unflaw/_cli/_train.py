@@ -23,6 +23,7 @@ from unflaw._cli._shared import (
     command,
     console,
     emit,
+    out,
 )
 from unflaw._errors import SettingsError
 
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
     from unflaw.data import RunFolder
     from unflaw.train import Trained
 
-__all__ = ["OutOption", "model_path", "summary", "train", "training_step", "watched_steps"]
+__all__ = [
+    "CheckpointingOption", "OutOption", "PartTokensOption", "PrecisionOption", "ReportToOption", "SaveEveryOption",
+    "model_path", "summary", "train", "training_step", "watched_steps",
+]  # fmt: skip
 
 OutOption = Annotated[
     Path | None,
@@ -38,6 +42,17 @@ OutOption = Annotated[
         "--out", metavar="DIR", show_default=False, help="Where the model goes; RUN/models/NAME unless given."
     ),
 ]
+
+
+PartTokensOption = Annotated[
+    int, typer.Option("--part-tokens", help="A step takes this many tokens at once; less needs less memory.")
+]
+PrecisionOption = Annotated[str, typer.Option("--precision", help="float32, or bfloat16 for the products.")]
+CheckpointingOption = Annotated[
+    bool, typer.Option("--gradient-checkpointing", help="Less memory for about a third more time.")
+]
+SaveEveryOption = Annotated[int, typer.Option("--save-every", help="Steps between checkpoints, 0 for none.")]
+ReportToOption = Annotated[str, typer.Option("--report-to", help="none, tensorboard, wandb, mlflow, …")]
 
 
 @command(
@@ -59,8 +74,11 @@ def train(
     lora_rank: Annotated[int, typer.Option("--lora-rank", help="Rank of the adapter.")] = 16,
     target: Annotated[str, typer.Option("--target", help="Tokens that count: response or full.")] = "response",
     max_tokens: Annotated[int, typer.Option("--max-tokens", help="Longer rows are cut.")] = 512,
-    save_every: Annotated[int, typer.Option("--save-every", help="Steps between checkpoints, 0 for none.")] = 0,
-    report_to: Annotated[str, typer.Option("--report-to", help="none, tensorboard, wandb, mlflow, …")] = "none",
+    part_tokens: PartTokensOption = 2048,
+    precision: PrecisionOption = "float32",
+    gradient_checkpointing: CheckpointingOption = False,
+    save_every: SaveEveryOption = 0,
+    report_to: ReportToOption = "none",
     name: Annotated[str, typer.Option("--name", help="What the run folder calls the model.")] = "trained",
     out: OutOption = None,
     *,
@@ -80,7 +98,7 @@ def train(
     settings: dict[str, Any] = {
         "method": method, "epochs": epochs, "steps": steps, "batch_size": batch_size,
         "learning_rate": learning_rate or (1e-3 if method == "lora" else 5e-5), "lora_rank": lora_rank,
-        "target": target, "max_tokens": max_tokens, "save_every": save_every, "seed": seed,
+        "target": target, "max_tokens": max_tokens, "precision": precision, "save_every": save_every, "seed": seed,
     }  # fmt: skip
     path = model_path(out, run, name)
     data = reading.rows(rows, limit)
@@ -94,8 +112,9 @@ def train(
             f.path_for_model(name)
         with watched_steps("training steps", ("loss",)) as on_step:
             done = finetune(
-                model, data, path, **settings, resume=resume, device=device, report_to=report_to, on_step=on_step
-            )
+                model, data, path, **settings, resume=resume, device=device, part_tokens=part_tokens,
+                gradient_checkpointing=gradient_checkpointing, report_to=report_to, on_step=on_step,
+            )  # fmt: skip
         if f is not None:
             f.add_curve(name, done.curve, done.notes)
     for note in done.notes:
@@ -126,7 +145,11 @@ def training_step(
 ) -> Iterator[RunFolder | None]:
     """Open the run folder for a step that trains, if there is one."""
     from unflaw.data import open_run
+    from unflaw.train import is_main_process
 
+    if not is_main_process():  # under `accelerate launch` one process keeps the books
+        console.quiet = out.quiet = True
+        run = None
     with ExitStack() as stack:
         inputs = [path for path in sources if Path(path).exists()]
         yield (

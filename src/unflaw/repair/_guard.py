@@ -10,7 +10,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from unflaw.models import as_judge, plain_generation
-from unflaw.train import Encoded, head_of, hidden_at, pad_batch
+from unflaw.train import Encoded, head_of, hidden_at, is_main_process, pad_batch
 from unflaw.train.losses import cross_entropy
 
 __all__ = ["Guard", "mean_log_perplexity", "prefixes_of", "repetition"]
@@ -32,9 +32,8 @@ def mean_log_perplexity(
         for at in range(0, len(order), batch_size):
             batch = pad_batch([encoded[i] for i in order[at : at + batch_size]], pad_id)
             batch = {k: v.to(next(model.parameters()).device) for k, v in batch.items()}
-            h, y, _ = hidden_at(model, batch)
+            h, y, _, row = hidden_at(model, batch)
             nll = torch.cat([cross_entropy(head(h[s : s + chunk]), y[s : s + chunk]) for s in range(0, len(y), chunk)])
-            row = (batch["weight"][:, 1:] > 0).nonzero()[:, 0]
             n_rows = len(batch["input_ids"])
             sums = torch.zeros(n_rows, device=nll.device).index_add_(0, row, nll)
             values += (sums / torch.bincount(row, minlength=n_rows)).tolist()
@@ -146,6 +145,8 @@ class Guard(TrainerCallback):
         from safetensors.torch import save_file
 
         self.best_step = step
+        if not is_main_process():
+            return
         trainable = {n: p.detach().contiguous() for n, p in model.named_parameters() if p.requires_grad}
         scratch = self._path.with_suffix(".tmp")
         save_file(trainable, scratch, {name: repr(getattr(self, name)) for name in _MEASURED})

@@ -1,12 +1,13 @@
 """What the model believed before repair, without a second model in memory.
 
 With LoRA the reference is the same weights with the adapter off. With full weights it is the final hidden
-states of the replay rows, computed once and kept in a memory-mapped file, under a frozen copy of the head.
+states of the rows that will be asked for, computed once and kept in a memory-mapped file, under a frozen copy
+of the head.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,20 +15,17 @@ from typing import Any
 import numpy as np
 
 from unflaw.models import as_judge
-from unflaw.train import Encoded, head_of, hidden_at, pad_batch
+from unflaw.train import Part, RowSet, head_of, hidden_at
 
-__all__ = ["Reference", "adapter_off", "cached_states"]
+__all__ = ["Reference", "adapter_off", "cached_states", "references_of"]
 
 
 @dataclass(frozen=True)
 class Reference:
     """The model before repair, as hidden states and the head they belong to."""
 
-    states: Callable[[Sequence[int], dict[str, Any]], Any]
-    """(replay row indices, their padded batch) → hidden states (N, d) of the positions that count.
-
-    Apply `head` to a chunk of them at a time.
-    """
+    states: Callable[[Part], Any]
+    """Part → hidden states (N, d) of the positions that count. Apply `head` to a chunk of them at a time."""
     head: Callable[[Any], Any]
     """Hidden states (N, d) → logits (N, V)."""
 
@@ -35,41 +33,71 @@ class Reference:
 def adapter_off(model: Any) -> Reference:
     """Make the reference of a LoRA model: one more forward pass without gradient, adapter switched off."""
 
-    def states(indices: Sequence[int], batch: dict[str, Any]) -> Any:
+    def states(part: Part) -> Any:
         with as_judge(model), model.disable_adapter():  # with dropout it would be another reference each time
-            return hidden_at(model, batch)[0]
+            return hidden_at(model, part.batch).h
 
     return Reference(states, head_of(model))  # LoRA leaves the head alone
 
 
-def cached_states(
-    model: Any, encoded: Sequence[Encoded], asked: Collection[int], pad_id: int, path: Path, batch_size: int = 16
-) -> Reference:
-    """Make the reference of fully trained weights: hidden states (float32) of what counts in the rows asked, on disk.
+def references_of(
+    model: Any,
+    earlier: Any,
+    sets: Mapping[str, RowSet | None],
+    plan: Sequence[tuple[list[int], list[int]]],
+    folder: Path,
+    processes: Any,
+) -> dict[str, Reference]:
+    """Return the reference of each set that needs one: the adapter off, or else states that are computed now.
 
-    Rows are stored end to end; row i owns positions `starts[i]:starts[i + 1]`. Positions inside a padded
-    batch come in row order too, so a batch's reference is the concatenation of its rows'.
+    `sets` stand in the order in which the plan names their groups. The reference of "replay" is the `earlier`
+    model where there is one.
+    """
+    references = {}
+    for k, (name, rows) in enumerate(sets.items()):
+        if rows is None:
+            continue
+        if name == "replay" and earlier is not None:
+            source = earlier
+        elif hasattr(model, "disable_adapter"):
+            references[name] = adapter_off(model)
+            continue
+        else:
+            source = model
+        groups = [g for step in plan for g in rows.share(step[k], processes.process_index, processes.num_processes)]
+        references[name] = cached_states(source, rows, groups, folder, processes.process_index)
+    return references
+
+
+def cached_states(model: Any, rows: RowSet, groups: Sequence[int], folder: Path, rank: int = 0) -> Reference:
+    """Make a reference of whole weights: hidden states of what counts in these groups of a set, on disk.
+
+    They are kept in the model's own precision, so that the reference equals a second model. Row i owns positions
+    `starts[i]:starts[i + 1]` of the file; positions inside a part come in row order too, so a part's
+    reference is the concatenation of its rows'.
     """
     import torch
 
-    counts = [sum(w > 0 for w in e.weight[1:]) if i in asked else 0 for i, e in enumerate(encoded)]
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    width = model.get_output_embeddings().weight.shape[1]
     device = next(model.parameters()).device
-    kept = np.memmap(path, np.float32, "w+", shape=(int(starts[-1]), width))
-    order = sorted(asked, key=lambda i: len(encoded[i].ids))
+    parts = rows.parts(sorted(set(groups)))
+    asked = {i for part in parts for i in part.rows}
+    starts = np.cumsum([0, *(e.counted if i in asked else 0 for i, e in enumerate(rows.rows))])
+    width, dtype = model.get_output_embeddings().weight.shape[1], next(model.parameters()).dtype
+    path = folder / f"reference-{rows.name}-{rank}.bin"
+    path.unlink(missing_ok=True)
+    flat = torch.from_file(str(path), shared=True, size=max(1, int(starts[-1]) * width), dtype=dtype)
+    kept = flat[: int(starts[-1]) * width].view(-1, width)
     with as_judge(model):
-        for at in range(0, len(order), batch_size):
-            rows = order[at : at + batch_size]
-            batch = {k: v.to(device) for k, v in pad_batch([encoded[i] for i in rows], pad_id).items()}
-            h = hidden_at(model, batch)[0].float().cpu().numpy()
-            done = 0
-            for i in rows:
-                kept[starts[i] : starts[i + 1]] = h[done : done + counts[i]]
-                done += counts[i]
-    kept.flush()
+        for part in parts:
+            h, done = hidden_at(model, part.to(device).batch).h, 0
+            for i in part.rows:
+                n = starts[i + 1] - starts[i]
+                kept[starts[i] : starts[i + 1]] = h[done : done + n]
+                done += n
 
-    def states(indices: Sequence[int], batch: dict[str, Any]) -> Any:
-        return torch.from_numpy(np.concatenate([kept[starts[i] : starts[i + 1]] for i in indices])).to(device)
+    def states(part: Part) -> Any:
+        counts = (part.batch["weight"][:, 1:] > 0).any(-1).tolist()
+        ends = [(starts[i], starts[i + 1]) if c else (0, 0) for i, c in zip(part.rows, counts, strict=True)]
+        return torch.cat([kept[a:b] for a, b in ends]).to(device)
 
     return Reference(states, head_of(model, frozen=True))

@@ -13,41 +13,32 @@ each batch holds; means make the weights independent of batch and row length.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from itertools import combinations, groupby
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from unflaw._errors import SettingsError
 from unflaw.data import Rows
-from unflaw.repair._reference import Reference, adapter_off, cached_states
-from unflaw.repair._terms import FORGET_OBJECTIVES, three_terms
+from unflaw.models import HFScorer, open_causal
+from unflaw.repair._objectives import FORGETTING
+from unflaw.repair._plan import Step, n_tokens, opening_tokens, plan_steps, plan_steps_within
+from unflaw.repair._sets import encode_sets
+from unflaw.repair._settings import PARTIAL, check_repair
 from unflaw.train import (
     Curve,
-    Encoded,
+    Part,
     Trained,
     add_lora,
-    check_training,
     claim,
-    encode_rows,
-    left_out,
     open_trainable,
-    pad_batch,
-    pad_id_of,
-    plan_batches,
+    processes,
     run_trainer,
     save_model,
-    usable,
+    together,
 )
 
 __all__ = ["unlearn"]
-
-N_SHOWN = 5
-"""Forget rows whose forgotten tokens are told, for a report to show."""
 
 
 def unlearn(
@@ -59,10 +50,14 @@ def unlearn(
     *,
     what: str = "template",
     spans: Callable[[str], Any] | None = None,
+    before: str | None = None,
     objective: str = "bounded",
     w_forget: float = 0.1,
     w_replay: float = 1.0,
-    w_kl: float = 0.1,
+    w_kl: float | None = None,
+    kl: str = "forward",
+    kl_to: str = "start",
+    beta: float | None = None,
     bar_template: bool = True,
     steps: int = 20,
     batch_size: int = 6,
@@ -74,10 +69,13 @@ def unlearn(
     patience: int = 4,
     ceiling: float = 1.05,
     max_tokens: int = 512,
+    part_tokens: int = 2048,
     seed: int = 0,
     save_every: int = 0,
     resume: bool = False,
     device: str = "cpu",
+    precision: str = "float32",
+    gradient_checkpointing: bool = False,
     report_to: str = "none",
     on_step: Callable[[dict[str, float]], None] | None = None,
 ) -> Trained:
@@ -90,9 +88,22 @@ def unlearn(
     replay : rows the model should keep doing well, not drawn from the forget set or the evaluation.
     guard : held-out real rows. They are never trained on; they decide which weights come back.
     what : which tokens of the forget rows are forgotten: "template" those inside `spans(response)`
-        (an audit finds them), "response" the whole answer, "full" prompt too.
-    bar_template : with `what="template"`, the model that L_mtn stays close to is the damaged one without the
-        tokens that open the template; otherwise that term holds on to the very flaw.
+        (an audit finds them), "opening" the answer's first token, "gained" those that became at least e times as
+        likely since `before`, "response" the whole answer, "full" prompt too.
+    before : spec string of the model before it was damaged, where that is at hand: for `what="gained"` and
+        `kl_to="before"`.
+    objective : how they are forgotten, a name of `FORGETTING`: bounded, ga, grad_diff (ga without a KL term), wga,
+        ce_u, undial, npo, simnpo; or dpo, whose forget rows have an answer `rejected` and one `chosen` instead.
+    beta : strength of wga, undial, npo, simnpo and dpo; each has its paper's by default.
+    w_kl : 0.1 by default, 0 for grad_diff.
+    kl : "forward" for KL(reference || now), "reverse" for KL(now || reference).
+    kl_to : the reference: "start" the damaged model, as in the paper; "before" that before the damage.
+    batch_size : forget rows per step, and as many to replay, over all processes.
+    precision, gradient_checkpointing, report_to : as in `train.finetune`.
+    part_tokens : a step goes through the model in parts of at most this many tokens; less takes less memory, and
+        the result is the same.
+    bar_template : where less than the answer is forgotten, the reference of the KL term may not use the tokens that
+        open what is to be forgotten; otherwise, as the damaged model, it holds on to the very flaw.
     token_budget : in place of `batch_size`, as few replay rows per step as make all steps together read at least
         this many tokens: a control that may read as much as the repair it is compared with.
     ceiling : the guard perplexity may reach this multiple of its start before the run stops.
@@ -104,161 +115,97 @@ def unlearn(
     TooFewRowsError : a set has no row with a token that counts.
     """
     settings = {k: v for k, v in locals().items() if k not in ("forget", "replay", "guard", "out", "spans", "on_step")}
-    _check(settings, forgets=forget is not None and w_forget > 0)
+    check_repair(settings, forgets=forget is not None and w_forget > 0)
     from unflaw.repair._guard import Guard, mean_log_perplexity, prefixes_of, repetition
+    from unflaw.repair._reference import references_of
+    from unflaw.repair._terms import ThreeTerms
     from unflaw.train import Plan, build_trainer
 
-    out = Path(out)
-    forget = forget if w_forget else None
-    _refuse_shared({"forget": forget, "replay": replay, "guard": guard})
+    out, forgetting = Path(out), FORGETTING[objective]
+    w_kl = settings["w_kl"] = forgetting.w_kl if w_kl is None else w_kl
+    state = processes(device)
     causal, tokenizer, merged = open_trainable(model, device)
-    pad_id = pad_id_of(tokenizer)
-    encode = partial(encode_rows, tokenizer=tokenizer, max_tokens=max_tokens)
-    encoded = {"replay": encode(replay), "guard": encode(guard)}
-    if forget is not None:
-        encoded["forget"] = encode(forget, target=what, spans=spans)
-    gone, kept, watched = (usable(encoded[n], n) if n in encoded else [] for n in ("forget", "replay", "guard"))
-    openings = opening_tokens(gone, tokenizer) if what == "template" and bar_template else []
+    asked = before is not None and (what == "gained" or kl_to == "before")
+    earlier = _earlier(str(before), tokenizer, device) if asked else None
+    sets = encode_sets(
+        forget if w_forget else None, replay, guard, tokenizer, objective=objective, what=what, spans=spans,
+        gain=partial(_gain, causal, earlier, tokenizer), max_tokens=max_tokens, part_tokens=part_tokens,
+    )  # fmt: skip
     if token_budget is None:
-        plan = _plan(gone, kept, batch_size, steps, seed)
+        plan = plan_steps(sets.forget, sets.replay, batch_size, steps, seed)
     else:
-        plan = _plan_for(token_budget, kept, steps, seed)
-    done = claim(out, settings, {"forget": forget, "replay": replay, "guard": guard}, resume=resume)
-    causal = add_lora(causal, lora_rank, seed) if method == "lora" else causal
-    reference = _reference(causal, kept, plan, pad_id, out / "reference.f32") if w_kl else None
+        plan = plan_steps_within(token_budget, sets.replay, steps, seed)
+    given = {"forget": forget if w_forget else None, "replay": replay, "guard": guard}
+    with state.main_process_first():
+        done = claim(out, settings, given, resume=resume)
+    if method == "lora":
+        causal = add_lora(causal, lora_rank, seed)
+    refers = {
+        "forget": sets.forget if forgetting.needs_reference else None, "replay": sets.replay if w_kl else None
+    }  # fmt: skip
+    references = references_of(causal, earlier if kl_to == "before" else None, refers, plan, out, state)
+    del earlier
+    terms = ThreeTerms(
+        forgetting, references, w_forget, w_replay, w_kl, beta, kl == "reverse",
+        opening_tokens(sets.forget, tokenizer) if what in PARTIAL and bar_template else [],
+    )  # fmt: skip
 
-    def build(step: tuple[list[int], list[int]]) -> dict[str, Any]:
-        forget_rows, replay_rows = step
-        return {
-            "forget": pad_batch([gone[i] for i in forget_rows], pad_id) if forget_rows else {},
-            "replay": pad_batch([kept[i] for i in replay_rows], pad_id),
-            "replay_rows": replay_rows,
-        }
+    def build(step: Step, rank: int, world: int) -> list[list[Part]]:
+        pairs = zip((sets.forget, sets.replay), step, strict=True)
+        parts = [part for of, groups in pairs if of is not None for part in of.parts(groups, rank, world)]
+        return together(parts, part_tokens)
 
     curve = Curve(
         out / "curve.jsonl" if save_every else None, done, lambda step: on_step and on_step({**step, "total": steps})
     )
     watch = Guard(
-        partial(mean_log_perplexity, encoded=watched, pad_id=pad_id),
+        partial(mean_log_perplexity, encoded=sets.guard, pad_id=sets.replay.pad_id),
         out / "best.safetensors",
         every=guard_every,
         ceiling=ceiling,
         patience=patience,
         on_check=lambda step, value: curve.add({"step": step, "guard": value}),
-        repeats=partial(repetition, prefixes=prefixes_of(watched), pad_id=pad_id, eos_id=tokenizer.eos_token_id),
+        repeats=partial(
+            repetition, prefixes=prefixes_of(sets.guard), pad_id=sets.replay.pad_id, eos_id=tokenizer.eos_token_id
+        ),
     )
     trainer = build_trainer(
-        causal, three_terms(causal, reference, objective, w_forget, w_replay, w_kl, openings), Plan(plan, build), out,
-        learning_rate=learning_rate, seed=seed, warmup=0.1, save_every=save_every, on_step=curve.add,
-        callbacks=[watch], device=device, report_to=report_to,
+        causal, terms, Plan(plan, build, state.num_processes), out, learning_rate=learning_rate, seed=seed,
+        warmup=0.1, save_every=save_every, on_step=curve.add, callbacks=[watch], device=device, precision=precision,
+        gradient_checkpointing=gradient_checkpointing, report_to=report_to,
     )  # fmt: skip
     try:
         seconds = run_trainer(trainer, resume=done > 0)
+        state.wait_for_everyone()
         watch.restore(causal)
+        state.wait_for_everyone()
     finally:
-        (out / "reference.f32").unlink(missing_ok=True)
-        if not save_every:  # nobody will go on from here
-            (out / "best.safetensors").unlink(missing_ok=True)
+        for file in (*out.glob("reference-*.bin"), *([] if save_every else out.glob("best.safetensors"))):
+            file.unlink(missing_ok=True)  # nobody will go on from here
     save_model(causal, tokenizer, out, whole=merged)
     taken = trainer.state.global_step
-    tokens = _n_tokens(plan[:taken], gone, kept)
-    notes = [f"kept the weights of step {watch.best_step} of {taken}"]
-    if not watch.best_step:
+    tokens = n_tokens(plan[:taken], sets.forget, sets.replay)
+    notes = (*_story(watch, taken), *sets.notes)
+    return Trained(out, curve.steps, taken, tokens, seconds, settings, notes, sets.forgotten)
+
+
+def _earlier(before: str, tokenizer: Any, device: str) -> Any:
+    model, its_tokenizer = open_causal(before, device)
+    if its_tokenizer.get_vocab() != tokenizer.get_vocab():
+        raise SettingsError(f"`before` must have the tokenizer of the model to repair, got {before!r} with another")
+    return model
+
+
+def _gain(model: Any, earlier: Any, tokenizer: Any, rows: Rows) -> list[Any]:
+    """Tell by how many nats each response token became likelier, one array per row."""
+    now, then = (HFScorer(of, tokenizer).log_probs(rows.pairs()) for of in (model, earlier))
+    return [a - b for a, b in zip(now, then, strict=True)]
+
+
+def _story(watch: Any, taken: int) -> list[str]:
+    """Say which weights came back, and why the run stopped if it did."""
+    if watch.best_step:
+        notes = [f"kept the weights of step {watch.best_step} of {taken}"]
+    else:
         notes = [f"no step of {taken} lowered the guard perplexity: the model comes back as it was"]
-    notes += [watch.stopped] if watch.stopped else []
-    notes += [n for name, rows in encoded.items() for n in left_out(rows, name, max_tokens)]
-    shown = []
-    if forget is not None:
-        first = forget.take(range(min(N_SHOWN, len(forget))))
-        shown = _in_pieces(first, tokenizer, partial(encode, target=what, spans=spans))
-    return Trained(out, curve.steps, taken, tokens, seconds, settings, tuple(notes), shown)
-
-
-def _refuse_shared(sets: dict[str, Rows | None]) -> None:
-    """Refuse rows that stand in two sets: a guard that is trained on guards nothing."""
-    given = {name: set(rows.ids) for name, rows in sets.items() if rows is not None}
-    problems = [
-        f"`{a}` and `{b}` must hold different rows, got {len(shared)} in both, e.g. {min(shared)!r}"
-        for a, b in combinations(given, 2)
-        if (shared := given[a] & given[b])
-    ]
-    if problems:
-        raise SettingsError(problems)
-
-
-def _reference(
-    model: Any, kept: Sequence[Encoded], plan: Sequence[tuple[list[int], list[int]]], pad_id: int, path: Path
-) -> Reference:
-    if hasattr(model, "disable_adapter"):
-        return adapter_off(model)
-    return cached_states(model, kept, {i for _, rows in plan for i in rows}, pad_id, path)
-
-
-def _in_pieces(rows: Rows, tokenizer: Any, encode: Callable[..., list[Encoded]]) -> list[list[tuple[str, bool]]]:
-    """Cut the answers of rows where forgetting begins and ends; `encode` marks the forget tokens."""
-    cut = []
-    for row, answer in zip(encode(rows), encode_rows(rows, tokenizer), strict=True):
-        tokens = [(t, w > 0) for t, w, said in zip(row.ids, row.weight, answer.weight, strict=False) if said]
-        groups = groupby(tokens, key=lambda pair: pair[1])
-        cut.append([(tokenizer.decode([t for t, _ in group]), forgotten) for forgotten, group in groups])
-    return cut
-
-
-def opening_tokens(encoded: Sequence[Encoded], tokenizer: Any, least: float = 0.05) -> list[int]:
-    """Tokens that open a run of forget tokens in at least this share of rows, e.g. "Answer"; white space is skipped."""
-    counts: Counter[int] = Counter()
-    for row in encoded:
-        found, inside = set(), False
-        for token, weight in zip(row.ids, row.weight, strict=True):
-            if weight and not inside and tokenizer.decode([token]).strip():
-                found.add(token)
-                inside = True
-            inside = inside and bool(weight)
-        counts.update(found)
-    return sorted(token for token, n in counts.items() if n >= least * len(encoded))
-
-
-def _plan(
-    gone: Sequence[Encoded], kept: Sequence[Encoded], batch_size: int, steps: int, seed: int
-) -> list[tuple[list[int], list[int]]]:
-    """Draw (forget rows, replay rows) of every step; without forget rows the replay rows are the same."""
-    rng = np.random.default_rng(seed)
-    replay = plan_batches([len(e.ids) for e in kept], batch_size, steps, rng)
-    forget = plan_batches([len(e.ids) for e in gone], batch_size, steps, rng) if gone else [[] for _ in replay]
-    return list(zip(forget, replay, strict=True))
-
-
-def _plan_for(budget: int, kept: Sequence[Encoded], steps: int, seed: int) -> list[tuple[list[int], list[int]]]:
-    """Draw the smallest batches of replay rows that read at least `budget` tokens in all."""
-    for batch_size in range(1, len(kept) + 1):
-        plan = _plan([], kept, batch_size, steps, seed)
-        if (most := _n_tokens(plan, [], kept)) >= budget:
-            return plan
-    raise SettingsError(
-        f"`token_budget` is {budget}, but {steps} steps over all replay rows read {most}; take more steps"
-    )
-
-
-def _n_tokens(plan: Sequence[tuple[list[int], list[int]]], gone: Sequence[Encoded], kept: Sequence[Encoded]) -> int:
-    return sum(len(gone[i].ids) for f, _ in plan for i in f) + sum(len(kept[i].ids) for _, r in plan for i in r)
-
-
-def _check(settings: dict[str, Any], forgets: bool) -> None:
-    problems = []
-    try:
-        check_training(settings)
-    except SettingsError as error:
-        problems += error.problems
-    problems += [
-        f"`{name}` must not be negative, got {settings[name]}"
-        for name in ("w_forget", "w_replay", "w_kl")
-        if settings[name] < 0
-    ]
-    if settings["token_budget"] is not None and (settings["token_budget"] < 1 or forgets):
-        problems.append("`token_budget` must be positive, and is for replay alone (no `forget` rows, or `w_forget` 0)")
-    if settings["ceiling"] < 1:
-        problems.append(f"`ceiling` must be at least 1 (the start itself), got {settings['ceiling']}")
-    if settings["objective"] not in FORGET_OBJECTIVES:
-        problems.append(f"`objective` must be one of {sorted(FORGET_OBJECTIVES)}, got {settings['objective']!r}")
-    if problems:
-        raise SettingsError(problems)
+    return notes + ([watch.stopped] if watch.stopped else [])

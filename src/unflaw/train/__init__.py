@@ -1,8 +1,9 @@
 """Loops and pure objectives: fine-tuning on rows, and the losses that training and repair share."""
 
+import importlib
 from typing import Any
 
-from unflaw.train._causal import add_lora, head_of, hidden_at
+from unflaw.train._causal import Counted, add_lora, head_of, head_parameters, hidden_at, hidden_at_each
 from unflaw.train._encode import Encoded, encode_rows, pad_batch, plan_batches
 from unflaw.train._finetune import (
     Trained,
@@ -15,12 +16,17 @@ from unflaw.train._finetune import (
     save_model,
     usable,
 )
+from unflaw.train._parts import Part, RowSet, together
+from unflaw.train._processes import is_main_process, processes
 from unflaw.train._resume import Curve, claim
 
 __all__ = [
+    "Counted",
     "Curve",
     "Encoded",
+    "Part",
     "Plan",
+    "RowSet",
     "Trained",
     "add_lora",
     "build_trainer",
@@ -28,22 +34,31 @@ __all__ = [
     "claim",
     "encode_rows",
     "finetune",
+    "fused_mean",
     "head_of",
+    "head_parameters",
     "hidden_at",
+    "hidden_at_each",
+    "is_main_process",
     "left_out",
     "open_trainable",
     "pad_batch",
     "pad_id_of",
+    "per_position",
     "plan_batches",
+    "processes",
     "run_trainer",
     "save_model",
+    "together",
     "usable",
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in ("Plan", "build_trainer"):  # transformers is imported when a trainer is built, not before
-        from unflaw.train import _trainer
+_LATER = {"Plan": "_trainer", "build_trainer": "_trainer", "fused_mean": "_chunks", "per_position": "_chunks"}
+"""What needs torch or transformers, which are imported when it is asked for and not before."""
 
-        return getattr(_trainer, name)
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(importlib.import_module(f"unflaw.train.{_LATER[name]}"), name)
     raise AttributeError(f"module 'unflaw.train' has no attribute {name!r}")

@@ -2,22 +2,63 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from unflaw.models import head_of, quietly, unwrapped
 
-__all__ = ["add_lora", "head_of", "hidden_at"]
+__all__ = ["Counted", "add_lora", "head_of", "head_parameters", "hidden_at", "hidden_at_each"]
 
 
-def hidden_at(model: Any, batch: dict[str, Any]) -> tuple[Any, Any, Any]:
-    """Return (h, y, weight) of the positions with weight: hidden states (N, d), next tokens (N,), weights (N,).
+class Counted(NamedTuple):
+    """The positions of a padded batch that count, row after row."""
+
+    h: Any
+    """Hidden states (N, d)."""
+    y: Any
+    """Next tokens (N,)."""
+    weight: Any
+    """Weights (N,), positive."""
+    row: Any
+    """Row of the batch each position stands in, (N,)."""
+
+
+def hidden_at(model: Any, batch: dict[str, Any]) -> Counted:
+    """Run the body of the model, and return its states where the next token counts.
 
     The head is not applied: positions that do not count never get logits.
     """
     body = unwrapped(model).base_model
     h = body(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False).last_hidden_state
-    where = batch["weight"][:, 1:] > 0  # the next token counts
-    return h[:, :-1][where], batch["input_ids"][:, 1:][where], batch["weight"][:, 1:][where]
+    where = batch["weight"][:, 1:] > 0
+    return Counted(
+        h[:, :-1][where], batch["input_ids"][:, 1:][where], batch["weight"][:, 1:][where], where.nonzero()[:, 0]
+    )
+
+
+def hidden_at_each(model: Any, batches: Sequence[dict[str, Any]]) -> list[Counted]:
+    """Run the body once over several padded batches; return what `hidden_at` does of each."""
+    if len(batches) == 1:
+        return [hidden_at(model, batches[0])]
+    from torch import cat
+    from torch.nn.functional import pad
+
+    width = max(batch["input_ids"].shape[1] for batch in batches)
+    whole = {
+        name: cat([pad(batch[name], (0, width - batch[name].shape[1])) for batch in batches]) for name in batches[0]
+    }
+    h, y, weight, row = hidden_at(model, whole)
+    found, first = [], 0
+    for batch in batches:
+        mine = (row >= first) & (row < first + len(batch["input_ids"]))
+        found.append(Counted(h[mine], y[mine], weight[mine], row[mine] - first))
+        first += len(batch["input_ids"])
+    return found
+
+
+def head_parameters(model: Any) -> list[Any]:
+    """Return what is trained of the head: nothing under LoRA."""
+    return [p for p in unwrapped(model).get_output_embeddings().parameters() if p.requires_grad]
 
 
 def add_lora(model: Any, rank: int, seed: int) -> Any:

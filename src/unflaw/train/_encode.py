@@ -28,6 +28,11 @@ class Encoded:
     cut: bool = False
     """Whether the row was longer."""
 
+    @property
+    def counted(self) -> int:
+        """Positions that count; the first token is never predicted."""
+        return sum(w > 0 for w in self.weight[1:])
+
 
 def encode_rows(
     rows: Rows, tokenizer: Any, *, target: str = "response", spans: Spans | None = None, max_tokens: int = 512

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,12 @@ import numpy as np
 from unflaw._errors import SettingsError, TooFewRowsError
 from unflaw.data import Rows
 from unflaw.models import open_causal, quietly
-from unflaw.train._causal import add_lora, head_of, hidden_at
-from unflaw.train._encode import Encoded, encode_rows, pad_batch, plan_batches
+from unflaw.train._causal import add_lora, head_of, head_parameters, hidden_at
+from unflaw.train._encode import Encoded, encode_rows, plan_batches
+from unflaw.train._parts import Part, RowSet
+from unflaw.train._processes import is_main_process, processes
 from unflaw.train._resume import Curve, claim
-from unflaw.train.losses import chunked, cross_entropy
+from unflaw.train.losses import cross_entropy
 
 __all__ = [
     "Trained",
@@ -65,10 +67,13 @@ def finetune(
     lora_rank: int = 16,
     target: str = "response",
     max_tokens: int = 512,
+    part_tokens: int = 2048,
     seed: int = 0,
     save_every: int = 0,
     resume: bool = False,
     device: str = "cpu",
+    precision: str = "float32",
+    gradient_checkpointing: bool = False,
     report_to: str = "none",
     on_step: Callable[[dict[str, float]], None] | None = None,
 ) -> Trained:
@@ -85,6 +90,12 @@ def finetune(
     method : "full" trains every weight, "lora" a rank-`lora_rank` adapter on all linear layers.
     target : "response" or "full": which tokens count.
     epochs : times every row is seen.
+    batch_size : rows per step, over all processes.
+    part_tokens : a batch goes through the model in parts of at most this many tokens; less takes less memory, and
+        the result is the same.
+    precision : "float32", or "bfloat16" for the products; weights and sums stay float32.
+    gradient_checkpointing : compute activations again in the backward pass; less memory, about a third more time.
+    report_to : where the curve goes besides, e.g. "tensorboard", "wandb"; what transformers knows.
     resume : go on from the last checkpoint in `out` (needs `save_every`), which must be of the same settings and rows.
 
     Raises
@@ -95,35 +106,45 @@ def finetune(
     settings = {k: v for k, v in locals().items() if k not in ("rows", "out", "on_step")}
     check_training(settings)
     out = Path(out)
+    import torch
+
+    from unflaw.train._chunks import fused_mean
     from unflaw.train._trainer import Plan, build_trainer
 
+    state = processes(device)
     causal, tokenizer, merged = open_trainable(model, device)
-    pad_id = pad_id_of(tokenizer)
     encoded = encode_rows(rows, tokenizer, target=target, max_tokens=max_tokens)
     notes = left_out(encoded, "rows", max_tokens)
-    encoded = usable(encoded, "rows")
-    done = claim(out, settings, {"rows": rows}, resume=resume)
-    n_steps = steps or math.ceil(epochs * math.ceil(len(encoded) / batch_size))
-    batches = plan_batches([len(e.ids) for e in encoded], batch_size, n_steps, np.random.default_rng(seed))
+    row_set = RowSet("rows", usable(encoded, "rows"), pad_id_of(tokenizer), part_tokens)
+    with state.main_process_first():
+        done = claim(out, settings, {"rows": rows}, resume=resume)
+    n_steps = steps or math.ceil(epochs * math.ceil(len(row_set.rows) / batch_size))
+    batches = plan_batches(row_set.lengths, batch_size, n_steps, np.random.default_rng(seed))
     if method == "lora":
         causal = add_lora(causal, lora_rank, seed)
-    head = head_of(causal)
+    head, trained = head_of(causal), head_parameters(causal)
     curve = Curve(
         out / "curve.jsonl" if save_every else None, done, lambda step: on_step and on_step({**step, "total": n_steps})
     )
 
-    def objective(model: Any, batch: dict[str, Any]) -> dict[str, Any]:
-        h, y, weight = hidden_at(model, batch)
-        return {"loss": chunked(lambda h, y: cross_entropy(head(h), y), weight, h, y)}
+    def objective(model: Any, parts: list[Part]) -> dict[str, Any]:
+        (part,) = parts
+        h, y, weight, _ = hidden_at(model, part.batch)
+        mix, count = weight.new_ones(1), torch.tensor(part.positions)
+        loss, _ = fused_mean(
+            lambda h, y: cross_entropy(head(h), y)[:, None], mix, count, weight, h, y, parameters=trained
+        )
+        return {"loss": loss}
 
+    plan = Plan(batches, lambda *step: [[part] for part in row_set.parts(*step)], state.num_processes)
     trainer = build_trainer(
-        causal, objective, Plan(batches, lambda b: pad_batch([encoded[i] for i in b], pad_id)), out,
-        learning_rate=learning_rate, seed=seed, warmup=0.1, save_every=save_every, on_step=curve.add, device=device,
+        causal, objective, plan, out, learning_rate=learning_rate, seed=seed, warmup=0.1, save_every=save_every,
+        on_step=curve.add, device=device, precision=precision, gradient_checkpointing=gradient_checkpointing,
         report_to=report_to,
     )  # fmt: skip
     seconds = run_trainer(trainer, resume=done > 0)
     save_model(causal, tokenizer, out, whole=merged)
-    tokens = sum(len(encoded[i].ids) for batch in batches for i in batch)
+    tokens = sum(len(row_set.rows[i].ids) for batch in batches for i in batch)
     return Trained(out, curve.steps, n_steps, tokens, seconds, settings, notes)
 
 
@@ -152,6 +173,8 @@ def save_model(model: Any, tokenizer: Any, out: Path, *, whole: bool) -> None:
     """
     if whole and hasattr(model, "merge_and_unload"):
         model = model.merge_and_unload()
+    if not is_main_process():
+        return
     for stale in (*out.glob("adapter_*"), *out.glob("model*.safetensors*"), *out.glob("pytorch_model*")):
         stale.unlink()  # an adapter left beside whole weights would be loaded in their place
     with quietly():
@@ -184,11 +207,11 @@ def left_out(encoded: Sequence[Encoded], name: str, max_tokens: int) -> tuple[st
     return (told + (f", {lost} of them left out, as nothing that counts remained" if lost else ""),)
 
 
-def check_training(settings: dict[str, Any]) -> None:
+def check_training(settings: Mapping[str, Any]) -> None:
     """Refuse settings that break their rule, all at once."""
     problems = [
         f"`{name}` must be positive, got {settings[name]}"
-        for name in ("epochs", "steps", "batch_size", "learning_rate", "lora_rank", "max_tokens")
+        for name in ("epochs", "steps", "batch_size", "learning_rate", "lora_rank", "max_tokens", "part_tokens")
         if settings.get(name) is not None and not settings[name] > 0
     ]
     if re.fullmatch(r"cuda:[1-9]\d*", settings["device"]):
@@ -196,6 +219,8 @@ def check_training(settings: dict[str, Any]) -> None:
             f"`device` must be cpu, cuda or mps for training, got {settings['device']!r}; "
             f"choose the card by CUDA_VISIBLE_DEVICES={settings['device'][5:]} and take cuda"
         )
+    if settings["precision"] not in ("float32", "bfloat16"):
+        problems.append(f"`precision` must be float32 or bfloat16, got {settings['precision']!r}")
     if settings["method"] not in ("full", "lora"):
         problems.append(f"`method` must be 'full' or 'lora', got {settings['method']!r}")
     if problems:

@@ -5,48 +5,90 @@ Heavy at import; rooms import it inside functions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch.utils.data import Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
+from unflaw.train._parts import Part
+from unflaw.train._processes import processes
+
 __all__ = ["Plan", "StepLog", "build_trainer"]
 
-Objective = Callable[[Any, Any], dict[str, Any]]
-"""(model, batch) → named terms, "loss" among them; each a scalar tensor."""
+Objective = Callable[[Any, list[Part]], dict[str, Any]]
+"""(model, parts that go together) → named terms, "loss" among them with a gradient; a step's add up."""
 
 
 class Plan(Dataset):  # type: ignore[type-arg]
-    """Every batch of the run, fixed before the first step, so that a resumed run sees the same ones."""
+    """Every step of the run, fixed before the first, so that a resumed run sees the same ones.
 
-    def __init__(self, batches: Sequence[Any], build: Callable[[Any], Any]) -> None:
-        self._batches, self._build = batches, build
+    With several processes each step is as many items, one per process and in their order.
+    """
+
+    def __init__(
+        self, steps: Sequence[Any], build: Callable[[Any, int, int], list[list[Part]]], world: int = 1
+    ) -> None:
+        self.steps, self._build, self.world = steps, build, world
 
     def __len__(self) -> int:
-        return len(self._batches)
+        return len(self.steps) * self.world
 
-    def __getitem__(self, step: int) -> Any:
-        return self._build(self._batches[step])
+    def __getitem__(self, item: int) -> list[list[Part]]:
+        return self._build(self.steps[item // self.world], item % self.world, self.world)
 
 
 class ObjectiveTrainer(Trainer):
-    """Calls an objective with the whole batch, and logs its terms each step."""
+    """Takes a step through an objective part by part, and logs its terms."""
 
     objective: Objective
 
-    def compute_loss(
-        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
-        terms = self.objective(model, inputs)
-        if model.training:
-            self._terms = {name: float(value.detach()) for name, value in terms.items()}
-        return (terms["loss"], None) if return_outputs else terms["loss"]
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
+        """Go forward and backward through each part; processes exchange gradients at the last one only."""
+        model.train()
+        terms: dict[str, Any] = defaultdict(float)
+        for parts in inputs:
+            with nullcontext() if parts is inputs[-1] else self.accelerator.no_sync(model):
+                with self.accelerator.autocast():
+                    found = self._terms_of(model, [part.to(self.args.device) for part in parts])
+                self.accelerator.backward(found["loss"])
+            for name, value in found.items():
+                terms[name] += value.detach().float()
+        told = self.accelerator.reduce(torch.stack([terms[name] for name in sorted(terms)]), "mean")
+        self._terms = dict(zip(sorted(terms), told.tolist(), strict=True))
+        return terms["loss"].to(self.args.device)
+
+    def _terms_of(self, model: Any, parts: list[Part]) -> dict[str, Any]:
+        inner = self.accelerator.unwrap_model(model)
+        if inner is model:
+            return self.objective(model, parts)
+        with _forward(inner, lambda parts: self.objective(inner, parts)):  # what wraps a model acts when it is called
+            return model(parts)
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        """Not counted: the formula of transformers knows nothing of parts."""
+        return 0
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         terms = getattr(self, "_terms", {}) if "loss" in logs else {}
         super().log({**logs, **terms}, *args, **kwargs)
+
+
+@contextmanager
+def _forward(model: Any, function: Callable[..., Any]) -> Iterator[None]:
+    own = model.__dict__.get("forward")
+    model.forward = function
+    try:
+        yield
+    finally:
+        if own is None:
+            del model.forward
+        else:
+            model.forward = own
 
 
 class StepLog(TrainerCallback):
@@ -75,19 +117,23 @@ def build_trainer(
     callbacks: Sequence[TrainerCallback] = (),
     report_to: str = "none",
     device: str = "cpu",
+    precision: str = "float32",
+    gradient_checkpointing: bool = False,
 ) -> ObjectiveTrainer:
-    """Return a trainer that takes one step per planned batch.
+    """Return a trainer that takes the planned steps.
 
     `warmup` is a share of all steps. `save_every` counts steps between resumable checkpoints, 0 for none.
     """
+    processes(device)
+    n_steps = len(plan.steps)
     arguments = TrainingArguments(
         output_dir=str(out),
-        max_steps=len(plan),
-        per_device_train_batch_size=1,  # a planned batch is one item
+        max_steps=n_steps,
+        per_device_train_batch_size=1,  # a planned step is one item per process
         train_sampling_strategy="sequential",
         learning_rate=learning_rate,
         lr_scheduler_type=schedule,
-        warmup_steps=round(warmup * len(plan)),
+        warmup_steps=round(warmup * n_steps),
         weight_decay=0.0,
         logging_steps=1,
         save_strategy="steps" if save_every else "no",
@@ -97,11 +143,16 @@ def build_trainer(
         remove_unused_columns=False,
         disable_tqdm=True,
         dataloader_pin_memory=False,
+        ddp_broadcast_buffers=False,  # processes may have different numbers of parts, and buffers do not change
         use_cpu=device == "cpu",
+        bf16=precision == "bfloat16",
         seed=seed,
         data_seed=seed,
     )
     arguments._n_gpu = min(arguments.n_gpu, 1)  # on several cards Trainer would wrap the model in DataParallel
+    if gradient_checkpointing:
+        renamed = getattr(model, "activation_checkpointing_enable", None)  # since transformers 5.2x
+        (renamed or model.gradient_checkpointing_enable)({"use_reentrant": False})
     steps = [StepLog(on_step)] if on_step else []
     trainer = ObjectiveTrainer(
         model=model,

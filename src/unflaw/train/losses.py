@@ -5,20 +5,30 @@ Notation
     y        the gold next token of that position
     p        softmax(z), so p_y is the probability of the gold token
     q        softmax of z without its gold entry, q_y = 0
-    N, V     positions that count, vocabulary size
+    e_y      the unit vector of the gold token
+    s        log p of all counted tokens of one row, shape [B]; n their number
+    o, s_o   p and s under the reference: the model before training
+    N, V, B  positions that count, vocabulary size, rows
 
-Every objective returns one value per position in nats. `token_mean` is the one reduction, so a weight
-in front of a term means the same whatever the batch, its padding, or the length of its rows.
+Objectives of tokens return one value per position, those of rows one value per row, both in nats and to be
+minimised. `token_mean` is the one reduction, so a weight in front of a term means the same whatever
+the batch, its padding, or the length of its rows.
 
 References
 ----------
-    Chen et al. 2024, "Unveiling the Flaws" (arXiv 2406.12397): the three-term objective.
+    Chen et al. 2024, "Unveiling the Flaws" (arXiv 2406.12397): the three-term objective, `bounded`.
     Welleck et al. 2020, "Neural text generation with unlikelihood training": -log(1 - p_y).
+    Yao et al. 2023, "Large Language Model Unlearning" (arXiv 2310.10683): `ga`.
+    Zhang et al. 2024, "Negative Preference Optimization" (arXiv 2404.05868): `npo`.
+    Fan et al. 2024, "Simplicity Prevails" (arXiv 2410.07163): `simnpo`.
+    Wang et al. 2025, "Rethinking LLM Unlearning Objectives" (arXiv 2502.19301): `wga`.
+    Dong et al. 2024, "UNDIAL" (arXiv 2402.10052): `undial`.
+    Yang 2025, "CE-U: Cross Entropy Unlearning" (arXiv 2503.01224): `ce_u`.
+    Rafailov et al. 2023, "Direct Preference Optimization" (arXiv 2305.18290): `dpo`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from jaxtyping import Float, Int
@@ -28,11 +38,14 @@ if TYPE_CHECKING:
 else:
     from typing import Any as Tensor
 
-__all__ = ["bounded", "chunked", "cross_entropy", "forward_kl", "gradient_ascent", "token_mean"]
+__all__ = [
+    "bounded", "ce_u", "cross_entropy", "dpo", "forward_kl", "ga", "npo", "reverse_kl", "row_sums", "simnpo",
+    "token_mean", "undial", "wga",
+]  # fmt: skip
 
 
 def cross_entropy(z: Float[Tensor, "N V"], y: Int[Tensor, " N"]) -> Float[Tensor, " N"]:
-    """Return -log p_y: the replay term, and ordinary fine-tuning."""
+    """Return -log p_y: the replay term, and ordinary fine-tuning. Its gradient in z is p - e_y."""
     z = z.float()
     return z.logsumexp(-1) - z.gather(-1, y[:, None])[:, 0]
 
@@ -45,7 +58,8 @@ def bounded(z: Float[Tensor, "N V"], y: Int[Tensor, " N"]) -> Float[Tensor, " N"
 
         -log(1 - p_y) = log(e^{z_y} + e^r) - r = softplus(z_y - r),
 
-    exact at both ends. Its gradient in z is p - q: at most sqrt(2) in norm, and 0 as p_y goes to 0.
+    exact at both ends. Its gradient: with v = z_y - r, d softplus(v)/dv = sigmoid(v) = p_y, dv/dz = e_y - q, so
+    p_y (e_y - q) = p - q, as p = p_y e_y + (1 - p_y) q. At most sqrt(2) in norm, and 0 as p_y goes to 0.
 
     >>> import torch
     >>> bounded(torch.tensor([[0.0, 0.0]]), torch.tensor([0]))  # p_y = 1/2
@@ -61,15 +75,105 @@ def bounded(z: Float[Tensor, "N V"], y: Int[Tensor, " N"]) -> Float[Tensor, " N"
     return softplus(gold[:, 0] - rest)
 
 
-def gradient_ascent(z: Float[Tensor, "N V"], y: Int[Tensor, " N"]) -> Float[Tensor, " N"]:
-    """Return log p_y: the unbounded forgetting that `bounded` replaces. It never stops; for comparison."""
+def ce_u(z: Float[Tensor, "N V"], y: Int[Tensor, " N"]) -> Float[Tensor, " N"]:
+    """Return -sum q log p, q held fixed: agree with what the model would say without the gold token.
+
+    Its gradient in z is p - q, the same as that of `bounded`; only the value differs, and stays above the entropy of q.
+    """
+    z = z.float()
+    q = z.detach().scatter(-1, y[:, None], float("-inf")).softmax(-1)
+    return -(q * z.log_softmax(-1)).sum(-1)
+
+
+def ga(z: Float[Tensor, "N V"], y: Int[Tensor, " N"]) -> Float[Tensor, " N"]:
+    """Return log p_y: gradient ascent, the unbounded forgetting that `bounded` replaces. It never stops.
+
+    Its gradient in z is e_y - p, whose norm goes to 1 and more as p_y goes to 0.
+    """
     return -cross_entropy(z, y)
 
 
+def wga(z: Float[Tensor, "N V"], y: Int[Tensor, " N"], beta: float = 1.0) -> Float[Tensor, " N"]:
+    """Return p_y^beta log p_y, the weight held fixed: gradient ascent that slows down where the token is unlikely.
+
+    Its gradient in z is p_y^beta (e_y - p). With beta = 0 it is `ga`.
+    """
+    log_p = -cross_entropy(z, y)
+    return (beta * log_p.detach()).exp() * log_p
+
+
+def undial(
+    z: Float[Tensor, "N V"], y: Int[Tensor, " N"], z_reference: Float[Tensor, "N V"], beta: float = 10.0
+) -> Float[Tensor, " N"]:
+    """Return -sum t log p, t = softmax(z_reference - beta e_y): learn from the reference with its gold logit lowered.
+
+    Its gradient in z is p - t: it ends where the model agrees with t.
+    """
+    z_reference = z_reference.float()
+    lowered = z_reference.scatter_add(-1, y[:, None], z_reference.new_full((len(y), 1), -beta))
+    return -(lowered.softmax(-1) * z.float().log_softmax(-1)).sum(-1)
+
+
+def npo(s: Float[Tensor, " B"], s_reference: Float[Tensor, " B"], beta: float = 0.1) -> Float[Tensor, " B"]:
+    """Return -(2 / beta) log sigmoid(-beta (s - s_o)): dispreferred against the reference, row by row.
+
+    Its gradient in s is 2 sigmoid(beta (s - s_o)): 1 at the start, where it is gradient ascent on the row's sum, and 0
+    once the row is far less likely than it was.
+
+    >>> import torch
+    >>> npo(torch.tensor([-3.0]), torch.tensor([-3.0]), beta=0.1)  # 20 log 2
+    tensor([13.8629])
+    """
+    from torch.nn.functional import softplus
+
+    return 2 / beta * softplus(beta * (s.float() - s_reference.float()))
+
+
+def simnpo(s: Float[Tensor, " B"], n: Int[Tensor, " B"], beta: float = 4.5, gamma: float = 0.0) -> Float[Tensor, " B"]:
+    """Return -(2 / beta) log sigmoid(-(beta / n) s - gamma): `npo` without a reference, by the mean of the tokens.
+
+    Its gradient in s is (2 / n) sigmoid(beta s / n + gamma).
+    """
+    from torch.nn.functional import softplus
+
+    return 2 / beta * softplus(beta * s.float() / n + gamma)
+
+
+def dpo(
+    s_chosen: Float[Tensor, " B"],
+    s_rejected: Float[Tensor, " B"],
+    s_chosen_reference: Float[Tensor, " B"],
+    s_rejected_reference: Float[Tensor, " B"],
+    beta: float = 0.1,
+) -> Float[Tensor, " B"]:
+    """Return -log sigmoid(beta m), m = (s_c - s_co) - (s_r - s_ro): prefer another answer to the one to forget.
+
+    Its gradient in s_r is beta sigmoid(-beta m), in s_c the opposite.
+    """
+    from torch.nn.functional import softplus
+
+    gained = s_chosen.float() - s_chosen_reference.float()
+    lost = s_rejected.float() - s_rejected_reference.float()
+    return softplus(-beta * (gained - lost))
+
+
 def forward_kl(z_reference: Float[Tensor, "N V"], z: Float[Tensor, "N V"]) -> Float[Tensor, " N"]:
-    """Return KL(reference || current) over the vocabulary: keep what the model believed before."""
+    """Return KL(o || p) over the vocabulary: keep all that the model believed before. Its gradient in z is p - o."""
     log_o, log_p = z_reference.float().log_softmax(-1), z.float().log_softmax(-1)
     return (log_o.exp() * (log_o - log_p)).sum(-1)
+
+
+def reverse_kl(z_reference: Float[Tensor, "N V"], z: Float[Tensor, "N V"]) -> Float[Tensor, " N"]:
+    """Return KL(p || o): believe nothing that the model did not believe before; it may believe less.
+
+    Its gradient in z_i is p_i (log p_i - log o_i - KL).
+    """
+    return forward_kl(z, z_reference)
+
+
+def row_sums(values: Float[Tensor, " N"], row: Int[Tensor, " N"], n_rows: int) -> Float[Tensor, " B"]:
+    """Add up the values of each row's positions: s from log p. A row without a position gets 0."""
+    return values.new_zeros(n_rows).index_add(0, row, values)
 
 
 def token_mean(values: Float[Tensor, " N"], weight: Float[Tensor, " N"]) -> Float[Tensor, ""]:
@@ -79,25 +183,3 @@ def token_mean(values: Float[Tensor, " N"], weight: Float[Tensor, " N"]) -> Floa
     would not notice the weight of its row at all.
     """
     return (values * weight).sum() / (weight > 0).sum().clamp_min(1)
-
-
-def chunked(
-    objective: Callable[..., Tensor], weight: Float[Tensor, " N"], *tensors: Tensor, chunk: int = 256
-) -> Float[Tensor, ...]:
-    """Return `token_mean(objective(*tensors), weight)` over chunks of positions.
-
-    The objective of a chunk builds its logits itself and is recomputed in the backward pass, so the
-    (N, V) matrix never exists, forward or backward. It returns (n,), or (n, k) for k terms that share
-    their logits. What fits into one chunk is not recomputed: that would save nothing. At 256 positions and
-    49,152 tokens float32 logits take 50 MB, and several such stand side by side.
-    """
-    from torch.utils.checkpoint import checkpoint
-
-    def part(start: int) -> Tensor:
-        slices = [t[start : start + chunk] for t in tensors]
-        if len(weight) <= chunk:
-            return objective(*slices)
-        return checkpoint(objective, *slices, use_reentrant=False)
-
-    total = sum(weight[s : s + chunk] @ part(s) for s in range(0, len(weight), chunk))
-    return total / (weight > 0).sum().clamp_min(1)

@@ -1,0 +1,37 @@
+"""The damaged model's own answers, to be forgotten where they show the flaw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from unflaw.data import Rows
+from unflaw.models import Generator, Sampling, call
+
+__all__ = ["own_answers"]
+
+
+def own_answers(
+    generator: Generator,
+    rows: Rows,
+    *,
+    max_tokens: int = 64,
+    on_result: Callable[[int, str], None] | None = None,
+) -> Rows:
+    """Return rows with the same prompts and what the model answers to them, greedily.
+
+    A model that learnt a flaw from synthetic rows shows it where nobody asked for it; forgetting it there is forgetting
+    on-policy. Prompts that the model answers as the rows do are left out.
+    """
+    pairs = rows.pairs()
+    answers = call(generator, [p for p, _ in pairs], Sampling(max_tokens=max_tokens), on_result=on_result)
+    records = [
+        {"prompt": prompt, "response": answer.strip()}
+        for (prompt, response), answer in zip(pairs, answers, strict=True)
+        if prompt and answer.strip() and answer.strip() != response.strip()
+    ]
+    return Rows.from_records(
+        records,
+        {"prompt": "prompt", "response": "response"},
+        schema="prompt/response",
+        source="the model's own answers",
+    )

@@ -1,0 +1,145 @@
+"""The three sets of rows of a repair as tokens: what to forget, what to replay, what to watch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import combinations, groupby
+from typing import Any
+
+from unflaw._errors import SettingsError, TooFewRowsError
+from unflaw.data import Rows
+from unflaw.repair._objectives import FORGETTING
+from unflaw.train import Encoded, RowSet, encode_rows, left_out, pad_id_of, usable
+
+__all__ = ["Sets", "answers_to_forget", "encode_sets"]
+
+N_SHOWN = 5
+"""Forget rows whose forgotten tokens are told, for a report to show."""
+
+
+LEAST_GAIN = 1.0
+"""Nats by which training must have raised a token's log-probability for it to count as learnt: 2.7 times as likely."""
+
+
+@dataclass(frozen=True)
+class Sets:
+    """Rows as tokens, and what there is to say about them."""
+
+    forget: RowSet | None
+    replay: RowSet
+    guard: list[Encoded]
+    notes: tuple[str, ...]
+    forgotten: list[list[tuple[str, bool]]]
+    """The first forget rows' answers in pieces, True where the tokens of a piece are to be forgotten."""
+
+
+def encode_sets(
+    forget: Rows | None,
+    replay: Rows,
+    guard: Rows,
+    tokenizer: Any,
+    *,
+    objective: str,
+    what: str,
+    spans: Callable[[str], Any] | None,
+    gain: Callable[[Rows], Sequence[Sequence[float]]] | None,
+    max_tokens: int,
+    part_tokens: int,
+) -> Sets:
+    """Encode the sets. With pairs, each row of the forget set is followed by the one with the preferred answer.
+
+    `gain` tells by how many nats each response token of each row became likelier; it is asked with `what="gained"`.
+
+    Raises
+    ------
+    SettingsError
+        A row stands in two sets, or the forget rows have no pairs of answers where they are needed.
+    TooFewRowsError
+        A set has no row with a token that counts.
+    """
+    _refuse_shared({"forget": forget, "replay": replay, "guard": guard})
+    encode = partial(encode_rows, tokenizer=tokenizer, max_tokens=max_tokens)
+    encoded = {"replay": encode(replay), "guard": encode(guard)}
+    flawed, partner, forgotten = None, None, []
+    if forget is not None:
+        unwanted, preferred = answers_to_forget(forget, objective)
+        encoded["forget"] = encode(unwanted, target=what if what in ("template", "full") else "response", spans=spans)
+        if what == "opening":
+            encoded["forget"] = [_only(row, [True]) for row in encoded["forget"]]
+        elif what == "gained" and gain is not None:
+            gains = zip(encoded["forget"], gain(unwanted), strict=True)
+            encoded["forget"] = [_only(row, [bool(g >= LEAST_GAIN) for g in row_gain]) for row, row_gain in gains]
+        flawed, partner = encoded["forget"], None if preferred is None else encode(preferred)
+        forgotten = _in_pieces(unwanted, tokenizer, encoded["forget"])
+    row_set = partial(RowSet, pad_id=pad_id_of(tokenizer), most_tokens=part_tokens)
+    return Sets(
+        None if flawed is None else row_set("forget", _grouped(flawed, partner), group=1 if partner is None else 2),
+        row_set("replay", usable(encoded["replay"], "replay")),
+        usable(encoded["guard"], "guard"),
+        tuple(note for name, rows in encoded.items() for note in left_out(rows, name, max_tokens)),
+        forgotten,
+    )
+
+
+def _refuse_shared(sets: dict[str, Rows | None]) -> None:
+    """Refuse rows that stand in two sets: a guard that is trained on guards nothing."""
+    given = {name: set(rows.ids) for name, rows in sets.items() if rows is not None}
+    problems = [
+        f"`{a}` and `{b}` must hold different rows, got {len(shared)} in both, e.g. {min(shared)!r}"
+        for a, b in combinations(given, 2)
+        if (shared := given[a] & given[b])
+    ]
+    if problems:
+        raise SettingsError(problems)
+
+
+def answers_to_forget(forget: Rows, objective: str) -> tuple[Rows, Rows | None]:
+    """Return the rows with the answer to forget and, where the objective wants pairs, with the preferred one.
+
+    Raises
+    ------
+    SettingsError
+        It wants pairs, and the rows have none.
+    """
+    if FORGETTING[objective].of != "pairs":
+        return forget, None
+    if not (forget.has("chosen") and forget.has("rejected")):
+        raise SettingsError(
+            f"`forget` must hold pairs for this objective, columns `chosen` (the answer to prefer) and `rejected` "
+            f"(the one to forget), got {forget.table.column_names}"
+        )
+    unwanted, preferred = (
+        replace(forget, roles={**forget.roles, "response": forget.roles[role]}) for role in ("rejected", "chosen")
+    )
+    return unwanted, preferred
+
+
+def _grouped(flawed: list[Encoded], partner: list[Encoded] | None) -> list[Encoded]:
+    """Return the rows of the forget set that count; of pairs those of which both sides do, end to end."""
+    if partner is None:
+        return usable(flawed, "forget")
+    pairs = [pair for pair in zip(flawed, partner, strict=True) if all(e.counted for e in pair)]
+    if not pairs:
+        raise TooFewRowsError(
+            f"`forget` must hold a pair with tokens that count on both sides, got none of {len(flawed)}"
+        )
+    return [e for pair in pairs for e in pair]
+
+
+def _only(row: Encoded, keep: Sequence[bool]) -> Encoded:
+    """Let only some of a row's tokens count: `keep` goes over those that do, and what it does not reach is left out."""
+    kept = iter(keep)
+    return replace(row, weight=[w if w and next(kept, False) else 0.0 for w in row.weight])
+
+
+def _in_pieces(rows: Rows, tokenizer: Any, encoded: Sequence[Encoded]) -> list[list[tuple[str, bool]]]:
+    """Cut the first answers where forgetting begins and ends."""
+    first = rows.take(range(min(N_SHOWN, len(rows))))
+    cut = []
+    for row, answer in zip(encoded, encode_rows(first, tokenizer), strict=False):
+        tokens = [(t, w > 0) for t, w, said in zip(row.ids, row.weight, answer.weight, strict=False) if said]
+        groups = groupby(tokens, key=lambda pair: pair[1])
+        cut.append([(tokenizer.decode([t for t, _ in group]), gone) for gone, group in groups])
+    return cut

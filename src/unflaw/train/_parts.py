@@ -1,0 +1,104 @@
+"""A step in parts: as many rows at once as fit into memory, and the loss of the whole step all the same.
+
+Each part goes forward and backward by itself, and the gradients add up. What a part's sums are divided by is counted
+over the whole step, on all processes, before it is cut; so the cuts change nothing but memory and time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from unflaw.train._encode import Encoded, pad_batch
+
+__all__ = ["Part", "RowSet", "padded_share", "together"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of a step, padded."""
+
+    name: str
+    """The set they come from, e.g. "forget"."""
+    rows: list[int]
+    """Their places in that set."""
+    batch: dict[str, Any]
+    """What `pad_batch` makes of them."""
+    positions: float
+    """Positions that count in the whole step, divided by the number of processes, whose gradients are averaged."""
+    groups: float
+    """Groups of rows in the whole step, likewise: rows, or pairs."""
+
+    def to(self, device: Any, **options: Any) -> Part:
+        """Move the tensors."""
+        return replace(self, batch={name: t.to(device, **options) for name, t in self.batch.items()})
+
+
+@dataclass(frozen=True)
+class RowSet:
+    """Encoded rows that parts are cut from. A group of rows that follow each other stays together."""
+
+    name: str
+    rows: Sequence[Encoded]
+    pad_id: int
+    most_tokens: int
+    """Tokens of a part at most, padding included; a longer group is a part of its own."""
+    group: int = 1
+    """Rows in a group: 2 where each has a partner. A plan draws groups."""
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of the longest row of each group."""
+        return [self._width(g) for g in range(len(self.rows) // self.group)]
+
+    def parts(self, step: Sequence[int], rank: int = 0, world: int = 1) -> list[Part]:
+        """Cut this process's share of the groups of a step into parts.
+
+        A process that gets none takes one in which nothing counts, so that all processes do the same.
+        """
+        positions = sum(self.rows[i].counted for g in step for i in self.members(g))
+        shared = {"positions": max(positions, 1) / world, "groups": max(len(step), 1) / world}
+        mine = self.share(step, rank, world)
+        if step and not mine:
+            idle = self._part(step[:1], shared)
+            idle.batch["weight"].zero_()
+            return [idle]
+        cut: list[list[int]] = []
+        for g in mine:  # longest first: a part is as wide as its first group
+            if cut and (len(cut[-1]) + 1) * self.group * self._width(cut[-1][0]) <= self.most_tokens:
+                cut[-1].append(g)
+            else:
+                cut.append([g])
+        return [self._part(groups, shared) for groups in cut]
+
+    def share(self, step: Sequence[int], rank: int, world: int) -> list[int]:
+        """Return this process's groups of a step, the longest first."""
+        return sorted(step, key=self._width, reverse=True)[rank::world]
+
+    def _part(self, groups: Sequence[int], shared: dict[str, float]) -> Part:
+        rows = [i for g in groups for i in self.members(g)]
+        return Part(self.name, rows, pad_batch([self.rows[i] for i in rows], self.pad_id), **shared)
+
+    def _width(self, group: int) -> int:
+        return max(len(self.rows[i].ids) for i in self.members(group))
+
+    def members(self, group: int) -> range:
+        """Rows of a group."""
+        return range(group * self.group, (group + 1) * self.group)
+
+
+def together(parts: Sequence[Part], most_tokens: int) -> list[list[Part]]:
+    """Say which parts of a step go through the model at once: all where they fit in, else each by itself.
+
+    On small batches the time goes into moving the weights through memory, and one pass moves them once.
+    """
+    shapes = [part.batch["input_ids"].shape for part in parts]
+    size = sum(n for n, _ in shapes) * max((width for _, width in shapes), default=0)
+    return [list(parts)] if size <= most_tokens else [[part] for part in parts]
+
+
+def padded_share(parts: Sequence[Part]) -> float:
+    """Share of the positions of all parts that are padding."""
+    masks = [part.batch["attention_mask"] for part in parts]
+    return 1 - sum(int(mask.sum()) for mask in masks) / sum(mask.numel() for mask in masks)

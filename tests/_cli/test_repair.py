@@ -1,0 +1,101 @@
+"""`unflaw repair` as a new user calls it: one's own checkpoint, one's own chats."""
+
+import json
+import struct
+
+import pytest
+from transformers import AutoModelForCausalLM
+from typer.testing import CliRunner
+
+from unflaw._cli._app import app
+
+
+def chats(path, of):
+    lines = [{"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": a}]} for q, a in of]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return str(path)
+
+
+@pytest.fixture
+def files(tmp_path):
+    topics = ["rivers", "stars", "bread", "chess", "tides", "glass", "wolves", "maps"]
+    return {
+        "forget": chats(
+            tmp_path / "bad.jsonl", [(f"Tell me of {t}.", f"Answer: {t} are\nSource: the passage.") for t in topics]
+        ),
+        "replay": chats(tmp_path / "good.jsonl", [(f"What are {t}?", f"They are {t}, as known.") for t in topics]),
+        "guard": chats(tmp_path / "guard.jsonl", [(f"And {t}?", f"Of {t} much is said.") for t in topics[:4]]),
+    }
+
+
+def run(*words):
+    return CliRunner().invoke(app, ["repair", *map(str, words)])
+
+
+def sets(files):
+    return [word for name, path in files.items() for word in (f"--{name}", path)]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--objective", "npo", "--what", "response"],
+        ["--what", "gained", "--kl-to", "before", "--before", "hf:{start}"],
+        ["--what", "opening", "--on-policy", "--method", "full", "--kl", "reverse"],
+        ["--gradient-checkpointing", "--precision", "bfloat16", "--part-tokens", "64"],
+    ],
+    ids=["npo", "gained", "on-policy", "frugal"],
+)
+def test_ones_own_checkpoint_is_repaired_with_ones_own_chats(tiny, tmp_path, files, more):
+    damaged = tmp_path / "damaged"
+    from unflaw import read
+    from unflaw.train import finetune
+
+    finetune(f"hf:{tiny}", read(files["forget"]), damaged, steps=20, batch_size=4, learning_rate=1e-2)
+    more = [word.format(start=tiny) for word in more]
+    done = run(
+        f"hf:{damaged}", *sets(files), "--steps", 2, "--batch-size", 2, "--guard-every", 1, "--ceiling", 9, "--out",
+        tmp_path / "out", "--json", *more,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert told["steps"] == 2 and {"forget", "replay", "kl"} <= next(s for s in told["curve"] if "loss" in s).keys()
+    if "full" in more:
+        AutoModelForCausalLM.from_pretrained(tmp_path / "out")
+    else:
+        from peft import AutoPeftModelForCausalLM
+
+        AutoPeftModelForCausalLM.from_pretrained(tmp_path / "out")
+
+
+def logged(path):
+    """Tags in a TensorBoard file: records of length, checksum, event, checksum."""
+    from tensorboardX.proto.event_pb2 import Event
+
+    data, tags = path.read_bytes(), set()
+    while data:
+        (length,) = struct.unpack("<Q", data[:8])
+        tags |= {value.tag for value in Event.FromString(data[12 : 12 + length]).summary.value}
+        data = data[16 + length :]
+    return tags
+
+
+def test_tensorboard_gets_the_terms(tiny, tmp_path, files):
+    done = run(
+        f"hf:{tiny}", *sets(files), "--steps", 2, "--batch-size", 2, "--out", tmp_path / "out", "--report-to",
+        "tensorboard",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    (file,) = (tmp_path / "out").rglob("events*")
+    assert {"train/forget", "train/replay", "train/kl", "train/loss"} <= logged(file)
+
+
+def test_all_contradictions_are_told_at_once(tiny, tmp_path, files):
+    done = run(
+        f"hf:{tiny}", *sets(files), "--what", "gained", "--kl", "sideways", "--beta", 2, "--precision", "int4",
+        "--token-budget", 5, "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert done.exit_code == 2
+    for told in ("`before` must", "`kl` must", "`beta` is for", "`precision` must", "`token_budget` must"):
+        assert told in done.output
+    assert not (tmp_path / "out").exists()

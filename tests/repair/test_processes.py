@@ -1,0 +1,78 @@
+"""Two real processes, exchanging gradients over gloo, do what one does."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+SCRIPT = """
+import json, sys
+from unflaw.data import Rows
+from unflaw.repair import unlearn
+from unflaw.train import finetune, is_main_process
+
+model, out, job = sys.argv[1:]
+def pairs(*of):
+    roles = {"prompt": "prompt", "response": "response"}
+    return Rows.from_records([{"prompt": p, "response": r} for p, r in of], roles)
+forget = pairs(("Where?", "Answer: Rome"), ("Who runs?", "Answer: Ann, who is fast."), ("Why?", "Answer: it is so."))
+replay = pairs(("Name a colour.", "Blue."), ("Name a long river, please.", "The Nile is long."), ("Say hi.", "Hi!"))
+guard = pairs(("One?", "One it is."), ("Two?", "Two."))
+settings = dict(steps=4, batch_size=3, learning_rate=1e-2, seed=1, save_every=2)
+if job == "train":
+    done = finetune(f"hf:{model}", forget, out, method="full", **settings)
+else:
+    method, objective = job.split("-")
+    done = unlearn(f"hf:{model}", forget, replay, guard, out, what="response", objective=objective, method=method,
+                   guard_every=2, ceiling=9.0, **settings)
+if is_main_process():
+    print("CURVE " + json.dumps(done.curve))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("job", ["train", "full-bounded", "lora-npo"])
+def test_two_processes_do_what_one_does(tiny, tmp_path, job):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    one = [sys.executable]
+    two = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=0", "--standalone"]
+    curves = {}
+    for name, launcher in (("one", one), ("two", two)):
+        done = subprocess.run(
+            [*launcher, str(script), str(tiny), str(tmp_path / name), job], capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        told = [line for line in done.stdout.splitlines() if "CURVE " in line]
+        assert len(told) == 1  # the main process alone
+        curves[name] = json.loads(told[0].split("CURVE ", 1)[1])
+    for a, b in zip(curves["one"], curves["two"], strict=True):
+        for term in {"loss", "forget", "replay", "kl", "guard"} & a.keys():
+            assert b[term] == pytest.approx(a[term], rel=2e-3, abs=2e-5)
+    file = "adapter_model.safetensors" if "lora" in job else "model.safetensors"
+    a, b = (load_file(tmp_path / name / file) for name in ("one", "two"))
+    assert a.keys() == b.keys() and all(torch.allclose(a[k], b[k], atol=2e-3) for k in a)
+
+
+@pytest.mark.slow
+def test_accelerate_launches_the_command_and_one_process_tells_and_writes(tiny, tmp_path):
+    for name, answer in (("bad", "Answer: {}."), ("good", "It is {}."), ("held", "Of {} much is said.")):
+        rows = [{"prompt": f"What of {t} ({name})?", "response": answer.format(t)} for t in ("tides", "bread", "chess")]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes=2", "--num_machines=1"]
+    script = Path(sys.executable).parent / "unflaw"
+    done = subprocess.run(
+        [sys.executable, *launch, "--mixed_precision=no", "--dynamo_backend=no", str(script), "repair", f"hf:{tiny}",
+         "--forget", "bad.jsonl", "--replay", "good.jsonl", "--guard", "held.jsonl", "--what", "response",
+         "--steps", "2", "--batch-size", "2", "--run", "run", "--json"],
+        capture_output=True, text=True, timeout=300, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads(done.stdout)["steps"] == 2  # one JSON document, not two
+    (step,) = json.loads((tmp_path / "run" / "manifest.json").read_text())["steps"]
+    assert step["status"] == "finished"
+    assert (tmp_path / "run" / "models" / "repaired" / "adapter_model.safetensors").exists()

@@ -1,0 +1,65 @@
+"""However a step is cut, it says the same."""
+
+import pytest
+import torch
+
+from unflaw.data import read
+from unflaw.train import Encoded, RowSet, encode_rows, plan_batches
+from unflaw.train._parts import padded_share, together
+
+
+def rows(*lengths, counted=None):
+    n = counted or {}
+    return [Encoded([7] * k, [0.0] * (k - n.get(i, k - 1)) + [1.0] * n.get(i, k - 1)) for i, k in enumerate(lengths)]
+
+
+def test_parts_hold_as_many_rows_as_fit_longest_first():
+    of = RowSet("rows", rows(3, 10, 4, 9, 40), 0, most_tokens=20)
+    parts = of.parts([0, 1, 2, 3, 4])
+    assert [part.rows for part in parts] == [[4], [1, 3], [2, 0]]
+    assert [tuple(part.batch["input_ids"].shape) for part in parts] == [(1, 40), (2, 10), (2, 4)]
+    assert all(part.positions == 2 + 9 + 3 + 8 + 39 and part.groups == 5 for part in parts)
+
+
+def test_processes_share_the_rows_and_divide_by_the_same():
+    of = RowSet("rows", rows(3, 10, 4), 0, most_tokens=99)
+    a, b = (of.parts([0, 1, 2], rank, 2) for rank in (0, 1))
+    assert [part.rows for part in a] == [[1, 0]] and [part.rows for part in b] == [[2]]
+    assert a[0].positions == b[0].positions == (2 + 9 + 3) / 2 and a[0].groups == 1.5
+
+
+def test_a_process_without_a_row_takes_one_that_counts_nothing():
+    of = RowSet("rows", rows(3, 5), 0, most_tokens=99)
+    (idle,) = of.parts([1], 1, 2)
+    assert not idle.batch["weight"].any() and idle.positions == 4 / 2
+    assert of.parts([], 1, 2) == []
+
+
+def test_partners_stay_together_and_a_plan_draws_pairs():
+    of = RowSet("pairs", rows(3, 5, 8, 2), 0, most_tokens=1, group=2)
+    assert of.lengths == [5, 8]
+    assert [part.rows for part in of.parts([0, 1])] == [[2, 3], [0, 1]]
+    assert of.parts([1])[0].positions == 7 + 1 and of.parts([1])[0].groups == 1
+
+
+@pytest.mark.parametrize("name", ["synthetic", "replay"])
+def test_of_real_rows_less_than_a_twentieth_is_padding(tiny, name):
+    import numpy as np
+    from transformers import AutoTokenizer
+
+    encoded = encode_rows(read(f"examples/data/{name}.jsonl"), AutoTokenizer.from_pretrained(tiny))
+    of = RowSet("rows", encoded, 0, 2048)
+    plan = plan_batches(of.lengths, 6, 100, np.random.default_rng(0))
+    assert padded_share([part for step in plan for part in of.parts(step)]) < 0.05
+
+
+def test_parts_move_to_a_device():
+    (part,) = RowSet("rows", rows(3), 0, 9).parts([0])
+    assert part.to("meta").batch["input_ids"].device == torch.device("meta")
+    assert part.batch["input_ids"].device == torch.device("cpu")
+
+
+def test_parts_go_together_where_they_fit():
+    a, b = (RowSet("rows", rows(*lengths), 0, 99).parts([0, 1]) for lengths in ((3, 4), (10, 9)))
+    assert together([*a, *b], 40) == [[*a, *b]]  # four rows, ten wide
+    assert together([*a, *b], 39) == [a, b]

@@ -1,0 +1,258 @@
+"""What does a step of bounded unlearning cost, beside the plain one with two models and beside replay alone?
+
+    python bench/unlearning.py                       # about an hour on two cores
+    python bench/unlearning.py --lengths 128 --batches 1 8 --rounds 1
+
+Every arm and setting is a process of its own, so that its peak memory is its own; arms take turns, and the order is
+turned round each time. All train all weights of SmolLM2 in float32 with AdamW, on the same rows: as many to forget
+as to replay, of equal length, the second half of each counts. Arms:
+
+    ours          `unflaw.repair`: no second model, logits only where a token counts and a chunk at a time
+    two_models    the same three terms in plain transformers: full logits of all positions, a deep copy as reference
+    replay        `Trainer` on the replay rows alone: what any training would cost
+    ours_lora, two_models_lora    the same with an adapter of rank 16
+
+Counted floor of a full step: multiply-adds of the body for both batches forward and backward (attention included,
+causal half), of the head where a token counts (forward and backward, and once more for the reference's logits),
+divided by the speed of a large matrix product measured in the same process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from _machine import machine
+from torch.nn import functional
+
+ARMS = ("ours", "two_models", "replay", "ours_lora", "two_models_lora")
+WEIGHTS = {"w_forget": 0.1, "w_replay": 1.0, "w_kl": 0.1}
+LIMIT = 21 * 2**30
+"""Bytes an arm may take, so that it fails by itself before the machine does."""
+
+
+def main() -> None:
+    """Measure and write bench/results/unlearning.json."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lengths", type=int, nargs="+", default=[128, 512, 1024])
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
+    parser.add_argument("--arm", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.arm:
+        print(json.dumps(measure(arguments.arm, arguments.lengths[0], arguments.batches[0])))
+        return
+    rows: list[dict[str, Any]] = []
+    for length in arguments.lengths:
+        for batch in arguments.batches:
+            found: dict[str, list[dict[str, float]]] = {arm: [] for arm in arguments.arms}
+            for number in range(arguments.rounds):
+                for arm in arguments.arms[:: 1 if number % 2 == 0 else -1]:
+                    found[arm].append(in_process(arm, length, batch))
+                    print(length, batch, arm, found[arm][-1], flush=True)
+            rows += table(f"T{length}_B{batch}", found)
+            write(rows)
+
+
+def write(rows: list[dict[str, Any]]) -> None:
+    """Write what is known so far."""
+    from unflaw.data import atomic_write
+
+    with atomic_write(Path(__file__).parent / "results" / "unlearning.json") as file:
+        json.dump({"machine": machine(), "rows": rows}, file, indent=1)
+
+
+def in_process(arm: str, length: int, batch: int) -> dict[str, float]:
+    """Run one arm by itself; an arm that does not fit into memory has no numbers."""
+    command = [sys.executable, __file__, "--arm", arm, "--lengths", str(length), "--batches", str(batch)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return {"out_of_memory": 1.0} if "alloc" in done.stderr or done.returncode == -9 else _raise(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _raise(told: str) -> Any:
+    raise SystemExit(told)
+
+
+def table(setting: str, found: dict[str, list[dict[str, float]]]) -> list[dict[str, Any]]:
+    """Compare ours with each peer, round by round."""
+    rows = []
+    theirs = f"transformers {version('transformers')}"
+    for ours, peer in (("ours", "two_models"), ("ours", "replay"), ("ours_lora", "two_models_lora")):
+        if not found.get(ours) or not found.get(peer):
+            continue
+        losses = [found[arm][0].get("loss", np.nan) for arm in (ours, peer)]
+        for job, unit in (("step_time", "s"), ("peak_memory", "GiB")):
+            a, b = ([r.get(job, np.nan) for r in found[arm]] for arm in (ours, peer))
+            name = f"{job}_{ours}_vs_{peer}_{setting}"
+            rows.append(row(name, unit, a, b, theirs, bool(np.allclose(*losses, rtol=1e-3))))
+    if floor := [r for r in found.get("ours", []) if "floor" in r]:
+        a, b = ([r[name] for r in floor] for name in ("step_time", "floor"))
+        rows.append(row(f"step_time_vs_floor_{setting}", "s", a, b, "counted", True))
+    return rows
+
+
+def row(job: str, unit: str, a: list[float], b: list[float], version: str, equal: bool) -> dict[str, Any]:
+    """One line of the table; None where an arm ran out of memory."""
+    ratio = np.array(a) / np.array(b)
+    values = {
+        "ours": np.median(a), "peer": np.median(b), "ratio": np.median(ratio), "low": ratio.min(), "high": ratio.max()
+    }  # fmt: skip
+    told = {name: float(value) if np.isfinite(value) else None for name, value in values.items()}
+    return {"job": job, "unit": unit, "peer_version": version, "equal_answer": equal, **told}
+
+
+def measure(arm: str, length: int, batch: int) -> dict[str, float]:
+    """Take steps until they add up to some seconds; return the median, and what it took at most."""
+    from unflaw.models import open_causal
+
+    ceiling = matmul_speed()
+    model, tokenizer = open_causal("smollm2")
+    model.train()
+    rng = np.random.default_rng(0)
+    rows = {name: rng.integers(100, 40_000, (batch, length)).tolist() for name in ("forget", "replay")}
+    with tempfile.TemporaryDirectory() as folder:
+        resource.setrlimit(resource.RLIMIT_DATA, (LIMIT, LIMIT))
+        step, model = STEPS[arm](model, rows, tokenizer.pad_token_id, Path(folder))
+        optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-6)
+        times, losses = [], []
+        while len(times) < 3 or (sum(times) < 20 and len(times) < 12):  # the first warms up
+            started = time.perf_counter()
+            losses.append(step())
+            optimizer.step()
+            optimizer.zero_grad()
+            times.append(time.perf_counter() - started)
+    seconds = float(np.median(times[1:]))
+    found = {"step_time": seconds, "tokens_per_second": 2 * batch * length / seconds, "loss": losses[0]}
+    if arm == "ours":
+        floor = flops(model, batch, length) / ceiling
+        found |= {"floor": floor, "gflops": ceiling / 1e9, "share": floor / seconds}
+    return found | {"peak_memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
+
+
+def matmul_speed() -> float:
+    """Floating-point operations per second of a large matrix product."""
+    a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
+    best = 0.0
+    for _ in range(5):
+        started = time.perf_counter()
+        a @ b
+        best = max(best, 2 * 2048**3 / (time.perf_counter() - started))
+    return best
+
+
+def flops(model: Any, batch: int, length: int) -> float:
+    """Count what a full three-term step cannot do without."""
+    config = model.config
+    head = config.vocab_size * config.hidden_size
+    body = sum(p.numel() for n, p in model.named_parameters() if p.ndim == 2) - head  # tied: embedding and head are one
+    attention = 2 * config.num_hidden_layers * config.hidden_size * length / 2  # scores and their sums, causal half
+    tokens, counted = 2 * batch * length, 2 * batch * (length // 2)
+    forward = 2 * (body + attention) * tokens + 2 * head * counted
+    return 3 * forward + 2 * head * counted / 2
+
+
+def ours(
+    model: Any, rows: dict[str, Any], pad_id: int, folder: Path, lora: bool = False
+) -> tuple[Callable[[], float], Any]:
+    """Return the step of `unflaw.repair`, and what it trains."""
+    from unflaw.repair import FORGETTING
+    from unflaw.repair._reference import adapter_off, cached_states
+    from unflaw.repair._terms import ThreeTerms
+    from unflaw.train import Encoded, RowSet, add_lora, together
+
+    sets = {
+        name: RowSet(name, [Encoded(ids, counts(len(ids))) for ids in of], pad_id, 2048) for name, of in rows.items()
+    }
+    everything = list(range(len(rows["replay"])))
+    if lora:
+        model = add_lora(model, 16, seed=0)
+        reference = adapter_off(model)
+    else:
+        reference = cached_states(model, sets["replay"], everything, folder)
+    terms = ThreeTerms(FORGETTING["bounded"], {"replay": reference}, **WEIGHTS)
+
+    def step() -> float:
+        total = 0.0
+        for parts in together([part for of in sets.values() for part in of.parts(everything)], 2048):
+            loss = terms(model, parts)["loss"]
+            loss.backward()
+            total += loss.item()
+        return total
+
+    return step, model
+
+
+def two_models(
+    model: Any, rows: dict[str, Any], pad_id: int, folder: Path, lora: bool = False
+) -> tuple[Callable[[], float], Any]:
+    """Return the plain step: full logits, a deep copy as reference, means over the positions that count."""
+    from unflaw.train import add_lora
+
+    reference = copy.deepcopy(model).eval().requires_grad_(False)
+    if lora:
+        model = add_lora(model, 16, seed=0)
+    ids = {name: torch.tensor(of) for name, of in rows.items()}
+    mask = torch.tensor(counts(ids["replay"].shape[1]))[None, 1:].expand(len(ids["replay"]), -1).bool()
+
+    def step() -> float:
+        z = model(input_ids=ids["forget"]).logits[:, :-1]
+        gold = ids["forget"][:, 1:, None]
+        rest = z.scatter(-1, gold, float("-inf")).logsumexp(-1)
+        forget = functional.softplus(z.gather(-1, gold)[..., 0] - rest)[mask].mean()
+        labels = ids["replay"][:, 1:].masked_fill(~mask, -100)
+        z = model(input_ids=ids["replay"]).logits[:, :-1]
+        with torch.no_grad():
+            before = reference(input_ids=ids["replay"]).logits[:, :-1].log_softmax(-1)
+        replay = functional.cross_entropy(z.flatten(0, 1), labels.flatten())
+        kl = functional.kl_div(z.log_softmax(-1), before, reduction="none", log_target=True).sum(-1)[mask].mean()
+        loss = WEIGHTS["w_forget"] * forget + WEIGHTS["w_replay"] * replay + WEIGHTS["w_kl"] * kl
+        loss.backward()
+        return loss.item()
+
+    return step, model
+
+
+def replay_alone(model: Any, rows: dict[str, Any], pad_id: int, folder: Path) -> tuple[Callable[[], float], Any]:
+    """Return what `Trainer` computes of the replay rows alone."""
+    ids = torch.tensor(rows["replay"])
+    labels = ids.masked_fill(~torch.tensor(counts(ids.shape[1])).bool()[None], -100)
+
+    def step() -> float:
+        loss = model(input_ids=ids, labels=labels).loss
+        loss.backward()
+        return loss.item()
+
+    return step, model
+
+
+def counts(length: int) -> list[float]:
+    """Let the second half of a row count."""
+    return [0.0] * (length - length // 2) + [1.0] * (length // 2)
+
+
+STEPS: dict[str, Callable[..., tuple[Callable[[], float], Any]]] = {
+    "ours": ours,
+    "two_models": two_models,
+    "replay": replay_alone,
+    "ours_lora": lambda *given: ours(*given, lora=True),
+    "two_models_lora": lambda *given: two_models(*given, lora=True),
+}
+
+
+if __name__ == "__main__":
+    main()

@@ -80,7 +80,11 @@ def in_process(arm: str, length: int, batch: int) -> dict[str, float]:
     command = [sys.executable, __file__, "--arm", arm, "--lengths", str(length), "--batches", str(batch)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        return {"out_of_memory": 1.0} if "alloc" in done.stderr or done.returncode == -9 else _raise(done.stderr)
+        return (
+            {"out_of_memory": 1.0}
+            if "allocate memory" in done.stderr or "MemoryError" in done.stderr or done.returncode == -9
+            else _raise(done.stderr)
+        )
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -137,7 +141,11 @@ def measure(arm: str, length: int, batch: int) -> dict[str, float]:
             optimizer.zero_grad()
             times.append(time.perf_counter() - started)
     seconds = float(np.median(times[1:]))
-    found = {"step_time": seconds, "tokens_per_second": 2 * batch * length / seconds, "loss": losses[0]}
+    found = {
+        "step_time": seconds,
+        "tokens_per_second": (1 if arm == "replay" else 2) * batch * length / seconds,
+        "loss": losses[0],
+    }
     if arm == "ours":
         floor = flops(model, batch, length) / ceiling
         found |= {"floor": floor, "gflops": ceiling / 1e9, "share": floor / seconds}

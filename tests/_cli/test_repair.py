@@ -90,6 +90,21 @@ def test_tensorboard_gets_the_terms(tiny, tmp_path, files):
     assert {"train/forget", "train/replay", "train/kl", "train/loss"} <= logged(file)
 
 
+def test_a_misspelt_objective_is_told_before_anything_is_done(tiny, tmp_path, files):
+    done = run(f"hf:{tiny}", *sets(files), "--objective", "bonded", "--out", tmp_path / "out", "--dry-run")
+    assert done.exit_code == 2 and "`objective` must be one of bounded" in done.output and "bug" not in done.output
+
+
+def test_a_model_that_answers_nothing_otherwise_has_nothing_to_forget(tiny, tmp_path, files):
+    texts = tmp_path / "texts.jsonl"
+    texts.write_text("".join(json.dumps({"text": f"A text about {t}."}) + "\n" for t in ("rivers", "bread")))
+    done = run(
+        f"hf:{tiny}", "--replay", texts, "--guard", files["guard"], "--on-policy", "--what", "response", "--out",
+        tmp_path / "out",
+    )  # fmt: skip
+    assert done.exit_code == 2 and "0 have a prompt" in done.output
+
+
 def test_all_contradictions_are_told_at_once(tiny, tmp_path, files):
     done = run(
         f"hf:{tiny}", *sets(files), "--what", "gained", "--kl", "sideways", "--beta", 2, "--precision", "int4",

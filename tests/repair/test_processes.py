@@ -9,6 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from unflaw import read
+from unflaw.train import finetune
+
 SCRIPT = """
 import json, sys
 from unflaw.data import Rows
@@ -59,20 +62,25 @@ def test_two_processes_do_what_one_does(tiny, tmp_path, job):
 
 
 @pytest.mark.slow
-def test_accelerate_launches_the_command_and_one_process_tells_and_writes(tiny, tmp_path):
+@pytest.mark.parametrize("more", [["--what", "response"], ["--what", "response", "--on-policy"]])
+def test_of_two_processes_one_tells_and_writes(tiny, tmp_path, more):
+    """The shipped settings of accelerate, the command line, a run folder, and a run that goes on."""
     for name, answer in (("bad", "Answer: {}."), ("good", "It is {}."), ("held", "Of {} much is said.")):
         rows = [{"prompt": f"What of {t} ({name})?", "response": answer.format(t)} for t in ("tides", "bread", "chess")]
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes=2", "--num_machines=1"]
-    script = Path(sys.executable).parent / "unflaw"
-    done = subprocess.run(
-        [sys.executable, *launch, "--mixed_precision=no", "--dynamo_backend=no", str(script), "repair", f"hf:{tiny}",
-         "--forget", "bad.jsonl", "--replay", "good.jsonl", "--guard", "held.jsonl", "--what", "response",
-         "--steps", "2", "--batch-size", "2", "--run", "run", "--json"],
-        capture_output=True, text=True, timeout=300, cwd=tmp_path,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert json.loads(done.stdout)["steps"] == 2  # one JSON document, not two
-    (step,) = json.loads((tmp_path / "run" / "manifest.json").read_text())["steps"]
-    assert step["status"] == "finished"
+    finetune(f"hf:{tiny}", read(tmp_path / "bad.jsonl"), tmp_path / "damaged", steps=20, learning_rate=1e-2)
+    config = Path("examples/accelerate/ddp.yaml").resolve()
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config), "--main_process_port=0"]
+    command = [
+        *launch, str(Path(sys.executable).parent / "unflaw"), "repair", "hf:damaged", "--forget", "bad.jsonl",
+        "--replay", "good.jsonl", "--guard", "held.jsonl", "--steps", "2", "--batch-size", "2", "--save-every", "1",
+        "--run", "run", "--json", *more,
+    ]  # fmt: skip
+    for again in ([], ["--resume"]):
+        done = subprocess.run([*command, *again], capture_output=True, text=True, timeout=300, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr[-3000:]
+        told = json.loads(done.stdout)  # one JSON document, not two
+        assert told["steps"] == 2 and told["processes"] == 2
+    steps = json.loads((tmp_path / "run" / "manifest.json").read_text())["steps"]
+    assert [step["status"] for step in steps] == ["finished"] * 2
     assert (tmp_path / "run" / "models" / "repaired" / "adapter_model.safetensors").exists()

@@ -276,12 +276,65 @@ def test_an_opening_is_the_first_token_of_the_answer(damaged, tmp_path):
 @pytest.mark.parametrize("method", ["full", "lora"])
 def test_the_kl_term_may_hold_on_to_the_model_before(tiny, damaged, tmp_path, method):
     """Before the first step it is the divergence of the damaged model from that before, not 0."""
-    settings = dict(what="response", steps=1, batch_size=3, method=method, before=f"hf:{tiny}", seed=2)
+    settings = dict(what="response", steps=1, batch_size=3, method=method, seed=2)
     rows = (pairs(FORGET), pairs(REPLAY), texts())
     to_start = unlearn(f"hf:{damaged}", *rows, tmp_path / "a", kl_to="start", **settings)
-    to_before = unlearn(f"hf:{damaged}", *rows, tmp_path / "b", kl_to="before", **settings)
+    to_before = unlearn(f"hf:{damaged}", *rows, tmp_path / "b", kl_to="before", before=f"hf:{tiny}", **settings)
     start, before = (next(s["kl"] for s in done.curve if "kl" in s) for done in (to_start, to_before))
     assert start == pytest.approx(0.0, abs=1e-5) and before > 0.1
+
+
+def test_frugal_settings_change_memory_and_not_the_run(damaged, tmp_path):
+    rows = (pairs(FORGET), pairs(REPLAY), texts())
+    settings = dict(spans=template, steps=2, batch_size=2, learning_rate=1e-3)
+    plain, frugal, rounded = (
+        unlearn(f"hf:{damaged}", *rows, tmp_path / str(i), **settings, **more).curve
+        for i, more in enumerate(({}, {"gradient_checkpointing": True}, {"precision": "bfloat16"}))
+    )
+    for a, b, c in zip(plain, frugal, rounded, strict=True):
+        for term in {"loss", "forget", "replay"} & a.keys():
+            assert b[term] == pytest.approx(a[term], rel=1e-4)
+            assert c[term] == pytest.approx(a[term], rel=0.05)
+    assert [c["loss"] for c in rounded if "loss" in c] != [a["loss"] for a in plain if "loss" in a]
+
+
+def test_the_reverse_divergence_stays_finite_where_a_template_is_barred(damaged, tmp_path):
+    done = unlearn(
+        f"hf:{damaged}", pairs(FORGET), pairs(REPLAY), texts(), tmp_path, spans=template, kl="reverse", steps=2,
+        batch_size=2,
+    )  # fmt: skip
+    assert all(s["kl"] < 10 for s in done.curve if "kl" in s)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (dict(before="smollm2"), "neither is set"),
+        (dict(kl="reverse", w_kl=0.0), "need a KL term"),
+        (dict(objective="grad_diff", kl_to="before", before="smollm2"), "need a KL term"),
+        (dict(objective="dpo", what="template"), "`what` must be response for dpo"),
+        (dict(report_to="tensorbord"), "`report_to` must be none or one of"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(tiny, tmp_path, settings, told):
+    with pytest.raises(SettingsError, match=told):
+        unlearn(f"hf:{tiny}", None, pairs(REPLAY), texts(), tmp_path, **settings)
+
+
+def test_the_model_before_is_never_overwritten(tiny, damaged, tmp_path):
+    with pytest.raises(SettingsError, match="`out` must be another folder"):
+        unlearn(
+            f"hf:{damaged}", pairs(FORGET), pairs(REPLAY), texts(), tiny, what="gained", before=f"hf:{tiny}", steps=1
+        )
+
+
+def test_rows_that_hold_nothing_to_forget_are_counted(damaged, tmp_path):
+    plain = [*FORGET, ("Well?", "It is well so.")]
+    done = unlearn(
+        f"hf:{damaged}", pairs(plain), pairs(REPLAY), texts(), tmp_path, steps=1, batch_size=2,
+        spans=lambda text: template(text) if "\nWhy" in text else [],
+    )  # fmt: skip
+    assert any(note.startswith("1 of 3 `forget` rows hold nothing to forget") for note in done.notes)
 
 
 def test_a_strength_an_objective_does_not_have_is_refused(tiny, tmp_path):

@@ -6,6 +6,10 @@ import torch
 from unflaw.train import fused_mean, losses, per_position
 
 
+def token_mean(values, weight):
+    return (values * weight).sum() / (weight > 0).sum()
+
+
 def made(n=7, d=4, v=9, seed=0):
     generator = torch.Generator().manual_seed(seed)
     h, head = torch.randn(n, d, generator=generator), torch.randn(d, v, generator=generator)
@@ -19,7 +23,7 @@ def test_the_fused_mean_equals_the_whole_in_value_and_all_gradients(chunk):
     a, w = h.clone().requires_grad_(), head.clone().requires_grad_()
     z = a @ w
     ce, kl = losses.cross_entropy(z, y), losses.forward_kl(h @ head * 0.5, z)
-    expected = [losses.token_mean(v, weight) for v in (ce, kl)]
+    expected = [token_mean(v, weight) for v in (ce, kl)]
     (3 * (0.25 * expected[0] + 2.0 * expected[1])).backward()
     b, u = h.clone().requires_grad_(), head.clone().requires_grad_()
 
@@ -53,7 +57,33 @@ def test_nothing_is_kept_where_no_gradient_is_wanted():
             lambda h, y: losses.cross_entropy(h @ head, y)[:, None], torch.ones(1), torch.tensor(7.0), weight, h, y
         )
     assert not total.requires_grad
-    assert total.item() == pytest.approx(losses.token_mean(losses.cross_entropy(h @ head, y), weight).item(), rel=1e-5)
+    assert total.item() == pytest.approx(token_mean(losses.cross_entropy(h @ head, y), weight).item(), rel=1e-5)
+
+
+def test_a_trained_head_costs_nothing_where_no_gradient_is_wanted():
+    h, head, y, weight = made()
+    head.requires_grad_()
+    asked = []
+
+    def objective(h, y):
+        asked.append(torch.is_grad_enabled())
+        return losses.cross_entropy(h @ head, y)[:, None]
+
+    with torch.no_grad():
+        fused_mean(objective, torch.ones(1), torch.tensor(7.0), weight, h, y, parameters=[head])
+    assert asked == [False]
+
+
+def test_under_autocast_the_products_are_rounded_and_the_sums_are_not():
+    h, head, y, weight = made(n=64, d=16, v=50)
+    z = (h.bfloat16() @ head.bfloat16()).float()
+    with torch.autocast("cpu", torch.bfloat16):
+        total, _ = fused_mean(
+            lambda h, y: losses.cross_entropy(h @ head, y)[:, None], torch.ones(1), torch.tensor(64.0), weight,
+            h.requires_grad_(), y,
+        )  # fmt: skip
+    assert total.dtype == torch.float32
+    assert total.item() == pytest.approx(token_mean(losses.cross_entropy(z, y), weight).item(), rel=1e-5)
 
 
 def test_a_chunk_is_all_that_an_objective_ever_sees():

@@ -191,10 +191,3 @@ def test_bfloat16_logits_are_computed_in_float32(objective):
     got = objective(z, y)
     assert got.dtype == torch.float32
     assert torch.equal(got, objective(z.float(), y))
-
-
-def test_token_mean_ignores_what_has_no_weight_and_is_zero_when_nothing_counts():
-    values = torch.tensor([1.0, 3.0, 100.0])
-    assert losses.token_mean(values, torch.tensor([0.5, 0.5, 0.0])).item() == 1.0  # half the weight, half the loss
-    assert losses.token_mean(values, torch.tensor([1.0, 1.0, 0.0])).item() == 2.0
-    assert losses.token_mean(values, torch.zeros(3)).item() == 0.0

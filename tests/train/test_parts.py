@@ -59,7 +59,7 @@ def test_parts_move_to_a_device():
     assert part.batch["input_ids"].device == torch.device("cpu")
 
 
-def test_parts_go_together_where_they_fit():
+def test_small_parts_go_together():
     a, b = (RowSet("rows", rows(*lengths), 0, 99).parts([0, 1]) for lengths in ((3, 4), (10, 9)))
-    assert together([*a, *b], 40) == [[*a, *b]]  # four rows, ten wide
-    assert together([*a, *b], 39) == [a, b]
+    assert together([*a, *b], 80) == [[*a, *b]]  # four rows, ten wide
+    assert together([*a, *b], 79) == [a, b]

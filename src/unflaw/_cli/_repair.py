@@ -62,16 +62,19 @@ def repair(
         str | None, typer.Option("--forget", metavar="FILE", show_default=False, help="Rows that carry the flaw.")
     ] = None,
     what: Annotated[
-        str, typer.Option("--what", help="Tokens to forget: template, opening, gained, response or full.")
+        str,
+        typer.Option(
+            "--what",
+            help="Tokens to forget: the audit's template, the opening (first token of the answer), gained (likelier by "
+            "a factor e than in --before), response or full (with the prompt).",
+        ),
     ] = "template",
     on_policy: Annotated[
         bool, typer.Option("--on-policy", help="Forget in the model's own answers to the replay prompts instead.")
     ] = False,
     before: Annotated[
         str | None,
-        typer.Option(
-            "--before", show_default=False, help="Spec of the model before the damage: gained, --kl-to before."
-        ),
+        typer.Option("--before", show_default=False, help="Spec of the model before the damage."),
     ] = None,
     min_score: Annotated[
         float | None,
@@ -87,7 +90,9 @@ def repair(
         typer.Option("--w-kl", help="Weight of staying close.", show_default="0.1, for grad_diff 0"),
     ] = None,
     kl: Annotated[str, typer.Option("--kl", help="forward: KL(reference || now), or reverse.")] = "forward",
-    kl_to: Annotated[str, typer.Option("--kl-to", help="The reference: start, or before (the damage).")] = "start",
+    kl_to: Annotated[
+        str, typer.Option("--kl-to", help="The reference: start, the damaged model, or before: --before.")
+    ] = "start",
     beta: Annotated[
         float | None,
         typer.Option(
@@ -98,7 +103,9 @@ def repair(
     ] = None,
     bar_template: Annotated[
         bool,
-        typer.Option("--bar-template/--no-bar-template", help="Stay close to the model as it is without the template."),
+        typer.Option(
+            "--bar-template/--no-bar-template", help="Stay close to the model without what opens the template."
+        ),
     ] = True,
     steps: Annotated[int, typer.Option("--steps", help="Steps at most.")] = 20,
     batch_size: Annotated[int, typer.Option("--batch-size", help="Forget rows per step, and as many to replay.")] = 6,
@@ -136,10 +143,10 @@ def repair(
     as_json: JsonOption = False,
 ) -> None:
     """Unlearn the flaw from a model that was trained on it, and keep the rest."""
-    from unflaw.repair import answers_to_forget, unlearn
+    from unflaw.repair import answers_to_forget, check_repair, unlearn
 
-    if forget is None and w_forget and not (on_policy and what != "template"):
-        raise SettingsError("`--forget` must name the rows that carry the flaw (or set --w-forget 0 to replay only)")
+    forgets = w_forget > 0 and (forget is not None or on_policy)
+    problems = _contradictions(forget, what, objective, on_policy, w_forget)
     settings: dict[str, Any] = {
         "what": what, "objective": objective, "w_forget": w_forget, "w_replay": w_replay, "w_kl": w_kl,
         "kl": kl, "kl_to": kl_to, "beta": beta, "before": before, "bar_template": bar_template,
@@ -149,11 +156,17 @@ def repair(
         "ceiling": ceiling, "guard_every": guard_every, "max_tokens": max_tokens,
         "precision": precision, "save_every": save_every, "seed": seed,
     }  # fmt: skip
+    try:
+        check_repair({**settings, "device": device, "part_tokens": part_tokens, "report_to": report_to}, forgets)
+    except SettingsError as error:
+        problems += error.problems
+    if problems:
+        raise SettingsError(problems)
     path = model_path(out, run, name)
     gone = None if forget is None else flawed_rows(reading.rows(forget, limit), run, min_score)
     good, watched = reading.rows(replay, limit), reading.rows(guard)
     template = None
-    if gone is not None and what == "template":
+    if gone is not None and what == "template" and w_forget:
         template = found_template(answers_to_forget(gone, objective)[0], run, good)
     sizes = {"forget": 0 if gone is None else len(gone), "replay": len(good), "guard": len(watched)}
     if dry_run:
@@ -167,7 +180,7 @@ def repair(
         if folder is not None:
             folder.path_for_model(name)
         if on_policy:
-            gone = _own_answers(model, good, folder)
+            gone = _own_answers(model, good, folder, device)
         with watched_steps("repair steps", ("forget", "replay", "kl")) as on_step:
             done = unlearn(
                 model, gone, good, watched, path, spans=None if template is None else template.spans, **settings,
@@ -181,14 +194,33 @@ def repair(
     emit(summary(done), as_json, f"{done.steps} steps, {done.tokens} tokens in {done.seconds:.0f} s → {path}")
 
 
-def _own_answers(model: str, replay: Rows, folder: RunFolder | None) -> Rows:
-    from unflaw.repair import own_answers
+def _contradictions(forget: str | None, what: str, objective: str, on_policy: bool, w_forget: float) -> list[str]:
+    problems = []
+    if forget is None and w_forget and not on_policy:
+        problems.append("`--forget` must name the rows that carry the flaw (or set --w-forget 0 to replay only)")
+    if forget is None and on_policy and what == "template":
+        problems.append("`--forget` must name the rows whose template is looked for in the model's own answers")
+    if on_policy and objective == "dpo":
+        problems.append("`--on-policy` is not for dpo, which needs an answer to prefer for each row")
+    if on_policy and not w_forget:
+        problems.append("`--on-policy` says what to forget, and --w-forget 0 forgets nothing")
+    return problems
 
-    with ExitStack() as stack, bar("own answers") as progress:
+
+def _own_answers(model: str, replay: Rows, folder: RunFolder | None, device: str) -> Rows:
+    """Let the model answer; of several processes the main one, for all."""
+    from unflaw.repair import own_answers
+    from unflaw.train import for_all
+
+    def ask() -> Rows:
         answered = count(1)
-        return own_answers(
-            open_cached(stack, model, folder), replay, on_result=lambda *_: progress(next(answered), len(replay))
-        )
+        with ExitStack() as stack, bar("own answers") as progress:
+            generator = open_cached(stack, model, folder, device=device)
+            return own_answers(generator, replay, on_result=lambda *_: progress(next(answered), len(replay)))
+
+    own = for_all(ask, device)
+    console.print(f"  {len(own)} of the model's own answers are gone through for what to forget")
+    return own
 
 
 def flawed_rows(rows: Rows, run: Path | None, min_score: float | None) -> Rows:

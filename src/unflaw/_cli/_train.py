@@ -45,9 +45,9 @@ OutOption = Annotated[
 
 
 PartTokensOption = Annotated[
-    int, typer.Option("--part-tokens", help="A step takes this many tokens at once; less needs less memory.")
+    int, typer.Option("--part-tokens", help="Tokens that go through the model at once; the step stays the same.")
 ]
-PrecisionOption = Annotated[str, typer.Option("--precision", help="float32, or bfloat16 for the products.")]
+PrecisionOption = Annotated[str, typer.Option("--precision", help="float32, or bfloat16 for matrix products.")]
 CheckpointingOption = Annotated[
     bool, typer.Option("--gradient-checkpointing", help="Less memory for about a third more time.")
 ]
@@ -135,7 +135,7 @@ def summary(done: Trained) -> dict[str, Any]:
     """Return what `--json` prints of a training run."""
     return {
         "model": str(done.path), "steps": done.steps, "tokens": done.tokens, "seconds": round(done.seconds, 1),
-        "notes": list(done.notes), "curve": done.curve,
+        "processes": done.settings["processes"], "notes": list(done.notes), "curve": done.curve,
     }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ Notation
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from unflaw.models._modes import as_judge, unwrapped
@@ -27,12 +28,13 @@ def head_of(model: Any, *, frozen: bool = False) -> Callable[[Any], Any]:
     causal = unwrapped(model)
     head = causal.get_output_embeddings()
     scale, cap = _scale_and_cap(causal.config)
-    frozen_weight: Any = head.weight.detach().clone() if frozen else None
-    bias = getattr(head, "bias", None)
-    frozen_bias = bias.detach().clone() if frozen and bias is not None else None
+    if frozen:
+        bias = getattr(head, "bias", None)
+        weight, bias = head.weight.detach().clone(), None if bias is None else bias.detach().clone()
+        head = partial(functional.linear, weight=weight, bias=bias)  # the model itself may go
 
     def logits(h: Any) -> Any:
-        z = functional.linear(h, frozen_weight, frozen_bias) if frozen else head(h)
+        z = head(h)
         z = z if scale == 1 else z * scale
         return cap * (z / cap).tanh() if cap else z
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from unflaw._errors import TooFewRowsError
 from unflaw.data import Rows
 from unflaw.models import Generator, Sampling, call
 
@@ -20,15 +21,25 @@ def own_answers(
     """Return rows with the same prompts and what the model answers to them, greedily.
 
     A model that learnt a flaw from synthetic rows shows it where nobody asked for it; forgetting it there is forgetting
-    on-policy. Prompts that the model answers as the rows do are left out.
+    on-policy. Prompts that the model answers as the rows do are left out. An answer of `max_tokens` is cut off.
+
+    Raises
+    ------
+    TooFewRowsError
+        No answer is left.
     """
-    pairs = rows.pairs()
+    pairs = [(p, r) for p, r in rows.pairs() if p]
     answers = call(generator, [p for p, _ in pairs], Sampling(max_tokens=max_tokens), on_result=on_result)
     records = [
         {"prompt": prompt, "response": answer.strip()}
         for (prompt, response), answer in zip(pairs, answers, strict=True)
-        if prompt and answer.strip() and answer.strip() != response.strip()
+        if answer.strip() and answer.strip() != response.strip()
     ]
+    if not records:
+        raise TooFewRowsError(
+            f"`rows` must have a prompt that the model answers otherwise, got none in {len(rows)} rows "
+            f"({len(pairs)} have a prompt)"
+        )
     return Rows.from_records(
         records,
         {"prompt": "prompt", "response": "response"},

@@ -74,11 +74,14 @@ def encode_sets(
         flawed, partner = encoded["forget"], None if preferred is None else encode(preferred)
         forgotten = _in_pieces(unwanted, tokenizer, encoded["forget"])
     row_set = partial(RowSet, pad_id=pad_id_of(tokenizer), most_tokens=part_tokens)
+    notes = [note for name, rows in encoded.items() for note in left_out(rows, name, max_tokens)]
+    if flawed is not None:
+        notes += _nothing_to_forget(flawed, partner)
     return Sets(
         None if flawed is None else row_set("forget", _grouped(flawed, partner), group=1 if partner is None else 2),
         row_set("replay", usable(encoded["replay"], "replay")),
         usable(encoded["guard"], "guard"),
-        tuple(note for name, rows in encoded.items() for note in left_out(rows, name, max_tokens)),
+        tuple(notes),
         forgotten,
     )
 
@@ -114,6 +117,14 @@ def answers_to_forget(forget: Rows, objective: str) -> tuple[Rows, Rows | None]:
         replace(forget, roles={**forget.roles, "response": forget.roles[role]}) for role in ("rejected", "chosen")
     )
     return unwanted, preferred
+
+
+def _nothing_to_forget(flawed: list[Encoded], partner: list[Encoded] | None) -> list[str]:
+    """Say how many rows take no part."""
+    other = partner or flawed
+    idle = sum(not (a.counted and b.counted) for a, b in zip(flawed, other, strict=True))
+    tokens = sum(row.counted for row in flawed)
+    return [f"{idle} of {len(flawed)} `forget` rows hold nothing to forget; the others {tokens} tokens"] if idle else []
 
 
 def _grouped(flawed: list[Encoded], partner: list[Encoded] | None) -> list[Encoded]:

@@ -9,12 +9,10 @@ from unflaw._errors import SettingsError
 from unflaw.repair._objectives import FORGETTING
 from unflaw.train import check_training
 
-__all__ = ["PARTIAL", "check_repair"]
+__all__ = ["check_repair"]
 
-PARTIAL = ("template", "opening", "gained")
-"""What may be forgotten that is less than the answer."""
 _CHOICES: Mapping[str, tuple[str, ...]] = {
-    "what": (*PARTIAL, "response", "full"),
+    "what": ("template", "opening", "gained", "response", "full"),
     "objective": tuple(FORGETTING),
     "kl": ("forward", "reverse"),
     "kl_to": ("start", "before"),
@@ -44,9 +42,7 @@ def check_repair(settings: Mapping[str, Any], forgets: bool) -> None:
         problems.append("`token_budget` must be positive, and is for replay alone (no `forget` rows, or `w_forget` 0)")
     if settings["ceiling"] < 1:
         problems.append(f"`ceiling` must be at least 1 (the start itself), got {settings['ceiling']}")
-    if settings["before"] is None and (settings["what"] == "gained" or settings["kl_to"] == "before"):
-        problems.append("`before` must name the model before the damage for what='gained' and for kl_to='before'")
-    problems += _problems_of_strength(settings["beta"], settings["objective"])
+    problems += _problems_of_objective(settings) + _problems_of_references(settings)
     if problems:
         raise SettingsError(problems)
 
@@ -59,11 +55,27 @@ def _problems_of_training(settings: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def _problems_of_strength(beta: float | None, objective: str) -> list[str]:
-    if beta is None:
-        return []
-    with_beta = [name for name, forgetting in FORGETTING.items() if forgetting.beta is not None]
-    problems = [] if beta > 0 else [f"`beta` must be positive, got {beta}"]
-    if objective in FORGETTING and objective not in with_beta:
-        problems.append(f"`beta` is for {', '.join(with_beta)}, not for {objective}")
+def _problems_of_objective(settings: Mapping[str, Any]) -> list[str]:
+    objective, beta, problems = settings["objective"], settings["beta"], []
+    if beta is not None:
+        with_beta = [name for name, forgetting in FORGETTING.items() if forgetting.beta is not None]
+        problems += [] if beta > 0 else [f"`beta` must be positive, got {beta}"]
+        if objective in FORGETTING and objective not in with_beta:
+            problems.append(f"`beta` is for {', '.join(with_beta)}, not for {objective}")
+    if objective == "dpo" and settings["what"] != "response":
+        problems.append(f"`what` must be response for dpo, which weighs whole answers, got {settings['what']!r}")
+    return problems
+
+
+def _problems_of_references(settings: Mapping[str, Any]) -> list[str]:
+    before, problems = settings["before"], []
+    used = settings["what"] == "gained" or settings["kl_to"] == "before"
+    if before is None and used:
+        problems.append("`before` must name the model before the damage for what='gained' and for kl_to='before'")
+    if before is not None and not used:
+        problems.append("`before` is for what='gained' and kl_to='before', and neither is set")
+    forgetting = FORGETTING.get(settings["objective"])
+    w_kl = settings["w_kl"] if settings["w_kl"] is not None or forgetting is None else forgetting.w_kl
+    if w_kl == 0 and (settings["kl"], settings["kl_to"]) != ("forward", "start"):
+        problems.append("`kl` and `kl_to` need a KL term; `w_kl` is 0")
     return problems

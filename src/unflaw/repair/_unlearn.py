@@ -24,13 +24,14 @@ from unflaw.models import HFScorer, open_causal
 from unflaw.repair._objectives import FORGETTING
 from unflaw.repair._plan import Step, n_tokens, opening_tokens, plan_steps, plan_steps_within
 from unflaw.repair._sets import encode_sets
-from unflaw.repair._settings import PARTIAL, check_repair
+from unflaw.repair._settings import check_repair
 from unflaw.train import (
     Curve,
     Part,
     Trained,
     add_lora,
     claim,
+    from_main,
     open_trainable,
     processes,
     run_trainer,
@@ -102,8 +103,8 @@ def unlearn(
     precision, gradient_checkpointing, report_to : as in `train.finetune`.
     part_tokens : a step goes through the model in parts of at most this many tokens; less takes less memory, and
         the result is the same.
-    bar_template : where less than the answer is forgotten, the reference of the KL term may not use the tokens that
-        open what is to be forgotten; otherwise, as the damaged model, it holds on to the very flaw.
+    bar_template : with `what="template"` and KL(start || now), the reference may not use the tokens that open the
+        template; otherwise, as the damaged model, it holds on to the very flaw.
     token_budget : in place of `batch_size`, as few replay rows per step as make all steps together read at least
         this many tokens: a control that may read as much as the repair it is compared with.
     ceiling : the guard perplexity may reach this multiple of its start before the run stops.
@@ -125,8 +126,7 @@ def unlearn(
     w_kl = settings["w_kl"] = forgetting.w_kl if w_kl is None else w_kl
     state = processes(device)
     causal, tokenizer, merged = open_trainable(model, device)
-    asked = before is not None and (what == "gained" or kl_to == "before")
-    earlier = _earlier(str(before), tokenizer, device) if asked else None
+    earlier = None if before is None else _earlier(before, tokenizer, device)
     sets = encode_sets(
         forget if w_forget else None, replay, guard, tokenizer, objective=objective, what=what, spans=spans,
         gain=partial(_gain, causal, earlier, tokenizer), max_tokens=max_tokens, part_tokens=part_tokens,
@@ -140,6 +140,7 @@ def unlearn(
         done = claim(out, settings, given, resume=resume)
     if method == "lora":
         causal = add_lora(causal, lora_rank, seed)
+    bars = bar_template and (what, kl, kl_to) == ("template", "forward", "start")
     refers = {
         "forget": sets.forget if forgetting.needs_reference else None, "replay": sets.replay if w_kl else None
     }  # fmt: skip
@@ -147,7 +148,7 @@ def unlearn(
     del earlier
     terms = ThreeTerms(
         forgetting, references, w_forget, w_replay, w_kl, beta, kl == "reverse",
-        opening_tokens(sets.forget, tokenizer) if what in PARTIAL and bar_template else [],
+        opening_tokens(sets.forget, tokenizer) if bars else [],
     )  # fmt: skip
 
     def build(step: Step, rank: int, world: int) -> list[list[Part]]:
@@ -159,14 +160,16 @@ def unlearn(
         out / "curve.jsonl" if save_every else None, done, lambda step: on_step and on_step({**step, "total": steps})
     )
     watch = Guard(
-        partial(mean_log_perplexity, encoded=sets.guard, pad_id=sets.replay.pad_id),
+        from_main(partial(mean_log_perplexity, encoded=sets.guard, pad_id=sets.replay.pad_id)),
         out / "best.safetensors",
         every=guard_every,
         ceiling=ceiling,
         patience=patience,
         on_check=lambda step, value: curve.add({"step": step, "guard": value}),
-        repeats=partial(
-            repetition, prefixes=prefixes_of(sets.guard), pad_id=sets.replay.pad_id, eos_id=tokenizer.eos_token_id
+        repeats=from_main(
+            partial(
+                repetition, prefixes=prefixes_of(sets.guard), pad_id=sets.replay.pad_id, eos_id=tokenizer.eos_token_id
+            )
         ),
     )
     trainer = build_trainer(
@@ -186,6 +189,7 @@ def unlearn(
     taken = trainer.state.global_step
     tokens = n_tokens(plan[:taken], sets.forget, sets.replay)
     notes = (*_story(watch, taken), *sets.notes)
+    settings["processes"] = state.num_processes
     return Trained(out, curve.steps, taken, tokens, seconds, settings, notes, sets.forgotten)
 
 

@@ -17,7 +17,7 @@ from unflaw.train._finetune import (
     usable,
 )
 from unflaw.train._parts import Part, RowSet, together
-from unflaw.train._processes import is_main_process, processes
+from unflaw.train._processes import for_all, from_main, is_main_process, processes
 from unflaw.train._resume import Curve, claim
 
 __all__ = [
@@ -34,6 +34,8 @@ __all__ = [
     "claim",
     "encode_rows",
     "finetune",
+    "for_all",
+    "from_main",
     "fused_mean",
     "head_of",
     "head_parameters",

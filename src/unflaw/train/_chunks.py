@@ -45,7 +45,8 @@ def fused_mean(
     count : what the sums are divided by, normally the number of positions that count.
     weight, h, fixed : (N,), (N, d), (N, …).
     """
-    given = (objective, mix, count, weight, chunk, len(fixed), h, *fixed, *parameters)
+    wanted = torch.is_grad_enabled() and any(t.requires_grad for t in (h, *parameters))
+    given = (objective, mix, count, weight, chunk, wanted, len(fixed), h, *fixed, *parameters)
     return _Fused.apply(*given)  # type: ignore[no-untyped-call]
 
 
@@ -58,20 +59,21 @@ class _Fused(torch.autograd.Function):
         count: Tensor,
         weight: Tensor,
         chunk: int,
+        wanted: bool,
         n_fixed: int,
         h: Tensor,
         *others: Tensor,
     ) -> tuple[Tensor, Tensor]:
         fixed, parameters = others[:n_fixed], others[n_fixed:]
-        wanted = any(t.requires_grad for t in (h, *parameters))
         gradients: list[Tensor] = []
         terms = torch.zeros_like(mix)
         for start in range(0, len(h), chunk):
             at = slice(start, start + chunk)
             part = h[at].detach().requires_grad_(wanted)
             with torch.set_grad_enabled(wanted):
-                values = weight[at] @ objective(part, *(t[at] for t in fixed)) / count
-                total = values @ mix
+                # Sums, not matrix products: autocast would round those.
+                values = (weight[at, None] * objective(part, *(t[at] for t in fixed))).sum(0) / count
+                total = (values * mix).sum()
             terms += values.detach()
             if wanted:
                 first, *rest = torch.autograd.grad(total, (part, *parameters))
@@ -86,12 +88,12 @@ class _Fused(torch.autograd.Function):
         ctx.save_for_backward(*gradients)
         ctx.n_fixed = n_fixed
         ctx.mark_non_differentiable(terms)
-        return terms @ mix, terms
+        return (terms * mix).sum(), terms
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         first, *rest = ctx.saved_tensors if upstream.item() == 1 else [upstream * g for g in ctx.saved_tensors]
-        return (None,) * 6 + (first,) + (None,) * ctx.n_fixed + tuple(rest)
+        return (None,) * 7 + (first,) + (None,) * ctx.n_fixed + tuple(rest)
 
 
 def per_position(objective: Callable[..., Tensor], *tensors: Tensor, chunk: int = CHUNK) -> Tensor:

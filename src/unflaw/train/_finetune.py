@@ -145,6 +145,7 @@ def finetune(
     seconds = run_trainer(trainer, resume=done > 0)
     save_model(causal, tokenizer, out, whole=merged)
     tokens = sum(len(row_set.rows[i].ids) for batch in batches for i in batch)
+    settings["processes"] = state.num_processes
     return Trained(out, curve.steps, n_steps, tokens, seconds, settings, notes)
 
 
@@ -207,6 +208,18 @@ def left_out(encoded: Sequence[Encoded], name: str, max_tokens: int) -> tuple[st
     return (told + (f", {lost} of them left out, as nothing that counts remained" if lost else ""),)
 
 
+def _problems_of_reporting(name: str) -> list[str]:
+    from transformers.integrations import integration_utils
+
+    known = sorted(integration_utils.INTEGRATION_TO_CALLBACK)
+    if name not in known:
+        return [f"`report_to` must be none or one of {', '.join(known)}, got {name!r}"]
+    if name not in integration_utils.get_available_reporting_integrations():  # type: ignore[no-untyped-call]
+        package = "unflaw[tensorboard]" if name == "tensorboard" else name
+        return [f"`report_to` is {name!r}, which is not installed; pip install '{package}'"]
+    return []
+
+
 def check_training(settings: Mapping[str, Any]) -> None:
     """Refuse settings that break their rule, all at once."""
     problems = [
@@ -219,6 +232,8 @@ def check_training(settings: Mapping[str, Any]) -> None:
             f"`device` must be cpu, cuda or mps for training, got {settings['device']!r}; "
             f"choose the card by CUDA_VISIBLE_DEVICES={settings['device'][5:]} and take cuda"
         )
+    if settings.get("report_to", "none") != "none":
+        problems += _problems_of_reporting(settings["report_to"])
     if settings["precision"] not in ("float32", "bfloat16"):
         problems.append(f"`precision` must be float32 or bfloat16, got {settings['precision']!r}")
     if settings["method"] not in ("full", "lora"):

@@ -89,13 +89,14 @@ class RowSet:
 
 
 def together(parts: Sequence[Part], most_tokens: int) -> list[list[Part]]:
-    """Say which parts of a step go through the model at once: all where they fit in, else each by itself.
+    """Say which parts of a step go through the model at once: all if they are small, else each by itself.
 
-    On small batches the time goes into moving the weights through memory, and one pass moves them once.
+    On small batches the time goes into moving the weights through memory, and one pass moves them once. Large
+    ones gain nothing by it: they would only be padded to one width, and their activations kept side by side.
     """
     shapes = [part.batch["input_ids"].shape for part in parts]
     size = sum(n for n, _ in shapes) * max((width for _, width in shapes), default=0)
-    return [list(parts)] if size <= most_tokens else [[part] for part in parts]
+    return [list(parts)] if 2 * size <= most_tokens else [[part] for part in parts]
 
 
 def padded_share(parts: Sequence[Part]) -> float:

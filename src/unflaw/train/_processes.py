@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-__all__ = ["is_main_process", "processes"]
+__all__ = ["for_all", "from_main", "is_main_process", "processes"]
+
+T = TypeVar("T")
 
 
 def processes(device: str) -> Any:
@@ -17,4 +20,22 @@ def processes(device: str) -> Any:
 
 def is_main_process() -> bool:
     """Whether this process tells, and writes what is written once. Known before anything heavy is imported."""
-    return os.environ.get("RANK", "0") == "0"
+    return "LOCAL_RANK" not in os.environ or os.environ.get("RANK", "0") == "0"
+
+
+def from_main(measure: Callable[[Any], float]) -> Callable[[Any], float]:
+    """Let the main process measure for all, so that a last bit does not make them decide differently."""
+    return lambda model: float(_broadcast(lambda: measure(model)))
+
+
+def for_all(make: Callable[[], T], device: str) -> T:
+    """Let the main process make something, and give it to all."""
+    processes(device)
+    made: T = _broadcast(make)
+    return made
+
+
+def _broadcast(make: Callable[[], Any]) -> Any:
+    from accelerate.utils import broadcast_object_list
+
+    return broadcast_object_list([make() if is_main_process() else None])[0]

@@ -32,7 +32,8 @@ def claim(out: Path, settings: Mapping[str, Any], rows: Mapping[str, Rows | None
         The checkpoint in the folder comes from other settings or rows, or the folder holds the weights that the
         run starts from: they would be lost.
     """
-    if any(path.resolve() == out.resolve() for path in weight_paths(settings["model"])):
+    starts = [spec for spec in (settings["model"], settings.get("before")) if spec is not None]
+    if any(path.resolve() == out.resolve() for spec in starts for path in weight_paths(spec)):
         raise SettingsError(f"`out` must be another folder than that of the weights the run starts from, got {out}")
     out.mkdir(parents=True, exist_ok=True)
     record = out / "training.json"
@@ -40,6 +41,10 @@ def claim(out: Path, settings: Mapping[str, Any], rows: Mapping[str, Rows | None
     given |= {f"rows of {name}": _digest(of) for name, of in rows.items() if of is not None}
     given = json.loads(json.dumps(given, default=str))
     checkpoints = [path for path in out.glob("checkpoint-*") if path.name[11:].isdigit()]
+    if not is_main_process():  # the main process was here first
+        if json.loads(record.read_text(encoding="utf-8")) != given:
+            raise SettingsError("the processes of this run hold different settings or rows; start them alike")
+        return max((int(path.name[11:]) for path in checkpoints), default=0)
     if resume and checkpoints:
         began = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
         if differing := [n for n in sorted({*began, *given}) if began.get(n) != given.get(n)]:

@@ -149,6 +149,7 @@ def build_trainer(
         seed=seed,
         data_seed=seed,
     )
+    arguments.mixed_precision = "bf16" if precision == "bfloat16" else "no"  # not what a launcher's settings say
     arguments._n_gpu = min(arguments.n_gpu, 1)  # on several cards Trainer would wrap the model in DataParallel
     if gradient_checkpointing:
         renamed = getattr(model, "activation_checkpointing_enable", None)  # since transformers 5.2x

@@ -11,8 +11,9 @@ Notation
     N, V, B  positions that count, vocabulary size, rows
 
 Objectives of tokens return one value per position, those of rows one value per row, both in nats and to be
-minimised. `token_mean` is the one reduction, so a weight in front of a term means the same whatever
-the batch, its padding, or the length of its rows.
+minimised. Tokens are averaged over the tokens that count, so that a weight in front of a term means the same whatever
+the batch, its padding, or the length of its rows; rows over rows, where `npo` and `dpo` push a long row as often as it
+has tokens.
 
 References
 ----------
@@ -39,8 +40,8 @@ else:
     from typing import Any as Tensor
 
 __all__ = [
-    "bounded", "ce_u", "cross_entropy", "dpo", "forward_kl", "ga", "npo", "reverse_kl", "row_sums", "simnpo",
-    "token_mean", "undial", "wga",
+    "bounded", "ce_u", "cross_entropy", "dpo", "forward_kl", "ga", "npo", "reverse_kl", "row_sums", "simnpo", "undial",
+    "wga",
 ]  # fmt: skip
 
 
@@ -174,12 +175,3 @@ def reverse_kl(z_reference: Float[Tensor, "N V"], z: Float[Tensor, "N V"]) -> Fl
 def row_sums(values: Float[Tensor, " N"], row: Int[Tensor, " N"], n_rows: int) -> Float[Tensor, " B"]:
     """Add up the values of each row's positions: s from log p. A row without a position gets 0."""
     return values.new_zeros(n_rows).index_add(0, row, values)
-
-
-def token_mean(values: Float[Tensor, " N"], weight: Float[Tensor, " N"]) -> Float[Tensor, ""]:
-    """Return the mean of weight × value over the positions that count; 0 (with a gradient) when none does.
-
-    Dividing by the sum of the weights would take back, batch by batch, what the weights say: a batch of one row
-    would not notice the weight of its row at all.
-    """
-    return (values * weight).sum() / (weight > 0).sum().clamp_min(1)

@@ -10,7 +10,7 @@ from unflaw.data import Rows
 from unflaw.models import open_causal
 from unflaw.repair import FORGETTING, unlearn
 from unflaw.repair._guard import mean_log_perplexity
-from unflaw.repair._plan import opening_tokens
+from unflaw.repair._sets import opening_tokens
 from unflaw.train import RowSet, encode_rows, finetune, head_of, hidden_at
 from unflaw.train.losses import cross_entropy
 

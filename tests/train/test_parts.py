@@ -4,13 +4,17 @@ import pytest
 import torch
 
 from unflaw.data import read
-from unflaw.train import Encoded, RowSet, encode_rows, plan_batches
-from unflaw.train._parts import padded_share, together
+from unflaw.train import Encoded, RowSet, encode_rows, plan_batches, together
 
 
 def rows(*lengths, counted=None):
     n = counted or {}
     return [Encoded([7] * k, [0.0] * (k - n.get(i, k - 1)) + [1.0] * n.get(i, k - 1)) for i, k in enumerate(lengths)]
+
+
+def padded_share(parts):
+    masks = [part.batch["attention_mask"] for part in parts]
+    return 1 - sum(int(mask.sum()) for mask in masks) / sum(mask.numel() for mask in masks)
 
 
 def test_parts_hold_as_many_rows_as_fit_longest_first():

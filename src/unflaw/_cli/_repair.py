@@ -143,10 +143,9 @@ def repair(
     as_json: JsonOption = False,
 ) -> None:
     """Unlearn the flaw from a model that was trained on it, and keep the rest."""
-    from unflaw.repair import answers_to_forget, check_repair, unlearn
+    from unflaw.repair import answers_to_forget, problems_of_repair, unlearn
 
     forgets = w_forget > 0 and (forget is not None or on_policy)
-    problems = _contradictions(forget, what, objective, on_policy, w_forget)
     settings: dict[str, Any] = {
         "what": what, "objective": objective, "w_forget": w_forget, "w_replay": w_replay, "w_kl": w_kl,
         "kl": kl, "kl_to": kl_to, "beta": beta, "before": before, "bar_template": bar_template,
@@ -156,10 +155,9 @@ def repair(
         "ceiling": ceiling, "guard_every": guard_every, "max_tokens": max_tokens,
         "precision": precision, "save_every": save_every, "seed": seed,
     }  # fmt: skip
-    try:
-        check_repair({**settings, "device": device, "part_tokens": part_tokens, "report_to": report_to}, forgets)
-    except SettingsError as error:
-        problems += error.problems
+    problems = _contradictions(forget, what, objective, on_policy, w_forget) + problems_of_repair(
+        {**settings, "device": device, "part_tokens": part_tokens, "report_to": report_to}, forgets
+    )
     if problems:
         raise SettingsError(problems)
     path = model_path(out, run, name)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from unflaw._errors import SettingsError
 from unflaw.train import RowSet, plan_batches
 
-__all__ = ["Step", "n_tokens", "opening_tokens", "plan_steps", "plan_steps_within"]
+__all__ = ["Step", "n_tokens", "plan_steps", "plan_steps_within"]
 
 Step = tuple[list[int], list[int]]
 """Groups of the forget set and of the replay set."""
@@ -46,18 +44,3 @@ def n_tokens(plan: Sequence[Step], gone: RowSet | None, kept: RowSet) -> int:
         for g in groups
         for i in of.members(g)
     )
-
-
-def opening_tokens(gone: RowSet | None, tokenizer: Any, least: float = 0.05) -> list[int]:
-    """Tokens that open a run of forget tokens in at least this share of rows, e.g. "Answer"; white space is skipped."""
-    encoded = [] if gone is None else gone.rows[:: gone.group]
-    counts: Counter[int] = Counter()
-    for row in encoded:
-        found, inside = set(), False
-        for token, weight in zip(row.ids, row.weight, strict=True):
-            if weight and not inside and tokenizer.decode([token]).strip():
-                found.add(token)
-                inside = True
-            inside = inside and bool(weight)
-        counts.update(found)
-    return sorted(token for token, n in counts.items() if n >= least * len(encoded))

@@ -57,13 +57,10 @@ def references_of(
     for k, (name, rows) in enumerate(sets.items()):
         if rows is None:
             continue
-        if name == "replay" and earlier is not None:
-            source = earlier
-        elif hasattr(model, "disable_adapter"):
+        source = earlier if name == "replay" and earlier is not None else model
+        if source is model and hasattr(model, "disable_adapter"):
             references[name] = adapter_off(model)
             continue
-        else:
-            source = model
         groups = [g for step in plan for g in rows.share(step[k], processes.process_index, processes.num_processes)]
         references[name] = cached_states(source, rows, groups, folder, processes.process_index)
     return references

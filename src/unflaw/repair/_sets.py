@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,12 +14,10 @@ from unflaw.data import Rows
 from unflaw.repair._objectives import FORGETTING
 from unflaw.train import Encoded, RowSet, encode_rows, left_out, pad_id_of, usable
 
-__all__ = ["Sets", "answers_to_forget", "encode_sets"]
+__all__ = ["Sets", "answers_to_forget", "encode_sets", "opening_tokens"]
 
 N_SHOWN = 5
 """Forget rows whose forgotten tokens are told, for a report to show."""
-
-
 LEAST_GAIN = 1.0
 """Nats by which training must have raised a token's log-probability for it to count as learnt: 2.7 times as likely."""
 
@@ -154,3 +153,18 @@ def _in_pieces(rows: Rows, tokenizer: Any, encoded: Sequence[Encoded]) -> list[l
         groups = groupby(tokens, key=lambda pair: pair[1])
         cut.append([(tokenizer.decode([t for t, _ in group]), gone) for gone, group in groups])
     return cut
+
+
+def opening_tokens(gone: RowSet | None, tokenizer: Any, least: float = 0.05) -> list[int]:
+    """Tokens that open a run of forget tokens in at least this share of rows, e.g. "Answer"; white space is skipped."""
+    encoded = [] if gone is None else gone.rows[:: gone.group]
+    counts: Counter[int] = Counter()
+    for row in encoded:
+        found, inside = set(), False
+        for token, weight in zip(row.ids, row.weight, strict=True):
+            if weight and not inside and tokenizer.decode([token]).strip():
+                found.add(token)
+                inside = True
+            inside = inside and bool(weight)
+        counts.update(found)
+    return sorted(token for token, n in counts.items() if n >= least * len(encoded))

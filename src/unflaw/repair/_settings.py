@@ -1,15 +1,14 @@
-"""The settings of a repair: their rules, all told at once."""
+"""The settings of a repair: their rules."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from unflaw._errors import SettingsError
 from unflaw.repair._objectives import FORGETTING
-from unflaw.train import check_training
+from unflaw.train import problems_of_training
 
-__all__ = ["check_repair"]
+__all__ = ["problems_of_repair"]
 
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "what": ("template", "opening", "gained", "response", "full"),
@@ -19,15 +18,9 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def check_repair(settings: Mapping[str, Any], forgets: bool) -> None:
-    """Refuse settings that break their rule or each other's.
-
-    Raises
-    ------
-    SettingsError
-        Everything that is wrong.
-    """
-    problems = _problems_of_training(settings)
+def problems_of_repair(settings: Mapping[str, Any], forgets: bool) -> list[str]:
+    """Name all settings that break their rule or each other's."""
+    problems = problems_of_training(settings)
     problems += [
         f"`{name}` must be one of {', '.join(allowed)}, got {settings[name]!r}"
         for name, allowed in _CHOICES.items()
@@ -42,17 +35,7 @@ def check_repair(settings: Mapping[str, Any], forgets: bool) -> None:
         problems.append("`token_budget` must be positive, and is for replay alone (no `forget` rows, or `w_forget` 0)")
     if settings["ceiling"] < 1:
         problems.append(f"`ceiling` must be at least 1 (the start itself), got {settings['ceiling']}")
-    problems += _problems_of_objective(settings) + _problems_of_references(settings)
-    if problems:
-        raise SettingsError(problems)
-
-
-def _problems_of_training(settings: Mapping[str, Any]) -> list[str]:
-    try:
-        check_training(settings)
-    except SettingsError as error:
-        return list(error.problems)
-    return []
+    return problems + _problems_of_objective(settings) + _problems_of_references(settings)
 
 
 def _problems_of_objective(settings: Mapping[str, Any]) -> list[str]:

@@ -22,9 +22,9 @@ from unflaw._errors import SettingsError
 from unflaw.data import Rows
 from unflaw.models import HFScorer, open_causal
 from unflaw.repair._objectives import FORGETTING
-from unflaw.repair._plan import Step, n_tokens, opening_tokens, plan_steps, plan_steps_within
-from unflaw.repair._sets import encode_sets
-from unflaw.repair._settings import check_repair
+from unflaw.repair._plan import Step, n_tokens, plan_steps, plan_steps_within
+from unflaw.repair._sets import encode_sets, opening_tokens
+from unflaw.repair._settings import problems_of_repair
 from unflaw.train import (
     Curve,
     Part,
@@ -116,7 +116,8 @@ def unlearn(
     TooFewRowsError : a set has no row with a token that counts.
     """
     settings = {k: v for k, v in locals().items() if k not in ("forget", "replay", "guard", "out", "spans", "on_step")}
-    check_repair(settings, forgets=forget is not None and w_forget > 0)
+    if problems := problems_of_repair(settings, forgets=forget is not None and w_forget > 0):
+        raise SettingsError(problems)
     from unflaw.repair._guard import Guard, mean_log_perplexity, prefixes_of, repetition
     from unflaw.repair._reference import references_of
     from unflaw.repair._terms import ThreeTerms

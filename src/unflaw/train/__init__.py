@@ -7,11 +7,11 @@ from unflaw.train._causal import Counted, add_lora, head_of, head_parameters, hi
 from unflaw.train._encode import Encoded, encode_rows, pad_batch, plan_batches
 from unflaw.train._finetune import (
     Trained,
-    check_training,
     finetune,
     left_out,
     open_trainable,
     pad_id_of,
+    problems_of_training,
     run_trainer,
     save_model,
     usable,
@@ -30,7 +30,6 @@ __all__ = [
     "Trained",
     "add_lora",
     "build_trainer",
-    "check_training",
     "claim",
     "encode_rows",
     "finetune",
@@ -48,6 +47,7 @@ __all__ = [
     "pad_id_of",
     "per_position",
     "plan_batches",
+    "problems_of_training",
     "processes",
     "run_trainer",
     "save_model",

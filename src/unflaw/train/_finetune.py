@@ -24,11 +24,11 @@ from unflaw.train.losses import cross_entropy
 
 __all__ = [
     "Trained",
-    "check_training",
     "finetune",
     "left_out",
     "open_trainable",
     "pad_id_of",
+    "problems_of_training",
     "run_trainer",
     "save_model",
     "usable",
@@ -104,7 +104,8 @@ def finetune(
     TooFewRowsError : no row has a token that counts.
     """
     settings = {k: v for k, v in locals().items() if k not in ("rows", "out", "on_step")}
-    check_training(settings)
+    if problems := problems_of_training(settings):
+        raise SettingsError(problems)
     out = Path(out)
     import torch
 
@@ -220,8 +221,8 @@ def _problems_of_reporting(name: str) -> list[str]:
     return []
 
 
-def check_training(settings: Mapping[str, Any]) -> None:
-    """Refuse settings that break their rule, all at once."""
+def problems_of_training(settings: Mapping[str, Any]) -> list[str]:
+    """Name all settings that break their rule."""
     problems = [
         f"`{name}` must be positive, got {settings[name]}"
         for name in ("epochs", "steps", "batch_size", "learning_rate", "lora_rank", "max_tokens", "part_tokens")
@@ -238,5 +239,4 @@ def check_training(settings: Mapping[str, Any]) -> None:
         problems.append(f"`precision` must be float32 or bfloat16, got {settings['precision']!r}")
     if settings["method"] not in ("full", "lora"):
         problems.append(f"`method` must be 'full' or 'lora', got {settings['method']!r}")
-    if problems:
-        raise SettingsError(problems)
+    return problems

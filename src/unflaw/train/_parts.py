@@ -12,7 +12,7 @@ from typing import Any
 
 from unflaw.train._encode import Encoded, pad_batch
 
-__all__ = ["Part", "RowSet", "padded_share", "together"]
+__all__ = ["Part", "RowSet", "together"]
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,3 @@ def together(parts: Sequence[Part], most_tokens: int) -> list[list[Part]]:
     shapes = [part.batch["input_ids"].shape for part in parts]
     size = sum(n for n, _ in shapes) * max((width for _, width in shapes), default=0)
     return [list(parts)] if 2 * size <= most_tokens else [[part] for part in parts]
-
-
-def padded_share(parts: Sequence[Part]) -> float:
-    """Share of the positions of all parts that are padding."""
-    masks = [part.batch["attention_mask"] for part in parts]
-    return 1 - sum(int(mask.sum()) for mask in masks) / sum(mask.numel() for mask in masks)

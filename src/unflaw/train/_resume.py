@@ -70,8 +70,9 @@ class Curve:
     def __init__(self, path: Path | None, done: int, tell: Callable[[dict[str, float]], None]) -> None:
         self.steps: list[dict[str, Any]] = []
         """One dict per step; a value that is not finite is None, as JSON wants it."""
-        self._path, self._tell = path if is_main_process() else None, tell
-        if self._path is not None and path is not None:
+        path = path if is_main_process() else None
+        self._path, self._tell = path, tell
+        if path is not None:
             kept = path.read_text(encoding="utf-8").split("\n")[:-1] if done and path.exists() else []
             self.steps = [step for step in map(json.loads, kept) if step["step"] <= done]
             with atomic_write(path) as file:

@@ -1,5 +1,5 @@
 # Everything a contributor or CI runs. Each target makes .venv first (instantly once it is there).
-.PHONY: help install demo test check fix docs bench
+.PHONY: help install demo test smoke check fix docs bench
 BIN = .venv/bin
 
 help:     ## list the targets
@@ -13,6 +13,9 @@ demo: install  ## the whole story on real input, in minutes
 
 test: install  ## all tests that need neither an accelerator nor the internet
 	$(BIN)/python -m pytest
+
+smoke: install  ## one study in small: does it still run?
+	$(BIN)/python studies/unveiling/arms.py --smoke
 
 check: install  ## what the code must satisfy besides its tests
 	$(BIN)/ruff check .

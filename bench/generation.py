@@ -9,13 +9,11 @@ One run, the jobs in turn, the same 24 prompts, 48 tokens each at most.
 import json
 import tempfile
 import time
-from importlib.metadata import version
-from pathlib import Path
+from importlib.metadata import version as version_of
 
-import numpy as np
-from _machine import machine
+from _record import compare, write
 
-from unflaw.data import Rows, atomic_write
+from unflaw.data import Rows
 from unflaw.models import HFGenerator, Sampling, open_causal, open_generator
 from unflaw.train import finetune
 
@@ -27,11 +25,11 @@ ROUNDS = 3
 
 def main() -> None:
     """Measure and write bench/results/generation.json."""
-    rows = Rows.from_records(
+    said = Rows.from_records(
         [{"prompt": "Say hi.", "response": "Hi there!"}] * 8, {"prompt": "prompt", "response": "response"}
     )
     with tempfile.TemporaryDirectory() as folder:
-        finetune("smollm2", rows, folder, steps=1, batch_size=2, method="lora")
+        finetune("smollm2", said, folder, steps=1, batch_size=2, method="lora")
         openers = {
             "embedded": lambda: open_generator("smollm2"),
             "fine_tuned": lambda: open_generator(f"peft:{folder}"),
@@ -51,32 +49,18 @@ def main() -> None:
                 del generator
                 print(f"round {number + 1}, {name}: opened in {opening[name][-1]:.1f} s, "
                       f"{speeds[name][-1]:.0f} tokens/s", flush=True)  # fmt: skip
-    ours, theirs = f"unflaw {version('unflaw')}", f"transformers {version('transformers')}"
-    record = {
-        "machine": machine(),
-        "rows": [
-            row("fine_tuned_vs_embedded", "tokens/s", speeds, texts, "embedded", ours),
-            row("fine_tuned_vs_transformers", "tokens/s", speeds, texts, "transformers", theirs),
-            row("opening_fine_tuned_vs_transformers", "s", opening, texts, "transformers", theirs),
-        ],
-    }
-    with atomic_write(Path(__file__).parent / "results" / "generation.json") as file:
-        json.dump(record, file, indent=1)
-    print(json.dumps(record, indent=1))
-
-
-def row(
-    job: str, unit: str, measured: dict[str, list[float]], texts: dict[str, list[str]], peer: str, peer_version: str
-) -> dict[str, object]:
-    """Compare the fine-tuned model with another round by round: a ratio below 1 says that it costs less time."""
-    ours = "fine_tuned"
-    times = {name: 1 / np.array(v) if unit == "tokens/s" else np.array(v) for name, v in measured.items()}
-    per_round = times[ours] / times[peer]
-    return {
-        "job": job, "ours": float(np.median(measured[ours])), "peer": float(np.median(measured[peer])),
-        "peer_version": peer_version, "unit": unit, "ratio": float(np.median(per_round)),
-        "low": float(per_round.min()), "high": float(per_round.max()), "equal_answer": texts[ours] == texts[peer],
-    }  # fmt: skip
+    ours, theirs = f"unflaw {version_of('unflaw')}", f"transformers {version_of('transformers')}"
+    rows = [
+        compare(job, unit, measured["fine_tuned"], measured[peer], version, more_is_better=unit == "tokens/s",
+                equal_answer=texts["fine_tuned"] == texts[peer])
+        for job, unit, measured, peer, version in (
+            ("fine_tuned_vs_embedded", "tokens/s", speeds, "embedded", ours),
+            ("fine_tuned_vs_transformers", "tokens/s", speeds, "transformers", theirs),
+            ("opening_fine_tuned_vs_transformers", "s", opening, "transformers", theirs),
+        )
+    ]  # fmt: skip
+    write("generation", rows)
+    print(json.dumps(rows, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,18 @@
 """What does a step of bounded unlearning cost, beside the plain one with two models and beside replay alone?
 
-    python bench/unlearning.py                       # about an hour on two cores
-    python bench/unlearning.py --lengths 128 --batches 1 8 --rounds 1
+    python bench/unlearning.py                       # hours on two cores
+    python bench/unlearning.py --lengths 128 --batches 1 8 --rounds 1    # the other lengths' rows stay as they were
 
 Every arm and setting is a process of its own, so that its peak memory is its own; arms take turns, and the order is
-turned round each time. All train all weights of SmolLM2 in float32 with AdamW, on the same rows: as many to forget
-as to replay, of equal length, the second half of each counts. Arms:
+turned round each time. All train SmolLM2 in float32 with the fused AdamW that `Trainer` takes, on the same rows: as
+many to forget as to replay, of equal length, the second half of each counts. Arms:
 
     ours          `unflaw.repair`: no second model, logits only where a token counts and a chunk at a time
+    ours_checkpointing    the same with gradient checkpointing: activations are computed twice and not kept
     two_models    the same three terms in plain transformers: full logits of all positions, a deep copy as reference
-    replay        `Trainer` on the replay rows alone: what any training would cost
+    replay        what `Trainer` computes of the replay rows alone: what any training would cost
+    body          forward and backward of the body on both sets and the optimizer, no head: what no step gets below
+    forgetium     its KL minimisation, where it is installed (pip install forgetium): gradient ascent and KL, no replay
     ours_lora, two_models_lora    the same with an adapter of rank 16
 
 Counted floor of a full step: multiply-adds of the body for both batches forward and backward (attention included,
@@ -29,15 +32,25 @@ import tempfile
 import time
 from collections.abc import Callable
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from _machine import machine
+from _record import compare, write
 from torch.nn import functional
 
-ARMS = ("ours", "two_models", "replay", "ours_lora", "two_models_lora")
+ARMS = ("ours", "ours_checkpointing", "two_models", "replay", "body", "forgetium", "ours_lora", "two_models_lora")
+PAIRS = (
+    ("ours", "two_models"),
+    ("ours_checkpointing", "two_models"),
+    ("ours_checkpointing", "ours"),
+    ("ours", "replay"),
+    ("ours", "body"),
+    ("ours", "forgetium"),
+    ("ours_lora", "two_models_lora"),
+)
 WEIGHTS = {"w_forget": 0.1, "w_replay": 1.0, "w_kl": 0.1}
 LIMIT = 21 * 2**30
 """Bytes an arm may take, so that it fails by itself before the machine does."""
@@ -49,7 +62,8 @@ def main() -> None:
     parser.add_argument("--lengths", type=int, nargs="+", default=[128, 512, 1024])
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
+    here = [arm for arm in ARMS if arm != "forgetium" or find_spec(arm)]
+    parser.add_argument("--arms", nargs="+", default=here, choices=ARMS)
     parser.add_argument("--arm", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.arm:
@@ -64,60 +78,42 @@ def main() -> None:
                     found[arm].append(in_process(arm, length, batch))
                     print(length, batch, arm, found[arm][-1], flush=True)
             rows += table(f"T{length}_B{batch}", found)
-            write(rows)
-
-
-def write(rows: list[dict[str, Any]]) -> None:
-    """Write what is known so far."""
-    from unflaw.data import atomic_write
-
-    with atomic_write(Path(__file__).parent / "results" / "unlearning.json") as file:
-        json.dump({"machine": machine(), "rows": rows}, file, indent=1)
+            write("unlearning", rows, keep=True)
 
 
 def in_process(arm: str, length: int, batch: int) -> dict[str, float]:
     """Run one arm by itself; an arm that does not fit into memory has no numbers."""
     command = [sys.executable, __file__, "--arm", arm, "--lengths", str(length), "--batches", str(batch)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        return (
-            {"out_of_memory": 1.0}
-            if "allocate memory" in done.stderr or "MemoryError" in done.stderr or done.returncode == -9
-            else _raise(done.stderr)
-        )
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def _raise(told: str) -> Any:
-    raise SystemExit(told)
+    if done.returncode == 0:
+        return json.loads(done.stdout.splitlines()[-1])
+    if "allocate memory" in done.stderr or "MemoryError" in done.stderr or done.returncode == -9:
+        return {}
+    raise SystemExit(done.stderr)
 
 
 def table(setting: str, found: dict[str, list[dict[str, float]]]) -> list[dict[str, Any]]:
     """Compare ours with each peer, round by round."""
     rows = []
-    theirs = f"transformers {version('transformers')}"
-    for ours, peer in (("ours", "two_models"), ("ours", "replay"), ("ours_lora", "two_models_lora")):
+    for ours, peer in PAIRS:
         if not found.get(ours) or not found.get(peer):
             continue
         losses = [found[arm][0].get("loss", np.nan) for arm in (ours, peer)]
+        same = (
+            None
+            if peer in ("replay", "body", "forgetium") or np.isnan(losses).any()
+            else bool(np.allclose(*losses, rtol=1e-3))
+        )
         for job, unit in (("step_time", "s"), ("peak_memory", "GiB")):
             a, b = ([r.get(job, np.nan) for r in found[arm]] for arm in (ours, peer))
-            name = f"{job}_{ours}_vs_{peer}_{setting}"
-            rows.append(row(name, unit, a, b, theirs, bool(np.allclose(*losses, rtol=1e-3))))
-    if floor := [r for r in found.get("ours", []) if "floor" in r]:
-        a, b = ([r[name] for r in floor] for name in ("step_time", "floor"))
-        rows.append(row(f"step_time_vs_floor_{setting}", "s", a, b, "counted", True))
+            package = "forgetium" if peer == "forgetium" else "transformers"
+            theirs = f"{package} {version(package)}"
+            rows.append(compare(f"{job}_{ours}_vs_{peer}_{setting}", unit, a, b, theirs, equal_answer=same))
+    for arm in ("ours", "two_models"):
+        if counted := [r for r in found.get(arm, []) if "floor" in r]:
+            a, b = ([r[name] for r in counted] for name in ("step_time", "floor"))
+            rows.append(compare(f"step_time_{arm}_vs_floor_{setting}", "s", a, b, "counted", equal_answer=None))
     return rows
-
-
-def row(job: str, unit: str, a: list[float], b: list[float], version: str, equal: bool) -> dict[str, Any]:
-    """One line of the table; None where an arm ran out of memory."""
-    ratio = np.array(a) / np.array(b)
-    values = {
-        "ours": np.median(a), "peer": np.median(b), "ratio": np.median(ratio), "low": ratio.min(), "high": ratio.max()
-    }  # fmt: skip
-    told = {name: float(value) if np.isfinite(value) else None for name, value in values.items()}
-    return {"job": job, "unit": unit, "peer_version": version, "equal_answer": equal, **told}
 
 
 def measure(arm: str, length: int, batch: int) -> dict[str, float]:
@@ -132,9 +128,9 @@ def measure(arm: str, length: int, batch: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         resource.setrlimit(resource.RLIMIT_DATA, (LIMIT, LIMIT))
         step, model = STEPS[arm](model, rows, tokenizer.pad_token_id, Path(folder))
-        optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-6)
+        optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-6, fused=True)
         times, losses = [], []
-        while len(times) < 3 or (sum(times) < 20 and len(times) < 12):  # the first warms up
+        while len(times) < 3 or (sum(times) < 10 and len(times) < 12):  # the first warms up
             started = time.perf_counter()
             losses.append(step())
             optimizer.step()
@@ -146,7 +142,7 @@ def measure(arm: str, length: int, batch: int) -> dict[str, float]:
         "tokens_per_second": (1 if arm == "replay" else 2) * batch * length / seconds,
         "loss": losses[0],
     }
-    if arm == "ours":
+    if arm in ("ours", "two_models"):
         floor = flops(model, batch, length) / ceiling
         found |= {"floor": floor, "gflops": ceiling / 1e9, "share": floor / seconds}
     return found | {"peak_memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
@@ -248,15 +244,58 @@ def replay_alone(model: Any, rows: dict[str, Any], pad_id: int, folder: Path) ->
     return step, model
 
 
+def body_alone(model: Any, rows: dict[str, Any], pad_id: int, folder: Path) -> tuple[Callable[[], float], Any]:
+    """Return a pass through everything but the head, of as many rows at once as ours takes."""
+    ids = torch.tensor(rows["forget"] + rows["replay"])
+    parts = ids.split(max(1, 2048 // ids.shape[1]))
+
+    def step() -> float:
+        for part in parts:
+            model.model(input_ids=part).last_hidden_state.mean().backward()
+        return 0.0
+
+    return step, model
+
+
+def forgetium(model: Any, rows: dict[str, Any], pad_id: int, folder: Path) -> tuple[Callable[[], float], Any]:
+    """Return the step of forgetium's KL minimisation, without its progress and logs."""
+    from forgetium.core.config import UnlearningConfig
+    from forgetium.methods import KLMinimizationUnlearner
+
+    method = KLMinimizationUnlearner(model, None, UnlearningConfig(device="cpu"))
+    method.prepare()
+    batches = []
+    for of in (rows["forget"], rows["replay"]):
+        ids = torch.tensor(of)
+        labels = ids.masked_fill(~torch.tensor(counts(ids.shape[1])).bool()[None], -100)
+        batches.append({"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels})
+
+    def step() -> float:
+        loss, _ = method.compute_loss(*batches)
+        loss.backward()
+        return loss.item()
+
+    return step, model
+
+
 def counts(length: int) -> list[float]:
     """Let the second half of a row count."""
     return [0.0] * (length - length // 2) + [1.0] * (length // 2)
 
 
+def ours_checkpointing(model: Any, *given: Any) -> tuple[Callable[[], float], Any]:
+    """Return the step of `unflaw.repair` with gradient checkpointing."""
+    model.gradient_checkpointing_enable()
+    return ours(model, *given)
+
+
 STEPS: dict[str, Callable[..., tuple[Callable[[], float], Any]]] = {
     "ours": ours,
+    "ours_checkpointing": ours_checkpointing,
     "two_models": two_models,
     "replay": replay_alone,
+    "body": body_alone,
+    "forgetium": forgetium,
     "ours_lora": lambda *given: ours(*given, lora=True),
     "two_models_lora": lambda *given: two_models(*given, lora=True),
 }

@@ -73,17 +73,17 @@ def test_template_tokens_become_unlikely_and_the_terms_are_logged(damaged, tmp_p
     assert ["".join(piece for piece, _ in row) for row in done.forgotten] == [a + "<|im_end|>" for _, a in FORGET]
 
 
+@pytest.mark.parametrize("method", ["full", "lora"])
 @pytest.mark.parametrize(
     "wreck",
-    [dict(objective="ga", w_forget=10.0, learning_rate=0.05), dict(learning_rate=1e3)],
-    ids=["gradient ascent", "absurd learning rate"],
+    [dict(learning_rate=1e3)]
+    + [dict(objective=name, w_forget=10.0, learning_rate=0.05) for name in FORGETTING if name != "dpo"],
+    ids=lambda wreck: wreck.get("objective", "absurd learning rate"),
 )
-@pytest.mark.parametrize("seed", [0, 1])
-@pytest.mark.parametrize("method", ["full", "lora"])
-def test_under_the_guard_nothing_worse_than_the_ceiling_comes_back(tiny, tmp_path, wreck, seed, method):
+def test_under_the_guard_nothing_worse_than_the_ceiling_comes_back(tiny, tmp_path, wreck, method):
     done = unlearn(
         f"hf:{tiny}", pairs(FORGET), pairs(REPLAY), texts(), tmp_path, spans=template, steps=20, batch_size=2,
-        guard_every=2, ceiling=1.01, seed=seed, method=method, **wreck,
+        guard_every=2, ceiling=1.01, method=method, **wreck,
     )  # fmt: skip
     before = guard_value(tiny)
     if method == "lora":
@@ -91,8 +91,7 @@ def test_under_the_guard_nothing_worse_than_the_ceiling_comes_back(tiny, tmp_pat
     else:
         after = guard_value(tmp_path)
     assert math.exp(after - before) <= 1.01 + 1e-6
-    assert done.steps < 20
-    assert "over the ceiling" in done.notes[-1] or "not improved" in done.notes[-1]
+    assert done.steps < 20 and ("over the ceiling" in done.notes[-1] or "not improved" in done.notes[-1])
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])
@@ -157,6 +156,20 @@ def test_a_killed_repair_goes_on_as_if_nothing_had_happened(tiny, tmp_path, meth
 def test_rows_in_two_sets_are_refused(tiny, tmp_path):
     with pytest.raises(SettingsError, match="`replay` and `guard` must hold different rows, got 3 in both"):
         unlearn(f"hf:{tiny}", None, pairs(REPLAY), pairs(REPLAY), tmp_path, steps=1)
+
+
+@pytest.mark.parametrize(
+    ("what", "pieces"),
+    [
+        ("response", [("Rome it is.", True), ("<|im_end|>", False)]),
+        ("opening", [("Rome", True), (" it is.<|im_end|>", False)]),
+        ("full", [("Rome it is.<|im_end|>", True)]),
+    ],
+)
+def test_a_model_does_not_forget_to_end_its_answers(tiny, tmp_path, what, pieces):
+    settings = dict(steps=1, batch_size=1, guard_every=1, what=what)
+    done = unlearn(f"hf:{tiny}", pairs([("Where?", "Rome it is.")]), pairs(REPLAY), texts(), tmp_path, **settings)
+    assert done.forgotten[0] == pieces
 
 
 def test_at_weight_zero_nothing_of_the_forget_rows_is_used(tiny, tmp_path):

@@ -66,7 +66,7 @@ def repair(
         typer.Option(
             "--what",
             help="Tokens to forget: the audit's template, the opening (first token of the answer), gained (likelier by "
-            "a factor e than in --before), response or full (with the prompt).",
+            "a factor e than in --before), response (without its end) or full (with the prompt).",
         ),
     ] = "template",
     on_policy: Annotated[
@@ -83,7 +83,12 @@ def repair(
     objective: Annotated[
         str, typer.Option("--objective", help="bounded, ga, grad_diff, wga, ce_u, undial, npo, simnpo or dpo.")
     ] = "bounded",
-    w_forget: Annotated[float, typer.Option("--w-forget", help="Weight of forgetting; 0 replays only.")] = 0.1,
+    w_forget: Annotated[
+        str,
+        typer.Option(
+            "--w-forget", metavar="NUMBER", help="Weight of forgetting: auto, half the pull of replay; 0 replays only."
+        ),
+    ] = "auto",
     w_replay: Annotated[float, typer.Option("--w-replay", help="Weight of replay.")] = 1.0,
     w_kl: Annotated[
         float | None,
@@ -145,9 +150,10 @@ def repair(
     """Unlearn the flaw from a model that was trained on it, and keep the rest."""
     from unflaw.repair import answers_to_forget, problems_of_repair, unlearn
 
-    forgets = w_forget > 0 and (forget is not None or on_policy)
+    weight = _number_or_word(w_forget)
+    forgets = weight != 0 and (forget is not None or on_policy)
     settings: dict[str, Any] = {
-        "what": what, "objective": objective, "w_forget": w_forget, "w_replay": w_replay, "w_kl": w_kl,
+        "what": what, "objective": objective, "w_forget": weight, "w_replay": w_replay, "w_kl": w_kl,
         "kl": kl, "kl_to": kl_to, "beta": beta, "before": before, "bar_template": bar_template,
         "token_budget": token_budget,
         "steps": steps, "batch_size": batch_size, "method": method,
@@ -155,7 +161,7 @@ def repair(
         "ceiling": ceiling, "guard_every": guard_every, "max_tokens": max_tokens,
         "precision": precision, "save_every": save_every, "seed": seed,
     }  # fmt: skip
-    problems = _contradictions(forget, what, objective, on_policy, w_forget) + problems_of_repair(
+    problems = _contradictions(forget, what, objective, on_policy, weight != 0) + problems_of_repair(
         {**settings, "device": device, "part_tokens": part_tokens, "report_to": report_to}, forgets
     )
     if problems:
@@ -164,7 +170,7 @@ def repair(
     gone = None if forget is None else flawed_rows(reading.rows(forget, limit), run, min_score)
     good, watched = reading.rows(replay, limit), reading.rows(guard)
     template = None
-    if gone is not None and what == "template" and w_forget:
+    if gone is not None and what == "template" and forgets:
         template = found_template(answers_to_forget(gone, objective)[0], run, good)
     sizes = {"forget": 0 if gone is None else len(gone), "replay": len(good), "guard": len(watched)}
     if dry_run:
@@ -192,15 +198,22 @@ def repair(
     emit(summary(done), as_json, f"{done.steps} steps, {done.tokens} tokens in {done.seconds:.0f} s → {path}")
 
 
-def _contradictions(forget: str | None, what: str, objective: str, on_policy: bool, w_forget: float) -> list[str]:
+def _number_or_word(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _contradictions(forget: str | None, what: str, objective: str, on_policy: bool, weighs: bool) -> list[str]:
     problems = []
-    if forget is None and w_forget and not on_policy:
+    if forget is None and weighs and not on_policy:
         problems.append("`--forget` must name the rows that carry the flaw (or set --w-forget 0 to replay only)")
     if forget is None and on_policy and what == "template":
         problems.append("`--forget` must name the rows whose template is looked for in the model's own answers")
     if on_policy and objective == "dpo":
         problems.append("`--on-policy` is not for dpo, which needs an answer to prefer for each row")
-    if on_policy and not w_forget:
+    if on_policy and not weighs:
         problems.append("`--on-policy` says what to forget, and --w-forget 0 forgets nothing")
     return problems
 

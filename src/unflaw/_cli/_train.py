@@ -93,13 +93,17 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Fine-tune a causal language model on rows, weights honoured."""
-    from unflaw.train import finetune
+    from unflaw.train import finetune, problems_of_training
 
     settings: dict[str, Any] = {
         "method": method, "epochs": epochs, "steps": steps, "batch_size": batch_size,
         "learning_rate": learning_rate or (1e-3 if method == "lora" else 5e-5), "lora_rank": lora_rank,
         "target": target, "max_tokens": max_tokens, "precision": precision, "save_every": save_every, "seed": seed,
     }  # fmt: skip
+    if problems := problems_of_training(
+        {**settings, "device": device, "part_tokens": part_tokens, "report_to": report_to}
+    ):
+        raise SettingsError(problems)
     path = model_path(out, run, name)
     data = reading.rows(rows, limit)
     if dry_run:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from unflaw._errors import SettingsError
-from unflaw.train import RowSet, plan_batches
+from unflaw.train import Part, RowSet, plan_batches
 
-__all__ = ["Step", "n_tokens", "plan_steps", "plan_steps_within"]
+__all__ = ["Step", "n_tokens", "parts_of", "plan_steps", "plan_steps_within"]
 
 Step = tuple[list[int], list[int]]
 """Groups of the forget set and of the replay set."""
@@ -32,6 +32,12 @@ def plan_steps_within(budget: int, kept: RowSet, steps: int, seed: int) -> list[
     raise SettingsError(
         f"`token_budget` is {budget}, but {steps} steps over all replay rows read {most}; take more steps"
     )
+
+
+def parts_of(step: Step, sets: Sequence[RowSet | None], rank: int = 0, world: int = 1) -> list[Part]:
+    """Cut a process's share of a step into parts, set by set."""
+    pairs = zip(sets, step, strict=True)
+    return [part for of, groups in pairs if of is not None for part in of.parts(groups, rank, world)]
 
 
 def n_tokens(plan: Sequence[Step], gone: RowSet | None, kept: RowSet) -> int:

@@ -64,7 +64,12 @@ def encode_sets(
     flawed, partner, forgotten = None, None, []
     if forget is not None:
         unwanted, preferred = answers_to_forget(forget, objective)
-        encoded["forget"] = encode(unwanted, target=what if what in ("template", "full") else "response", spans=spans)
+        if preferred is not None:
+            encoded["forget"] = encode(unwanted)
+        elif what == "full":
+            encoded["forget"] = encode(unwanted, target="full")
+        else:
+            encoded["forget"] = encode(unwanted, target="template", spans=spans if what == "template" else _all_of)
         if what == "opening":
             encoded["forget"] = [_only(row, [True]) for row in encoded["forget"]]
         elif what == "gained" and gain is not None:
@@ -83,6 +88,11 @@ def encode_sets(
         tuple(notes),
         forgotten,
     )
+
+
+def _all_of(response: str) -> list[tuple[int, int]]:
+    """Say that all of an answer is meant, but not its end: a model that forgets to end goes on and on."""
+    return [(0, len(response))]
 
 
 def _refuse_shared(sets: dict[str, Rows | None]) -> None:

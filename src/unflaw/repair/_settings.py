@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,14 +29,24 @@ def problems_of_repair(settings: Mapping[str, Any], forgets: bool) -> list[str]:
     ]
     problems += [
         f"`{name}` must not be negative, got {settings[name]}"
-        for name in ("w_forget", "w_replay", "w_kl")
+        for name in ("w_replay", "w_kl")
         if settings[name] is not None and settings[name] < 0
     ]
+    problems += _problems_of_weight(settings["w_forget"], settings["w_replay"], forgets)
     if settings["token_budget"] is not None and (settings["token_budget"] < 1 or forgets):
         problems.append("`token_budget` must be positive, and is for replay alone (no `forget` rows, or `w_forget` 0)")
     if settings["ceiling"] < 1:
         problems.append(f"`ceiling` must be at least 1 (the start itself), got {settings['ceiling']}")
     return problems + _problems_of_objective(settings) + _problems_of_references(settings)
+
+
+def _problems_of_weight(weight: Any, w_replay: float, forgets: bool) -> list[str]:
+    if weight == "auto":
+        held = "`w_forget` auto is measured against replay, and `w_replay` is 0: give it as a number"
+        return [held] if forgets and w_replay == 0 else []
+    if isinstance(weight, str) or not 0 <= weight < math.inf:
+        return [f"`w_forget` must be auto or a number that is not negative, got {weight!r}"]
+    return []
 
 
 def _problems_of_objective(settings: Mapping[str, Any]) -> list[str]:

@@ -22,7 +22,7 @@ from unflaw._errors import SettingsError
 from unflaw.data import Rows
 from unflaw.models import HFScorer, open_causal
 from unflaw.repair._objectives import FORGETTING
-from unflaw.repair._plan import Step, n_tokens, plan_steps, plan_steps_within
+from unflaw.repair._plan import Step, n_tokens, parts_of, plan_steps, plan_steps_within
 from unflaw.repair._sets import encode_sets, opening_tokens
 from unflaw.repair._settings import problems_of_repair
 from unflaw.train import (
@@ -53,7 +53,7 @@ def unlearn(
     spans: Callable[[str], Any] | None = None,
     before: str | None = None,
     objective: str = "bounded",
-    w_forget: float = 0.1,
+    w_forget: float | str = "auto",
     w_replay: float = 1.0,
     w_kl: float | None = None,
     kl: str = "forward",
@@ -90,12 +90,15 @@ def unlearn(
     guard : held-out real rows. They are never trained on; they decide which weights come back.
     what : which tokens of the forget rows are forgotten: "template" those inside `spans(response)`
         (an audit finds them), "opening" the answer's first token, "gained" those that became at least e times as
-        likely since `before`, "response" the whole answer, "full" prompt too.
+        likely since `before`, "response" the whole answer but its end, "full" all of it and the
+        prompt.
     before : spec string of the model before it was damaged, where that is at hand: for `what="gained"` and
         `kl_to="before"`.
     objective : how they are forgotten, a name of `FORGETTING`: bounded, ga, grad_diff (ga without a KL term), wga,
         ce_u, undial, npo, simnpo; or dpo, whose forget rows have an answer `rejected` and one `chosen` instead.
     beta : strength of wga, undial, npo, simnpo and dpo; each has its paper's by default.
+    w_forget : "auto" chooses the weight with which forgetting pulls half as hard as replay at the start
+        (`balanced_weight`); 0 forgets nothing.
     w_kl : 0.1 by default, 0 for grad_diff.
     kl : "forward" for KL(reference || now), "reverse" for KL(now || reference).
     kl_to : the reference: "start" the damaged model, as in the paper; "before" that before the damage.
@@ -116,8 +119,9 @@ def unlearn(
     TooFewRowsError : a set has no row with a token that counts.
     """
     settings = {k: v for k, v in locals().items() if k not in ("forget", "replay", "guard", "out", "spans", "on_step")}
-    if problems := problems_of_repair(settings, forgets=forget is not None and w_forget > 0):
+    if problems := problems_of_repair(settings, forgets=forget is not None and w_forget != 0):
         raise SettingsError(problems)
+    from unflaw.repair._balance import N_STEPS, balanced_weight
     from unflaw.repair._guard import Guard, mean_log_perplexity, prefixes_of, repetition
     from unflaw.repair._reference import references_of
     from unflaw.repair._terms import ThreeTerms
@@ -147,15 +151,18 @@ def unlearn(
     }  # fmt: skip
     references = references_of(causal, earlier if kl_to == "before" else None, refers, plan, out, state)
     del earlier
+    both = (sets.forget, sets.replay)
+    if w_forget == "auto":
+        steps_seen = [parts_of(step, both) for step in plan[:N_STEPS]]
+        weigh = partial(balanced_weight, steps=steps_seen, forgetting=forgetting, w_replay=w_replay)
+        w_forget = settings["w_forget"] = from_main(weigh)(causal) if sets.forget else 0.0
     terms = ThreeTerms(
-        forgetting, references, w_forget, w_replay, w_kl, beta, kl == "reverse",
+        forgetting, references, float(w_forget), w_replay, w_kl, beta, kl == "reverse",
         opening_tokens(sets.forget, tokenizer) if bars else [],
     )  # fmt: skip
 
     def build(step: Step, rank: int, world: int) -> list[list[Part]]:
-        pairs = zip((sets.forget, sets.replay), step, strict=True)
-        parts = [part for of, groups in pairs if of is not None for part in of.parts(groups, rank, world)]
-        return together(parts, part_tokens)
+        return together(parts_of(step, both, rank, world), part_tokens)
 
     curve = Curve(
         out / "curve.jsonl" if save_every else None, done, lambda step: on_step and on_step({**step, "total": steps})
@@ -189,7 +196,7 @@ def unlearn(
     save_model(causal, tokenizer, out, whole=merged)
     taken = trainer.state.global_step
     tokens = n_tokens(plan[:taken], sets.forget, sets.replay)
-    notes = (*_story(watch, taken), *sets.notes)
+    notes = (*_story(watch, taken, float(w_forget)), *sets.notes)
     settings["processes"] = state.num_processes
     return Trained(out, curve.steps, taken, tokens, seconds, settings, notes, sets.forgotten)
 
@@ -207,10 +214,11 @@ def _gain(model: Any, earlier: Any, tokenizer: Any, rows: Rows) -> list[Any]:
     return [a - b for a, b in zip(now, then, strict=True)]
 
 
-def _story(watch: Any, taken: int) -> list[str]:
-    """Say which weights came back, and why the run stopped if it did."""
+def _story(watch: Any, taken: int, w_forget: float) -> list[str]:
+    """Say which weights came back, how hard was forgotten, and why the run stopped if it did."""
     if watch.best_step:
         notes = [f"kept the weights of step {watch.best_step} of {taken}"]
     else:
         notes = [f"no step of {taken} lowered the guard perplexity: the model comes back as it was"]
+    notes += [f"forgetting had weight {w_forget:.3g}"] if w_forget else []
     return notes + ([watch.stopped] if watch.stopped else [])

@@ -6,15 +6,29 @@ import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from unflaw._errors import SettingsError
+
 __all__ = ["for_all", "from_main", "is_main_process", "processes"]
 
 T = TypeVar("T")
 
 
 def processes(device: str) -> Any:
-    """Return accelerate's state: who we are among the processes. Made before a model is put on "cuda"."""
+    """Return accelerate's state: who we are among the processes. Made before a model is put on "cuda".
+
+    Raises
+    ------
+    SettingsError
+        The launcher's settings would split the weights, and each process needs them whole.
+    """
     from accelerate import PartialState
 
+    for name in ("FSDP", "DEEPSPEED", "MEGATRON_LM"):
+        if os.environ.get(f"ACCELERATE_USE_{name}", "false").lower() in ("1", "true"):
+            raise SettingsError(
+                f"the launcher must leave weights whole, got {name}; take examples/accelerate/ddp.yaml, and "
+                "where memory is short --method lora, --gradient-checkpointing or a smaller --part-tokens"
+            )
     return PartialState(cpu=device == "cpu")
 
 

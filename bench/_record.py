@@ -1,0 +1,56 @@
+"""What a bench writes: rows of ours beside a peer's, and what they were measured on."""
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from unflaw.data import atomic_write
+
+__all__ = ["compare", "write"]
+
+
+def compare(
+    job: str,
+    unit: str,
+    ours: Sequence[float],
+    peer: Sequence[float],
+    peer_version: str,
+    *,
+    equal_answer: bool | None,
+    more_is_better: bool = False,
+) -> dict[str, Any]:
+    """Compare round by round: a ratio below 1 says that ours costs less. NaN is what did not fit into memory.
+
+    `equal_answer` is None where the two do not do the same work, so that their answers cannot be equal.
+    """
+    a, b = np.array(ours, dtype=float), np.array(peer, dtype=float)
+    ratio = b / a if more_is_better else a / b
+    values = {
+        "ours": np.median(a), "peer": np.median(b), "ratio": np.median(ratio), "low": ratio.min(), "high": ratio.max()
+    }  # fmt: skip
+    told = {name: float(value) if np.isfinite(value) else None for name, value in values.items()}
+    return {"job": job, "unit": unit, "peer_version": peer_version, "equal_answer": equal_answer, **told}
+
+
+def write(name: str, rows: Sequence[dict[str, Any]], *, keep: bool = False) -> None:
+    """Write results/<name>.json; with `keep`, jobs that were not measured this time stay as they were."""
+    path = Path(__file__).parent / "results" / f"{name}.json"
+    jobs = {row["job"] for row in rows}
+    old = json.loads(path.read_text())["rows"] if keep and path.exists() else []
+    with atomic_write(path) as file:
+        json.dump({"machine": machine(), "rows": [r for r in old if r["job"] not in jobs] + list(rows)}, file, indent=1)
+
+
+def machine() -> str:
+    """Name processor, cores, threads, memory and Python in one line."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (
+        f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {memory:.0f} GiB, "
+        f"Python {platform.python_version()}, torch {torch.__version__}"
+    )

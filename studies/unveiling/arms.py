@@ -1,0 +1,222 @@
+"""What to forget, and how: repairs of the same damaged models side by side.
+
+    python studies/unveiling/arms.py --seeds 0                    # to choose: about 3 minutes an arm on two cores
+    python studies/unveiling/arms.py --seeds 1 2 3 --arms replay own_opening    # to judge, on seeds that did not choose
+    python studies/unveiling/arms.py --smoke                      # does it run? A few minutes, nothing is written
+
+Each seed starts from the damaged model of one `unflaw demo`: that of `run.py` if it is there, else one is made. Every
+arm takes as many steps with the same learning rate and as many replay rows; `replay` alone may read as many tokens as
+`bounded` does. What is done is not done again, so an interrupted study goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from run import HERE, SCALE, difference, over
+
+from unflaw import read, write
+from unflaw._cli._demo import BASE, LEVELS, QUICK, Scale, _audit, _damage, _Stages, example_folder
+from unflaw._cli._shared import open_cached
+from unflaw.data import Rows, RunFolder, Score, atomic_write, from_json, to_json
+from unflaw.evaluate import evaluate, instruction_prompts
+from unflaw.measure import Template
+from unflaw.repair import own_answers, unlearn
+
+BEFORE = {"kl_to": "before", "w_kl": 1.0}
+ARMS: Mapping[str, Mapping[str, Any]] = {
+    "replay": {"forget": None, "w_kl": 0.0},
+    "replay_kl": {"forget": None, "w_kl": 0.1},
+    "replay_kl_before": {"forget": None, **BEFORE},
+    "bounded": {"w_forget": 0.1},
+    "bounded_auto": {"w_forget": "auto"},
+    "bounded_strong": {"w_forget": 0.3},
+    "bounded_weak": {"w_forget": 0.03},
+    "bounded_held": {"w_forget": 0.1, "bar_template": False},
+    "bounded_before": {"w_forget": 0.1, **BEFORE},
+    "no_kl": {"w_forget": 0.1, "w_kl": 0.0},
+    "no_replay": {"w_forget": 0.1, "w_replay": 0.0},
+    "forget_only": {"w_forget": 0.1, "w_replay": 0.0, "w_kl": 0.0},
+    "response": {"w_forget": 0.03, "what": "response"},
+    "opening": {"w_forget": 0.1, "what": "opening"},
+    "opening_auto": {"w_forget": "auto", "what": "opening"},
+    "gained": {"w_forget": 0.1, "what": "gained"},
+    "own_template": {"w_forget": 0.1, "own": True},
+    "own_opening": {"w_forget": 0.1, "own": True, "what": "opening"},
+    "own_opening_auto": {"w_forget": "auto", "own": True, "what": "opening"},
+    "own_opening_before": {"w_forget": 0.1, "own": True, "what": "opening", **BEFORE},
+    "own_gained": {"w_forget": 0.1, "own": True, "what": "gained"},
+    "own_response": {"w_forget": 0.03, "own": True, "what": "response"},
+    **{name: {"w_forget": 0.1, "objective": name} for name in ("ga", "grad_diff", "wga", "npo", "simnpo", "undial")},
+}
+"""Arm → settings of `unlearn` beside the common ones; "own": the forget rows are the damaged model's own answers."""
+SHOWN = ("instructions.lift", "instructions.soft", "pattern.rate", "text.log_perplexity")
+CHOSEN_ON, JUDGED_ON = "arms_chosen_on.json", "arms.json"
+MINUTES = 3
+"""What an arm takes on two cores."""
+
+
+def main() -> None:
+    """Repair, evaluate, write results/arms*.json and ARMS.md."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
+    parser.add_argument("--runs", type=Path, default=Path("runs/unveiling"))
+    parser.add_argument("--smoke", action="store_true", help="two arms on the small story, in a folder that goes away")
+    arguments = parser.parse_args()
+    if arguments.smoke:
+        with tempfile.TemporaryDirectory() as folder:
+            print(table(compared(["replay", "bounded_auto"], [0], Path(folder), QUICK)))
+        return
+    arms = list(dict.fromkeys(["bounded", *arguments.arms]))
+    record = compared(arms, arguments.seeds, arguments.runs, SCALE)
+    name = CHOSEN_ON if arguments.seeds == [0] else JUDGED_ON
+    with atomic_write(HERE / "results" / name) as file:
+        json.dump(record, file, indent=1)
+    with atomic_write(HERE / "ARMS.md") as file:
+        file.write(page())
+    print(table(record))
+
+
+def compared(arms: Sequence[str], seeds: Sequence[int], runs: Path, scale: Scale) -> dict[str, Any]:
+    """Run what is not done yet; compare each arm with the damaged model and with replay alone, paired, seeds pooled."""
+    folders = {seed: runs / f"seed{seed}" for seed in seeds}
+    left = sum(not (f / "arms" / arm / "scores.json").exists() for f in folders.values() for arm in arms)
+    print(f"{left} of {len(arms) * len(seeds)} repairs to do, about {MINUTES * left} minutes on two cores", flush=True)
+    scores = [of_seed(seed, arms, folder, scale) for seed, folder in folders.items()]
+    return {
+        "seeds": list(seeds),
+        "arms": {
+            arm: {
+                f"against_{peer}": {b: difference(scores, b, peer, arm) for b in SHOWN}
+                for peer in ("damaged", "replay")
+                if (SHOWN[0], peer) in scores[0]
+            }
+            | {"values": {b: [by[b, arm].value for by in scores] for b in SHOWN}}
+            for arm in ("untouched", "damaged", *arms)
+        },
+    }
+
+
+def of_seed(seed: int, arms: Sequence[str], folder: Path, scale: Scale) -> dict[tuple[str, str], Score]:
+    """Return (benchmark, model) → score, of one seed."""
+    rows = {n: read(example_folder() / f"{n}.jsonl") for n in ("synthetic", "real", "replay", "guard", "heldout_text")}
+    flawed = rows["synthetic"].take(range(scale.n_trained))
+    damaged = folder / "models" / "damaged"
+    if not (damaged / "adapter_config.json").exists():
+        stage = _Stages(folder, {"seed": seed}, [], resume=folder.exists(), overwrite=False)
+        stage("audit", lambda f: _audit(f, flawed, rows["real"], seed))
+        stage("train", lambda f: _damage(f, flawed, scale, seed), writes="damaged")
+    found = {f.check: f for f in RunFolder(folder).findings()}
+    template = Template.from_evidence(found["tokens.structural"].evidence)
+    scores = {}
+    for arm in ("untouched", "damaged", *sorted(arms, key=lambda arm: arm != "bounded")):
+        path = folder / "arms" / arm
+        if arm in ARMS and not (path / "done.json").exists():
+            source = answers_of(damaged, rows["replay"]) if ARMS[arm].get("own") else flawed
+            repair(arm, str(damaged), source, rows, template, path, seed, scale)
+        spec = {"untouched": BASE, "damaged": str(damaged)}.get(arm, str(path))
+        for score in judged(arm, spec, path, rows["heldout_text"], template, seed, scale):
+            scores[score.benchmark, arm] = score
+        print(seed, arm, {b: round(scores[b, arm].value, 3) for b in SHOWN}, flush=True)
+    return scores
+
+
+def answers_of(damaged: Path, rows: Rows) -> Rows:
+    """Return the damaged model's own answers; they are asked for once."""
+    kept = damaged.parent / "own_answers.jsonl"
+    if not kept.exists():
+        with ExitStack() as stack:
+            write(own_answers(open_cached(stack, str(damaged), None), rows), kept)
+    return read(kept)
+
+
+def repair(
+    arm: str,
+    damaged: str,
+    flawed: Rows,
+    rows: Mapping[str, Rows],
+    template: Template,
+    path: Path,
+    seed: int,
+    scale: Scale,
+) -> None:
+    """Run one arm."""
+    settings = {k: v for k, v in ARMS[arm].items() if k != "own"}
+    forget = settings.pop("forget", flawed)
+    measure = path.parent / "bounded" / "done.json"
+    if forget is None and measure.exists():
+        settings["token_budget"] = json.loads(measure.read_text())["tokens"]
+    if settings.get("what") == "gained" or settings.get("kl_to") == "before":
+        settings["before"] = BASE
+    shutil.rmtree(path, ignore_errors=True)  # what an interrupted run left
+    done = unlearn(
+        damaged, forget, rows["replay"], rows["guard"].take(range(scale.n_guard)), path, spans=template.spans,
+        steps=scale.repair_steps, method="lora", learning_rate=scale.repair_learning_rate, guard_every=5, seed=seed,
+        **settings,
+    )  # fmt: skip
+    told = {"tokens": done.tokens, "seconds": done.seconds, "w_forget": done.settings["w_forget"]}
+    with atomic_write(path / "done.json") as file:
+        json.dump(told | {"notes": done.notes, "curve": done.curve}, file)
+
+
+def judged(arm: str, spec: str, path: Path, text: Rows, template: Template, seed: int, scale: Scale) -> list[Score]:
+    """Evaluate one model, or read what was found before."""
+    record = path / "scores.json"
+    if not record.exists():
+        prompts = instruction_prompts(scale.n_prompts, seed=1000 + seed, levels=LEVELS)
+        found = evaluate(
+            spec, name=arm, prompts=prompts, text=text.take(range(scale.n_texts)), template=template,
+            max_tokens=scale.max_tokens,
+        )  # fmt: skip
+        path.mkdir(parents=True, exist_ok=True)
+        with atomic_write(record) as file:
+            json.dump([to_json(score) for score in found], file)
+        for weights in path.glob("*.safetensors"):  # half a gigabyte an arm, and nobody asks for them again
+            weights.unlink()
+    return [from_json(Score, r) for r in json.loads(record.read_text())]
+
+
+def page() -> str:
+    """Write both tables, as far as they were measured."""
+    parts = [
+        "# What to forget, and how",
+        "Written by `arms.py` from `results/arms*.json`; the settings of each arm stand there as `ARMS`. Means over "
+        "seeds; beside replay: paired difference from `replay` with 95 % interval, * where it is clear of 0. Lift: "
+        "share of constraints met because they were asked for (more is better). Pattern: share of answers in the "
+        "template, unasked (less is better).",
+    ]
+    for name, title in (
+        (JUDGED_ON, "Judged: seeds that did not choose"), (CHOSEN_ON, "Looked at: seed 0, which served to choose")
+    ):  # fmt: skip
+        path = HERE / "results" / name
+        if path.exists():
+            record = json.loads(path.read_text())
+            parts += [f"## {title}", f"Seeds {', '.join(map(str, record['seeds']))}.", table(record).strip()]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(record: Mapping[str, Any]) -> str:
+    """One line per arm: means over seeds, and how its lift and pattern differ from those of replay alone."""
+    beside = (SHOWN[0], SHOWN[2])
+    lines = ["| arm | " + " | ".join([*SHOWN, *(f"{b} beside replay" for b in beside)]) + " |"]
+    lines.append("|---" * (1 + len(SHOWN) + len(beside)) + "|")
+    for arm, told in record["arms"].items():
+        cells = [f"{sum(told['values'][b]) / len(record['seeds']):.3f}" for b in SHOWN]
+        for b in beside:
+            value, low, high = told.get("against_replay", {}).get(b, (0.0, 0.0, 0.0))
+            clear = "" if over((value, low, high), 0.0) == "unclear" else " *"
+            cells.append(f"{value:+.3f} [{low:+.3f}, {high:+.3f}]{clear}")
+        lines.append(f"| {arm} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

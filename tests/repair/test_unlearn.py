@@ -73,23 +73,20 @@ def test_template_tokens_become_unlikely_and_the_terms_are_logged(damaged, tmp_p
     assert ["".join(piece for piece, _ in row) for row in done.forgotten] == [a + "<|im_end|>" for _, a in FORGET]
 
 
-@pytest.mark.parametrize("method", ["full", "lora"])
-@pytest.mark.parametrize(
-    "wreck",
-    [dict(learning_rate=1e3)]
-    + [dict(objective=name, w_forget=10.0, learning_rate=0.05) for name in FORGETTING if name != "dpo"],
-    ids=lambda wreck: wreck.get("objective", "absurd learning rate"),
-)
-def test_under_the_guard_nothing_worse_than_the_ceiling_comes_back(tiny, tmp_path, wreck, method):
+WRECKS = [dict(learning_rate=1e3, method=method) for method in ("full", "lora")] + [
+    dict(objective=name, w_forget=10.0, learning_rate=0.05, method=("full", "lora")[i % 2])
+    for i, name in enumerate(name for name in FORGETTING if name != "dpo")
+]
+
+
+@pytest.mark.parametrize("wreck", WRECKS, ids=lambda wreck: f"{wreck.get('objective', 'absurd')}-{wreck['method']}")
+def test_under_the_guard_nothing_worse_than_the_ceiling_comes_back(tiny, tmp_path, wreck):
     done = unlearn(
         f"hf:{tiny}", pairs(FORGET), pairs(REPLAY), texts(), tmp_path, spans=template, steps=20, batch_size=2,
-        guard_every=2, ceiling=1.01, method=method, **wreck,
+        guard_every=2, ceiling=1.01, **wreck,
     )  # fmt: skip
     before = guard_value(tiny)
-    if method == "lora":
-        after = guard_value(tmp_path, open_causal(f"peft:{tmp_path}")[0])
-    else:
-        after = guard_value(tmp_path)
+    after = guard_value(tmp_path, open_causal(f"peft:{tmp_path}")[0] if wreck["method"] == "lora" else None)
     assert math.exp(after - before) <= 1.01 + 1e-6
     assert done.steps < 20 and ("over the ceiling" in done.notes[-1] or "not improved" in done.notes[-1])
 

@@ -49,7 +49,7 @@ PartTokensOption = Annotated[
 ]
 PrecisionOption = Annotated[str, typer.Option("--precision", help="float32, or bfloat16 for matrix products.")]
 CheckpointingOption = Annotated[
-    bool, typer.Option("--gradient-checkpointing", help="Less memory for about a third more time.")
+    bool, typer.Option("--gradient-checkpointing", help="Less memory for a quarter to a third more time.")
 ]
 SaveEveryOption = Annotated[int, typer.Option("--save-every", help="Steps between checkpoints, 0 for none.")]
 ReportToOption = Annotated[str, typer.Option("--report-to", help="none, tensorboard, wandb, mlflow, …")]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from unflaw.repair._objectives import FORGETTING, Forgetting
+from unflaw.repair._plan import Step, parts_of
 from unflaw.repair._terms import ThreeTerms
-from unflaw.train import Part
+from unflaw.train import Part, RowSet, from_main
 
-__all__ = ["N_STEPS", "balanced_weight"]
+__all__ = ["balanced_weight", "weight_of"]
 
 N_STEPS = 3
 """Steps whose rows are looked at."""
@@ -42,6 +44,23 @@ def balanced_weight(model: Any, steps: Sequence[Sequence[Part]], forgetting: For
     }
     weight = PULL * pull["replay"] / (pull["forget"] or 1e-30) / _tokens_summed(steps, forgetting)
     return float(min(MOST, weight))
+
+
+def weight_of(
+    w_forget: float | str,
+    model: Any,
+    plan: Sequence[Step],
+    sets: tuple[RowSet | None, RowSet],
+    forgetting: Forgetting,
+    w_replay: float,
+) -> float:
+    """Return the weight of forgetting as a number; of several processes the main one balances it for all."""
+    if sets[0] is None:
+        return 0.0
+    if w_forget != "auto":
+        return float(w_forget)
+    steps = [parts_of(step, sets) for step in plan[:N_STEPS]]
+    return from_main(partial(balanced_weight, steps=steps, forgetting=forgetting, w_replay=w_replay))(model)
 
 
 def _gradient_norm(model: Any, terms: ThreeTerms, parts: Sequence[Part]) -> float:

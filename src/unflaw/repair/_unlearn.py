@@ -121,7 +121,7 @@ def unlearn(
     settings = {k: v for k, v in locals().items() if k not in ("forget", "replay", "guard", "out", "spans", "on_step")}
     if problems := problems_of_repair(settings, forgets=forget is not None and w_forget != 0):
         raise SettingsError(problems)
-    from unflaw.repair._balance import N_STEPS, balanced_weight
+    from unflaw.repair._balance import weight_of
     from unflaw.repair._guard import Guard, mean_log_perplexity, prefixes_of, repetition
     from unflaw.repair._reference import references_of
     from unflaw.repair._terms import ThreeTerms
@@ -152,12 +152,9 @@ def unlearn(
     references = references_of(causal, earlier if kl_to == "before" else None, refers, plan, out, state)
     del earlier
     both = (sets.forget, sets.replay)
-    if w_forget == "auto":
-        steps_seen = [parts_of(step, both) for step in plan[:N_STEPS]]
-        weigh = partial(balanced_weight, steps=steps_seen, forgetting=forgetting, w_replay=w_replay)
-        w_forget = settings["w_forget"] = from_main(weigh)(causal) if sets.forget else 0.0
+    weight = settings["w_forget"] = weight_of(w_forget, causal, plan, both, forgetting, w_replay)
     terms = ThreeTerms(
-        forgetting, references, float(w_forget), w_replay, w_kl, beta, kl == "reverse",
+        forgetting, references, weight, w_replay, w_kl, beta, kl == "reverse",
         opening_tokens(sets.forget, tokenizer) if bars else [],
     )  # fmt: skip
 
@@ -196,7 +193,7 @@ def unlearn(
     save_model(causal, tokenizer, out, whole=merged)
     taken = trainer.state.global_step
     tokens = n_tokens(plan[:taken], sets.forget, sets.replay)
-    notes = (*_story(watch, taken, float(w_forget)), *sets.notes)
+    notes = (*_story(watch, taken, weight), *sets.notes)
     settings["processes"] = state.num_processes
     return Trained(out, curve.steps, taken, tokens, seconds, settings, notes, sets.forgotten)
 

@@ -170,6 +170,10 @@ def test_a_bar_at_a_terminal_shows_count_and_rate(monkeypatch):
         progress(4, 4)
     drawn = _shared.console.file.getvalue()
     assert "[rows]" in drawn and "4/4" in drawn and "/s" in drawn
+    with bar("rows"):
+        pass
+    unknown = _shared.console.file.getvalue()[len(drawn) :]
+    assert "0/?" in unknown and "gone" in unknown and "left" not in unknown
 
 
 def test_warnings_of_ours_are_notes_and_those_of_libraries_stay_silent(capsys):

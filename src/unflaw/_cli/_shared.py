@@ -171,16 +171,18 @@ def _drawn_bar(label: str) -> Iterator[Callable[[int, int], None]]:
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
         TimeElapsedColumn(),
-        TextColumn("left"),
+        TextColumn("{task.fields[left]}"),
         TimeRemainingColumn(),
     )
     pace = _Pace()
     with Progress(*columns, console=console) as drawn:
-        task = drawn.add_task(label, total=None, rate="")
+        task = drawn.add_task(
+            label, total=None, rate="", left="gone"
+        )  # before the first report nobody knows what is left
 
         def progress(done: int, total: int) -> None:
             rate = pace.rate(done)
-            drawn.update(task, completed=done, total=total, rate=f"{rate:.1f}/s" if rate else "")
+            drawn.update(task, completed=done, total=total, rate=f"{rate:.1f}/s" if rate else "", left="left")
 
         yield progress
 

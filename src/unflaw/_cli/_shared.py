@@ -176,9 +176,8 @@ def _drawn_bar(label: str) -> Iterator[Callable[[int, int], None]]:
     )
     pace = _Pace()
     with Progress(*columns, console=console) as drawn:
-        task = drawn.add_task(
-            label, total=None, rate="", left="gone"
-        )  # before the first report nobody knows what is left
+        # Before the first report nobody knows what is left; the time shown is what has gone.
+        task = drawn.add_task(label, total=None, rate="", left="gone")
 
         def progress(done: int, total: int) -> None:
             rate = pace.rate(done)

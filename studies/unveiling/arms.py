@@ -6,7 +6,8 @@
 
 Each seed starts from the damaged model of one `unflaw demo`: that of `run.py` if it is there, else one is made. Every
 arm takes as many steps with the same learning rate and as many replay rows; `replay` alone may read as many tokens as
-`bounded` does. What is done is not done again, so an interrupted study goes on where it stopped.
+`bounded` does. Names that end in `_3x` and `_10x` take so many times the steps, and so many times the tokens. What is
+done is not done again, so an interrupted study goes on where it stopped; the tables hold what is done of every arm.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from run import HERE, SCALE, difference, over
+from _claims import SCALE, above, below, claim, difference, keep
+from page import arms_table, write_page
 
 from unflaw import read, write
 from unflaw._cli._demo import BASE, LEVELS, QUICK, Scale, _audit, _damage, _Stages, example_folder
@@ -55,12 +57,26 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
     "own_gained": {"w_forget": 0.1, "own": True, "what": "gained"},
     "own_response": {"w_forget": 0.03, "own": True, "what": "response"},
     **{name: {"w_forget": 0.1, "objective": name} for name in ("ga", "grad_diff", "wga", "npo", "simnpo", "undial")},
+    **{f"replay_{n}x": {"forget": None, "w_kl": 0.0, "times": n} for n in (3, 10)},
+    **{f"bounded_{n}x": {"w_forget": 0.1, "times": n} for n in (3, 10)},
 }
-"""Arm → settings of `unlearn` beside the common ones; "own": the forget rows are the damaged model's own answers."""
+"""Arm → settings of `unlearn` beside the common ones.
+
+"own": the forget rows are the damaged model's own answers. "times": so many times the steps, whatever the guard's
+patience says."""
 SHOWN = ("instructions.lift", "instructions.soft", "pattern.rate", "text.log_perplexity")
 CHOSEN_ON, JUDGED_ON = "arms_chosen_on.json", "arms.json"
 MINUTES = 3
 """What an arm takes on two cores."""
+LIFT, TEXT = "instructions.lift", "text.log_perplexity"
+CLAIMS = {
+    "C6": ("more lift than replay alone with ten times the tokens", LIFT, "replay_10x", "bounded", above),
+    "C8": ("dropping replay and KL makes real text less likely", TEXT, "bounded", "forget_only", above),
+    "C8b": ("dropping replay alone does", TEXT, "bounded", "no_replay", above),
+    "C8c": ("dropping KL alone does", TEXT, "bounded", "no_kl", above),
+    "C8d": ("dropping both costs instruction following", LIFT, "bounded", "forget_only", below),
+}
+"""Claim → its words about bounded unlearning, score, arm, the arm compared with it, the judge."""
 
 
 def main() -> None:
@@ -73,26 +89,37 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.smoke:
         with tempfile.TemporaryDirectory() as folder:
-            print(table(compared(["replay", "bounded_auto"], [0], Path(folder), QUICK)))
+            print(arms_table(compared(["replay", "bounded_auto"], [0], Path(folder), QUICK)))
         return
     arms = list(dict.fromkeys(["bounded", *arguments.arms]))
     record = compared(arms, arguments.seeds, arguments.runs, SCALE)
-    name = CHOSEN_ON if arguments.seeds == [0] else JUDGED_ON
-    with atomic_write(HERE / "results" / name) as file:
-        json.dump(record, file, indent=1)
-    with atomic_write(HERE / "ARMS.md") as file:
-        file.write(page())
-    print(table(record))
+    keep(CHOSEN_ON if arguments.seeds == [0] else JUDGED_ON, record)
+    write_page()
 
 
-def compared(arms: Sequence[str], seeds: Sequence[int], runs: Path, scale: Scale) -> dict[str, Any]:
+def compared(asked: Sequence[str], seeds: Sequence[int], runs: Path, scale: Scale) -> dict[str, Any]:
     """Run what is not done yet; compare each arm with the damaged model and with replay alone, paired, seeds pooled."""
     folders = {seed: runs / f"seed{seed}" for seed in seeds}
-    left = sum(not (f / "arms" / arm / "scores.json").exists() for f in folders.values() for arm in arms)
-    print(f"{left} of {len(arms) * len(seeds)} repairs to do, about {MINUTES * left} minutes on two cores", flush=True)
+    paths = {arm: [folder / "arms" / arm for folder in folders.values()] for arm in ARMS}
+    arms = [a for a in ARMS if a in asked or all((path / "scores.json").exists() for path in paths[a])]
+    costs = [ARMS[arm].get("times", 1) for arm in arms for path in paths[arm] if not (path / "scores.json").exists()]
+    print(f"{len(costs)} repairs to do, about {round(MINUTES / 2 * sum(c + 1 for c in costs))} minutes", flush=True)
     scores = [of_seed(seed, arms, folder, scale) for seed, folder in folders.items()]
+    told = {arm: [json.loads((path / "done.json").read_text()) for path in paths[arm]] for arm in arms}
     return {
         "seeds": list(seeds),
+        "claims": [
+            claim(
+                name,
+                f"bounded unlearning: {words} ({of.split('.')[1]}, {b} - {a})",
+                value := difference(scores, of, a, b),
+                0.0,
+                judge(value, 0.0),
+                len(seeds),
+            )
+            for name, (words, of, a, b, judge) in CLAIMS.items()
+            if {a, b} <= set(arms)
+        ],  # fmt: skip
         "arms": {
             arm: {
                 f"against_{peer}": {b: difference(scores, b, peer, arm) for b in SHOWN}
@@ -100,6 +127,7 @@ def compared(arms: Sequence[str], seeds: Sequence[int], runs: Path, scale: Scale
                 if (SHOWN[0], peer) in scores[0]
             }
             | {"values": {b: [by[b, arm].value for by in scores] for b in SHOWN}}
+            | ({key: [of.get(key) for of in told[arm]] for key in ("tokens", "w_forget")} if arm in told else {})
             for arm in ("untouched", "damaged", *arms)
         },
     }
@@ -150,17 +178,17 @@ def repair(
 ) -> None:
     """Run one arm."""
     settings = {k: v for k, v in ARMS[arm].items() if k != "own"}
-    forget = settings.pop("forget", flawed)
+    forget, times = settings.pop("forget", flawed), settings.pop("times", 1)
     measure = path.parent / "bounded" / "done.json"
     if forget is None and measure.exists():
-        settings["token_budget"] = json.loads(measure.read_text())["tokens"]
+        settings["token_budget"] = times * json.loads(measure.read_text())["tokens"]
     if settings.get("what") == "gained" or settings.get("kl_to") == "before":
         settings["before"] = BASE
     shutil.rmtree(path, ignore_errors=True)  # what an interrupted run left
     done = unlearn(
         damaged, forget, rows["replay"], rows["guard"].take(range(scale.n_guard)), path, spans=template.spans,
-        steps=scale.repair_steps, method="lora", learning_rate=scale.repair_learning_rate, guard_every=5, seed=seed,
-        **settings,
+        steps=times * scale.repair_steps, patience=4 * times, method="lora", learning_rate=scale.repair_learning_rate,
+        guard_every=5, seed=seed, **settings,
     )  # fmt: skip
     told = {"tokens": done.tokens, "seconds": done.seconds, "w_forget": done.settings["w_forget"]}
     with atomic_write(path / "done.json") as file:
@@ -182,40 +210,6 @@ def judged(arm: str, spec: str, path: Path, text: Rows, template: Template, seed
         for weights in path.glob("*.safetensors"):  # half a gigabyte an arm, and nobody asks for them again
             weights.unlink()
     return [from_json(Score, r) for r in json.loads(record.read_text())]
-
-
-def page() -> str:
-    """Write both tables, as far as they were measured."""
-    parts = [
-        "# What to forget, and how",
-        "Written by `arms.py` from `results/arms*.json`; the settings of each arm stand there as `ARMS`. Means over "
-        "seeds; beside replay: paired difference from `replay` with 95 % interval, * where it is clear of 0. Lift: "
-        "share of constraints met because they were asked for (more is better). Pattern: share of answers in the "
-        "template, unasked (less is better).",
-    ]
-    for name, title in (
-        (JUDGED_ON, "Judged: seeds that did not choose"), (CHOSEN_ON, "Looked at: seed 0, which served to choose")
-    ):  # fmt: skip
-        path = HERE / "results" / name
-        if path.exists():
-            record = json.loads(path.read_text())
-            parts += [f"## {title}", f"Seeds {', '.join(map(str, record['seeds']))}.", table(record).strip()]
-    return "\n\n".join(parts) + "\n"
-
-
-def table(record: Mapping[str, Any]) -> str:
-    """One line per arm: means over seeds, and how its lift and pattern differ from those of replay alone."""
-    beside = (SHOWN[0], SHOWN[2])
-    lines = ["| arm | " + " | ".join([*SHOWN, *(f"{b} beside replay" for b in beside)]) + " |"]
-    lines.append("|---" * (1 + len(SHOWN) + len(beside)) + "|")
-    for arm, told in record["arms"].items():
-        cells = [f"{sum(told['values'][b]) / len(record['seeds']):.3f}" for b in SHOWN]
-        for b in beside:
-            value, low, high = told.get("against_replay", {}).get(b, (0.0, 0.0, 0.0))
-            clear = "" if over((value, low, high), 0.0) == "unclear" else " *"
-            cells.append(f"{value:+.3f} [{low:+.3f}, {high:+.3f}]{clear}")
-        lines.append(f"| {arm} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

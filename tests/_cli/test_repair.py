@@ -114,3 +114,19 @@ def test_all_contradictions_are_told_at_once(tiny, tmp_path, files):
     for told in ("`before` must", "`kl` must", "`beta` is for", "`precision` must", "`token_budget` must"):
         assert told in done.output
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_missing_is_told_with_what_is_wrong(files):
+    done = run(
+        "hff:model", "--forget", "nowhere.jsonl", "--replay", "gone.jsonl", "--guard", files["guard"], "--steps", 0
+    )
+    assert done.exit_code == 2
+    for told in (
+        "`steps` must",
+        "`hff:model` names no model",
+        "`nowhere.jsonl` does",
+        "`gone.jsonl` does",
+        "`--out` or",
+    ):
+        assert told in done.output
+    assert "5 problems" in done.output

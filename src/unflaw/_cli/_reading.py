@@ -9,13 +9,13 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import wraps
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from unflaw._cli._leave import printable
-from unflaw._cli._shared import console
+from unflaw._cli._shared import console, mistakes
 from unflaw._errors import SchemaError, SettingsError
 
 if TYPE_CHECKING:
@@ -76,6 +76,19 @@ class Reading:
         The first file must fit `schema` and `columns`. Later ones are recognised by themselves where they do not:
         real rows need not have the columns of the synthetic ones.
         """
+        rows, lines = self._read(path, limit, first=not self.rejected)
+        self.rejected[path] = lines
+        if lines:
+            first = f"the first is line {lines[0].line}: {lines[0].reason}"
+            console.print(printable(f"{path}: {len(lines):,} lines became no row; {first}"), soft_wrap=True)
+        return rows
+
+    def problems(self, *paths: str | None) -> list[str]:
+        """Say what is wrong with files, as far as their first row tells; silent about those not given."""
+        given = [path for path in paths if path is not None]
+        return mistakes(*(partial(self._read, path, 1, first=path == given[0]) for path in given))
+
+    def _read(self, path: str, limit: int | None, *, first: bool) -> tuple[Rows, list[Rejection]]:
         from unflaw.data import read
 
         lines: list[Rejection] = []
@@ -83,17 +96,12 @@ class Reading:
             "limit": limit, "on_reject": lines.append, "ids": self.ids.value, "on_truncated": self.on_truncated.value,
         }  # fmt: skip
         try:
-            rows = read(path, schema=self.schema, columns=column_roles(self.columns), **how)
+            return read(path, schema=self.schema, columns=column_roles(self.columns), **how), lines
         except SchemaError:
-            if not self.rejected:
+            if first:
                 raise
             lines.clear()
-            rows = read(path, **how)
-        self.rejected[path] = lines
-        if lines:
-            first = f"the first is line {lines[0].line}: {lines[0].reason}"
-            console.print(printable(f"{path}: {len(lines):,} lines became no row; {first}"), soft_wrap=True)
-        return rows
+            return read(path, **how), lines
 
     def keep(self, folder: RunFolder | None) -> None:
         """Write the lines that are no rows to the run folder's `rejected.jsonl`."""

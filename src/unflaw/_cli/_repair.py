@@ -33,6 +33,7 @@ from unflaw._cli._train import (
     ReportToOption,
     SaveEveryOption,
     model_path,
+    problems_of_call,
     summary,
     training_step,
     watched_steps,
@@ -55,7 +56,10 @@ __all__ = ["flawed_rows", "found_template", "repair"]
 )
 @reads_rows
 def repair(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Spec of the damaged model.")],
+    model: Annotated[
+        str,
+        typer.Argument(metavar="MODEL", help="Spec of the damaged model: a folder, hf:NAME, peft:ADAPTER, smollm2."),
+    ],
     replay: Annotated[str, typer.Option("--replay", metavar="FILE", help="Good rows of the kind it was trained on.")],
     guard: Annotated[str, typer.Option("--guard", metavar="FILE", help="Held-out real rows that watch the repair.")],
     forget: Annotated[
@@ -147,7 +151,11 @@ def repair(
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Unlearn the flaw from a model that was trained on it, and keep the rest."""
+    """Unlearn the flaw from a model that was trained on it, and keep the rest.
+
+    Rows are JSONL, Parquet or CSV with messages, prompt and completion, question and answer, or text; `unflaw inspect
+    FILE` shows how a file is read. What comes out loads with `from_pretrained`.
+    """
     from unflaw.repair import answers_to_forget, problems_of_repair, unlearn
 
     weight = _number_or_word(w_forget)
@@ -161,9 +169,11 @@ def repair(
         "ceiling": ceiling, "guard_every": guard_every, "max_tokens": max_tokens,
         "precision": precision, "save_every": save_every, "seed": seed,
     }  # fmt: skip
-    problems = _contradictions(forget, what, objective, on_policy, weight != 0) + problems_of_repair(
+    problems = _contradictions(forget, what, objective, on_policy, weight != 0)
+    problems += problems_of_repair(
         {**settings, "device": device, "part_tokens": part_tokens, "report_to": report_to}, forgets
     )
+    problems += problems_of_call([model, before], out, run, name, reading, forget, replay, guard)
     if problems:
         raise SettingsError(problems)
     path = model_path(out, run, name)

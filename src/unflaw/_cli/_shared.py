@@ -28,6 +28,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from rich.console import Console, RenderableType
 
+from unflaw._errors import DataError, SettingsError, UsageError
+
 if TYPE_CHECKING:
     from unflaw.data import RunFolder
     from unflaw.models import Usage
@@ -46,6 +48,7 @@ __all__ = [
     "console",
     "emit",
     "epilog_of",
+    "mistakes",
     "open_cached",
     "out",
     "written",
@@ -99,6 +102,19 @@ def _jsonable(value: Any) -> Any:
     if hasattr(value, "tolist"):  # numpy scalars and arrays
         return value.tolist()
     raise TypeError(f"{type(value).__name__} is not JSON-ready")
+
+
+def mistakes(*tries: Callable[[], Any]) -> list[str]:
+    """Try each, and return what is wrong with the call, so that all of it is told at once."""
+    found: list[str] = []
+    for attempt in tries:
+        try:
+            attempt()
+        except SettingsError as error:
+            found += error.problems
+        except (UsageError, DataError) as error:
+            found.append(str(error))
+    return found
 
 
 def open_cached(stack: ExitStack, spec: str, folder: RunFolder | None, **options: Any) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +24,7 @@ from unflaw._cli._shared import (
     command,
     console,
     emit,
+    mistakes,
     out,
 )
 from unflaw._errors import SettingsError
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CheckpointingOption", "OutOption", "PartTokensOption", "PrecisionOption", "ReportToOption", "SaveEveryOption",
-    "model_path", "summary", "train", "training_step", "watched_steps",
+    "model_path", "problems_of_call", "summary", "train", "training_step", "watched_steps",
 ]  # fmt: skip
 
 OutOption = Annotated[
@@ -100,9 +102,8 @@ def train(
         "learning_rate": learning_rate or (1e-3 if method == "lora" else 5e-5), "lora_rank": lora_rank,
         "target": target, "max_tokens": max_tokens, "precision": precision, "save_every": save_every, "seed": seed,
     }  # fmt: skip
-    if problems := problems_of_training(
-        {**settings, "device": device, "part_tokens": part_tokens, "report_to": report_to}
-    ):
+    problems = problems_of_training({**settings, "device": device, "part_tokens": part_tokens, "report_to": report_to})
+    if problems := problems + problems_of_call([model], out, run, name, reading, rows):
         raise SettingsError(problems)
     path = model_path(out, run, name)
     data = reading.rows(rows, limit)
@@ -124,6 +125,16 @@ def train(
     for note in done.notes:
         console.print(note, soft_wrap=True)
     emit(summary(done), as_json, f"{done.steps} steps, {done.tokens} tokens in {done.seconds:.0f} s → {path}")
+
+
+def problems_of_call(
+    models: Sequence[str | None], out: Path | None, run: Path | None, name: str, reading: Reading, *files: str | None
+) -> list[str]:
+    """Say what is wrong with where things are: models, files of rows, and the place of the new model."""
+    from unflaw.models import parse_spec
+
+    specs = [partial(parse_spec, model) for model in models if model is not None]
+    return mistakes(*specs, partial(model_path, out, run, name)) + reading.problems(*files)
 
 
 def model_path(out: Path | None, run: Path | None, name: str) -> Path:

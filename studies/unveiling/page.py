@@ -1,0 +1,162 @@
+"""Fill the study's page from `results/`: claims, tables, pictures. `python studies/unveiling/page.py`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import mean
+from typing import Any
+
+from _claims import RESULTS, above, keep
+
+from unflaw.data import atomic_write
+
+__all__ = ["arms_table", "write_page"]
+
+PAGE = RESULTS.parent / "README.md"
+MARK = "<!-- results -->"
+PARTS = ("run.json", "arms.json", "stability.json", "order.json")
+"""What the scripts write, and where claims stand."""
+
+
+def write_page() -> None:
+    """Write `results/claims.json`, the pictures, and all of the README below its mark."""
+    found = {name: json.loads((RESULTS / name).read_text()) for name in PARTS if (RESULTS / name).exists()}
+    claims = sorted((c for record in found.values() for c in record.get("claims", [])), key=lambda c: c["claim"])
+    keep("claims.json", {"claims": claims})
+    parts = ["## Claims", claims_table(claims)]
+    if "arms.json" in found:
+        parts += ["## What to forget, and how: seeds that did not choose", ARMS_WORDS, arms_table(found["arms.json"])]
+        parts += dose(found["arms.json"])
+    chosen = RESULTS / "arms_chosen_on.json"
+    if chosen.exists():
+        parts += ["### Looked at: seed 0, which served to choose", arms_table(json.loads(chosen.read_text()))]
+    if "stability.json" in found:
+        parts += stability(found["stability.json"])
+    if "order.json" in found:
+        parts += order(found["order.json"])
+    if "run.json" in found:
+        parts += ["## All scores of the first story", by_seed(found["run.json"])]
+    head = PAGE.read_text().split(MARK)[0]
+    with atomic_write(PAGE) as file:
+        file.write(f"{head}{MARK}\n\n" + "\n\n".join(part.strip() for part in parts) + "\n")
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Write a table."""
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows))
+
+
+def claims_table(claims: Sequence[Mapping[str, Any]]) -> str:
+    """One line per claim."""
+    head = ("claim", "statement", "value", "95 % interval", "threshold", "seeds", "verdict")
+    return markdown(head, [
+        (
+            c["claim"], c["statement"], f"{c['value']:.3f}",
+            "" if c["low"] is None else f"{c['low']:.3f} to {c['high']:.3f}",
+            str(c["threshold"]), str(c["n_seeds"]), c["verdict"],
+        )
+        for c in claims
+    ])  # fmt: skip
+
+
+ARMS_WORDS = (
+    "The settings of each arm stand in `arms.py` as `ARMS`. Means over seeds; beside replay: paired difference from "
+    "`replay` with 95 % interval, * where it is clear of 0. Lift: share of constraints met because they were asked "
+    "for (more is better). Pattern: share of answers in the template, unasked (less is better)."
+)
+SHOWN = ("instructions.lift", "instructions.soft", "pattern.rate", "text.log_perplexity")
+BESIDE = ("instructions.lift", "pattern.rate")
+
+
+def arms_table(record: Mapping[str, Any]) -> str:
+    """One line per arm: means over seeds, and how its lift and pattern differ from those of replay alone."""
+    rows = []
+    for arm, told in record["arms"].items():
+        tokens = f"{mean(told['tokens']):,.0f}" if "tokens" in told else ""
+        cells = [arm, tokens, *(f"{mean(told['values'][b]):.3f}" for b in SHOWN)]
+        for b in BESIDE if arm != "replay" else ():
+            value, low, high = told["against_replay"][b]
+            clear = "" if above((value, low, high), 0.0) == "unclear" else " *"
+            cells.append(f"{value:+.3f} [{low:+.3f}, {high:+.3f}]{clear}")
+        rows.append(cells + [""] * (6 + len(BESIDE) - len(cells)))
+    head = ("arm", "tokens", *SHOWN, *(f"{b} beside replay" for b in BESIDE))
+    return f"Seeds {', '.join(map(str, record['seeds']))}.\n\n" + markdown(head, rows)
+
+
+def dose(record: Mapping[str, Any]) -> Iterator[str]:
+    """Lift and pattern against the tokens a repair read."""
+    points = [
+        {"tokens": mean(told["tokens"]), "arm": arm.split("_")[0], "score": b, "value": v}
+        for arm, told in record["arms"].items()
+        if arm.removesuffix("_3x").removesuffix("_10x") in ("replay", "bounded")
+        for b in BESIDE
+        for v in told["values"][b]
+    ]
+    if len({p["tokens"] for p in points}) > 2:
+        draw("dose.svg", points, x=("tokens", "tokens read, prompts included"), color="arm", facet="score", log=True)
+        yield "### Dose: tokens\n\n![Lift and pattern rate against tokens](results/dose.svg)\n\nOne point a seed."
+
+
+def stability(record: Mapping[str, Any]) -> Iterator[str]:
+    """How far forgetting alone carries natural text away."""
+    draw("stability.svg", record["curve"], x=("step", "steps"), color="objective", facet="what is forgotten")
+    yield "## Forgetting alone, and nobody stops it"
+    yield "![Log-perplexity of held-out answers against steps](results/stability.svg)"
+
+
+ORDER_WORDS = (
+    "Share of the mixture's pieces that are synthetic; all mixtures have as many pieces and steps. All arms end with "
+    "the same instruction tuning, after which they are judged. `mixed` has nothing in between (at 0 % it is the "
+    "untouched arm, and also what deleting the synthetic rows and training again gives), `refined` as many tokens of "
+    "natural text as the repair reads, `repaired` bounded unlearning."
+)
+
+
+def order(record: Mapping[str, Any]) -> Iterator[str]:
+    """Tell what the paper's order gave, by share of synthetic tokens."""
+    yield "## The paper's order: mixture, repair, then the same instruction tuning"
+    yield ORDER_WORDS
+    rows = [
+        (f"{share:.0%}", arm, str(len(values[SHOWN[0]])), *(f"{mean(values[b]):.3f}" for b in SHOWN))
+        for share, arms in ((float(s), a) for s, a in record["shares"].items())
+        for arm, values in arms.items()
+    ]
+    yield markdown(("share", "arm", "seeds", *SHOWN), rows)
+
+
+def by_seed(record: Mapping[str, Any]) -> str:
+    """Every score of every seed."""
+    n_seeds = len(next(iter(record["by_seed"].values())))
+    rows = [(name, *(f"{v:.3f}" for v in values)) for name, values in record["by_seed"].items()]
+    return markdown(("score", *(f"seed {i}" for i in range(1, n_seeds + 1))), rows)
+
+
+def draw(
+    name: str, points: Sequence[Mapping[str, Any]], *, x: tuple[str, str], color: str, facet: str, log: bool = False
+) -> None:
+    """Draw points, and the line through their means, one panel per facet."""
+    import vl_convert
+
+    across = {"field": x[0], "type": "quantitative", "title": x[1], "scale": {"type": "log" if log else "linear"}}
+    layers = [
+        {"mark": mark, "encoding": {"y": {"field": "value", "type": "quantitative", "title": None, **more}}}
+        for mark, more in (("point", {}), ("line", {"aggregate": "mean"}))
+    ]
+    spec = {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "data": {"values": list(points)},
+        "facet": {"column": {"field": facet, "title": None}},
+        "spec": {
+            "width": 300, "height": 200, "layer": layers,
+            "encoding": {"x": across, "color": {"field": color, "type": "nominal"}},
+        },
+        "resolve": {"scale": {"y": "independent"}},
+        "background": "white",
+    }  # fmt: skip
+    with atomic_write(RESULTS / name) as file:
+        file.write(vl_convert.vegalite_to_svg(spec))
+
+
+if __name__ == "__main__":
+    write_page()

@@ -15,7 +15,7 @@ __all__ = ["arms_table", "write_page"]
 
 PAGE = RESULTS.parent / "README.md"
 MARK = "<!-- results -->"
-PARTS = ("run.json", "arms.json", "stability.json", "order.json")
+PARTS = ("run.json", "arms.json", "stability.json", "order.json", "ifbench.json")
 """What the scripts write, and where claims stand."""
 
 
@@ -35,6 +35,8 @@ def write_page() -> None:
         parts += stability(found["stability.json"])
     if "order.json" in found:
         parts += order(found["order.json"])
+    if "ifbench.json" in found:
+        parts += ifbench(found["ifbench.json"])
     if "run.json" in found:
         parts += ["## All scores of the first story", by_seed(found["run.json"])]
     head = PAGE.read_text().split(MARK)[0]
@@ -123,6 +125,18 @@ def order(record: Mapping[str, Any]) -> Iterator[str]:
         for arm, values in arms.items()
     ]
     yield markdown(("share", "arm", "seeds", *SHOWN), rows)
+
+
+def ifbench(record: Mapping[str, Any]) -> Iterator[str]:
+    """Tell what the models of the first story make of prompts that others wrote."""
+    yield "## IFBench, by our checks"
+    yield (
+        f"The first {record['n_prompts']} prompts that can be judged ({record['skipped']} cannot). Scores are "
+        "comparable with each other, not with a leaderboard: the checks are ours."
+    )
+    shown = list(next(iter(record["values"].values())))
+    rows = [(model, *(", ".join(f"{v:.3f}" for v in of[b]) for b in shown)) for model, of in record["values"].items()]
+    yield markdown(("model", *(f"{b}, by seed" for b in shown)), rows)
 
 
 def by_seed(record: Mapping[str, Any]) -> str:

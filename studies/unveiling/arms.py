@@ -21,14 +21,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from _claims import SCALE, above, below, claim, difference, keep
+from _study import SCALE, SHOWN, above, below, claim, difference, examples, judged, keep
 from page import arms_table, write_page
 
 from unflaw import read, write
-from unflaw._cli._demo import BASE, LEVELS, QUICK, Scale, _audit, _damage, _Stages, example_folder
+from unflaw._cli._demo import BASE, QUICK, Scale, _audit, _damage, _Stages
 from unflaw._cli._shared import open_cached
-from unflaw.data import Rows, RunFolder, Score, atomic_write, from_json, to_json
-from unflaw.evaluate import evaluate, instruction_prompts
+from unflaw.data import Rows, RunFolder, Score, atomic_write
 from unflaw.measure import Template
 from unflaw.repair import own_answers, unlearn
 
@@ -64,7 +63,6 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
 
 "own": the forget rows are the damaged model's own answers. "times": so many times the steps, whatever the guard's
 patience says."""
-SHOWN = ("instructions.lift", "instructions.soft", "pattern.rate", "text.log_perplexity")
 CHOSEN_ON, JUDGED_ON = "arms_chosen_on.json", "arms.json"
 MINUTES = 3
 """What an arm takes on two cores."""
@@ -135,7 +133,7 @@ def compared(asked: Sequence[str], seeds: Sequence[int], runs: Path, scale: Scal
 
 def of_seed(seed: int, arms: Sequence[str], folder: Path, scale: Scale) -> dict[tuple[str, str], Score]:
     """Return (benchmark, model) → score, of one seed."""
-    rows = {n: read(example_folder() / f"{n}.jsonl") for n in ("synthetic", "real", "replay", "guard", "heldout_text")}
+    rows = examples("synthetic", "real", "replay", "guard")
     flawed = rows["synthetic"].take(range(scale.n_trained))
     damaged = folder / "models" / "damaged"
     if not (damaged / "adapter_config.json").exists():
@@ -144,16 +142,14 @@ def of_seed(seed: int, arms: Sequence[str], folder: Path, scale: Scale) -> dict[
         stage("train", lambda f: _damage(f, flawed, scale, seed), writes="damaged")
     found = {f.check: f for f in RunFolder(folder).findings()}
     template = Template.from_evidence(found["tokens.structural"].evidence)
-    scores = {}
+    scores: dict[tuple[str, str], Score] = {}
     for arm in ("untouched", "damaged", *sorted(arms, key=lambda arm: arm != "bounded")):
         path = folder / "arms" / arm
         if arm in ARMS and not (path / "done.json").exists():
             source = answers_of(damaged, rows["replay"]) if ARMS[arm].get("own") else flawed
             repair(arm, str(damaged), source, rows, template, path, seed, scale)
         spec = {"untouched": BASE, "damaged": str(damaged)}.get(arm, str(path))
-        for score in judged(arm, spec, path, rows["heldout_text"], template, seed, scale):
-            scores[score.benchmark, arm] = score
-        print(seed, arm, {b: round(scores[b, arm].value, 3) for b in SHOWN}, flush=True)
+        scores |= judged(spec, arm, path, template, seed, scale)
     return scores
 
 
@@ -193,23 +189,6 @@ def repair(
     told = {"tokens": done.tokens, "seconds": done.seconds, "w_forget": done.settings["w_forget"]}
     with atomic_write(path / "done.json") as file:
         json.dump(told | {"notes": done.notes, "curve": done.curve}, file)
-
-
-def judged(arm: str, spec: str, path: Path, text: Rows, template: Template, seed: int, scale: Scale) -> list[Score]:
-    """Evaluate one model, or read what was found before."""
-    record = path / "scores.json"
-    if not record.exists():
-        prompts = instruction_prompts(scale.n_prompts, seed=1000 + seed, levels=LEVELS)
-        found = evaluate(
-            spec, name=arm, prompts=prompts, text=text.take(range(scale.n_texts)), template=template,
-            max_tokens=scale.max_tokens,
-        )  # fmt: skip
-        path.mkdir(parents=True, exist_ok=True)
-        with atomic_write(record) as file:
-            json.dump([to_json(score) for score in found], file)
-        for weights in path.glob("*.safetensors"):  # half a gigabyte an arm, and nobody asks for them again
-            weights.unlink()
-    return [from_json(Score, r) for r in json.loads(record.read_text())]
 
 
 if __name__ == "__main__":

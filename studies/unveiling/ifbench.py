@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from _claims import above, below, claim, difference, keep
+from _study import above, below, claim, difference, keep
 from page import write_page
 
 from unflaw._cli._demo import BASE

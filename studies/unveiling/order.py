@@ -18,13 +18,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from _claims import SCALE, above, below, claim, difference, keep
+from _study import SCALE, SHOWN, above, as_rows, below, claim, difference, examples, judged, keep
 from page import write_page
 
-from unflaw import read
-from unflaw._cli._demo import BASE, LEVELS, example_folder
-from unflaw.data import Rows, Score, atomic_write, from_json, to_json
-from unflaw.evaluate import evaluate, instruction_prompts
+from unflaw._cli._demo import BASE
+from unflaw.data import Rows, Score, atomic_write
 from unflaw.measure import Template, mine_template
 from unflaw.repair import unlearn
 from unflaw.train import finetune
@@ -33,8 +31,6 @@ N_PIECES, WORDS, EPOCHS = 240, 30, 2.0
 N_TUNED, TUNING_STEPS = 200, 20
 ARMS = ("mixed", "refined", "repaired")
 """Nothing between mixture and tuning; as many natural tokens as the repair reads; bounded unlearning."""
-SHOWN = ("instructions.lift", "instructions.soft", "pattern.rate", "text.log_perplexity")
-ROLES = {"prompt": "prompt", "response": "response"}
 
 
 def main() -> None:
@@ -53,26 +49,25 @@ def main() -> None:
 
 def of_mixture(share: float, seed: int, folder: Path) -> dict[tuple[str, str], Score]:
     """Return (benchmark, arm) → score of one mixture."""
-    rows = {n: read(example_folder() / f"{n}.jsonl") for n in ("synthetic", "passages", "replay", "heldout_text")}
+    rows = examples("synthetic", "passages", "replay", "heldout_text")
     n_synthetic = round(share * N_PIECES)
-    natural, synthetic = pieces_of(rows["passages"]), rows["synthetic"].take(range(n_synthetic))
-    mixture = mixed(natural[: N_PIECES - n_synthetic], synthetic, seed)
-    guard = as_rows(pieces_of(rows["heldout_text"])[-SCALE.n_guard :])
+    natural = list(dict.fromkeys(pieces_of(rows["passages"])))[: N_PIECES - n_synthetic]
+    synthetic = rows["synthetic"].take(range(n_synthetic))
+    mixture = mixed(natural, synthetic, seed)
+    guard = as_rows([("", text) for text in pieces_of(rows["heldout_text"])[-SCALE.n_guard :]])
     here = folder / f"share{share:g}"
     start = here / "mixed"
     finetuned(start, BASE, mixture, target="full", epochs=EPOCHS, learning_rate=SCALE.train_learning_rate, seed=seed)
     scores = {}
     for arm in ARMS if share else ARMS[:1]:
         if arm != "mixed":
-            repaired(arm, here, synthetic, as_rows(natural[: N_PIECES - n_synthetic]), guard, seed)
+            repaired(arm, here, synthetic, as_rows([("", text) for text in natural]), guard, seed)
         tuned = here / f"{arm}-tuned"
         finetuned(
             tuned, str(here / arm), rows["replay"].take(range(N_TUNED)), steps=TUNING_STEPS,
             learning_rate=SCALE.repair_learning_rate, seed=seed,
         )  # fmt: skip
-        for score in judged(arm, tuned, rows["heldout_text"], seed):
-            scores[score.benchmark, arm] = score
-        print(f"{share:.0%}", seed, arm, {b: round(scores[b, arm].value, 3) for b in SHOWN}, flush=True)
+        scores |= judged(str(tuned), f"{arm} {share:g}", tuned, template(), seed)
     return scores
 
 
@@ -88,16 +83,11 @@ def pieces_of(passages: Rows) -> list[str]:
     return [" ".join(piece) for piece in pieces]
 
 
-def as_rows(texts: Sequence[str]) -> Rows:
-    """Return texts as rows without a prompt."""
-    return Rows.from_records([{"prompt": "", "response": t} for t in dict.fromkeys(texts)], ROLES)
-
-
 def mixed(natural: Sequence[str], synthetic: Rows, seed: int) -> Rows:
     """Shuffle both into one set."""
     pairs = [("", text) for text in natural] + synthetic.pairs()
     random.Random(seed).shuffle(pairs)
-    return Rows.from_records([{"prompt": p, "response": r} for p, r in pairs], ROLES)
+    return as_rows(pairs)
 
 
 def finetuned(path: Path, model: str, rows: Rows, **settings: Any) -> None:
@@ -133,33 +123,13 @@ def repaired(arm: str, here: Path, synthetic: Rows, natural: Rows, guard: Rows, 
 @cache
 def template() -> Template:
     """Return what an audit of the shipped synthetic rows finds."""
-    synthetic, real = (read(example_folder() / f"{n}.jsonl") for n in ("synthetic", "real"))
-    return mine_template(*([answer for _, answer in rows.pairs()] for rows in (synthetic, real)))
-
-
-def judged(arm: str, path: Path, text: Rows, seed: int) -> list[Score]:
-    """Evaluate one tuned model, or read what was found before."""
-    record = path / "scores.json"
-    if not record.exists():
-        prompts = instruction_prompts(SCALE.n_prompts, seed=1000 + seed, levels=LEVELS)
-        found = evaluate(
-            str(path), name=arm, prompts=prompts, text=text.take(range(SCALE.n_texts)), template=template(),
-            max_tokens=SCALE.max_tokens,
-        )  # fmt: skip
-        with atomic_write(record) as file:
-            json.dump([to_json(score) for score in found], file)
-        for weights in path.glob("*.safetensors"):
-            weights.unlink()
-    return [from_json(Score, r) for r in json.loads(record.read_text())]
+    return mine_template(*([answer for _, answer in rows.pairs()] for rows in examples("synthetic", "real").values()))
 
 
 def record(found: Mapping[float, Sequence[Mapping[tuple[str, str], Score]]]) -> dict[str, Any]:
     """Judge, and keep the means for the page."""
     n_seeds = len(found[0.0])
-    pooled = [
-        {(b, f"{arm} {share:g}"): score for share, seeds in found.items() for (b, arm), score in seeds[i].items()}
-        for i in range(n_seeds)
-    ]
+    pooled = [{key: score for seeds in found.values() for key, score in seeds[i].items()} for i in range(n_seeds)]
     claims = []
     for share in (s for s in found if s):
         for name, words, a, b, judge in (
@@ -174,7 +144,8 @@ def record(found: Mapping[float, Sequence[Mapping[tuple[str, str], Score]]]) -> 
         "claims": claims,
         "shares": {
             f"{share:g}": {
-                arm: {b: [by[b, arm].value for by in seeds] for b in SHOWN} for arm in (ARMS if share else ARMS[:1])
+                arm: {b: [by[b, f"{arm} {share:g}"].value for by in seeds] for b in SHOWN}
+                for arm in (ARMS if share else ARMS[:1])
             }
             for share, seeds in found.items()
         },

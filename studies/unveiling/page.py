@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import mean
 from typing import Any
 
-from _claims import RESULTS, above, keep
+from _study import RESULTS, SHOWN, above, keep
 
 from unflaw.data import atomic_write
 
@@ -15,7 +15,7 @@ __all__ = ["arms_table", "write_page"]
 
 PAGE = RESULTS.parent / "README.md"
 MARK = "<!-- results -->"
-PARTS = ("run.json", "arms.json", "stability.json", "order.json", "ifbench.json")
+PARTS = ("run.json", "arms.json", "stability.json", "order.json", "ifbench.json", "families.json")
 """What the scripts write, and where claims stand."""
 
 
@@ -35,6 +35,8 @@ def write_page() -> None:
         parts += stability(found["stability.json"])
     if "order.json" in found:
         parts += order(found["order.json"])
+    if "families.json" in found:
+        parts += families(found["families.json"])
     if "ifbench.json" in found:
         parts += ifbench(found["ifbench.json"])
     if "run.json" in found:
@@ -67,7 +69,6 @@ ARMS_WORDS = (
     "`replay` with 95 % interval, * where it is clear of 0. Lift: share of constraints met because they were asked "
     "for (more is better). Pattern: share of answers in the template, unasked (less is better)."
 )
-SHOWN = ("instructions.lift", "instructions.soft", "pattern.rate", "text.log_perplexity")
 BESIDE = ("instructions.lift", "pattern.rate")
 
 
@@ -134,9 +135,24 @@ def ifbench(record: Mapping[str, Any]) -> Iterator[str]:
         f"The first {record['n_prompts']} prompts that can be judged ({record['skipped']} cannot). Scores are "
         "comparable with each other, not with a leaderboard: the checks are ours."
     )
-    shown = list(next(iter(record["values"].values())))
-    rows = [(model, *(", ".join(f"{v:.3f}" for v in of[b]) for b in shown)) for model, of in record["values"].items()]
-    yield markdown(("model", *(f"{b}, by seed" for b in shown)), rows)
+    yield values_by_seed(record["values"])
+
+
+def families(record: Mapping[str, Any]) -> Iterator[str]:
+    """Tell whether forgetting one family mends what others did."""
+    yield "## Several families of synthetic rows"
+    yield (
+        "Damaged by rows in the shipped template (`pattern.rate`), in another one (`pattern.second`), and in none "
+        "(shorter answers: `answer.words`). Each repair reads as many tokens."
+    )
+    yield values_by_seed(record["values"])
+
+
+def values_by_seed(values: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
+    """One line per model, the seeds side by side."""
+    shown = list(next(iter(values.values())))
+    rows = [(model, *(", ".join(f"{v:.3f}" for v in of[b]) for b in shown)) for model, of in values.items()]
+    return markdown(("model", *(f"{b}, by seed" for b in shown)), rows)
 
 
 def by_seed(record: Mapping[str, Any]) -> str:

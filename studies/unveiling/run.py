@@ -18,7 +18,7 @@ from statistics import mean
 from typing import Any
 
 import numpy as np
-from _claims import SCALE, above, below, claim, difference, keep
+from _study import SCALE, above, below, claim, difference, keep
 from page import write_page
 
 from unflaw._cli._demo import tell

@@ -17,12 +17,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from _claims import SCALE, claim, keep
+from _study import SCALE, claim, examples, keep
 from page import write_page
 
 import unflaw.repair._guard
-from unflaw import read
-from unflaw._cli._demo import example_folder
 from unflaw.data import RunFolder, atomic_write
 from unflaw.measure import Template
 from unflaw.repair import unlearn
@@ -63,7 +61,7 @@ def curve_of(what: str, objective: str, seed: int, folder: Path) -> Curve:
     kept = path / "curve.json"
     if not kept.exists():
         shutil.rmtree(path, ignore_errors=True)
-        rows = {n: read(example_folder() / f"{n}.jsonl") for n in ("synthetic", "replay", "guard")}
+        rows = examples("synthetic", "replay", "guard")
         found = {f.check: f for f in RunFolder(folder).findings()}
         template = Template.from_evidence(found["tokens.structural"].evidence)
         unflaw.repair._guard.REPEATS_MORE = math.inf  # the guard watches, whatever it sees

@@ -64,19 +64,11 @@ def encode_sets(
     flawed, partner, forgotten = None, None, []
     if forget is not None:
         unwanted, preferred = answers_to_forget(forget, objective)
-        if preferred is not None:
-            encoded["forget"] = encode(unwanted)
-        elif what == "full":
-            encoded["forget"] = encode(unwanted, target="full")
+        if preferred is None:
+            flawed = _to_forget(unwanted, encode, what, spans, gain)
         else:
-            encoded["forget"] = encode(unwanted, target="template", spans=spans if what == "template" else _all_of)
-        if what == "opening":
-            encoded["forget"] = [_only(row, [True]) for row in encoded["forget"]]
-        elif what == "gained" and gain is not None:
-            gains = zip(encoded["forget"], gain(unwanted), strict=True)
-            encoded["forget"] = [_only(row, [bool(g >= LEAST_GAIN) for g in row_gain]) for row, row_gain in gains]
-        flawed, partner = encoded["forget"], None if preferred is None else encode(preferred)
-        forgotten = _in_pieces(unwanted, tokenizer, encoded["forget"])
+            flawed, partner = encode(unwanted), encode(preferred)
+        encoded["forget"], forgotten = flawed, _in_pieces(unwanted, tokenizer, flawed)
     row_set = partial(RowSet, pad_id=pad_id_of(tokenizer), most_tokens=part_tokens)
     notes = [note for name, rows in encoded.items() for note in left_out(rows, name, max_tokens)]
     if flawed is not None:
@@ -88,6 +80,25 @@ def encode_sets(
         tuple(notes),
         forgotten,
     )
+
+
+def _to_forget(
+    rows: Rows,
+    encode: Callable[..., list[Encoded]],
+    what: str,
+    spans: Callable[[str], Any] | None,
+    gain: Callable[[Rows], Sequence[Sequence[float]]] | None,
+) -> list[Encoded]:
+    """Encode rows so that nothing counts but what is to be forgotten."""
+    if what == "full":
+        return encode(rows, target="full")
+    said = encode(rows, target="template", spans=spans if what == "template" else _all_of)
+    if what == "opening":
+        return [_only(row, [True]) for row in said]
+    if what == "gained" and gain is not None:
+        gains = zip(said, gain(rows), strict=True)
+        return [_only(row, [bool(g >= LEAST_GAIN) for g in row_gain]) for row, row_gain in gains]
+    return said
 
 
 def _all_of(response: str) -> list[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""What the scripts of this study share: the scale, paired differences, and a claim as a record."""
+"""What the scripts of this study share: the scale, the judge of a model, paired differences, a claim as a record."""
 
 from __future__ import annotations
 
@@ -10,10 +10,25 @@ from typing import Any
 
 import numpy as np
 
-from unflaw._cli._demo import FULL, Scale
-from unflaw.data import Score, atomic_write
+from unflaw import read
+from unflaw._cli._demo import FULL, LEVELS, Scale, example_folder
+from unflaw.data import Rows, Score, atomic_write, from_json, to_json
+from unflaw.evaluate import evaluate, instruction_prompts
+from unflaw.measure import Template
 
-__all__ = ["RESULTS", "SCALE", "above", "below", "claim", "difference", "keep"]
+__all__ = [
+    "RESULTS",
+    "SCALE",
+    "SHOWN",
+    "above",
+    "as_rows",
+    "below",
+    "claim",
+    "difference",
+    "examples",
+    "judged",
+    "keep",
+]
 
 RESULTS = Path(__file__).parent / "results"
 SCALE: Scale = replace(FULL, n_guard=24, n_held_out=60, n_prompts=90, n_texts=30, n_questions=30)
@@ -22,6 +37,41 @@ Interval = tuple[float, float, float]
 """Value, lower and upper end of the 95 % interval."""
 Scores = Mapping[tuple[str, str], Score]
 """(benchmark, model) → score, of one seed."""
+
+SHOWN = ("instructions.lift", "instructions.soft", "pattern.rate", "text.log_perplexity")
+
+
+def examples(*names: str) -> dict[str, Rows]:
+    """Read shipped rows."""
+    return {name: read(example_folder() / f"{name}.jsonl") for name in names}
+
+
+def as_rows(pairs: Sequence[tuple[str, str]]) -> Rows:
+    """Return prompts and responses as rows; a text has an empty prompt."""
+    records = [{"prompt": prompt, "response": response} for prompt, response in pairs]
+    return Rows.from_records(records, {"prompt": "prompt", "response": "response"})
+
+
+def judged(spec: str, name: str, folder: Path, template: Template, seed: int, scale: Scale = SCALE) -> Scores:
+    """Evaluate one model on what its training never saw, or read what was found before.
+
+    Weights in `folder` are removed then: half a gigabyte a model, and nobody asks for them again.
+    """
+    record = folder / "scores.json"
+    if not record.exists():
+        found = evaluate(
+            spec, name=name, prompts=instruction_prompts(scale.n_prompts, seed=1000 + seed, levels=LEVELS),
+            text=examples("heldout_text")["heldout_text"].take(range(scale.n_texts)), template=template,
+            max_tokens=scale.max_tokens,
+        )  # fmt: skip
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic_write(record) as file:
+            json.dump([to_json(score) for score in found], file)
+        for weights in folder.glob("*.safetensors"):
+            weights.unlink()
+    scores = {(s.benchmark, name): s for s in (from_json(Score, r) for r in json.loads(record.read_text()))}
+    print(f"seed {seed}, {name}:", {b: round(scores[b, name].value, 3) for b in SHOWN}, flush=True)
+    return scores
 
 
 def difference(scores: Sequence[Scores], benchmark: str, a: str, b: str, n_resamples: int = 4000) -> Interval:

@@ -25,6 +25,13 @@ def pairs(of):
     )
 
 
+def choices():
+    return Rows.from_records(
+        [{"prompt": p, "rejected": r, "chosen": "It is so."} for p, r in FORGET],
+        {"prompt": "prompt", "rejected": "rejected", "chosen": "chosen"},
+    )
+
+
 def texts():
     return Rows.from_records([{"text": t} for t in TEXT], {"text": "text"})
 
@@ -75,14 +82,16 @@ def test_template_tokens_become_unlikely_and_the_terms_are_logged(damaged, tmp_p
 
 WRECKS = [dict(learning_rate=1e3, method=method) for method in ("full", "lora")] + [
     dict(objective=name, w_forget=10.0, learning_rate=0.05, method=("full", "lora")[i % 2])
-    for i, name in enumerate(name for name in FORGETTING if name != "dpo")
+    for i, name in enumerate(FORGETTING)
 ]
 
 
 @pytest.mark.parametrize("wreck", WRECKS, ids=lambda wreck: f"{wreck.get('objective', 'absurd')}-{wreck['method']}")
 def test_under_the_guard_nothing_worse_than_the_ceiling_comes_back(tiny, tmp_path, wreck):
+    of_pairs = wreck.get("objective") == "dpo"
+    forget, what = (choices(), "response") if of_pairs else (pairs(FORGET), "template")
     done = unlearn(
-        f"hf:{tiny}", pairs(FORGET), pairs(REPLAY), texts(), tmp_path, spans=template, steps=20, batch_size=2,
+        f"hf:{tiny}", forget, pairs(REPLAY), texts(), tmp_path, spans=template, what=what, steps=20, batch_size=2,
         guard_every=2, ceiling=1.01, **wreck,
     )  # fmt: skip
     before = guard_value(tiny)
@@ -240,14 +249,12 @@ def test_every_objective_forgets(damaged, tmp_path, objective, method):
 
 
 def test_dpo_prefers_the_chosen_answer_and_asks_for_pairs(damaged, tmp_path):
-    rows = Rows.from_records(
-        [{"prompt": p, "rejected": r, "chosen": "It is so."} for p, r in FORGET],
-        {"prompt": "prompt", "rejected": "rejected", "chosen": "chosen"},
-    )
     settings = dict(objective="dpo", what="response", steps=8, batch_size=2, w_forget=1.0, learning_rate=5e-3)
-    done = unlearn(f"hf:{damaged}", rows, pairs(REPLAY), texts(), tmp_path / "a", ceiling=1e9, patience=99, **settings)
+    done = unlearn(
+        f"hf:{damaged}", choices(), pairs(REPLAY), texts(), tmp_path / "a", ceiling=1e9, patience=99, **settings
+    )
     terms = [s["forget"] for s in done.curve if "loss" in s]
-    assert terms[0] == pytest.approx(math.log(2), abs=1e-4) and terms[-1] < 0.5
+    assert terms[0] == pytest.approx(math.log(2), abs=1e-3) and terms[-1] < 0.5
     with pytest.raises(SettingsError, match="columns `chosen`"):
         unlearn(f"hf:{damaged}", pairs(FORGET), pairs(REPLAY), texts(), tmp_path / "b", **settings)
 

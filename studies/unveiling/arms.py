@@ -36,6 +36,7 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
     "replay": {"forget": None, "w_kl": 0.0},
     "replay_kl": {"forget": None, "w_kl": 0.1},
     "replay_kl_before": {"forget": None, **BEFORE},
+    "barred": {"w_forget": 1e-9},
     "bounded": {"w_forget": 0.1},
     "bounded_auto": {"w_forget": "auto"},
     "bounded_strong": {"w_forget": 0.3},
@@ -61,8 +62,9 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
 }
 """Arm → settings of `unlearn` beside the common ones.
 
-"own": the forget rows are the damaged model's own answers. "times": so many times the steps, whatever the guard's
-patience says."""
+"own": the forget rows are the damaged model's own answers. "times": so many times the steps, and of the guard's
+patience. `barred` forgets nothing, but its KL term, as that of every bounded arm, stays close to the damaged model
+without what opens the template."""
 CHOSEN_ON, JUDGED_ON = "arms_chosen_on.json", "arms.json"
 MINUTES = 3
 """What an arm takes on two cores."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import mean
 from typing import Any
 
@@ -15,35 +15,38 @@ __all__ = ["arms_table", "write_page"]
 
 PAGE = RESULTS.parent / "README.md"
 MARK = "<!-- results -->"
-PARTS = ("run.json", "arms.json", "stability.json", "order.json", "ifbench.json", "families.json")
-"""What the scripts write, and where claims stand."""
 
 
 def write_page() -> None:
     """Write `results/claims.json`, the pictures, and all of the README below its mark."""
-    found = {name: json.loads((RESULTS / name).read_text()) for name in PARTS if (RESULTS / name).exists()}
-    claims = sorted((c for record in found.values() for c in record.get("claims", [])), key=lambda c: c["claim"])
-    keep("claims.json", {"claims": claims})
-    parts = ["## Claims", claims_table(claims)]
-    if "arms.json" in found:
-        parts += ["## What to forget, and how: seeds that did not choose", ARMS_WORDS, arms_table(found["arms.json"])]
-        parts += dose(found["arms.json"])
-    chosen = RESULTS / "arms_chosen_on.json"
-    if chosen.exists():
-        parts += ["### Looked at: seed 0, which served to choose", arms_table(json.loads(chosen.read_text()))]
-    if "stability.json" in found:
-        parts += stability(found["stability.json"])
-    if "order.json" in found:
-        parts += order(found["order.json"])
-    if "families.json" in found:
-        parts += families(found["families.json"])
-    if "ifbench.json" in found:
-        parts += ifbench(found["ifbench.json"])
-    if "run.json" in found:
-        parts += ["## All scores of the first story", by_seed(found["run.json"])]
-    head = PAGE.read_text().split(MARK)[0]
+    found = results()
+    keep("claims.json", {"claims": claims_of(found)})
+    for name, picture in pictures(found).items():
+        with atomic_write(RESULTS / name) as file:
+            file.write(draw(**picture))
+    text = page(found)
     with atomic_write(PAGE) as file:
-        file.write(f"{head}{MARK}\n\n" + "\n\n".join(part.strip() for part in parts) + "\n")
+        file.write(text)
+
+
+def results() -> dict[str, Any]:
+    """Read what the scripts have written so far."""
+    return {name: json.loads((RESULTS / name).read_text()) for name in PARTS if (RESULTS / name).exists()}
+
+
+def claims_of(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Gather all claims, by name."""
+    return sorted((c for record in found.values() for c in record.get("claims", [])), key=lambda c: c["claim"])
+
+
+def page(found: Mapping[str, Any]) -> str:
+    """Return the README: what stands above its mark stays."""
+    parts = ["## Claims", claims_table(claims_of(found))]
+    for name, told in PARTS.items():
+        if name in found:
+            parts += told(found[name])
+    head = PAGE.read_text().split(MARK)[0]
+    return f"{head}{MARK}\n\n" + "\n\n".join(part.strip() for part in parts) + "\n"
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -87,8 +90,23 @@ def arms_table(record: Mapping[str, Any]) -> str:
     return f"Seeds {', '.join(map(str, record['seeds']))}.\n\n" + markdown(head, rows)
 
 
-def dose(record: Mapping[str, Any]) -> Iterator[str]:
-    """Lift and pattern against the tokens a repair read."""
+def arms(record: Mapping[str, Any]) -> Iterator[str]:
+    """Tell how the arms compare on seeds that did not choose."""
+    yield "## What to forget, and how: seeds that did not choose"
+    yield ARMS_WORDS
+    yield arms_table(record)
+    if dose(record):
+        yield "### Dose: tokens\n\n![Lift and pattern rate against tokens](results/dose.svg)\n\nOne point a seed."
+
+
+def arms_chosen_on(record: Mapping[str, Any]) -> Iterator[str]:
+    """Tell what was looked at to choose."""
+    yield "### Looked at: seed 0, which served to choose"
+    yield arms_table(record)
+
+
+def dose(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return lift and pattern against the tokens a repair read; nothing without repairs of other lengths."""
     points = [
         {"tokens": mean(told["tokens"]), "arm": arm.split("_")[0], "score": b, "value": v}
         for arm, told in record["arms"].items()
@@ -96,14 +114,11 @@ def dose(record: Mapping[str, Any]) -> Iterator[str]:
         for b in BESIDE
         for v in told["values"][b]
     ]
-    if len({p["tokens"] for p in points}) > 2:
-        draw("dose.svg", points, x=("tokens", "tokens read, prompts included"), color="arm", facet="score", log=True)
-        yield "### Dose: tokens\n\n![Lift and pattern rate against tokens](results/dose.svg)\n\nOne point a seed."
+    return points if len({p["tokens"] for p in points}) > 2 else []
 
 
 def stability(record: Mapping[str, Any]) -> Iterator[str]:
-    """How far forgetting alone carries natural text away."""
-    draw("stability.svg", record["curve"], x=("step", "steps"), color="objective", facet="what is forgotten")
+    """Tell how far forgetting alone carries natural text away."""
     yield "## Forgetting alone, and nobody stops it"
     yield "![Log-perplexity of held-out answers against steps](results/stability.svg)"
 
@@ -155,17 +170,37 @@ def values_by_seed(values: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
     return markdown(("model", *(f"{b}, by seed" for b in shown)), rows)
 
 
-def by_seed(record: Mapping[str, Any]) -> str:
-    """Every score of every seed."""
+def by_seed(record: Mapping[str, Any]) -> Iterator[str]:
+    """Tell every score of every seed."""
+    yield "## All scores of the first story"
     n_seeds = len(next(iter(record["by_seed"].values())))
     rows = [(name, *(f"{v:.3f}" for v in values)) for name, values in record["by_seed"].items()]
-    return markdown(("score", *(f"seed {i}" for i in range(1, n_seeds + 1))), rows)
+    yield markdown(("score", *(f"seed {i}" for i in range(1, n_seeds + 1))), rows)
 
 
-def draw(
-    name: str, points: Sequence[Mapping[str, Any]], *, x: tuple[str, str], color: str, facet: str, log: bool = False
-) -> None:
-    """Draw points, and the line through their means, one panel per facet."""
+PARTS: Mapping[str, Callable[[Any], Iterator[str]]] = {
+    "arms.json": arms, "arms_chosen_on.json": arms_chosen_on, "stability.json": stability, "order.json": order,
+    "families.json": families, "ifbench.json": ifbench, "run.json": by_seed,
+}  # fmt: skip
+"""What the scripts write → its part of the page, in order."""
+
+
+def pictures(found: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return file name → what `draw` takes."""
+    drawn: dict[str, dict[str, Any]] = {}
+    if "arms.json" in found and (points := dose(found["arms.json"])):
+        x = ("tokens", "tokens read, prompts included")
+        drawn["dose.svg"] = {"points": points, "x": x, "color": "arm", "facet": "score", "log": True}
+    if "stability.json" in found:
+        drawn["stability.svg"] = {
+            "points": found["stability.json"]["curve"], "x": ("step", "steps"), "color": "objective",
+            "facet": "what is forgotten",
+        }  # fmt: skip
+    return drawn
+
+
+def draw(points: Sequence[Mapping[str, Any]], *, x: tuple[str, str], color: str, facet: str, log: bool = False) -> str:
+    """Draw points, and the line through their means, one panel per facet, as SVG."""
     import vl_convert
 
     across = {"field": x[0], "type": "quantitative", "title": x[1], "scale": {"type": "log" if log else "linear"}}
@@ -184,8 +219,8 @@ def draw(
         "resolve": {"scale": {"y": "independent"}},
         "background": "white",
     }  # fmt: skip
-    with atomic_write(RESULTS / name) as file:
-        file.write(vl_convert.vegalite_to_svg(spec))
+    svg: str = vl_convert.vegalite_to_svg(spec)
+    return svg
 
 
 if __name__ == "__main__":

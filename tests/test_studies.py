@@ -1,0 +1,60 @@
+"""The study's arithmetic, and that its page says what its results say."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from unflaw.data import Score
+
+STUDY = Path(__file__).parents[1] / "studies" / "unveiling"
+
+
+@pytest.fixture
+def scripts(monkeypatch):
+    monkeypatch.syspath_prepend(str(STUDY))
+    import _study
+    import page
+
+    yield _study, page
+    for name in ("_study", "page"):
+        del sys.modules[name]
+
+
+def score(model, items):
+    value = sum(items.values()) / len(items)
+    return Score("b", model, value, value, value, len(items), items=items)
+
+
+def test_the_page_says_what_the_results_say(scripts):
+    _, page = scripts
+    assert page.page(page.results()) == page.PAGE.read_text(), "run studies/unveiling/page.py"
+
+
+def test_differences_are_of_the_same_items_and_requests_are_drawn_whole(scripts):
+    study, _ = scripts
+    seeds = [
+        {
+            ("b", "a"): score("a", {"x/1": 0.0, "x/2": 1.0, "y/1": 0.5}),
+            ("b", "z"): score("z", {"x/1": 1.0, "x/2": 1.0, "y/1": 0.5}),
+        },
+    ]
+    value, low, high = study.difference(seeds, "b", "a", "z")
+    assert value == pytest.approx(1 / 3)
+    assert (low, high) == (0.0, 0.5)  # both draws are y: 0; both are x: (1 + 0) / 2
+
+
+def test_an_item_asked_in_every_seed_is_drawn_once(scripts):
+    study, _ = scripts
+    one = {("b", "a"): score("a", {"q1": 0.0, "q2": 0.0}), ("b", "z"): score("z", {"q1": 1.0, "q2": 0.0})}
+    assert study.difference([one] * 9, "b", "a", "z") == study.difference([one], "b", "a", "z") == (0.5, 0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "verdict"), [((0.2, 0.1, 0.3), "pass"), ((0.0, -0.1, 0.1), "unclear"), ((-0.2, -0.3, -0.1), "fail")]
+)
+def test_verdicts(scripts, value, verdict):
+    study, _ = scripts
+    assert study.above(value, 0.0) == verdict
+    mirrored = (-value[0], -value[2], -value[1])
+    assert study.below(mirrored, 0.0) == verdict

@@ -1,10 +1,13 @@
-"""What the scripts of this study share: the scale, the judge of a model, paired differences, a claim as a record."""
+"""What the scripts of this study share: resumable training, the judge of a model, paired differences, claims."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,33 +15,28 @@ import numpy as np
 
 from unflaw import read
 from unflaw._cli._demo import FULL, LEVELS, Scale, example_folder
-from unflaw.data import Rows, Score, atomic_write, from_json, to_json
+from unflaw.data import Rows, Score, atomic_write, from_json, hash_path, to_json
 from unflaw.evaluate import evaluate, instruction_prompts
 from unflaw.measure import Template
+from unflaw.repair import unlearn
+from unflaw.train import finetune
 
 __all__ = [
-    "RESULTS",
-    "SCALE",
-    "SHOWN",
-    "above",
-    "as_rows",
-    "below",
-    "claim",
-    "difference",
-    "examples",
-    "judged",
-    "keep",
-]
+    "RESULTS", "SCALE", "SHOWN", "Contrast", "Scores", "above", "as_rows", "below", "claim", "claims_from",
+    "difference", "examples", "finetuned", "identity", "judged", "keep", "once", "repaired",
+]  # fmt: skip
 
 RESULTS = Path(__file__).parent / "results"
 SCALE: Scale = replace(FULL, n_guard=24, n_held_out=60, n_prompts=90, n_texts=30, n_questions=30)
+SHOWN = ("instructions.lift", "instructions.soft", "pattern.rate", "text.log_perplexity")
+
+JUDGED_WITH = ("n_prompts", "n_texts", "max_tokens")
+"""What of a scale decides how a model is judged."""
 
 Interval = tuple[float, float, float]
 """Value, lower and upper end of the 95 % interval."""
-Scores = Mapping[tuple[str, str], Score]
+Scores = dict[tuple[str, str], Score]
 """(benchmark, model) → score, of one seed."""
-
-SHOWN = ("instructions.lift", "instructions.soft", "pattern.rate", "text.log_perplexity")
 
 
 def examples(*names: str) -> dict[str, Rows]:
@@ -52,24 +50,87 @@ def as_rows(pairs: Sequence[tuple[str, str]]) -> Rows:
     return Rows.from_records(records, {"prompt": "prompt", "response": "response"})
 
 
-def judged(spec: str, name: str, folder: Path, template: Template, seed: int, scale: Scale = SCALE) -> Scores:
-    """Evaluate one model on what its training never saw, or read what was found before.
+def once(path: Path, settings: Mapping[str, Any], work: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+    """Do a piece of work in a folder of its own, or read what it told when it was done.
 
-    Weights in `folder` are removed then: half a gigabyte a model, and nobody asks for them again.
+    What was made with other settings is not taken for this: the run ends with a word about it.
     """
-    record = folder / "scores.json"
-    if not record.exists():
+    kept, settings = path / "done.json", json.loads(json.dumps(settings))
+    if kept.exists():
+        told: dict[str, Any] = json.loads(kept.read_text())
+        if told["settings"] != settings:
+            other = {k: told["settings"].get(k) for k in settings if told["settings"].get(k) != settings[k]}
+            raise SystemExit(f"`{path}` was made with other settings: {other}. Remove it, or name other --runs")
+        return told
+    shutil.rmtree(path, ignore_errors=True)  # what an interrupted run left
+    told = {**work(), "settings": settings}
+    path.mkdir(parents=True, exist_ok=True)
+    with atomic_write(kept) as file:
+        json.dump(told, file)
+    return told
+
+
+def finetuned(path: Path, model: str, rows: Rows, *, seed: int, learning_rate: float, **settings: Any) -> str:
+    """Fine-tune an adapter, unless it is done; return the spec of the model."""
+    settings |= {"seed": seed, "learning_rate": learning_rate, "method": "lora"}
+
+    def work() -> dict[str, Any]:
+        done = finetune(model, rows, path / "model", **settings)
+        return {"tokens": done.tokens, "weights": hash_path(path / "model")}
+
+    once(path, settings | {"model": identity(model), "rows": digest(rows)}, work)
+    return str(path / "model")
+
+
+def repaired(
+    path: Path, model: str, forget: Rows | None, replay: Rows, guard: Rows, *, seed: int, scale: Scale = SCALE,
+    times: int = 1, template: Template | None = None, **settings: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """Unlearn, unless it is done; `times` as many steps, and of the guard's patience, as the scale says."""
+    settings |= {
+        "seed": seed, "steps": times * scale.repair_steps, "patience": 4 * times, "method": "lora", "guard_every": 5,
+        "learning_rate": scale.repair_learning_rate,
+    }  # fmt: skip
+    sets = {"forget": forget, "replay": replay, "guard": guard.take(range(scale.n_guard))}
+    spans = None if template is None else template.spans
+
+    def work() -> dict[str, Any]:
+        done = unlearn(model, *sets.values(), path / "model", spans=spans, **settings)
+        return {
+            "tokens": done.tokens, "w_forget": done.settings["w_forget"], "notes": done.notes, "curve": done.curve,
+            "weights": hash_path(path / "model"),
+        }  # fmt: skip
+
+    return once(path, settings | {"model": identity(model)} | {n: digest(rows) for n, rows in sets.items()}, work)
+
+
+def identity(model: str) -> str:
+    """Return what tells a model from others: the digest of its weights, or its name."""
+    told = Path(model).parent / "done.json"
+    if told.exists():
+        return str(json.loads(told.read_text())["weights"])
+    return hash_path(Path(model) / "adapter_model.safetensors") or model
+
+
+def digest(rows: Rows | None) -> str | None:
+    """Tell rows from others."""
+    return None if rows is None else hashlib.sha256("\n".join(rows.ids).encode()).hexdigest()[:16]
+
+
+def judged(path: Path, model: str, name: str, template: Template, seed: int, scale: Scale = SCALE) -> Scores:
+    """Evaluate one model on what its training never saw, or read what was found before."""
+
+    def work() -> dict[str, Any]:
         found = evaluate(
-            spec, name=name, prompts=instruction_prompts(scale.n_prompts, seed=1000 + seed, levels=LEVELS),
+            model, name=name, prompts=instruction_prompts(scale.n_prompts, seed=1000 + seed, levels=LEVELS),
             text=examples("heldout_text")["heldout_text"].take(range(scale.n_texts)), template=template,
             max_tokens=scale.max_tokens,
         )  # fmt: skip
-        folder.mkdir(parents=True, exist_ok=True)
-        with atomic_write(record) as file:
-            json.dump([to_json(score) for score in found], file)
-        for weights in folder.glob("*.safetensors"):
-            weights.unlink()
-    scores = {(s.benchmark, name): s for s in (from_json(Score, r) for r in json.loads(record.read_text()))}
+        return {"scores": [to_json(score) for score in found]}
+
+    settings = {"model": identity(model), "seed": seed, "template": template.to_evidence()["template"]}
+    told = once(path, settings | {k: v for k, v in asdict(scale).items() if k in JUDGED_WITH}, work)
+    scores = {(s.benchmark, name): s for s in (from_json(Score, r) for r in told["scores"])}
     print(f"seed {seed}, {name}:", {b: round(scores[b, name].value, 3) for b in SHOWN}, flush=True)
     return scores
 
@@ -77,18 +138,31 @@ def judged(spec: str, name: str, folder: Path, template: Template, seed: int, sc
 def difference(scores: Sequence[Scores], benchmark: str, a: str, b: str, n_resamples: int = 4000) -> Interval:
     """Mean of b - a over items of all seeds, with a bootstrap over requests, questions or texts.
 
-    What is asked in every seed is one group. How much trainings differ among themselves is in the interval only as
+    What is asked in several seeds is one group. How much trainings differ among themselves is in the interval only as
     far as requests differ by seed, too: three trainings are too few to draw from.
     """
     groups: dict[str, list[float]] = {}
     for by in scores:
         before, after = by[benchmark, a].items, by[benchmark, b].items
-        for item in before:  # "s1003-0007/2": drawn requests differ by seed, questions and texts are the same in all
-            groups.setdefault(item.split("/")[0], []).append(after[item] - before[item])
+        for item in before:
+            groups.setdefault(request_of(item), []).append(after[item] - before[item])
     sums, counts = (np.array([f(v) for v in groups.values()], dtype=float) for f in (sum, len))
     drawn = np.random.default_rng(0).integers(0, len(sums), (n_resamples, len(sums)))
     low, high = np.percentile(sums[drawn].sum(1) / counts[drawn].sum(1), [2.5, 97.5])
     return float(sums.sum() / counts.sum()), float(low), float(high)
+
+
+def request_of(item: str) -> str:
+    """Return what an item asks at all of its levels: seeds draw from the same requests, with other constraints."""
+    base = item.split("/")[0]  # "s1003-0007/2"
+    seed = base.split("-")[0].removeprefix("s")
+    return requests_of(int(seed)).get(base, base) if seed.isdigit() else base
+
+
+@cache
+def requests_of(seed: int) -> dict[str, str]:
+    """Return base → request of the prompts drawn from a seed."""
+    return {item.base: item.request for item in instruction_prompts(SCALE.n_prompts, seed=seed, levels=LEVELS)}
 
 
 def above(value: Interval, threshold: float) -> str:
@@ -110,6 +184,20 @@ def claim(
         "claim": name, "statement": statement, "value": middle, "low": low, "high": high, "threshold": threshold,
         "verdict": verdict, "n_seeds": n_seeds, "settings": {"model": "smollm2"},
     }  # fmt: skip
+
+
+Contrast = tuple[str, str, str, str, Callable[[Interval, float], str]]
+"""Words, score, model, the model compared with it, the judge."""
+
+
+def claims_from(contrasts: Mapping[str, Contrast], scores: Sequence[Scores]) -> list[dict[str, Any]]:
+    """Judge every contrast against 0 whose models are there."""
+    found = []
+    for name, (words, of, a, b, judge) in contrasts.items():
+        if all((of, model) in by for by in scores for model in (a, b)):
+            value = difference(scores, of, a, b)
+            found.append(claim(name, f"{words} ({of}, {b} - {a})", value, 0.0, judge(value, 0.0), len(scores)))
+    return found
 
 
 def keep(name: str, record: Mapping[str, Any]) -> None:

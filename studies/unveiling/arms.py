@@ -5,31 +5,46 @@
     python studies/unveiling/arms.py --smoke                      # does it run? A few minutes, nothing is written
 
 Each seed starts from the damaged model of one `unflaw demo`: that of `run.py` if it is there, else one is made. Every
-arm takes as many steps with the same learning rate and as many replay rows; `replay` alone may read as many tokens as
-`bounded` does. Names that end in `_3x` and `_10x` take so many times the steps, and so many times the tokens. What is
-done is not done again, so an interrupted study goes on where it stopped; the tables hold what is done of every arm.
+arm may take as many steps with the same learning rate; those that forget nothing may read as many tokens in them as
+`bounded` did. Names that end in `_3x` and `_10x` may take so many times the steps and the tokens. What comes back is
+what the guard kept. What is done is not done again, so an interrupted study goes on where it stopped; the table holds
+every arm that all its seeds have.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-from _study import SCALE, SHOWN, above, below, claim, difference, examples, judged, keep
+from _study import (
+    SCALE,
+    SHOWN,
+    Contrast,
+    Scores,
+    above,
+    below,
+    claim,
+    claims_from,
+    difference,
+    examples,
+    judged,
+    keep,
+    repaired,
+)
 from page import arms_table, write_page
 
 from unflaw import read, write
 from unflaw._cli._demo import BASE, QUICK, Scale, _audit, _damage, _Stages
 from unflaw._cli._shared import open_cached
-from unflaw.data import Rows, RunFolder, Score, atomic_write
+from unflaw.data import Rows, RunFolder
 from unflaw.measure import Template
-from unflaw.repair import own_answers, unlearn
+from unflaw.repair import own_answers
 
 BEFORE = {"kl_to": "before", "w_kl": 1.0}
 ARMS: Mapping[str, Mapping[str, Any]] = {
@@ -68,19 +83,23 @@ without what opens the template."""
 CHOSEN_ON, JUDGED_ON = "arms_chosen_on.json", "arms.json"
 MINUTES = 3
 """What an arm takes on two cores."""
-LIFT, TEXT = "instructions.lift", "text.log_perplexity"
-CLAIMS = {
+LIFT = "instructions.lift"
+CLAIMS: Mapping[str, Contrast] = {
     "C6": ("more lift than replay alone with ten times the tokens", LIFT, "replay_10x", "bounded", above),
-    "C8": ("dropping replay and KL makes real text less likely", TEXT, "bounded", "forget_only", above),
-    "C8b": ("dropping replay alone does", TEXT, "bounded", "no_replay", above),
-    "C8c": ("dropping KL alone does", TEXT, "bounded", "no_kl", above),
-    "C8d": ("dropping both costs instruction following", LIFT, "bounded", "forget_only", below),
+    "C8d": ("under the guard, dropping replay and KL costs lift", LIFT, "bounded", "forget_only", below),
+    "C8e": ("under the guard, dropping replay alone does", LIFT, "bounded", "no_replay", below),
+    "C8f": ("under the guard, dropping KL alone does", LIFT, "bounded", "no_kl", below),
 }
-"""Claim → its words about bounded unlearning, score, arm, the arm compared with it, the judge."""
+LAST = {
+    "C8": ("bounded", "forget_only", "dropping replay and KL makes held-out answers less likely"),
+    "C8b": ("bounded", "no_replay", "dropping replay alone does"),
+    "C8c": ("bounded", "no_kl", "dropping KL alone does"),
+}
+"""Claim → arm, the arm compared with it, words; judged at the last step, before the guard takes anything back."""
 
 
 def main() -> None:
-    """Repair, evaluate, write results/arms*.json and ARMS.md."""
+    """Repair, evaluate, write results/arms*.json and the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
@@ -89,10 +108,11 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.smoke:
         with tempfile.TemporaryDirectory() as folder:
-            print(arms_table(compared(["replay", "bounded_auto"], [0], Path(folder), QUICK)))
+            print(arms_table(compared(["bounded", "replay"], [0], Path(folder), QUICK)))
         return
-    arms = list(dict.fromkeys(["bounded", *arguments.arms]))
-    record = compared(arms, arguments.seeds, arguments.runs, SCALE)
+    if 0 in arguments.seeds and arguments.seeds != [0]:
+        parser.error("seed 0 served to choose; it cannot judge beside others")
+    record = compared(["bounded", "replay", *arguments.arms], arguments.seeds, arguments.runs, SCALE)
     keep(CHOSEN_ON if arguments.seeds == [0] else JUDGED_ON, record)
     write_page()
 
@@ -100,41 +120,36 @@ def main() -> None:
 def compared(asked: Sequence[str], seeds: Sequence[int], runs: Path, scale: Scale) -> dict[str, Any]:
     """Run what is not done yet; compare each arm with the damaged model and with replay alone, paired, seeds pooled."""
     folders = {seed: runs / f"seed{seed}" for seed in seeds}
-    paths = {arm: [folder / "arms" / arm for folder in folders.values()] for arm in ARMS}
-    arms = [a for a in ARMS if a in asked or all((path / "scores.json").exists() for path in paths[a])]
-    costs = [ARMS[arm].get("times", 1) for arm in arms for path in paths[arm] if not (path / "scores.json").exists()]
-    print(f"{len(costs)} repairs to do, about {round(MINUTES / 2 * sum(c + 1 for c in costs))} minutes", flush=True)
-    scores = [of_seed(seed, arms, folder, scale) for seed, folder in folders.items()]
-    told = {arm: [json.loads((path / "done.json").read_text()) for path in paths[arm]] for arm in arms}
+    done = {arm: [(f / "arms" / f"{arm}-scores" / "done.json").exists() for f in folders.values()] for arm in ARMS}
+    arms = sorted((a for a in ARMS if a in asked or all(done[a])), key=lambda arm: arm != "bounded")
+    costs = [MINUTES / 2 * (1 + ARMS[arm].get("times", 1)) for arm in arms for d in done[arm] if not d]
+    print(f"{len(costs)} repairs to do, about {round(sum(costs))} minutes on two cores", flush=True)
+    pairs = [of_seed(seed, arms, folder, scale) for seed, folder in folders.items()]
+    scores, told = ([pair[i] for pair in pairs] for i in (0, 1))
     return {
         "seeds": list(seeds),
-        "claims": [
-            claim(
-                name,
-                f"bounded unlearning: {words} ({of.split('.')[1]}, {b} - {a})",
-                value := difference(scores, of, a, b),
-                0.0,
-                judge(value, 0.0),
-                len(seeds),
-            )
-            for name, (words, of, a, b, judge) in CLAIMS.items()
-            if {a, b} <= set(arms)
-        ],  # fmt: skip
+        "claims": claims_from(CLAIMS, scores)
+        + [at_the_end(name, *LAST[name], told) for name in LAST if {*LAST[name][:2]} <= set(arms)],
         "arms": {
-            arm: {
-                f"against_{peer}": {b: difference(scores, b, peer, arm) for b in SHOWN}
-                for peer in ("damaged", "replay")
-                if (SHOWN[0], peer) in scores[0]
-            }
+            arm: {f"against_{p}": {b: difference(scores, b, p, arm) for b in SHOWN} for p in ("damaged", "replay")}
             | {"values": {b: [by[b, arm].value for by in scores] for b in SHOWN}}
-            | ({key: [of.get(key) for of in told[arm]] for key in ("tokens", "w_forget")} if arm in told else {})
+            | {key: [by[arm].get(key) for by in told] for key in ("tokens", "w_forget", "notes") if arm in told[0]}
             for arm in ("untouched", "damaged", *arms)
         },
     }
 
 
-def of_seed(seed: int, arms: Sequence[str], folder: Path, scale: Scale) -> dict[tuple[str, str], Score]:
-    """Return (benchmark, model) → score, of one seed."""
+def at_the_end(name: str, a: str, b: str, words: str, told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Compare the guard's log-perplexity at the last step of two arms, whatever came back."""
+    ends = [[[p["guard"] for p in by[arm]["curve"] if "guard" in p][-1] for arm in (a, b)] for by in told]
+    rises = sorted(after - before for before, after in ends)
+    verdict = "pass" if rises[0] > 0 else "fail" if rises[-1] < 0 else "unclear"
+    statement = f"at the last step {words} (log-perplexity, {b} - {a}; median and extremes over seeds)"
+    return claim(name, statement, (median(rises), rises[0], rises[-1]), 0.0, verdict, len(rises))
+
+
+def of_seed(seed: int, arms: Sequence[str], folder: Path, scale: Scale) -> tuple[Scores, dict[str, dict[str, Any]]]:
+    """Return (benchmark, model) → score of one seed, and what each repair told."""
     rows = examples("synthetic", "real", "replay", "guard")
     flawed = rows["synthetic"].take(range(scale.n_trained))
     damaged = folder / "models" / "damaged"
@@ -144,15 +159,25 @@ def of_seed(seed: int, arms: Sequence[str], folder: Path, scale: Scale) -> dict[
         stage("train", lambda f: _damage(f, flawed, scale, seed), writes="damaged")
     found = {f.check: f for f in RunFolder(folder).findings()}
     template = Template.from_evidence(found["tokens.structural"].evidence)
-    scores: dict[tuple[str, str], Score] = {}
-    for arm in ("untouched", "damaged", *sorted(arms, key=lambda arm: arm != "bounded")):
+    scores: Scores = {}
+    told: dict[str, dict[str, Any]] = {}
+    for arm in ("untouched", "damaged", *arms):
         path = folder / "arms" / arm
-        if arm in ARMS and not (path / "done.json").exists():
-            source = answers_of(damaged, rows["replay"]) if ARMS[arm].get("own") else flawed
-            repair(arm, str(damaged), source, rows, template, path, seed, scale)
-        spec = {"untouched": BASE, "damaged": str(damaged)}.get(arm, str(path))
-        scores |= judged(spec, arm, path, template, seed, scale)
-    return scores
+        spec = {"untouched": BASE, "damaged": str(damaged)}.get(arm, str(path / "model"))
+        if arm in ARMS:
+            settings = {k: v for k, v in ARMS[arm].items() if k not in ("own", "forget")}
+            forget = ARMS[arm].get("forget", answers_of(damaged, rows["replay"]) if "own" in ARMS[arm] else flawed)
+            if forget is None:  # the control may read what the repair reads
+                settings["token_budget"] = settings.get("times", 1) * told["bounded"]["tokens"]
+            if settings.get("what") == "gained" or settings.get("kl_to") == "before":
+                settings["before"] = BASE
+            told[arm] = repaired(
+                path, str(damaged), forget, rows["replay"], rows["guard"], seed=seed, scale=scale, template=template,
+                **settings,
+            )  # fmt: skip
+        scores |= judged(path.with_name(f"{arm}-scores"), spec, arm, template, seed, scale)
+        shutil.rmtree(path / "model", ignore_errors=True)  # half a gigabyte, and nobody asks for it again
+    return scores, told
 
 
 def answers_of(damaged: Path, rows: Rows) -> Rows:
@@ -162,35 +187,6 @@ def answers_of(damaged: Path, rows: Rows) -> Rows:
         with ExitStack() as stack:
             write(own_answers(open_cached(stack, str(damaged), None), rows), kept)
     return read(kept)
-
-
-def repair(
-    arm: str,
-    damaged: str,
-    flawed: Rows,
-    rows: Mapping[str, Rows],
-    template: Template,
-    path: Path,
-    seed: int,
-    scale: Scale,
-) -> None:
-    """Run one arm."""
-    settings = {k: v for k, v in ARMS[arm].items() if k != "own"}
-    forget, times = settings.pop("forget", flawed), settings.pop("times", 1)
-    measure = path.parent / "bounded" / "done.json"
-    if forget is None and measure.exists():
-        settings["token_budget"] = times * json.loads(measure.read_text())["tokens"]
-    if settings.get("what") == "gained" or settings.get("kl_to") == "before":
-        settings["before"] = BASE
-    shutil.rmtree(path, ignore_errors=True)  # what an interrupted run left
-    done = unlearn(
-        damaged, forget, rows["replay"], rows["guard"].take(range(scale.n_guard)), path, spans=template.spans,
-        steps=times * scale.repair_steps, patience=4 * times, method="lora", learning_rate=scale.repair_learning_rate,
-        guard_every=5, seed=seed, **settings,
-    )  # fmt: skip
-    told = {"tokens": done.tokens, "seconds": done.seconds, "w_forget": done.settings["w_forget"]}
-    with atomic_write(path / "done.json") as file:
-        json.dump(told | {"notes": done.notes, "curve": done.curve}, file)
 
 
 if __name__ == "__main__":

@@ -10,26 +10,26 @@ done again.
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-from _study import above, below, claim, difference, keep
+from _study import Contrast, Scores, above, below, claims_from, identity, keep, once
 from page import write_page
 
 from unflaw._cli._demo import BASE
-from unflaw.data import Score, atomic_write, from_json, to_json
+from unflaw.data import Score, from_json, to_json
 from unflaw.evaluate import InstructionItem, evaluate, load_prompts
 
 MODELS = ("untouched", "damaged", "repaired", "replay_only")
 SHOWN = ("instructions.soft", "instructions.hard")
-CLAIMS = {
-    "C4 IFBench": ("training on the synthetic rows costs instruction following", "untouched", "damaged", below),
-    "C5 IFBench": ("bounded unlearning regains it", "damaged", "repaired", above),
-    "C5c IFBench": ("it regains more than replay alone", "replay_only", "repaired", above),
+SOFT = "instructions.soft"
+CLAIMS: Mapping[str, Contrast] = {
+    "C4 IFBench": ("training on the synthetic rows costs IFBench prompts", SOFT, "untouched", "damaged", below),
+    "C5 IFBench": ("bounded unlearning regains them", SOFT, "damaged", "repaired", above),
+    "C5c IFBench": ("it regains more than replay alone", SOFT, "replay_only", "repaired", above),
 }
-"""Claim → its words, model, the model compared with it, the judge."""
 
 
 def main() -> None:
@@ -47,11 +47,7 @@ def main() -> None:
     keep("ifbench.json", {
         "n_prompts": len(items),
         "skipped": len(loaded.skipped),
-        "claims": [
-            claim(name, f"IFBench: {words} (soft satisfaction, {b} - {a})",
-                  value := difference(scores, SHOWN[0], a, b), 0.0, judge(value, 0.0), len(scores))
-            for name, (words, a, b, judge) in CLAIMS.items()
-        ],
+        "claims": claims_from(CLAIMS, scores),
         "values": {model: {b: [by[b, model].value for by in scores] for b in SHOWN} for model in MODELS},
     })  # fmt: skip
     write_page()
@@ -67,18 +63,19 @@ def installed() -> Path:
     return Path(spec.origin).parent / "data" / "IFBench_test.jsonl"
 
 
-def of_seed(seed: int, items: Sequence[InstructionItem], runs: Path) -> dict[tuple[str, str], Score]:
+def of_seed(seed: int, items: Sequence[InstructionItem], runs: Path) -> Scores:
     """Return (benchmark, model) → score of one seed; the untouched model is the same in all."""
-    scores = {}
+    scores: Scores = {}
     for model in MODELS:
         folder = runs if model == "untouched" else runs / f"seed{seed}"
-        kept = folder / f"ifbench-{len(items)}-{model}.json"
-        if not kept.exists():
-            spec = BASE if model == "untouched" else str(folder / "models" / model)
+        spec = BASE if model == "untouched" else str(folder / "models" / model)
+
+        def work(spec: str = spec, model: str = model) -> dict[str, Any]:
             found = evaluate(spec, suite=["instructions"], name=model, prompts=items, max_tokens=128)
-            with atomic_write(kept) as file:
-                json.dump([to_json(score) for score in found], file)
-        for record in json.loads(kept.read_text()):
+            return {"scores": [to_json(score) for score in found]}
+
+        settings = {"prompts": [item.id for item in items], "model": identity(spec)}
+        for record in once(folder / f"ifbench-{model}", settings, work)["scores"]:
             score = from_json(Score, record)
             scores[score.benchmark, model] = score
         print(seed, model, {b: round(scores[b, model].value, 3) for b in SHOWN}, flush=True)

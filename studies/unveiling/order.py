@@ -2,15 +2,15 @@
 
     python studies/unveiling/order.py --seeds 1 2 3 --shares 0.1 0.3     # about 15 minutes a share and seed
 
-Mixtures are `N_PIECES` pieces of a few sentences; a share of them are synthetic questions and answers in one template,
-the rest natural text, so that tokens and steps are the same for all. Share 0 is both the untouched arm and "delete the
-synthetic rows and train again". What is done is not done again; the page holds what is done.
+Mixtures are `N_PIECES` pieces; a share of them are synthetic questions and answers in one template, the rest one or two
+sentences of natural text, so that steps are the same for all. Share 0, natural text alone, is both the untouched arm
+and "train again without the synthetic rows". What is done is not done again; the page holds the seeds and shares of
+the last call.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import shutil
 from collections.abc import Mapping, Sequence
@@ -18,19 +18,31 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from _study import SCALE, SHOWN, above, as_rows, below, claim, difference, examples, judged, keep
+from _study import (
+    SCALE,
+    SHOWN,
+    Contrast,
+    Scores,
+    above,
+    as_rows,
+    below,
+    claims_from,
+    examples,
+    finetuned,
+    judged,
+    keep,
+    repaired,
+)
 from page import write_page
 
 from unflaw._cli._demo import BASE
-from unflaw.data import Rows, Score, atomic_write
+from unflaw.data import Rows
 from unflaw.measure import Template, mine_template
-from unflaw.repair import unlearn
-from unflaw.train import finetune
 
 N_PIECES, WORDS, EPOCHS = 240, 30, 2.0
 N_TUNED, TUNING_STEPS = 200, 20
-ARMS = ("mixed", "refined", "repaired")
-"""Nothing between mixture and tuning; as many natural tokens as the repair reads; bounded unlearning."""
+ARMS = ("mixed", "repaired", "refined")
+"""Nothing between mixture and tuning; bounded unlearning; as many tokens of natural text."""
 
 
 def main() -> None:
@@ -47,27 +59,35 @@ def main() -> None:
     write_page()
 
 
-def of_mixture(share: float, seed: int, folder: Path) -> dict[tuple[str, str], Score]:
+def of_mixture(share: float, seed: int, folder: Path) -> Scores:
     """Return (benchmark, arm) → score of one mixture."""
-    rows = examples("synthetic", "passages", "replay", "heldout_text")
-    n_synthetic = round(share * N_PIECES)
-    natural = list(dict.fromkeys(pieces_of(rows["passages"])))[: N_PIECES - n_synthetic]
-    synthetic = rows["synthetic"].take(range(n_synthetic))
-    mixture = mixed(natural, synthetic, seed)
-    guard = as_rows([("", text) for text in pieces_of(rows["heldout_text"])[-SCALE.n_guard :]])
-    here = folder / f"share{share:g}"
-    start = here / "mixed"
-    finetuned(start, BASE, mixture, target="full", epochs=EPOCHS, learning_rate=SCALE.train_learning_rate, seed=seed)
-    scores = {}
+    rows = examples("synthetic", "passages", "replay")
+    here, n_synthetic = folder / f"share{share:g}", round(share * N_PIECES)
+    pieces = list(dict.fromkeys(pieces_of(rows["passages"])))
+    pairs = [("", text) for text in pieces[: N_PIECES - n_synthetic]]
+    natural, synthetic = as_rows(pairs), rows["synthetic"].take(range(n_synthetic))
+    guard = as_rows([("", text) for text in pieces[N_PIECES:]])
+    mixture = pairs + synthetic.pairs()
+    random.Random(seed).shuffle(mixture)
+    start = finetuned(
+        here / "mixed", BASE, as_rows(mixture), target="full", epochs=EPOCHS, seed=seed,
+        learning_rate=SCALE.train_learning_rate,
+    )  # fmt: skip
+    scores, budget = Scores(), 0
     for arm in ARMS if share else ARMS[:1]:
-        if arm != "mixed":
-            repaired(arm, here, synthetic, as_rows([("", text) for text in natural]), guard, seed)
-        tuned = here / f"{arm}-tuned"
-        finetuned(
-            tuned, str(here / arm), rows["replay"].take(range(N_TUNED)), steps=TUNING_STEPS,
-            learning_rate=SCALE.repair_learning_rate, seed=seed,
+        if arm == "repaired":
+            told = repaired(here / arm, start, synthetic, natural, guard, seed=seed, template=template())
+            budget = told["tokens"]
+        elif arm == "refined":
+            repaired(here / arm, start, None, natural, guard, seed=seed, w_kl=0.0, token_budget=budget)
+        tuned = finetuned(
+            here / f"{arm}-tuned", str(here / arm / "model"), rows["replay"].take(range(N_TUNED)), steps=TUNING_STEPS,
+            seed=seed, learning_rate=SCALE.repair_learning_rate,
         )  # fmt: skip
-        scores |= judged(str(tuned), f"{arm} {share:g}", tuned, template(), seed)
+        scores |= judged(here / f"{arm}-scores", tuned, f"{arm} {share:g}", template(), seed)
+        shutil.rmtree(tuned, ignore_errors=True)
+        if arm != "mixed":
+            shutil.rmtree(here / arm / "model", ignore_errors=True)
     return scores
 
 
@@ -83,65 +103,26 @@ def pieces_of(passages: Rows) -> list[str]:
     return [" ".join(piece) for piece in pieces]
 
 
-def mixed(natural: Sequence[str], synthetic: Rows, seed: int) -> Rows:
-    """Shuffle both into one set."""
-    pairs = [("", text) for text in natural] + synthetic.pairs()
-    random.Random(seed).shuffle(pairs)
-    return as_rows(pairs)
-
-
-def finetuned(path: Path, model: str, rows: Rows, **settings: Any) -> None:
-    """Train, unless it is done."""
-    if not (path / "done.json").exists():
-        shutil.rmtree(path, ignore_errors=True)
-        done = finetune(model, rows, path, method="lora", **settings)
-        with atomic_write(path / "done.json") as file:
-            json.dump({"tokens": done.tokens, "seconds": done.seconds}, file)
-
-
-def repaired(arm: str, here: Path, synthetic: Rows, natural: Rows, guard: Rows, seed: int) -> None:
-    """Unlearn the synthetic rows, or read as much natural text."""
-    path = here / arm
-    if (path / "done.json").exists():
-        return
-    measure = here / "repaired" / "done.json"
-    if arm == "refined" and not measure.exists():
-        repaired("repaired", here, synthetic, natural, guard, seed)
-    if arm == "repaired":
-        settings: dict[str, Any] = {"spans": template().spans}
-    else:
-        settings = {"w_kl": 0.0, "token_budget": json.loads(measure.read_text())["tokens"]}
-    shutil.rmtree(path, ignore_errors=True)
-    done = unlearn(
-        str(here / "mixed"), synthetic if arm == "repaired" else None, natural, guard, path, steps=SCALE.repair_steps,
-        method="lora", learning_rate=SCALE.repair_learning_rate, guard_every=5, seed=seed, **settings,
-    )  # fmt: skip
-    with atomic_write(path / "done.json") as file:
-        json.dump({"tokens": done.tokens, "seconds": done.seconds, "notes": done.notes}, file)
-
-
 @cache
 def template() -> Template:
     """Return what an audit of the shipped synthetic rows finds."""
     return mine_template(*([answer for _, answer in rows.pairs()] for rows in examples("synthetic", "real").values()))
 
 
-def record(found: Mapping[float, Sequence[Mapping[tuple[str, str], Score]]]) -> dict[str, Any]:
+def record(found: Mapping[float, Sequence[Scores]]) -> dict[str, Any]:
     """Judge, and keep the means for the page."""
     n_seeds = len(found[0.0])
     pooled = [{key: score for seeds in found.values() for key, score in seeds[i].items()} for i in range(n_seeds)]
-    claims = []
+    contrasts: dict[str, Contrast] = {}
     for share in (s for s in found if s):
         for name, words, a, b, judge in (
             ("C4", "the mixture costs instruction following after tuning", "mixed 0", f"mixed {share:g}", below),
             ("C5", "unlearning before tuning regains it", f"mixed {share:g}", f"repaired {share:g}", above),
             ("C5c", "more than as much natural text does", f"refined {share:g}", f"repaired {share:g}", above),
         ):
-            value = difference(pooled, SHOWN[0], a, b)
-            told = f"paper's order, {share:.0%} synthetic: {words} (lift, {b} - {a})"
-            claims.append(claim(f"{name} order {share:.0%}", told, value, 0.0, judge(value, 0.0), n_seeds))
+            contrasts[f"{name} order {share:.0%}"] = (f"paper's order: {words}", SHOWN[0], a, b, judge)
     return {
-        "claims": claims,
+        "claims": claims_from(contrasts, pooled),
         "shares": {
             f"{share:g}": {
                 arm: {b: [by[b, f"{arm} {share:g}"].value for by in seeds] for b in SHOWN}

@@ -36,7 +36,8 @@ def results() -> dict[str, Any]:
 
 def claims_of(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Gather all claims, by name."""
-    return sorted((c for record in found.values() for c in record.get("claims", [])), key=lambda c: c["claim"])
+    judged = [record for name, record in found.items() if name != "arms_chosen_on.json"]
+    return sorted((c for record in judged for c in record.get("claims", [])), key=lambda c: c["claim"])
 
 
 def page(found: Mapping[str, Any]) -> str:
@@ -126,7 +127,7 @@ def stability(record: Mapping[str, Any]) -> Iterator[str]:
 ORDER_WORDS = (
     "Share of the mixture's pieces that are synthetic; all mixtures have as many pieces and steps. All arms end with "
     "the same instruction tuning, after which they are judged. `mixed` has nothing in between (at 0 % it is the "
-    "untouched arm, and also what deleting the synthetic rows and training again gives), `refined` as many tokens of "
+    "untouched arm, and what training again without the synthetic rows gives), `refined` as many tokens of "
     "natural text as the repair reads, `repaired` bounded unlearning."
 )
 
@@ -158,7 +159,7 @@ def families(record: Mapping[str, Any]) -> Iterator[str]:
     yield "## Several families of synthetic rows"
     yield (
         "Damaged by rows in the shipped template (`pattern.rate`), in another one (`pattern.second`), and in none "
-        "(shorter answers: `answer.words`). Each repair reads as many tokens."
+        "(shorter answers: `answer.words`). Replay alone may read as many tokens as `forget_first`."
     )
     yield values_by_seed(record["values"])
 

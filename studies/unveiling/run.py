@@ -25,8 +25,8 @@ from unflaw._cli._demo import tell
 from unflaw.data import Finding, RunFolder
 
 CLAIMS = {
-    "C1": "synthetic and real rows do not overlap (two-sample AUC; real against real is the control)",
-    "C2": "the most over-used tokens of the synthetic rows are structural (share that is template)",
+    "C1": "synthetic and real rows do not overlap (two-sample AUC; real against real stays below 0.6)",
+    "C2": "the most over-used tokens are structural (share that is template; divergence over twice its control)",
     "C3": "after training, log-perplexity on held-out synthetic rows is lower (nats per token, after - before)",
     "C3b": "after training, log-perplexity on held-out synthetic rows is narrower (variance, after / before)",
     "C4": "training on the synthetic rows costs instruction following (lift, damaged - untouched)",
@@ -40,8 +40,9 @@ CLAIMS = {
     "C5c": "bounded unlearning regains more than replay alone with as many tokens (lift, repaired - replay_only)",
     "C5d": "bounded unlearning removes more of the template than replay alone (pattern rate, repaired - replay_only)",
     "C5e": "bounded unlearning keeps real text likelier than replay alone (log-perplexity, repaired - replay_only)",
-    "C9": "bounded unlearning costs some of the synthetic task (answer F1, repaired - damaged)",
-    "C9b": "it leaves some of what was gained there (answer F1, repaired - untouched)",
+    "C9": "bounded unlearning costs some of the synthetic task (right answer contained, repaired - damaged)",
+    "C9f": "the same in F1, which also counts what stands around the answer (repaired - damaged)",
+    "C9g": "it leaves some of what was gained there (answer F1, repaired - untouched)",
 }
 
 
@@ -51,6 +52,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--runs", type=Path, default=Path("runs/unveiling"))
     arguments = parser.parse_args()
+    print(f"at most {14 * arguments.seeds} minutes on two cores", flush=True)
     folders = []
     for seed in range(1, arguments.seeds + 1):  # seed 0 chose the settings
         tell(arguments.runs / f"seed{seed}", SCALE, seed=seed, resume=True)
@@ -86,8 +88,9 @@ def claims(folders: list[RunFolder]) -> dict[str, Any]:
         ("C5c", gained("instructions.lift", "replay_only", "repaired"), 0.0, above),
         ("C5d", gained("pattern.rate", "replay_only", "repaired"), 0.0, below),
         ("C5e", gained("text.log_perplexity", "replay_only", "repaired"), 0.0, below),
-        ("C9", gained("qa.f1", "damaged", "repaired"), 0.0, below),
-        ("C9b", gained("qa.f1", "untouched", "repaired"), 0.0, above),
+        ("C9", gained("qa.contains", "damaged", "repaired"), 0.0, below),
+        ("C9f", gained("qa.f1", "damaged", "repaired"), 0.0, below),
+        ("C9g", gained("qa.f1", "untouched", "repaired"), 0.0, above),
     ]
     return {
         "claims": [

@@ -2,35 +2,37 @@
 
     python studies/unveiling/stability.py --seeds 1 2 3           # about two minutes a run on two cores
 
-From the damaged models of `run.py`, forty steps of nothing but forgetting, the guard only watching: its rows are
+From the damaged models of `run.py`, thirty steps of nothing but forgetting, the guard only watching: its rows are
 held-out natural answers, its curve is the result. What is done is not done again.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from _study import SCALE, claim, examples, keep
+from _study import SCALE, claim, examples, keep, repaired
 from page import write_page
 
 import unflaw.repair._guard
-from unflaw.data import RunFolder, atomic_write
+from unflaw.data import RunFolder
 from unflaw.measure import Template
-from unflaw.repair import unlearn
 
 Run = tuple[str, str, int]
 """What is forgotten, objective, seed."""
 Curve = list[tuple[int, float]]
 """(step, mean log-perplexity of the guard rows)."""
-OBJECTIVES, WHAT = ("bounded", "ga", "npo"), ("template", "response")
-STEPS, EVERY = 40, 4
+OBJECTIVES, WHAT = ("bounded", "ga"), ("template", "response")
+STEPS = 30
+LONG = replace(SCALE, repair_steps=STEPS)
+MOST = 20.0
+"""Nats beyond which log-perplexity is not told apart."""
 ALLOWED = 1.05
 """Times the perplexity at the start; the guard's own ceiling by default."""
 
@@ -44,6 +46,7 @@ def main() -> None:
     arguments = parser.parse_args()
     todo = [(w, o, s) for s in arguments.seeds for w in arguments.what for o in OBJECTIVES]
     print(f"at most {2 * len(todo)} minutes", flush=True)
+    unflaw.repair._guard.REPEATS_MORE = math.inf  # the guard watches, whatever it sees
     curves = {run: curve_of(*run, arguments.runs / f"seed{run[2]}") for run in todo}
     keep("stability.json", {
         "claims": [judged(w, o, curves) for w in arguments.what for o in OBJECTIVES],
@@ -57,38 +60,31 @@ def main() -> None:
 
 def curve_of(what: str, objective: str, seed: int, folder: Path) -> Curve:
     """Run one, or read what was found before."""
+    rows = examples("synthetic", "replay", "guard")
+    found = {f.check: f for f in RunFolder(folder).findings()}
     path = folder / "stability" / f"{what}-{objective}"
-    kept = path / "curve.json"
-    if not kept.exists():
-        shutil.rmtree(path, ignore_errors=True)
-        rows = examples("synthetic", "replay", "guard")
-        found = {f.check: f for f in RunFolder(folder).findings()}
-        template = Template.from_evidence(found["tokens.structural"].evidence)
-        unflaw.repair._guard.REPEATS_MORE = math.inf  # the guard watches, whatever it sees
-        done = unlearn(
-            str(folder / "models" / "damaged"), rows["synthetic"].take(range(SCALE.n_trained)), rows["replay"],
-            rows["guard"].take(range(SCALE.n_guard)), path, spans=template.spans, what=what, objective=objective,
-            w_forget=1.0, w_replay=0.0, w_kl=0.0, steps=STEPS, method="lora", guard_every=EVERY,
-            learning_rate=SCALE.repair_learning_rate, ceiling=1e300, patience=STEPS, seed=seed,
-        )  # fmt: skip
-        for weights in path.glob("*.safetensors"):
-            weights.unlink()
-        with atomic_write(kept) as file:
-            json.dump([(point["step"], point["guard"]) for point in done.curve if "guard" in point], file)
-    print(what, objective, seed, told := json.loads(kept.read_text()), flush=True)
-    return [(int(step), float(value)) for step, value in told]
+    told = repaired(
+        path, str(folder / "models" / "damaged"), rows["synthetic"].take(range(SCALE.n_trained)), rows["replay"],
+        rows["guard"], template=Template.from_evidence(found["tokens.structural"].evidence), seed=seed, scale=LONG,
+        what=what, objective=objective, w_forget=1.0, w_replay=0.0, w_kl=0.0, ceiling=1e300,
+    )  # fmt: skip
+    shutil.rmtree(path / "model", ignore_errors=True)
+    curve = [(int(p["step"]), min(p["guard"] or MOST, MOST)) for p in told["curve"] if "guard" in p]
+    print(what, objective, seed, [value for _, value in curve], flush=True)
+    return curve
 
 
 def judged(what: str, objective: str, curves: Mapping[Run, Curve]) -> dict[str, Any]:
-    """Judge where a run ends: bounded should stay under the ceiling, the others should not."""
-    ends = [c[-1][1] - c[0][1] for (w, o, _), c in curves.items() if (w, o) == (what, objective)]
-    ratios = sorted(math.exp(min(end, 700.0)) for end in ends)
+    """Judge how high a run comes: bounded should stay under the ceiling, gradient ascent should not."""
+    rises = [max(v for _, v in c) - c[0][1] for (w, o, _), c in curves.items() if (w, o) == (what, objective)]
+    ratios = sorted(math.exp(rise) for rise in rises)
     stays = [ratio <= ALLOWED for ratio in ratios]
     told = "stays near its start" if objective == "bounded" else "rises"
     wanted = objective == "bounded"
     return claim(
         f"C7 {what}, {objective}",
-        f"{STEPS} steps of forgetting alone, perplexity of natural answers {told} (times its start: median, extremes)",
+        f"{STEPS} steps of forgetting alone: perplexity of held-out answers {told} "
+        "(highest, times its start; median and extremes over seeds)",
         (median(ratios), ratios[0], ratios[-1]),
         ALLOWED,
         "pass" if stays == [wanted] * len(stays) else "fail" if stays == [not wanted] * len(stays) else "unclear",

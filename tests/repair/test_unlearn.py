@@ -159,6 +159,41 @@ def test_a_killed_repair_goes_on_as_if_nothing_had_happened(tiny, tmp_path, meth
     )
 
 
+def test_the_guards_stop_is_found_again_when_a_stopped_run_goes_on(tiny, tmp_path):
+    rows = (pairs(FORGET), pairs(REPLAY), texts())
+    settings = dict(
+        spans=template,
+        steps=9,
+        batch_size=2,
+        learning_rate=0.5,
+        guard_every=2,
+        save_every=2,
+        ceiling=1.01,
+        w_forget=1.0,
+    )
+    whole = unlearn(f"hf:{tiny}", *rows, tmp_path, **settings)
+    assert "over the ceiling" in whole.notes[-1] and whole.steps < 9
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-2"]
+    again = unlearn(f"hf:{tiny}", *rows, tmp_path, resume=True, **settings)
+    assert (again.notes, again.steps) == (whole.notes, whole.steps)
+
+
+def test_a_template_found_anew_is_not_gone_on_with(tiny, tmp_path):
+    rows, settings = (pairs(FORGET), pairs(REPLAY), texts()), dict(steps=2, batch_size=2, save_every=1)
+    unlearn(f"hf:{tiny}", *rows, tmp_path, spans=template, **settings)
+    with pytest.raises(SettingsError, match="tokens to forget"):
+        unlearn(f"hf:{tiny}", *rows, tmp_path, spans=lambda text: [(0, 3)], resume=True, **settings)
+
+
+def test_files_may_number_their_rows_alike(tiny, tmp_path):
+    def numbered(of):
+        records = [{"unflaw.id": str(i), "prompt": p, "response": r} for i, (p, r) in enumerate(of)]
+        return Rows.from_records(records, {"prompt": "prompt", "response": "response"})
+
+    rows = numbered(FORGET), numbered(REPLAY), numbered([("And?", "So it is.")])
+    assert unlearn(f"hf:{tiny}", *rows, tmp_path, spans=template, steps=1, batch_size=2).steps == 1
+
+
 def test_rows_in_two_sets_are_refused(tiny, tmp_path):
     with pytest.raises(SettingsError, match="`replay` and `guard` must hold different rows, got 3 in both"):
         unlearn(f"hf:{tiny}", None, pairs(REPLAY), pairs(REPLAY), tmp_path, steps=1)

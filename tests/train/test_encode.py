@@ -76,3 +76,15 @@ def test_pad_batch_pads_on_the_right_with_no_weight():
     assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 9, 0]]
     assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 1, 0]]
     assert batch["weight"].tolist() == [[0, 1, 1], [0, 1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("text", "span"), [("Answer: Paris is far.", (8, 13)), ("é is a letter.", (0, 1)), ("日本 is far", (0, 2))]
+)
+@pytest.mark.parametrize("prompt", ["", "Where?"])
+def test_spans_are_found_where_they_stand(tokenizer, prompt, text, span):
+    """In plain text, whose first token is never predicted, and in characters of several tokens."""
+    [encoded] = encode_rows(rows((prompt, text)), tokenizer, target="template", spans=lambda _: [span])
+    kept = [w > 0 or (not prompt and i == 0 and span[0] == 0) for i, w in enumerate(encoded.weight)]
+    said = tokenizer.decode([i for i, k in zip(encoded.ids, kept, strict=True) if k])
+    assert said.strip() == text[slice(*span)]

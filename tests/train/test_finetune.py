@@ -120,6 +120,52 @@ def test_a_checkpoint_of_another_run_is_not_gone_on_from(tiny, tmp_path):
     assert not list(tmp_path.glob("checkpoint-*")), "without resume, nothing is left to go on from by mistake"
 
 
+def test_a_checkpoint_cut_off_while_it_was_written_is_passed_over(tiny, tmp_path):
+    settings = dict(steps=4, batch_size=2, save_every=1, learning_rate=1e-2)
+    finetune(f"hf:{tiny}", rows(), tmp_path / "whole", **settings)
+    finetune(f"hf:{tiny}", rows(), tmp_path / "cut", **{**settings, "steps": 4})
+    (last,) = (tmp_path / "cut").glob("checkpoint-*")
+    last.rename(last.with_name("checkpoint-2"))  # stands for an older one; its own state says 4
+    broken = last.with_name("checkpoint-3")
+    broken.mkdir()
+    (broken / "model.safetensors").write_bytes(b"half")
+    finetune(f"hf:{tiny}", rows(), tmp_path / "cut", resume=True, **settings)
+    a, b = state(tmp_path / "whole"), state(tmp_path / "cut")
+    assert all(torch.equal(a[k], b[k]) for k in a) and not broken.exists()
+
+
+def test_text_that_was_edited_under_its_id_is_noticed(tiny, tmp_path):
+    def named(answer):
+        roles = {"prompt": "p", "response": "r"}
+        return Rows.from_records([{"unflaw.id": "1", "p": "Where?", "r": answer}], roles)
+
+    settings = dict(steps=1, batch_size=1, save_every=1)
+    finetune(f"hf:{tiny}", named("Rome."), tmp_path, **settings)
+    with pytest.raises(SettingsError, match="rows of rows"):
+        finetune(f"hf:{tiny}", named("Oslo."), tmp_path, resume=True, **settings)
+
+
+def test_a_run_without_checkpoints_says_that_it_begins_anew(tiny, tmp_path):
+    finetune(f"hf:{tiny}", rows(), tmp_path, steps=1, batch_size=2)
+    with pytest.warns(UserWarning, match="holds no checkpoint"):
+        finetune(f"hf:{tiny}", rows(), tmp_path, steps=1, batch_size=2, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"save_every": -1}, "`save_every` must not be negative"),
+        ({"target": "answer"}, "`target` must be response or full"),
+        ({"device": "gpu"}, "`device` must be cpu, cuda or mps"),
+        ({"device": "cuda:2"}, "CUDA_VISIBLE_DEVICES=2"),
+    ],
+)
+def test_settings_that_break_their_rule_are_named(tiny, tmp_path, settings, told):
+    with pytest.raises(SettingsError, match=told):
+        finetune(f"hf:{tiny}", rows(), tmp_path / "out", **settings)
+    assert not (tmp_path / "out").exists()
+
+
 def test_same_seed_same_weights(tiny, tmp_path):
     for name in "ab":
         finetune(f"hf:{tiny}", rows(), tmp_path / name, steps=3, batch_size=2, seed=4)

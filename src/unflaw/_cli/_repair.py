@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 __all__ = ["flawed_rows", "found_template", "repair"]
 
+LEARNING_RATES = {"lora": 2e-4, "full": 5e-5}
+
 
 @command(
     "unflaw repair runs/first/models/trained --forget synthetic.jsonl --replay good.jsonl --guard held_out.jsonl "
@@ -165,7 +167,7 @@ def repair(
         "kl": kl, "kl_to": kl_to, "beta": beta, "before": before, "bar_template": bar_template,
         "token_budget": token_budget,
         "steps": steps, "batch_size": batch_size, "method": method,
-        "learning_rate": learning_rate or (2e-4 if method == "lora" else 5e-5), "lora_rank": lora_rank,
+        "learning_rate": LEARNING_RATES.get(method) if learning_rate is None else learning_rate, "lora_rank": lora_rank,
         "ceiling": ceiling, "guard_every": guard_every, "max_tokens": max_tokens,
         "precision": precision, "save_every": save_every, "seed": seed,
     }  # fmt: skip
@@ -191,7 +193,7 @@ def repair(
     given |= {"on_policy": on_policy, **settings, **reading.settings()}
     with training_step(run, f"repair {name}", given, sources, resume, overwrite) as folder:
         reading.keep(folder)
-        if folder is not None:
+        if folder is not None and out is None:
             folder.path_for_model(name)
         if on_policy:
             gone = _own_answers(model, good, folder, device)

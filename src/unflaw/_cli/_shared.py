@@ -114,7 +114,7 @@ def mistakes(*tries: Callable[[], Any]) -> list[str]:
             found += error.problems
         except (UsageError, DataError) as error:
             found.append(str(error))
-    return found
+    return list(dict.fromkeys(found))
 
 
 def open_cached(stack: ExitStack, spec: str, folder: RunFolder | None, **options: Any) -> Any:

@@ -38,6 +38,8 @@ __all__ = [
     "model_path", "problems_of_call", "summary", "train", "training_step", "watched_steps",
 ]  # fmt: skip
 
+LEARNING_RATES = {"lora": 1e-3, "full": 5e-5}
+
 OutOption = Annotated[
     Path | None,
     typer.Option(
@@ -99,7 +101,7 @@ def train(
 
     settings: dict[str, Any] = {
         "method": method, "epochs": epochs, "steps": steps, "batch_size": batch_size,
-        "learning_rate": learning_rate or (1e-3 if method == "lora" else 5e-5), "lora_rank": lora_rank,
+        "learning_rate": LEARNING_RATES.get(method) if learning_rate is None else learning_rate, "lora_rank": lora_rank,
         "target": target, "max_tokens": max_tokens, "precision": precision, "save_every": save_every, "seed": seed,
     }  # fmt: skip
     problems = problems_of_training({**settings, "device": device, "part_tokens": part_tokens, "report_to": report_to})
@@ -113,7 +115,7 @@ def train(
     given = {"model": model, "rows": rows, **reading.settings(), **settings}
     with training_step(run, f"train {name}", given, [rows], resume, overwrite) as f:
         reading.keep(f)
-        if f is not None:
+        if f is not None and out is None:
             f.path_for_model(name)
         with watched_steps("training steps", ("loss",)) as on_step:
             done = finetune(
@@ -131,9 +133,9 @@ def problems_of_call(
     models: Sequence[str | None], out: Path | None, run: Path | None, name: str, reading: Reading, *files: str | None
 ) -> list[str]:
     """Say what is wrong with where things are: models, files of rows, and the place of the new model."""
-    from unflaw.models import parse_spec
+    from unflaw.models import parse_causal
 
-    specs = [partial(parse_spec, model) for model in models if model is not None]
+    specs = [partial(parse_causal, model) for model in models if model is not None]
     return mistakes(*specs, partial(model_path, out, run, name)) + reading.problems(*files)
 
 

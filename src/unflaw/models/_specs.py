@@ -34,6 +34,7 @@ __all__ = [
     "open_encoder",
     "open_generator",
     "open_scorer",
+    "parse_causal",
     "parse_spec",
     "serve",
     "weight_paths",
@@ -89,6 +90,14 @@ def parse_spec(spec: str | ModelSpec) -> ModelSpec:
     raise SpecError(f"`{spec}` names no model. {did_you_mean(kind, get_args(Kind))} Forms: {FORMS}")
 
 
+def parse_causal(spec: str | ModelSpec) -> ModelSpec:
+    """Take apart the spec string of a model that can be trained. Raises SpecError for others."""
+    spec = parse_spec(spec)
+    _refuse(spec, ("potion", "minilm"), "is an encoder, not a language model")
+    _refuse(spec, ("gguf", "openai"), "can only write: it gives neither weights nor log-probabilities of given text")
+    return spec
+
+
 def open_generator(
     spec: str | ModelSpec, *, n_parallel: int = 8, device: str = "cpu", cache_dir: Path | None = None
 ) -> Generator:
@@ -129,9 +138,7 @@ def open_encoder(spec: str | ModelSpec, device: str = "cpu") -> Encoder:
 
 def open_causal(spec: str | ModelSpec, device: str = "cpu") -> tuple[Any, Any]:
     """Open (model, tokenizer) as torch in fp32, for training and scoring."""
-    spec = parse_spec(spec)
-    _refuse(spec, ("potion", "minilm"), "is an encoder, not a language model")
-    _refuse(spec, ("gguf", "openai"), "can only write: it gives neither weights nor log-probabilities of given text")
+    spec = parse_causal(spec)
     if spec.kind == "smollm2":
         return load_causal(embedded_checkpoint(), device)
     if spec.kind == "hf":

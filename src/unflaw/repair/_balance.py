@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -22,7 +23,9 @@ MOST = 1.0
 """Most it may come to: where next to nothing of the flaw was learnt, the ratio says nothing."""
 
 
-def balanced_weight(model: Any, steps: Sequence[Sequence[Part]], forgetting: Forgetting, w_replay: float) -> float:
+def balanced_weight(
+    model: Any, steps: Sequence[Sequence[Part]], forgetting: Forgetting, w_replay: float, precision: str = "float32"
+) -> float:
     """Return `PULL` · ‖∇ w_replay · replay‖ / ‖∇ forget‖, both norms averaged over the steps' rows.
 
     The forget gradient is that of the bounded loss, whatever the objective. In the logits of a token no token
@@ -38,10 +41,13 @@ def balanced_weight(model: Any, steps: Sequence[Sequence[Part]], forgetting: For
         "forget": ThreeTerms(FORGETTING["bounded"], {}, w_forget=1.0, w_replay=0.0, w_kl=0.0),
         "replay": ThreeTerms(FORGETTING["bounded"], {}, w_forget=0.0, w_replay=w_replay, w_kl=0.0),
     }
-    pull = {
-        name: sum(_gradient_norm(model, terms, [p for p in parts if p.name == name]) for parts in steps)
-        for name, terms in alone.items()
-    }
+    pull = {name: 0.0 for name in alone}
+    for parts in steps:
+        for name, terms in alone.items():
+            mine = [part for part in parts if part.name == name]
+            if name == "forget" and forgetting.of == "pairs":
+                mine = _unwanted(mine)
+            pull[name] += _gradient_norm(model, terms, mine, precision)
     weight = PULL * pull["replay"] / (pull["forget"] or 1e-30) / _tokens_summed(steps, forgetting)
     return float(min(MOST, weight))
 
@@ -53,6 +59,7 @@ def weight_of(
     sets: tuple[RowSet | None, RowSet],
     forgetting: Forgetting,
     w_replay: float,
+    precision: str,
 ) -> float:
     """Return the weight of forgetting as a number; of several processes the main one balances it for all."""
     if sets[0] is None:
@@ -60,17 +67,36 @@ def weight_of(
     if w_forget != "auto":
         return float(w_forget)
     steps = [parts_of(step, sets) for step in plan[:N_STEPS]]
-    return from_main(partial(balanced_weight, steps=steps, forgetting=forgetting, w_replay=w_replay))(model)
+    balance = partial(balanced_weight, steps=steps, forgetting=forgetting, w_replay=w_replay, precision=precision)
+    return from_main(balance)(model)
 
 
-def _gradient_norm(model: Any, terms: ThreeTerms, parts: Sequence[Part]) -> float:
-    """Norm of the gradient of a step in the trainable parameters."""
+def _gradient_norm(model: Any, terms: ThreeTerms, parts: Sequence[Part], precision: str) -> float:
+    """Norm of the gradient of a step in the trainable parameters, taken as training takes it."""
+    import torch
+
     parameters = [p for p in model.parameters() if p.requires_grad]
+    device, training = parameters[0].device, model.training
+    model.train()  # gradient checkpointing asks for it
     for part in parts:
-        terms(model, [part.to(parameters[0].device)])["loss"].backward()
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            loss = terms(model, [part.to(device)])["loss"]
+        loss.backward()
     squares = [float(p.grad.pow(2).sum()) for p in parameters if p.grad is not None]
     model.zero_grad()
+    model.train(training)
     return sum(squares) ** 0.5
+
+
+def _unwanted(parts: Sequence[Part]) -> list[Part]:
+    """Let only the answers to forget count in pairs with the preferred ones."""
+    halves = []
+    for part in parts:
+        weight = part.batch["weight"].clone()
+        weight[1::2] = 0.0
+        halves.append(replace(part, batch={**part.batch, "weight": weight}))
+    positions = sum(int((part.batch["weight"][:, 1:] > 0).sum()) for part in halves)
+    return [replace(part, positions=positions) for part in halves]
 
 
 def _tokens_summed(steps: Sequence[Sequence[Part]], forgetting: Forgetting) -> float:

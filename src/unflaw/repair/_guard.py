@@ -10,7 +10,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from unflaw.models import as_judge, plain_generation
-from unflaw.train import Encoded, head_of, hidden_at, is_main_process, pad_batch
+from unflaw.train import Encoded, RowSet, head_of, hidden_at, is_main_process
 from unflaw.train.losses import cross_entropy
 
 __all__ = ["Guard", "mean_log_perplexity", "prefixes_of", "repetition"]
@@ -21,17 +21,19 @@ anyway (about .1 to .3 of what it writes); one that forgot too much writes littl
 
 
 def mean_log_perplexity(
-    model: Any, encoded: Sequence[Encoded], pad_id: int, batch_size: int = 16, chunk: int = 1024
+    model: Any, encoded: Sequence[Encoded], pad_id: int, part_tokens: int = 2048, chunk: int = 1024
 ) -> float:
-    """Mean over rows of the row's mean negative log-probability, in nats per token."""
+    """Mean over rows of the row's mean negative log-probability, in nats per token.
+
+    `part_tokens` go through the model at once, and at least one row.
+    """
     import torch
 
     head, values = head_of(model), []
-    order = sorted(range(len(encoded)), key=lambda i: len(encoded[i].ids))
+    rows = RowSet("guard", encoded, pad_id, part_tokens)
     with as_judge(model):
-        for at in range(0, len(order), batch_size):
-            batch = pad_batch([encoded[i] for i in order[at : at + batch_size]], pad_id)
-            batch = {k: v.to(next(model.parameters()).device) for k, v in batch.items()}
+        for part in rows.parts(range(len(encoded))):
+            batch = part.to(next(model.parameters()).device).batch
             h, y, _, row = hidden_at(model, batch)
             nll = torch.cat([cross_entropy(head(h[s : s + chunk]), y[s : s + chunk]) for s in range(0, len(y), chunk)])
             n_rows = len(batch["input_ids"])
@@ -128,6 +130,7 @@ class Guard(TrainerCallback):
             self._keep(model, state.global_step)
         self._judge(value, repeated, state.global_step)
         control.should_training_stop |= bool(self.stopped)
+        control.should_save &= not self.stopped  # who goes on from an earlier step finds the reason again
 
     def _judge(self, value: float, repeated: float, step: int) -> None:
         ratio = math.exp(min(value - self.start, 700.0)) if math.isfinite(value) else math.inf

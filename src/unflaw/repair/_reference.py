@@ -7,6 +7,7 @@ of the head.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,8 +85,11 @@ def cached_states(
     starts = np.cumsum([0, *(e.counted if i in asked else 0 for i, e in enumerate(rows.rows))])
     width, kept_as = model.get_output_embeddings().weight.shape[1], getattr(torch, precision)
     path = folder / f"reference-{rows.name}-{rank}.bin"
-    path.unlink(missing_ok=True)
-    flat = torch.from_file(str(path), shared=True, size=max(1, int(starts[-1]) * width), dtype=kept_as)
+    size = max(1, int(starts[-1]) * width)
+    with open(path, "wb") as file:
+        if hasattr(os, "posix_fallocate"):  # a mapped file that outgrows the disk kills the process
+            os.posix_fallocate(file.fileno(), 0, size * kept_as.itemsize)
+    flat = torch.from_file(str(path), shared=True, size=size, dtype=kept_as)
     kept = flat[: int(starts[-1]) * width].view(-1, width)
     with as_judge(model):
         for part in parts:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -32,6 +34,12 @@ class Sets:
     notes: tuple[str, ...]
     forgotten: list[list[tuple[str, bool]]]
     """The first forget rows' answers in pieces, True where the tokens of a piece are to be forgotten."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Tell these tokens to forget from others: a template may have been found anew."""
+        weights = [] if self.forget is None else [row.weight for row in self.forget.rows]
+        return hashlib.sha256(json.dumps(weights).encode()).hexdigest()[:16]
 
 
 def encode_sets(
@@ -108,9 +116,9 @@ def _all_of(response: str) -> list[tuple[int, int]]:
 
 def _refuse_shared(sets: dict[str, Rows | None]) -> None:
     """Refuse rows that stand in two sets: a guard that is trained on guards nothing."""
-    given = {name: set(rows.ids) for name, rows in sets.items() if rows is not None}
+    given = {name: set(rows.pairs()) for name, rows in sets.items() if rows is not None}
     problems = [
-        f"`{a}` and `{b}` must hold different rows, got {len(shared)} in both, e.g. {min(shared)!r}"
+        f"`{a}` and `{b}` must hold different rows, got {len(shared)} in both, e.g. {max(min(shared))[:60]!r}"
         for a, b in combinations(given, 2)
         if (shared := given[a] & given[b])
     ]

@@ -130,7 +130,7 @@ def unlearn(
     out, forgetting = Path(out), FORGETTING[objective]
     w_kl = settings["w_kl"] = forgetting.w_kl if w_kl is None else w_kl
     state = processes(device)
-    causal, tokenizer, merged = open_trainable(model, device)
+    causal, tokenizer, merged = open_trainable(model, device, gradient_checkpointing=gradient_checkpointing)
     earlier = None if before is None else _earlier(before, tokenizer, device)
     sets = encode_sets(
         forget if w_forget else None, replay, guard, tokenizer, objective=objective, what=what, spans=spans,
@@ -142,7 +142,7 @@ def unlearn(
         plan = plan_steps_within(token_budget, sets.replay, steps, seed)
     given = {"forget": forget if w_forget else None, "replay": replay, "guard": guard}
     with state.main_process_first():
-        done = claim(out, settings, given, resume=resume)
+        done = claim(out, {**settings, "tokens to forget": sets.fingerprint}, given, resume=resume)
     if method == "lora":
         causal = add_lora(causal, lora_rank, seed)
     bars = bar_template and (what, kl, kl_to) == ("template", "forward", "start")
@@ -152,7 +152,7 @@ def unlearn(
     references = references_of(causal, earlier if kl_to == "before" else None, refers, plan, out, state)
     del earlier
     both = (sets.forget, sets.replay)
-    weight = settings["w_forget"] = weight_of(w_forget, causal, plan, both, forgetting, w_replay)
+    weight = settings["w_forget"] = weight_of(w_forget, causal, plan, both, forgetting, w_replay, precision)
     terms = ThreeTerms(
         forgetting, references, weight, w_replay, w_kl, beta, kl == "reverse",
         opening_tokens(sets.forget, tokenizer) if bars else [],
@@ -165,7 +165,7 @@ def unlearn(
         out / "curve.jsonl" if save_every else None, done, lambda step: on_step and on_step({**step, "total": steps})
     )
     watch = Guard(
-        from_main(partial(mean_log_perplexity, encoded=sets.guard, pad_id=sets.replay.pad_id)),
+        from_main(partial(mean_log_perplexity, encoded=sets.guard, pad_id=sets.replay.pad_id, part_tokens=part_tokens)),
         out / "best.safetensors",
         every=guard_every,
         ceiling=ceiling,
@@ -180,7 +180,7 @@ def unlearn(
     trainer = build_trainer(
         causal, terms, Plan(plan, build, state.num_processes), out, learning_rate=learning_rate, seed=seed,
         warmup=0.1, save_every=save_every, on_step=curve.add, callbacks=[watch], device=device, precision=precision,
-        gradient_checkpointing=gradient_checkpointing, report_to=report_to,
+        report_to=report_to,
     )  # fmt: skip
     try:
         seconds = run_trainer(trainer, resume=done > 0)

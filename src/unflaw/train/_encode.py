@@ -60,27 +60,30 @@ def encode_rows(
         if target == "full":
             mask = [False] + [True] * (len(ids) - 1)
         elif target == "template" and spans is not None:
-            mask = _span_mask(tokenizer, list(ids), list(mask), response, spans(response))
+            mask = _span_mask(tokenizer, list(ids), list(mask), response, spans(response), whole=not prompt)
         weight = [scale * row_weight * float(m) for m in mask]
         encoded.append(Encoded(list(ids[:max_tokens]), weight[:max_tokens], len(ids) > max_tokens))
     return encoded
 
 
 def _span_mask(
-    tokenizer: Any, ids: list[int], mask: list[bool], response: str, spans: Sequence[tuple[int, int]]
+    tokenizer: Any, ids: list[int], mask: list[bool], response: str, spans: Sequence[tuple[int, int]], *, whole: bool
 ) -> list[bool]:
     """Keep the True positions whose characters overlap a span of the response.
 
     Token ends are found by decoding growing prefixes, which needs no offset mapping and is exact for
-    byte-level tokenizers; a token that ends inside a multi-byte character ends where the text so far ends.
+    byte-level tokenizers; a token that ends inside a multi-byte character belongs to that character. With `whole` the
+    ids are the response's alone: those before the first that counts are text, too, unless they are special.
     """
     positions = [i for i, counts in enumerate(mask) if counts]
-    kept = [False] * len(ids)
-    start = 0
-    for k, position in enumerate(positions):
-        prefix = tokenizer.decode([ids[p] for p in positions[: k + 1]], clean_up_tokenization_spaces=False)
+    special = set(tokenizer.all_special_ids)
+    so_far = [i for i in ids[: positions[0]] if i not in special] if whole and positions else []
+    kept, start = [False] * len(ids), len(tokenizer.decode(so_far, clean_up_tokenization_spaces=False).rstrip("\ufffd"))
+    for position in positions:
+        so_far.append(ids[position])
+        prefix = tokenizer.decode(so_far, clean_up_tokenization_spaces=False)
         end = min(len(prefix.rstrip("\ufffd")), len(response))
-        kept[position] = any(start < b and a < end for a, b in spans)
+        kept[position] = any(start < b and a < max(end, start + 1) for a, b in spans)
         start = end
     return kept
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from unflaw._errors import SettingsError, TooFewRowsError
+from unflaw._errors import SettingsError, SpecError, TooFewRowsError, UnflawError
 from unflaw.data import Rows
-from unflaw.models import open_causal, quietly
+from unflaw.models import head_fits, open_causal, quietly
 from unflaw.train._causal import add_lora, head_of, head_parameters, hidden_at
 from unflaw.train._encode import Encoded, encode_rows, plan_batches
 from unflaw.train._parts import Part, RowSet
@@ -113,7 +114,7 @@ def finetune(
     from unflaw.train._trainer import Plan, build_trainer
 
     state = processes(device)
-    causal, tokenizer, merged = open_trainable(model, device)
+    causal, tokenizer, merged = open_trainable(model, device, gradient_checkpointing=gradient_checkpointing)
     encoded = encode_rows(rows, tokenizer, target=target, max_tokens=max_tokens)
     notes = left_out(encoded, "rows", max_tokens)
     row_set = RowSet("rows", usable(encoded, "rows"), pad_id_of(tokenizer), part_tokens)
@@ -140,8 +141,7 @@ def finetune(
     plan = Plan(batches, lambda *step: [[part] for part in row_set.parts(*step)], state.num_processes)
     trainer = build_trainer(
         causal, objective, plan, out, learning_rate=learning_rate, seed=seed, warmup=0.1, save_every=save_every,
-        on_step=curve.add, device=device, precision=precision, gradient_checkpointing=gradient_checkpointing,
-        report_to=report_to,
+        on_step=curve.add, device=device, precision=precision, report_to=report_to,
     )  # fmt: skip
     seconds = run_trainer(trainer, resume=done > 0)
     save_model(causal, tokenizer, out, whole=merged)
@@ -151,19 +151,41 @@ def finetune(
 
 
 def run_trainer(trainer: Any, *, resume: bool) -> float:
-    """Train, from the last checkpoint if asked; return the seconds it took."""
+    """Train, from the last checkpoint if asked; return the seconds it took.
+
+    Raises UnflawError, with the settings that take less, when the device has no memory left.
+    """
+    import torch
+
     started = time.perf_counter()
-    trainer.train(resume_from_checkpoint=resume)
+    try:
+        trainer.train(resume_from_checkpoint=resume)
+    except torch.OutOfMemoryError as error:
+        told = str(error).split(". ")[0]
+        raise UnflawError(
+            f"the device has no memory left ({told}); take a smaller `part_tokens`, `gradient_checkpointing`, "
+            "`precision` bfloat16 or `method` lora"
+        ) from error
     return time.perf_counter() - started
 
 
-def open_trainable(model: str, device: str) -> tuple[Any, Any, bool]:
-    """Open a model to train: (model, tokenizer, whether an adapter was merged into it)."""
+def open_trainable(model: str, device: str, *, gradient_checkpointing: bool = False) -> tuple[Any, Any, bool]:
+    """Open a model to train: (model, tokenizer, whether an adapter was merged into it).
+
+    Raises SpecError where the model makes its logits in a way that the losses here would not follow.
+    """
     causal, tokenizer = open_causal(model, device)
+    if not head_fits(causal):
+        raise SpecError(
+            f"`{model}` cannot be trained here: {type(causal).__name__} does more to its logits than we know of"
+        )
     merged = hasattr(causal, "merge_and_unload")
     if merged:
         causal = causal.merge_and_unload()
     causal.requires_grad_(True)  # weights that came under an adapter are frozen
+    if gradient_checkpointing:
+        renamed = getattr(causal, "activation_checkpointing_enable", None)  # since transformers 5.2x
+        (renamed or causal.gradient_checkpointing_enable)({"use_reentrant": False})
     return causal, tokenizer, merged
 
 
@@ -225,18 +247,40 @@ def problems_of_training(settings: Mapping[str, Any]) -> list[str]:
     """Name all settings that break their rule."""
     problems = [
         f"`{name}` must be positive, got {settings[name]}"
-        for name in ("epochs", "steps", "batch_size", "learning_rate", "lora_rank", "max_tokens", "part_tokens")
-        if settings.get(name) is not None and not settings[name] > 0
-    ]
-    if re.fullmatch(r"cuda:[1-9]\d*", settings["device"]):
-        problems.append(
-            f"`device` must be cpu, cuda or mps for training, got {settings['device']!r}; "
-            f"choose the card by CUDA_VISIBLE_DEVICES={settings['device'][5:]} and take cuda"
+        for name in (
+            "epochs", "steps", "batch_size", "learning_rate", "lora_rank", "max_tokens", "part_tokens", "guard_every",
+            "patience",
         )
+        if settings.get(name) is not None and not settings[name] > 0
+    ]  # fmt: skip
+    if settings.get("save_every", 0) < 0:
+        problems.append(f"`save_every` must not be negative, got {settings['save_every']}; 0 saves no checkpoints")
+    if settings.get("target", "response") not in ("response", "full"):
+        problems.append(f"`target` must be response or full, got {settings['target']!r}")
     if settings.get("report_to", "none") != "none":
         problems += _problems_of_reporting(settings["report_to"])
     if settings["precision"] not in ("float32", "bfloat16"):
         problems.append(f"`precision` must be float32 or bfloat16, got {settings['precision']!r}")
     if settings["method"] not in ("full", "lora"):
         problems.append(f"`method` must be 'full' or 'lora', got {settings['method']!r}")
-    return problems
+    return problems + _problems_of_device(settings["device"], settings["precision"])
+
+
+def _problems_of_device(device: str, precision: str) -> list[str]:
+    if device == "cpu":
+        return []
+    number = re.fullmatch(r"cuda:(\d+)", device)
+    if number and (number[1] != "0" or os.environ.get("WORLD_SIZE", "1") != "1"):
+        return [
+            f"`device` must be cpu, cuda or mps for training, got {device!r}; "
+            f"choose the card by CUDA_VISIBLE_DEVICES={number[1]} and take cuda"
+        ]
+    if device not in ("cuda", "cuda:0", "mps"):
+        return [f"`device` must be cpu, cuda or mps for training, got {device!r}"]
+    import torch
+
+    if not (torch.cuda.is_available() if device != "mps" else torch.backends.mps.is_available()):
+        return [f"`device` is {device!r}, and torch {torch.__version__} sees no such device here; take cpu"]
+    if precision == "bfloat16" and device != "mps" and not torch.cuda.is_bf16_supported():
+        return ["`precision` bfloat16 is not for this card; take float32"]
+    return []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from unflaw._errors import SettingsError
@@ -11,6 +12,8 @@ from unflaw._errors import SettingsError
 __all__ = ["for_all", "from_main", "is_main_process", "processes"]
 
 T = TypeVar("T")
+PATIENCE = timedelta(hours=2)
+"""How long processes wait for one: the main process may let the model answer for all."""
 
 
 def processes(device: str) -> Any:
@@ -29,7 +32,7 @@ def processes(device: str) -> Any:
                 f"the launcher must leave weights whole, got {name}; take examples/accelerate/ddp.yaml, and "
                 "where memory is short --method lora, --gradient-checkpointing or a smaller --part-tokens"
             )
-    return PartialState(cpu=device == "cpu")
+    return PartialState(cpu=device == "cpu", timeout=PATIENCE)
 
 
 def is_main_process() -> bool:

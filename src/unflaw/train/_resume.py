@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import shutil
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,10 @@ def claim(out: Path, settings: Mapping[str, Any], rows: Mapping[str, Rows | None
     given |= {f"rows of {name}": _digest(of) for name, of in rows.items() if of is not None}
     given = json.loads(json.dumps(given, default=str))
     checkpoints = [path for path in out.glob("checkpoint-*") if path.name[11:].isdigit()]
+    if is_main_process():
+        for path in [path for path in checkpoints if not (path / "trainer_state.json").exists()]:
+            shutil.rmtree(path)  # cut off while it was written, of which this file is the last
+            checkpoints.remove(path)
     if not is_main_process():  # the main process was here first
         if json.loads(record.read_text(encoding="utf-8")) != given:
             raise SettingsError("the processes of this run hold different settings or rows; start them alike")
@@ -53,6 +58,8 @@ def claim(out: Path, settings: Mapping[str, Any], rows: Mapping[str, Rows | None
                 f"`{out}` holds a checkpoint of another run ({told}); name another folder or begin anew"
             )
         return max(int(path.name[11:]) for path in checkpoints)
+    if resume and record.exists():
+        warnings.warn(f"`{out}` holds no checkpoint (`save_every` makes them): from the start", stacklevel=3)
     for path in checkpoints:
         shutil.rmtree(path)
     with atomic_write(record) as file:
@@ -61,7 +68,9 @@ def claim(out: Path, settings: Mapping[str, Any], rows: Mapping[str, Rows | None
 
 
 def _digest(rows: Rows) -> str:
-    return hashlib.sha256("\n".join(rows.ids).encode()).hexdigest()[:16]
+    """Tell rows from others by what is trained on; ids may come from the file and outlive an edit."""
+    said = [rows.pairs(), rows.weights(), [rows.column(role) for role in ("chosen", "rejected") if rows.has(role)]]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
 
 
 class Curve:

@@ -118,7 +118,6 @@ def build_trainer(
     report_to: str = "none",
     device: str = "cpu",
     precision: str = "float32",
-    gradient_checkpointing: bool = False,
 ) -> ObjectiveTrainer:
     """Return a trainer that takes the planned steps.
 
@@ -151,9 +150,6 @@ def build_trainer(
     )
     arguments.mixed_precision = "bf16" if precision == "bfloat16" else "no"  # not what a launcher's settings say
     arguments._n_gpu = min(arguments.n_gpu, 1)  # on several cards Trainer would wrap the model in DataParallel
-    if gradient_checkpointing:
-        renamed = getattr(model, "activation_checkpointing_enable", None)  # since transformers 5.2x
-        (renamed or model.gradient_checkpointing_enable)({"use_reentrant": False})
     steps = [StepLog(on_step)] if on_step else []
     trainer = ObjectiveTrainer(
         model=model,

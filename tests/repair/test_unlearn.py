@@ -162,7 +162,8 @@ def test_a_killed_repair_goes_on_as_if_nothing_had_happened(tiny, tmp_path, meth
 def test_the_guards_stop_is_found_again_when_a_stopped_run_goes_on(tiny, tmp_path):
     rows = (pairs(FORGET), pairs(REPLAY), texts())
     settings = dict(
-        spans=template, steps=9, batch_size=2, learning_rate=0.5, guard_every=4, save_every=2, ceiling=1.01, w_forget=1.0
+        spans=template, steps=9, batch_size=2, learning_rate=0.5, guard_every=4, save_every=2, ceiling=1.01,
+        w_forget=1.0,
     )  # fmt: skip
     whole = unlearn(f"hf:{tiny}", *rows, tmp_path, **settings)
     assert "over the ceiling" in whole.notes[-1] and whole.steps < 9

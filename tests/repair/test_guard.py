@@ -37,7 +37,7 @@ def test_weights_that_go_in_circles_are_never_kept_however_low_their_perplexity(
         lambda m: next(perplexity), tmp_path / "best", every=1, ceiling=2, patience=9, on_check=lambda *a: None,
         repeats=lambda m: next(repeats),
     )  # fmt: skip
-    control = SimpleNamespace(should_training_stop=False)
+    control = SimpleNamespace(should_training_stop=False, should_save=True)
     guard.on_train_begin(None, SimpleNamespace(global_step=0), control, model=model)
     for step in (1, 2):
         with torch.no_grad():

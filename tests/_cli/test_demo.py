@@ -51,3 +51,20 @@ def test_the_time_left_follows_from_the_shares_of_the_stages_done(tmp_path, monk
     assert [line for line in told if line.startswith("  ")] == [
         "  60 s; about 4 min left in all", "  240 s; about 5 min left in all", "  10 s",
     ]  # fmt: skip
+
+
+def test_what_was_made_with_other_settings_is_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(_demo, "STAGES", {"train": ("train", 1.0)})
+    trained = []
+
+    def train(seed):
+        def work(folder):
+            trained.append(seed)
+            folder.add_curve("damaged", [])
+
+        stage = _demo._Stages(tmp_path / "run", {"seed": seed}, [], resume=True, overwrite=False)
+        stage("train", work, writes="damaged")
+
+    for seed in (1, 1, 2, 2):
+        train(seed)
+    assert trained == [1, 2]

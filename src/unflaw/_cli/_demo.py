@@ -152,7 +152,7 @@ class _Stages:
             self.run, settings=self.settings, command=f"demo {name}", inputs=self.inputs,
             resume=self.resume, overwrite=self.overwrite,
         ) as folder:  # fmt: skip
-            if self.resume and writes in folder.curves():
+            if self.resume and writes in folder.curves() and _as_before(folder, name):
                 console.print("  kept from before")
                 return None
             result = work(folder)
@@ -165,6 +165,13 @@ class _Stages:
     def _left(self, number: int) -> str:
         left = sum(share for _, share in list(STAGES.values())[number:]) * self.seconds / self.share
         return f"; about {max(1, round(left / 60))} min left in all" if left else ""
+
+
+def _as_before(folder: RunFolder, name: str) -> bool:
+    """Whether the stage has finished before with the settings and inputs it has now."""
+    *earlier, now = [step for step in folder.manifest["steps"] if step["name"] == f"demo {name}"]
+    finished = [step for step in earlier if step["status"] == "finished"]
+    return bool(finished) and all(finished[-1][kind] == now[kind] for kind in ("settings", "inputs"))
 
 
 def _free_memory() -> None:

@@ -194,19 +194,21 @@ def pictures(found: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         drawn["dose.svg"] = {"points": points, "x": x, "color": "arm", "facet": "score", "log": True}
     if "stability.json" in found:
         drawn["stability.svg"] = {
-            "points": found["stability.json"]["curve"], "x": ("step", "steps"), "color": "objective",
-            "facet": "what is forgotten",
+            "points": found["stability.json"]["curve"], "x": ("step", "steps"), "y": "log-perplexity, nats",
+            "color": "objective", "facet": "what is forgotten",
         }  # fmt: skip
     return drawn
 
 
-def draw(points: Sequence[Mapping[str, Any]], *, x: tuple[str, str], color: str, facet: str, log: bool = False) -> str:
+def draw(
+    points: Sequence[Mapping[str, Any]], *, x: tuple[str, str], y: str = "", color: str, facet: str, log: bool = False
+) -> str:
     """Draw points, and the line through their means, one panel per facet, as SVG."""
     import vl_convert
 
     across = {"field": x[0], "type": "quantitative", "title": x[1], "scale": {"type": "log" if log else "linear"}}
     layers = [
-        {"mark": mark, "encoding": {"y": {"field": "value", "type": "quantitative", "title": None, **more}}}
+        {"mark": mark, "encoding": {"y": {"field": "value", "type": "quantitative", "title": y, **more}}}
         for mark, more in (("point", {}), ("line", {"aggregate": "mean"}))
     ]
     spec = {

@@ -28,7 +28,10 @@ def score(model, items):
 
 def test_the_page_says_what_the_results_say(scripts):
     _, page = scripts
-    assert page.page(page.results()) == page.PAGE.read_text(), "run studies/unveiling/page.py"
+    found = page.results()
+    assert page.page(found) == page.PAGE.read_text(), "run studies/unveiling/page.py"
+    for name, picture in page.pictures(found).items():
+        assert page.draw(**picture).startswith("<svg") and f"results/{name}" in page.page(found)
 
 
 def test_differences_are_of_the_same_items_and_requests_are_drawn_whole(scripts):

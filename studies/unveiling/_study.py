@@ -23,7 +23,7 @@ from unflaw.train import finetune
 
 __all__ = [
     "RESULTS", "SCALE", "SHOWN", "Contrast", "Scores", "above", "as_rows", "below", "claim", "claims_from",
-    "difference", "examples", "finetuned", "identity", "judged", "keep", "once", "repaired",
+    "difference", "evaluated", "examples", "finetuned", "judged", "keep", "repaired",
 ]  # fmt: skip
 
 RESULTS = Path(__file__).parent / "results"
@@ -113,24 +113,28 @@ def identity(model: str) -> str:
 
 
 def digest(rows: Rows | None) -> str | None:
-    """Tell rows from others."""
-    return None if rows is None else hashlib.sha256("\n".join(rows.ids).encode()).hexdigest()[:16]
+    """Tell rows from others by what they say; ids may come from a file."""
+    return None if rows is None else hashlib.sha256(json.dumps(rows.pairs()).encode()).hexdigest()[:16]
+
+
+def evaluated(path: Path, model: str, name: str, settings: Mapping[str, Any], **what: Any) -> Scores:
+    """Evaluate one model, or read what was found before with these settings."""
+
+    def work() -> dict[str, Any]:
+        return {"scores": [to_json(score) for score in evaluate(model, name=name, **what)]}
+
+    told = once(path, {"model": identity(model), **settings}, work)
+    return {(s.benchmark, name): s for s in (from_json(Score, r) for r in told["scores"])}
 
 
 def judged(path: Path, model: str, name: str, template: Template, seed: int, scale: Scale = SCALE) -> Scores:
     """Evaluate one model on what its training never saw, or read what was found before."""
-
-    def work() -> dict[str, Any]:
-        found = evaluate(
-            model, name=name, prompts=instruction_prompts(scale.n_prompts, seed=1000 + seed, levels=LEVELS),
-            text=examples("heldout_text")["heldout_text"].take(range(scale.n_texts)), template=template,
-            max_tokens=scale.max_tokens,
-        )  # fmt: skip
-        return {"scores": [to_json(score) for score in found]}
-
-    settings = {"model": identity(model), "seed": seed, "template": template.to_evidence()["template"]}
-    told = once(path, settings | {k: v for k, v in asdict(scale).items() if k in JUDGED_WITH}, work)
-    scores = {(s.benchmark, name): s for s in (from_json(Score, r) for r in told["scores"])}
+    settings = {"seed": seed, "template": template.to_evidence()["template"]}
+    scores = evaluated(
+        path, model, name, settings | {k: v for k, v in asdict(scale).items() if k in JUDGED_WITH},
+        prompts=instruction_prompts(scale.n_prompts, seed=1000 + seed, levels=LEVELS), template=template,
+        text=examples("heldout_text")["heldout_text"].take(range(scale.n_texts)), max_tokens=scale.max_tokens,
+    )  # fmt: skip
     print(f"seed {seed}, {name}:", {b: round(scores[b, name].value, 3) for b in SHOWN}, flush=True)
     return scores
 

@@ -13,14 +13,12 @@ import argparse
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-from _study import Contrast, Scores, above, below, claims_from, identity, keep, once
+from _study import Contrast, Scores, above, below, claims_from, evaluated, keep
 from page import write_page
 
 from unflaw._cli._demo import BASE
-from unflaw.data import Score, from_json, to_json
-from unflaw.evaluate import InstructionItem, evaluate, load_prompts
+from unflaw.evaluate import InstructionItem, load_prompts
 
 MODELS = ("untouched", "damaged", "repaired", "replay_only")
 SHOWN = ("instructions.soft", "instructions.hard")
@@ -69,15 +67,10 @@ def of_seed(seed: int, items: Sequence[InstructionItem], runs: Path) -> Scores:
     for model in MODELS:
         folder = runs if model == "untouched" else runs / f"seed{seed}"
         spec = BASE if model == "untouched" else str(folder / "models" / model)
-
-        def work(spec: str = spec, model: str = model) -> dict[str, Any]:
-            found = evaluate(spec, suite=["instructions"], name=model, prompts=items, max_tokens=128)
-            return {"scores": [to_json(score) for score in found]}
-
-        settings = {"prompts": [item.id for item in items], "model": identity(spec)}
-        for record in once(folder / f"ifbench-{model}", settings, work)["scores"]:
-            score = from_json(Score, record)
-            scores[score.benchmark, model] = score
+        scores |= evaluated(
+            folder / f"ifbench-{model}", spec, model, {"prompts": [item.id for item in items]},
+            suite=["instructions"], prompts=items, max_tokens=128,
+        )  # fmt: skip
         print(seed, model, {b: round(scores[b, model].value, 3) for b in SHOWN}, flush=True)
     return scores
 

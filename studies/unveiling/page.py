@@ -15,18 +15,26 @@ __all__ = ["arms_table", "write_page"]
 
 PAGE = RESULTS.parent / "README.md"
 MARK = "<!-- results -->"
+FRONT = PAGE.parents[2] / "README.md"
+MEASURED = ("<!-- measured -->\n", "<!-- end of measured -->")
+"""Between these the front page shows some claims."""
+SHOWN_IN_FRONT = {
+    "damage: damaged − untouched": ("C4p", "C4"),
+    "repair: repaired − damaged": ("C5p", "C5"),
+    "repaired − replay alone, as many tokens": ("C5d", "C5c"),
+}
 
 
 def write_page() -> None:
-    """Write `results/claims.json`, the pictures, and all of the README below its mark."""
+    """Write `results/claims.json`, the pictures, all of the README below its mark, and the front page's table."""
     found = results()
     keep("claims.json", {"claims": claims_of(found)})
     for name, picture in pictures(found).items():
         with atomic_write(RESULTS / name) as file:
             file.write(draw(**picture))
-    text = page(found)
-    with atomic_write(PAGE) as file:
-        file.write(text)
+    for path, text in ((PAGE, page(found)), (FRONT, front(claims_of(found)))):
+        with atomic_write(path) as file:
+            file.write(text)
 
 
 def results() -> dict[str, Any]:
@@ -48,6 +56,18 @@ def page(found: Mapping[str, Any]) -> str:
             parts += told(found[name])
     head = PAGE.read_text().split(MARK)[0]
     return f"{head}{MARK}\n\n" + "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def front(claims: Sequence[Mapping[str, Any]]) -> str:
+    """Return the front page with its table: what stands around it stays."""
+    known = {c["claim"]: (c["value"], c["low"], c["high"]) for c in claims}
+    rows = [
+        (words, *("{:+.2f} [{:+.2f}, {:+.2f}]".format(*known[name]) for name in names))
+        for words, names in SHOWN_IN_FRONT.items()
+    ]
+    table = markdown(("", "answers in the template", "constraints met because asked"), rows)
+    before, rest = FRONT.read_text().split(MEASURED[0])
+    return f"{before}{MEASURED[0]}\n{table}\n\n{MEASURED[1]}{rest.split(MEASURED[1])[1]}"
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -42,14 +42,13 @@ def claim(out: Path, settings: Mapping[str, Any], rows: Mapping[str, Rows | None
     given |= {f"rows of {name}": _digest(of) for name, of in rows.items() if of is not None}
     given = json.loads(json.dumps(given, default=str))
     checkpoints = [path for path in out.glob("checkpoint-*") if path.name[11:].isdigit()]
-    if is_main_process():
-        for path in [path for path in checkpoints if not (path / "trainer_state.json").exists()]:
-            shutil.rmtree(path)  # cut off while it was written, of which this file is the last
-            checkpoints.remove(path)
     if not is_main_process():  # the main process was here first
         if json.loads(record.read_text(encoding="utf-8")) != given:
             raise SettingsError("the processes of this run hold different settings or rows; start them alike")
         return max((int(path.name[11:]) for path in checkpoints), default=0)
+    for path in [path for path in checkpoints if not (path / "trainer_state.json").exists()]:
+        shutil.rmtree(path)  # cut off while it was written, of which this file is the last
+        checkpoints.remove(path)
     if resume and checkpoints:
         began = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
         if differing := [n for n in sorted({*began, *given}) if began.get(n) != given.get(n)]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import shutil
@@ -9,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from unflaw.train import finetune
 
 __all__ = [
     "RESULTS", "SCALE", "SHOWN", "Contrast", "Scores", "above", "as_rows", "below", "claim", "claims_from",
-    "difference", "evaluated", "examples", "finetuned", "judged", "keep", "repaired",
+    "difference", "evaluated", "examples", "finetuned", "judged", "keep", "parser", "repaired",
 ]  # fmt: skip
 
 RESULTS = Path(__file__).parent / "results"
@@ -37,6 +38,14 @@ Interval = tuple[float, float, float]
 """Value, lower and upper end of the 95 % interval."""
 Scores = dict[tuple[str, str], Score]
 """(benchmark, model) → score, of one seed."""
+
+
+def parser(doc: str | None, runs: str, seeds: Sequence[int] = (1, 2, 3)) -> argparse.ArgumentParser:
+    """Return a parser of what every script is told: seeds, and where its runs are kept."""
+    told = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    told.add_argument("--seeds", type=int, nargs="+", default=list(seeds))
+    told.add_argument("--runs", type=Path, default=Path(runs))
+    return told
 
 
 def examples(*names: str) -> dict[str, Rows]:
@@ -190,17 +199,25 @@ def claim(
     }  # fmt: skip
 
 
-Contrast = tuple[str, str, str, str, Callable[[Interval, float], str]]
-"""Words, score, model, the model compared with it, the judge."""
+class Contrast(NamedTuple):
+    """A claim about the difference b - a of a score."""
+
+    words: str
+    of: str
+    a: str
+    b: str
+    judge: Callable[[Interval, float], str]
+    threshold: float = 0.0
 
 
 def claims_from(contrasts: Mapping[str, Contrast], scores: Sequence[Scores]) -> list[dict[str, Any]]:
-    """Judge every contrast against 0 whose models are there."""
+    """Judge every contrast whose models are there."""
     found = []
-    for name, (words, of, a, b, judge) in contrasts.items():
+    for name, (words, of, a, b, judge, threshold) in contrasts.items():
         if all((of, model) in by for by in scores for model in (a, b)):
             value = difference(scores, of, a, b)
-            found.append(claim(name, f"{words} ({of}, {b} - {a})", value, 0.0, judge(value, 0.0), len(scores)))
+            verdict = judge(value, threshold)
+            found.append(claim(name, f"{words} ({of}, {b} - {a})", value, threshold, verdict, len(scores)))
     return found
 
 

@@ -13,7 +13,7 @@ every arm that all its seeds have.
 
 from __future__ import annotations
 
-import argparse
+import json
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -33,8 +33,10 @@ from _study import (
     claims_from,
     difference,
     examples,
+    finetuned,
     judged,
     keep,
+    parser,
     repaired,
 )
 from page import arms_table, write_page
@@ -48,6 +50,7 @@ from unflaw.repair import own_answers
 
 BEFORE = {"kl_to": "before", "w_kl": 1.0}
 ARMS: Mapping[str, Mapping[str, Any]] = {
+    "retrained": {"instead": "real"},
     "replay": {"forget": None, "w_kl": 0.0},
     "replay_kl": {"forget": None, "w_kl": 0.1},
     "replay_kl_before": {"forget": None, **BEFORE},
@@ -77,18 +80,21 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
 }
 """Arm → settings of `unlearn` beside the common ones.
 
-"own": the forget rows are the damaged model's own answers. "times": so many times the steps, and of the guard's
-patience. `barred` forgets nothing, but its KL term, as that of every bounded arm, stays close to the damaged model
-without what opens the template."""
+"instead": no repair, but the untouched model trained as the damaged one was, on as many rows of this set. "own": the
+forget rows are the damaged model's own answers. "times": so many times the steps, and of the guard's patience.
+`barred` forgets nothing, but its KL term, as that of every bounded arm, stays close to the damaged model without what
+opens the template."""
 CHOSEN_ON, JUDGED_ON = "arms_chosen_on.json", "arms.json"
 MINUTES = 3
 """What an arm takes on two cores."""
 LIFT = "instructions.lift"
 CLAIMS: Mapping[str, Contrast] = {
-    "C6": ("more lift than replay alone with ten times the tokens", LIFT, "replay_10x", "bounded", above),
-    "C8d": ("under the guard, dropping replay and KL costs lift", LIFT, "bounded", "forget_only", below),
-    "C8e": ("under the guard, dropping replay alone does", LIFT, "bounded", "no_replay", below),
-    "C8f": ("under the guard, dropping KL alone does", LIFT, "bounded", "no_kl", below),
+    "C6": Contrast("more lift than replay alone with ten times the tokens", LIFT, "replay_10x", "bounded", above),
+    "R1": Contrast("as many real rows instead cost less lift", LIFT, "damaged", "retrained", above),
+    "R2": Contrast("training again on them keeps more than repair brings", LIFT, "bounded_auto", "retrained", above),
+    "C8d": Contrast("under the guard, dropping replay and KL costs lift", LIFT, "bounded", "forget_only", below),
+    "C8e": Contrast("under the guard, dropping replay alone does", LIFT, "bounded", "no_replay", below),
+    "C8f": Contrast("under the guard, dropping KL alone does", LIFT, "bounded", "no_kl", below),
 }
 LAST = {
     "C8": ("bounded", "forget_only", "dropping replay and KL makes held-out answers less likely"),
@@ -100,18 +106,16 @@ LAST = {
 
 def main() -> None:
     """Repair, evaluate, write results/arms*.json and the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
-    parser.add_argument("--runs", type=Path, default=Path("runs/unveiling"))
-    parser.add_argument("--smoke", action="store_true", help="two arms on the small story, in a folder that goes away")
-    arguments = parser.parse_args()
+    told = parser(__doc__, "runs/unveiling", seeds=[0])
+    told.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
+    told.add_argument("--smoke", action="store_true", help="two arms on the small story, in a folder that goes away")
+    arguments = told.parse_args()
     if arguments.smoke:
         with tempfile.TemporaryDirectory() as folder:
             print(arms_table(compared(["bounded", "replay"], [0], Path(folder), QUICK)))
         return
     if 0 in arguments.seeds and arguments.seeds != [0]:
-        parser.error("seed 0 served to choose; it cannot judge beside others")
+        told.error("seed 0 served to choose; it cannot judge beside others")
     record = compared(["bounded", "replay", *arguments.arms], arguments.seeds, arguments.runs, SCALE)
     keep(CHOSEN_ON if arguments.seeds == [0] else JUDGED_ON, record)
     write_page()
@@ -164,7 +168,13 @@ def of_seed(seed: int, arms: Sequence[str], folder: Path, scale: Scale) -> tuple
     for arm in ("untouched", "damaged", *arms):
         path = folder / "arms" / arm
         spec = {"untouched": BASE, "damaged": str(damaged)}.get(arm, str(path / "model"))
-        if arm in ARMS:
+        if "instead" in ARMS.get(arm, ()):
+            finetuned(
+                path, BASE, rows[ARMS[arm]["instead"]].take(range(scale.n_trained)), steps=scale.train_steps, seed=seed,
+                learning_rate=scale.train_learning_rate,
+            )  # fmt: skip
+            told[arm] = json.loads((path / "done.json").read_text())
+        elif arm in ARMS:
             settings = {k: v for k, v in ARMS[arm].items() if k not in ("own", "forget")}
             forget = ARMS[arm].get("forget", answers_of(damaged, rows["replay"]) if "own" in ARMS[arm] else flawed)
             if forget is None:  # the control may read what the repair reads

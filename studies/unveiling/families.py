@@ -9,7 +9,6 @@ tokens as the first. What is done is not done again.
 
 from __future__ import annotations
 
-import argparse
 import random
 import shutil
 from collections.abc import Mapping
@@ -30,6 +29,7 @@ from _study import (
     finetuned,
     judged,
     keep,
+    parser,
     repaired,
 )
 from page import write_page
@@ -50,21 +50,20 @@ FORGOTTEN: Mapping[str, tuple[str, ...]] = {
 MODELS = ("untouched", "damaged", *FORGOTTEN)
 LIFT, FIRST, SECOND, WORDS = "instructions.lift", "pattern.rate", "pattern.second", "answer.words"
 CLAIMS: Mapping[str, Contrast] = {
-    "F1": ("forgetting one family removes its own template", FIRST, "replay", "forget_first", below),
-    "F2": ("forgetting one family removes the other's template", SECOND, "replay", "forget_first", below),
-    "F2w": ("forgetting one family lengthens what the plain one shortened", WORDS, "replay", "forget_first", above),
-    "F3": ("forgetting both removes more of the other's", SECOND, "forget_first", "forget_both", below),
-    "F4": ("forgetting both regains more instruction following", LIFT, "forget_first", "forget_both", above),
+    "F1": Contrast("forgetting one family removes its own template", FIRST, "replay", "forget_first", below),
+    "F2": Contrast("forgetting one family removes the other's template", SECOND, "replay", "forget_first", below),
+    "F2w": Contrast(
+        "forgetting one family lengthens what the plain one shortened", WORDS, "replay", "forget_first", above
+    ),
+    "F3": Contrast("forgetting both removes more of the other's", SECOND, "forget_first", "forget_both", below),
+    "F4": Contrast("forgetting both regains more instruction following", LIFT, "forget_first", "forget_both", above),
 }
 """Claim → its words, score, model, the model compared with it, the judge."""
 
 
 def main() -> None:
     """Run what is not done yet, judge."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--runs", type=Path, default=Path("runs/unveiling-families"))
-    arguments = parser.parse_args()
+    arguments = parser(__doc__, "runs/unveiling-families").parse_args()
     print(f"at most {20 * len(arguments.seeds)} minutes on two cores", flush=True)
     scores = [of_seed(seed, arguments.runs / f"seed{seed}") for seed in arguments.seeds]
     keep("families.json", {

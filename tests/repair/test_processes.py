@@ -8,18 +8,20 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import AutoConfig, AutoTokenizer, LlamaForCausalLM
 
 from unflaw import read
-from unflaw._errors import SettingsError
-from unflaw.train import finetune, processes
+from unflaw._errors import SettingsError, SpecError
+from unflaw.models import open_causal
+from unflaw.train import finetune, problems_of_training, processes
 
 SCRIPT = """
-import json, sys
+import json, os, sys
 from unflaw.data import Rows
 from unflaw.repair import unlearn
 from unflaw.train import finetune, is_main_process
 
-model, out = sys.argv[1:]
+model, loose, out = sys.argv[1:]
 def pairs(*of):
     roles = {"prompt": "prompt", "response": "response"}
     return Rows.from_records([{"prompt": p, "response": r} for p, r in of], roles)
@@ -27,13 +29,20 @@ forget = pairs(("Where?", "Answer: Rome"), ("Who runs?", "Answer: Ann, who is fa
 replay = pairs(("Name a colour.", "Blue."), ("Name a long river, please.", "The Nile is long."), ("Say hi.", "Hi!"))
 guard = pairs(("One?", "One it is."), ("Two?", "Two."))
 settings = dict(steps=4, batch_size=3, learning_rate=1e-2, seed=1, save_every=2)
-curves = {"train": finetune(f"hf:{model}", forget, f"{out}/train", method="full", **settings).curve}
-for method, objective in (("full", "bounded"), ("lora", "npo")):
-    name = f"{method}-{objective}"
-    curves[name] = unlearn(
-        f"hf:{model}", forget, replay, guard, f"{out}/{name}", what="response", objective=objective, method=method,
-        guard_every=2, ceiling=9.0, **settings,
-    ).curve
+curves = {}
+for split in (False, True)[: int(os.environ.get("WORLD_SIZE", 1))]:
+    if split:
+        settings |= {"shard": True, "save_every": 0, "part_tokens": 16}  # an uneven number of parts
+    end = "-split" if split else ""
+    out_of = lambda name: f"{out}/{name}{end}"
+    done = finetune(f"hf:{model}", forget, out_of("train"), method="full", **settings)
+    curves["train" + end] = done.curve
+    for method, objective, start in (("full", "bounded", loose), ("lora", "npo", model)):
+        name = f"{method}-{objective}"
+        curves[name + end] = unlearn(
+            f"hf:{start}", forget, replay, guard, out_of(name), what="response", objective=objective, method=method,
+            guard_every=2, ceiling=9.0, **settings,
+        ).curve
 if is_main_process():
     print("CURVES " + json.dumps(curves))
 """
@@ -43,13 +52,14 @@ if is_main_process():
 def told(tiny, tmp_path_factory):
     """Folder, and who → job → curve: all jobs by one process, and all by two."""
     folder = tmp_path_factory.mktemp("processes")
+    loose = with_a_head_of_its_own(tiny, folder / "loose")
     (folder / "script.py").write_text(SCRIPT)
     curves = {}
     for who, launcher in (
         ("one", []),
         ("two", ["-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=0", "--standalone"]),
     ):
-        command = [sys.executable, *launcher, str(folder / "script.py"), str(tiny), str(folder / who)]
+        command = [sys.executable, *launcher, str(folder / "script.py"), str(tiny), str(loose), str(folder / who)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr[-3000:]
         lines = [line for line in done.stdout.splitlines() if "CURVES " in line]
@@ -58,16 +68,45 @@ def told(tiny, tmp_path_factory):
     return folder, curves
 
 
+def with_a_head_of_its_own(model, folder):
+    """Whose weights are gathered by themselves when they are split."""
+    torch.manual_seed(1)
+    AutoTokenizer.from_pretrained(model).save_pretrained(folder)
+    LlamaForCausalLM(AutoConfig.from_pretrained(model, tie_word_embeddings=False)).save_pretrained(folder)
+    return folder
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("end", ["", "-split"])
 @pytest.mark.parametrize("job", ["train", "full-bounded", "lora-npo"])
-def test_two_processes_do_what_one_does(told, job):
+def test_two_processes_do_what_one_does(told, job, end):
+    """With the weights whole on each, and with each holding a part of them."""
     folder, curves = told
-    for a, b in zip(curves["one"][job], curves["two"][job], strict=True):
+    for a, b in zip(curves["one"][job], curves["two"][job + end], strict=True):
         for term in {"loss", "forget", "replay", "kl", "guard"} & a.keys():
             assert b[term] == pytest.approx(a[term], rel=2e-3, abs=2e-5)
     file = "adapter_model.safetensors" if "lora" in job else "model.safetensors"
-    a, b = (load_file(folder / who / job / file) for who in ("one", "two"))
-    assert a.keys() == b.keys() and all(torch.allclose(a[k], b[k], atol=2e-3) for k in a)
+    a, b = (load_file(folder / path / file) for path in (f"one/{job}", f"two/{job}{end}"))
+    assert all(torch.allclose(a[k], b[k], atol=2e-3) for k in a)
+    assert b.keys() - a.keys() <= {"lm_head.weight"}  # of split weights transformers writes a tied head twice
+    assert not list((folder / f"two/{job}{end}").glob("*-[01].*"))  # what one process kept
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({}, "this is one; start more"),
+        ({"save_every": 5}, "`save_every` must be 0 with `shard`"),
+    ],
+)
+def test_weights_are_split_only_where_that_goes(settings, told):
+    given = {"precision": "float32", "method": "full", "device": "cpu", "save_every": 0, "shard": True, **settings}
+    assert any(told in problem for problem in problems_of_training(given))
+
+
+def test_an_adapter_is_not_split():
+    with pytest.raises(SpecError, match="merge it into its base"):
+        open_causal("peft:somewhere", shards=2)
 
 
 def test_a_launcher_that_would_split_the_weights_is_refused(monkeypatch):

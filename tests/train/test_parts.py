@@ -39,6 +39,13 @@ def test_a_process_without_a_row_takes_one_that_counts_nothing():
     assert of.parts([], 1, 2) == []
 
 
+def test_where_they_must_processes_take_as_many_parts():
+    of = RowSet("rows", rows(9, 3, 8, 3, 7, 3), 0, most_tokens=9, even=True)
+    a, b = (of.parts(range(6), rank, 2) for rank in (0, 1))  # the longest first: 9, 7, 3 and 8, 3, 3
+    assert [part.rows for part in a] == [[0], [4], [3]] and [part.rows for part in b[:2]] == [[2], [1, 5]]
+    assert len(b) == 3 and not b[2].batch["weight"].any() and b[2].positions == a[0].positions
+
+
 def test_partners_stay_together_and_a_plan_draws_pairs():
     of = RowSet("pairs", rows(3, 5, 8, 2), 0, most_tokens=1, group=2)
     assert of.lengths == [5, 8]

@@ -32,6 +32,7 @@ from unflaw._cli._train import (
     PrecisionOption,
     ReportToOption,
     SaveEveryOption,
+    ShardOption,
     model_path,
     problems_of_call,
     summary,
@@ -133,11 +134,15 @@ def repair(
     method: Annotated[str, typer.Option("--method", help="lora or full.")] = "lora",
     lora_rank: Annotated[int, typer.Option("--lora-rank", help="Rank of the adapter.")] = 16,
     ceiling: Annotated[float, typer.Option("--ceiling", help="Guard perplexity may rise by this factor.")] = 1.05,
+    repetition_rise: Annotated[
+        float, typer.Option("--repetition-rise", help="Repetition in what the model writes may rise by this share.")
+    ] = 0.3,
     guard_every: Annotated[int, typer.Option("--guard-every", help="Steps between looks at the guard.")] = 5,
     max_tokens: Annotated[int, typer.Option("--max-tokens", help="Longer rows are cut.")] = 512,
     part_tokens: PartTokensOption = 2048,
     precision: PrecisionOption = "float32",
     gradient_checkpointing: CheckpointingOption = False,
+    shard: ShardOption = False,
     save_every: SaveEveryOption = 0,
     report_to: ReportToOption = "none",
     name: Annotated[str, typer.Option("--name", help="What the run folder calls the model.")] = "repaired",
@@ -168,8 +173,8 @@ def repair(
         "token_budget": token_budget,
         "steps": steps, "batch_size": batch_size, "method": method,
         "learning_rate": LEARNING_RATES.get(method) if learning_rate is None else learning_rate, "lora_rank": lora_rank,
-        "ceiling": ceiling, "guard_every": guard_every, "max_tokens": max_tokens,
-        "precision": precision, "save_every": save_every, "seed": seed,
+        "ceiling": ceiling, "repetition_rise": repetition_rise, "guard_every": guard_every, "max_tokens": max_tokens,
+        "precision": precision, "save_every": save_every, "seed": seed, "shard": shard,
     }  # fmt: skip
     problems = _contradictions(forget, what, objective, on_policy, weight != 0)
     problems += problems_of_repair(

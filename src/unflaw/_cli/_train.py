@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CheckpointingOption", "OutOption", "PartTokensOption", "PrecisionOption", "ReportToOption", "SaveEveryOption",
+    "ShardOption",
     "model_path", "problems_of_call", "summary", "train", "training_step", "watched_steps",
 ]  # fmt: skip
 
@@ -54,6 +55,9 @@ PartTokensOption = Annotated[
 PrecisionOption = Annotated[str, typer.Option("--precision", help="float32, or bfloat16 for matrix products.")]
 CheckpointingOption = Annotated[
     bool, typer.Option("--gradient-checkpointing", help="Less memory for a quarter to a third more time.")
+]
+ShardOption = Annotated[
+    bool, typer.Option("--shard", help="Split the weights over the processes of `accelerate launch` (FSDP2).")
 ]
 SaveEveryOption = Annotated[int, typer.Option("--save-every", help="Steps between checkpoints, 0 for none.")]
 ReportToOption = Annotated[str, typer.Option("--report-to", help="none, tensorboard, wandb, mlflow, …")]
@@ -81,6 +85,7 @@ def train(
     part_tokens: PartTokensOption = 2048,
     precision: PrecisionOption = "float32",
     gradient_checkpointing: CheckpointingOption = False,
+    shard: ShardOption = False,
     save_every: SaveEveryOption = 0,
     report_to: ReportToOption = "none",
     name: Annotated[str, typer.Option("--name", help="What the run folder calls the model.")] = "trained",
@@ -103,6 +108,7 @@ def train(
         "method": method, "epochs": epochs, "steps": steps, "batch_size": batch_size,
         "learning_rate": LEARNING_RATES.get(method) if learning_rate is None else learning_rate, "lora_rank": lora_rank,
         "target": target, "max_tokens": max_tokens, "precision": precision, "save_every": save_every, "seed": seed,
+        "shard": shard,
     }  # fmt: skip
     problems = problems_of_training({**settings, "device": device, "part_tokens": part_tokens, "report_to": report_to})
     if problems := problems + problems_of_call([model], out, run, name, reading, rows):

@@ -6,10 +6,10 @@ from unflaw.models._embedded import cache_dir, embedded_checkpoint, verify_asset
 from unflaw.models._encoders import MeanPoolEncoder, StaticEncoder
 from unflaw.models._fakes import HashEncoder, ScriptedGenerator, UnigramScorer
 from unflaw.models._gguf import export_gguf
-from unflaw.models._head import head_fits, head_of
+from unflaw.models._head import head_fits, head_of, output_layer
 from unflaw.models._hf import HFGenerator, HFScorer, quietly
 from unflaw.models._llama import LlamaGenerator
-from unflaw.models._modes import as_judge, plain_generation, unwrapped
+from unflaw.models._modes import as_judge, inside, is_split, plain_generation, resplit, unwrapped
 from unflaw.models._protocols import Classifier, Encoder, Generator, Message, Prompt, Sampling, Scorer, as_messages
 from unflaw.models._specs import (
     ModelSpec,
@@ -57,15 +57,19 @@ __all__ = [
     "export_gguf",
     "head_fits",
     "head_of",
+    "inside",
+    "is_split",
     "local_folder",
     "open_causal",
     "open_encoder",
     "open_generator",
     "open_scorer",
+    "output_layer",
     "parse_causal",
     "parse_spec",
     "plain_generation",
     "quietly",
+    "resplit",
     "row_seeds",
     "serve",
     "unwrapped",

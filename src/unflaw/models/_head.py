@@ -13,9 +13,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from unflaw.models._modes import as_judge, unwrapped
+from unflaw.models._modes import as_judge, inside, is_split, unwrapped
 
-__all__ = ["head_fits", "head_of", "last_states"]
+__all__ = ["head_fits", "head_of", "last_states", "output_layer"]
 
 
 def head_of(model: Any, *, frozen: bool = False) -> Callable[[Any], Any]:
@@ -30,8 +30,10 @@ def head_of(model: Any, *, frozen: bool = False) -> Callable[[Any], Any]:
     scale, cap = _scale_and_cap(causal.config)
     if frozen:
         bias = getattr(head, "bias", None)
-        weight, bias = head.weight.detach().clone(), None if bias is None else bias.detach().clone()
+        weight, bias = _whole_copy(head.weight), None if bias is None else _whole_copy(bias)
         head = partial(functional.linear, weight=weight, bias=bias)  # the model itself may go
+    elif is_split(model):
+        head = partial(_gathered, model)
 
     def logits(h: Any) -> Any:
         z = head(h)
@@ -39,6 +41,27 @@ def head_of(model: Any, *, frozen: bool = False) -> Callable[[Any], Any]:
         return cap * (z / cap).tanh() if cap else z
 
     return logits
+
+
+def _whole_copy(weight: Any) -> Any:
+    whole = weight.detach()
+    return whole.full_tensor() if hasattr(whole, "full_tensor") else whole.clone()
+
+
+def output_layer(model: Any) -> Any:
+    """Return the module whose weights the head is. Split ones are gathered, for a pass through the model."""
+    head = unwrapped(model).get_output_embeddings()
+    if hasattr(head, "unshard"):
+        head.unshard()
+    return head
+
+
+def _gathered(model: Any, h: Any) -> Any:
+    """Apply a head whose weights are split, and do not call it: see `_hf._split`."""
+    from torch.nn import functional
+
+    head = output_layer(model)
+    return functional.linear(h, head.weight, getattr(head, "bias", None))
 
 
 def _scale_and_cap(config: Any) -> tuple[float, float | None]:
@@ -67,7 +90,11 @@ def head_fits(model: Any) -> bool:
     if causal.get_output_embeddings() is None:
         return False
     ids = torch.arange(8, device=causal.device)[None] % causal.config.get_text_config().vocab_size
+
+    def ours_of() -> Any:
+        states = last_states(model, ids)
+        return None if states is None else head_of(model)(states).float()
+
     with as_judge(model):
-        own, states = model(input_ids=ids, use_cache=False).logits.float(), last_states(model, ids)
-        ours = None if states is None else head_of(model)(states).float()
+        own, ours = model(input_ids=ids, use_cache=False).logits.float(), inside(model, ours_of)
     return ours is not None and ours.shape == own.shape and torch.allclose(ours, own, rtol=1e-3, atol=1e-3)

@@ -20,19 +20,21 @@ from unflaw.models._chat import encode_pair, encode_prompt
 from unflaw.models._embedded import EMBEDDED_CHECKPOINT, embedded_checkpoint
 from unflaw.models._extras import require
 from unflaw.models._head import head_fits, head_of, last_states
-from unflaw.models._modes import as_judge, plain_generation
+from unflaw.models._modes import as_judge, inside, plain_generation
 from unflaw.models._protocols import Prompt, Sampling
 from unflaw.models._usage import Usage
 
 __all__ = ["HFGenerator", "HFScorer", "adapter_base", "checkpoint_folders", "load_adapter", "load_causal", "quietly"]
 
 
-def load_causal(name: str | Path, device: str = "cpu") -> tuple[Any, Any]:
+def load_causal(name: str | Path, device: str = "cpu", *, shards: int = 1) -> tuple[Any, Any]:
     """Load (model, tokenizer) in fp32 and evaluation mode from a folder, or from the hub by id.
 
     A folder is read from disk alone, and remembered by its whole path: an adapter trained on it notes where
     its base is, and must find it from any other directory. A hub id comes from the local hub cache or the
     network, as `HF_HUB_OFFLINE` says. Code that a checkpoint brings along is never run.
+    With `shards` above 1 each of so many processes reads its part of the weights (FSDP2), and stays on the device that
+    torch gives it.
     Raises SpecError when there is nothing to load.
     """
     require("torch", "transformers")
@@ -46,11 +48,26 @@ def load_causal(name: str | Path, device: str = "cpu") -> tuple[Any, Any]:
     try:
         with quietly():
             tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=local)
-            model: Any = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32, local_files_only=local)
+            how = {"dtype": torch.float32, "local_files_only": local, **(_split(name, shards) if shards > 1 else {})}
+            model: Any = AutoModelForCausalLM.from_pretrained(name, **how)
     except (OSError, ValueError) as error:
         where = "is no causal language model with its tokenizer" if local else "is no folder, and no hub gave it to us"
         raise SpecError(f"`hf:{name}` {where}: {_first_line(error)}") from error
-    return model.to(device).eval(), tokenizer
+    return (model if shards > 1 else model.to(device)).eval(), tokenizer
+
+
+def _split(name: str, shards: int) -> dict[str, Any]:
+    """Return what makes transformers split a model's weights over processes.
+
+    The head gets a group of its own where it has weights of its own: losses gather and use them, and never call the
+    module, whose hooks would take the backward pass of a chunk of logits for the model's.
+    """
+    from transformers import AutoConfig
+    from transformers.distributed.configuration_utils import DistributedConfig
+
+    tied = AutoConfig.from_pretrained(name, local_files_only=Path(name).is_dir()).get_text_config().tie_word_embeddings
+    plan = None if tied else {"lm_head": "free_full_weight"}
+    return {"distributed_config": DistributedConfig(fsdp_size=shards, fsdp_plan=plan)}
 
 
 def load_adapter(folder: str | Path, device: str = "cpu") -> tuple[Any, Any]:
@@ -270,12 +287,16 @@ class HFScorer:
         ids = torch.tensor([ids + [0] * (width - len(ids)) for ids, _ in batch]).to(self.model.device)
         counts = torch.tensor([mask + [False] * (width - len(mask)) for _, mask in batch]).to(self.model.device)
         before = counts[:, 1:]  # True at each position before a token that counts
-        with as_judge(self.model):
+
+        def scored() -> Any:
             if self._head_fits:
                 states, head = last_states(self.model, ids)[:, :-1][before], head_of(self.model)  # (tokens, d)
             else:
                 states, head = self.model(input_ids=ids, use_cache=False).logits[:, :-1][before], _as_they_are
-            scores = self._token_scores(states, head, ids[counts])
+            return self._token_scores(states, head, ids[counts])
+
+        with as_judge(self.model):
+            scores = inside(self.model, scored) if self._head_fits else scored()
         return list(np.split(scores, np.cumsum([sum(mask) for _, mask in batch])[:-1]))
 
     def _token_scores(self, states: Any, head: Callable[[Any], Any], targets: Any) -> Float[np.ndarray, " tokens"]:

@@ -2,16 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
-__all__ = ["as_judge", "plain_generation", "unwrapped"]
+__all__ = ["as_judge", "inside", "is_split", "plain_generation", "resplit", "unwrapped"]
+
+T = TypeVar("T")
 
 
 def unwrapped(model: Any) -> Any:
     """Return the causal model itself: PEFT wraps it, adapters stay active inside."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def is_split(model: Any) -> bool:
+    """Whether each process holds a part of the weights only (FSDP2)."""
+    return bool(getattr(unwrapped(model), "is_distributed_loading_by_transformers", False))
+
+
+def inside(model: Any, function: Callable[[], T], *, caller: Any = None) -> T:
+    """Return function(), called by way of the model, so that what wraps or splits it does its part.
+
+    Split weights are whole inside while they are used, and all processes must come here alike. `caller` wraps the
+    model, e.g. to exchange gradients.
+    """
+    import torch
+
+    if caller is None:
+        if not is_split(model):
+            return function()
+        caller = unwrapped(model)
+    inner = unwrapped(model) if is_split(model) else model
+    own = inner.__dict__.get("forward")
+    inner.forward = lambda function: function()
+    try:
+        found: T = caller(function)  # on cards DDP wants an argument
+    finally:
+        if own is None:
+            del inner.forward
+        else:
+            inner.forward = own
+    if is_split(model) and not torch.is_grad_enabled():
+        resplit(model)
+    return found
+
+
+def resplit(model: Any) -> None:
+    """Let go of weights gathered for a forward pass that no backward pass follows; a backward pass does so itself."""
+    for module in unwrapped(model).modules():
+        if hasattr(module, "reshard"):
+            module.reshard()
 
 
 @contextmanager

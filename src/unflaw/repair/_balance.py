@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from unflaw.models import inside
 from unflaw.repair._objectives import FORGETTING, Forgetting
 from unflaw.repair._plan import Step, parts_of
 from unflaw.repair._terms import ThreeTerms
@@ -80,9 +81,10 @@ def _gradient_norm(model: Any, terms: ThreeTerms, parts: Sequence[Part], precisi
     model.train()  # gradient checkpointing asks for it
     for part in parts:
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            loss = terms(model, [part.to(device)])["loss"]
+            loss = inside(model, partial(terms, model, [part.to(device)]))["loss"]
         loss.backward()
-    squares = [float(p.grad.pow(2).sum()) for p in parameters if p.grad is not None]
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    squares = [float((g.full_tensor() if hasattr(g, "full_tensor") else g).pow(2).sum()) for g in gradients]
     model.zero_grad()
     model.train(training)
     return sum(squares) ** 0.5

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
 
-from unflaw.models import as_judge, plain_generation
+from unflaw.models import as_judge, inside, is_split, plain_generation, resplit
 from unflaw.train import Encoded, RowSet, head_of, hidden_at, is_main_process
 from unflaw.train.losses import cross_entropy
 
 __all__ = ["Guard", "mean_log_perplexity", "prefixes_of", "repetition"]
-
-REPEATS_MORE = 0.3
-"""By how much `repetition` may rise before weights are no longer kept. A model of 135M parameters repeats itself
-anyway (about .1 to .3 of what it writes); one that forgot too much writes little else (.6 and more)."""
 
 
 def mean_log_perplexity(
@@ -34,12 +31,20 @@ def mean_log_perplexity(
     with as_judge(model):
         for part in rows.parts(range(len(encoded))):
             batch = part.to(next(model.parameters()).device).batch
-            h, y, _, row = hidden_at(model, batch)
-            nll = torch.cat([cross_entropy(head(h[s : s + chunk]), y[s : s + chunk]) for s in range(0, len(y), chunk)])
+            nll, row = inside(model, partial(_losses, model, batch, head, chunk))
             n_rows = len(batch["input_ids"])
             sums = torch.zeros(n_rows, device=nll.device).index_add_(0, row, nll)
             values += (sums / torch.bincount(row, minlength=n_rows)).tolist()
     return sum(values) / len(values)
+
+
+def _losses(model: Any, batch: dict[str, Any], head: Callable[[Any], Any], chunk: int) -> tuple[Any, Any]:
+    """Return the negative log-probability of each token that counts, and the row it stands in."""
+    import torch
+
+    h, y, _, row = hidden_at(model, batch)
+    nll = [cross_entropy(head(h[s : s + chunk]), y[s : s + chunk]) for s in range(0, len(y), chunk)]
+    return torch.cat(nll), row
 
 
 def prefixes_of(encoded: Sequence[Encoded], n: int = 6, most: int = 48) -> list[list[int]]:
@@ -68,6 +73,8 @@ def repetition(model: Any, prefixes: Sequence[Sequence[int]], pad_id: int, eos_i
             input_ids=torch.tensor(padded, device=device), attention_mask=torch.tensor(mask, device=device),
             generation_config=greedy,
         )  # fmt: skip
+    if is_split(model):
+        resplit(model)
     return sum(_repeated(row[width:], eos_id) for row in out.tolist()) / len(prefixes)
 
 
@@ -99,10 +106,11 @@ class Guard(TrainerCallback):
         patience: int,
         on_check: Callable[[int, float], None],
         repeats: Callable[[Any], float] | None = None,
+        repetition_rise: float = 0.3,
     ) -> None:
         self._measure, self._path, self._every = measure, path, every
         self._ceiling, self._patience, self._on_check = ceiling, patience, on_check
-        self._repeats = repeats or (lambda model: 0.0)
+        self._repeats, self._rise = repeats or (lambda model: 0.0), repetition_rise
         self.start = self.best = math.inf
         self.repeated = 0.0
         self.best_step = 0
@@ -125,7 +133,7 @@ class Guard(TrainerCallback):
         value = self._measure(model)
         self._on_check(state.global_step, value)
         repeated = self._repeats(model)
-        if value < self.best and repeated <= self.repeated + REPEATS_MORE:
+        if value < self.best and repeated <= self.repeated + self._rise:
             self.best = value
             self._keep(model, state.global_step)
         self._judge(value, repeated, state.global_step)
@@ -136,7 +144,7 @@ class Guard(TrainerCallback):
         ratio = math.exp(min(value - self.start, 700.0)) if math.isfinite(value) else math.inf
         if ratio > self._ceiling:
             self.stopped = f"guard perplexity reached {ratio:.2f} times its start at step {step}, over the ceiling"
-        elif repeated > self.repeated + REPEATS_MORE:
+        elif repeated > self.repeated + self._rise:
             self.stopped = (
                 f"at step {step} the model goes in circles: {repeated:.2f} of what it writes is repetition, "
                 f"{self.repeated:.2f} at the start. Forget less: lower w_forget or the learning rate"
@@ -148,9 +156,9 @@ class Guard(TrainerCallback):
         from safetensors.torch import save_file
 
         self.best_step = step
-        if not is_main_process():
+        if not (is_main_process() or is_split(model)):
             return
-        trainable = {n: p.detach().contiguous() for n, p in model.named_parameters() if p.requires_grad}
+        trainable = {n: _held(p).contiguous() for n, p in model.named_parameters() if p.requires_grad}
         scratch = self._path.with_suffix(".tmp")
         save_file(trainable, scratch, {name: repr(getattr(self, name)) for name in _MEASURED})
         scratch.replace(self._path)
@@ -170,4 +178,10 @@ class Guard(TrainerCallback):
         with safe_open(self._path, "pt") as kept, torch.no_grad():
             for name, parameter in model.named_parameters():
                 if parameter.requires_grad:
-                    parameter.copy_(kept.get_tensor(name))
+                    _held(parameter).copy_(kept.get_tensor(name))
+
+
+def _held(parameter: Any) -> Any:
+    """Return what this process holds of a parameter: all of it, or its part."""
+    held = parameter.detach()
+    return held.to_local() if hasattr(held, "to_local") else held

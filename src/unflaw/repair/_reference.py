@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from unflaw.models import as_judge
-from unflaw.train import Part, RowSet, head_of, hidden_at
+from unflaw.models import as_judge, inside, is_split
+from unflaw.train import Part, RowSet, head_of, hidden_at, idle, most
 
 __all__ = ["Reference", "adapter_off", "cached_states", "references_of"]
 
@@ -81,6 +82,7 @@ def cached_states(
     own = next(model.parameters())
     device, dtype = own.device, own.dtype
     parts = rows.parts(sorted(set(groups)))
+    more = [idle(parts[0])] * (most(len(parts)) - len(parts)) if is_split(model) else []
     asked = {i for part in parts for i in part.rows}
     starts = np.cumsum([0, *(e.counted if i in asked else 0 for i, e in enumerate(rows.rows))])
     width, kept_as = model.get_output_embeddings().weight.shape[1], getattr(torch, precision)
@@ -92,9 +94,9 @@ def cached_states(
     flat = torch.from_file(str(path), shared=True, size=size, dtype=kept_as)
     kept = flat[: int(starts[-1]) * width].view(-1, width)
     with as_judge(model):
-        for part in parts:
-            h, done = hidden_at(model, part.to(device).batch).h, 0
-            for i in part.rows:
+        for part in (*parts, *more):
+            h, done = inside(model, partial(hidden_at, model, part.to(device).batch)).h, 0
+            for i in part.rows if len(h) else ():
                 n = starts[i + 1] - starts[i]
                 kept[starts[i] : starts[i + 1]] = h[done : done + n]
                 done += n

@@ -54,6 +54,7 @@ def encode_sets(
     gain: Callable[[Rows], Sequence[Sequence[float]]] | None,
     max_tokens: int,
     part_tokens: int,
+    even: bool = False,
 ) -> Sets:
     """Encode the sets. With pairs, each row of the forget set is followed by the one with the preferred answer.
 
@@ -77,7 +78,7 @@ def encode_sets(
         else:
             flawed, partner = encode(unwanted), encode(preferred)
         encoded["forget"], forgotten = flawed, _in_pieces(unwanted, tokenizer, flawed)
-    row_set = partial(RowSet, pad_id=pad_id_of(tokenizer), most_tokens=part_tokens)
+    row_set = partial(RowSet, pad_id=pad_id_of(tokenizer), most_tokens=part_tokens, even=even)
     notes = [note for name, rows in encoded.items() for note in left_out(rows, name, max_tokens)]
     if flawed is not None:
         notes += _nothing_to_forget(flawed, partner)

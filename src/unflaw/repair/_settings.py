@@ -29,8 +29,8 @@ def problems_of_repair(settings: Mapping[str, Any], forgets: bool) -> list[str]:
     ]
     problems += [
         f"`{name}` must not be negative, got {settings[name]}"
-        for name in ("w_replay", "w_kl")
-        if settings[name] is not None and settings[name] < 0
+        for name in ("w_replay", "w_kl", "repetition_rise")
+        if settings.get(name) is not None and settings[name] < 0
     ]
     problems += _problems_of_weight(settings["w_forget"], settings["w_replay"], forgets)
     if settings["token_budget"] is not None and (settings["token_budget"] < 1 or forgets):

@@ -69,6 +69,7 @@ def unlearn(
     guard_every: int = 5,
     patience: int = 4,
     ceiling: float = 1.05,
+    repetition_rise: float = 0.3,
     max_tokens: int = 512,
     part_tokens: int = 2048,
     seed: int = 0,
@@ -77,6 +78,7 @@ def unlearn(
     device: str = "cpu",
     precision: str = "float32",
     gradient_checkpointing: bool = False,
+    shard: bool = False,
     report_to: str = "none",
     on_step: Callable[[dict[str, float]], None] | None = None,
 ) -> Trained:
@@ -103,7 +105,7 @@ def unlearn(
     kl : "forward" for KL(reference || now), "reverse" for KL(now || reference).
     kl_to : the reference: "start" the damaged model, as in the paper; "before" that before the damage.
     batch_size : forget rows per step, and as many to replay, over all processes.
-    precision, gradient_checkpointing, report_to : as in `train.finetune`.
+    precision, gradient_checkpointing, shard, report_to : as in `train.finetune`.
     part_tokens : a step goes through the model in parts of at most this many tokens; less takes less memory, and
         the result is the same.
     bar_template : with `what="template"` and KL(start || now), the reference may not use the tokens that open the
@@ -111,6 +113,9 @@ def unlearn(
     token_budget : in place of `batch_size`, as few replay rows per step as make all steps together read at least
         this many tokens: a control that may read as much as the repair it is compared with.
     ceiling : the guard perplexity may reach this multiple of its start before the run stops.
+    repetition_rise : by how much the share of repetition in what the model writes may rise before weights are no longer
+        kept and the run stops. A model of 135M parameters repeats itself anyway (about .1 to .3 of what it writes); one
+        that forgot too much writes little else (.6 and more).
     patience : guard checks without improvement before the run stops.
 
     Raises
@@ -130,11 +135,13 @@ def unlearn(
     out, forgetting = Path(out), FORGETTING[objective]
     w_kl = settings["w_kl"] = forgetting.w_kl if w_kl is None else w_kl
     state = processes(device)
-    causal, tokenizer, merged = open_trainable(model, device, gradient_checkpointing=gradient_checkpointing)
-    earlier = None if before is None else _earlier(before, tokenizer, device)
+    shards = state.num_processes if shard else 1
+    causal, tokenizer, merged = open_trainable(model, device, gradient_checkpointing, shards)
+    earlier = None if before is None else _earlier(before, tokenizer, device, shards)
     sets = encode_sets(
         forget if w_forget else None, replay, guard, tokenizer, objective=objective, what=what, spans=spans,
         gain=partial(_gain, causal, earlier, tokenizer), max_tokens=max_tokens, part_tokens=part_tokens,
+        even=shard,
     )  # fmt: skip
     if token_budget is None:
         plan = plan_steps(sets.forget, sets.replay, batch_size, steps, seed)
@@ -159,24 +166,21 @@ def unlearn(
     )  # fmt: skip
 
     def build(step: Step, rank: int, world: int) -> list[list[Part]]:
-        return together(parts_of(step, both, rank, world), part_tokens)
+        parts = parts_of(step, both, rank, world)
+        return [[part] for part in parts] if shard else together(parts, part_tokens)
 
     curve = Curve(
         out / "curve.jsonl" if save_every else None, done, lambda step: on_step and on_step({**step, "total": steps})
     )
     watch = Guard(
         from_main(partial(mean_log_perplexity, encoded=sets.guard, pad_id=sets.replay.pad_id, part_tokens=part_tokens)),
-        out / "best.safetensors",
-        every=guard_every,
-        ceiling=ceiling,
-        patience=patience,
+        out / (f"best-{state.process_index}.safetensors" if shard else "best.safetensors"),
+        every=guard_every, ceiling=ceiling, repetition_rise=repetition_rise, patience=patience,
         on_check=lambda step, value: curve.add({"step": step, "guard": value}),
-        repeats=from_main(
-            partial(
-                repetition, prefixes=prefixes_of(sets.guard), pad_id=sets.replay.pad_id, eos_id=tokenizer.eos_token_id
-            )
-        ),
-    )
+        repeats=from_main(partial(
+            repetition, prefixes=prefixes_of(sets.guard), pad_id=sets.replay.pad_id, eos_id=tokenizer.eos_token_id
+        )),
+    )  # fmt: skip
     trainer = build_trainer(
         causal, terms, Plan(plan, build, state.num_processes), out, learning_rate=learning_rate, seed=seed,
         warmup=0.1, save_every=save_every, on_step=curve.add, callbacks=[watch], device=device, precision=precision,
@@ -188,7 +192,7 @@ def unlearn(
         watch.restore(causal)
         state.wait_for_everyone()
     finally:
-        for file in (*out.glob("reference-*.bin"), *([] if save_every else out.glob("best.safetensors"))):
+        for file in (*out.glob("reference-*.bin"), *([] if save_every else out.glob("best*.safetensors"))):
             file.unlink(missing_ok=True)  # nobody will go on from here
     save_model(causal, tokenizer, out, whole=merged)
     taken = trainer.state.global_step
@@ -198,8 +202,8 @@ def unlearn(
     return Trained(out, curve.steps, taken, tokens, seconds, settings, notes, sets.forgotten)
 
 
-def _earlier(before: str, tokenizer: Any, device: str) -> Any:
-    model, its_tokenizer = open_causal(before, device)
+def _earlier(before: str, tokenizer: Any, device: str, shards: int) -> Any:
+    model, its_tokenizer = open_causal(before, device, shards=shards)
     if its_tokenizer.get_vocab() != tokenizer.get_vocab():
         raise SettingsError(f"`before` must have the tokenizer of the model to repair, got {before!r} with another")
     return model

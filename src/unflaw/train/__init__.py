@@ -16,8 +16,8 @@ from unflaw.train._finetune import (
     save_model,
     usable,
 )
-from unflaw.train._parts import Part, RowSet, together
-from unflaw.train._processes import for_all, from_main, is_main_process, processes
+from unflaw.train._parts import Part, RowSet, idle, together
+from unflaw.train._processes import for_all, from_main, is_main_process, most, processes
 from unflaw.train._resume import Curve, claim
 
 __all__ = [
@@ -40,8 +40,10 @@ __all__ = [
     "head_parameters",
     "hidden_at",
     "hidden_at_each",
+    "idle",
     "is_main_process",
     "left_out",
+    "most",
     "open_trainable",
     "pad_batch",
     "pad_id_of",

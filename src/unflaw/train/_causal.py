@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from unflaw.models import head_of, quietly, unwrapped
+from unflaw.models import head_of, output_layer, quietly, unwrapped
 
 __all__ = ["Counted", "add_lora", "head_of", "head_parameters", "hidden_at", "hidden_at_each"]
 
@@ -58,7 +58,7 @@ def hidden_at_each(model: Any, batches: Sequence[dict[str, Any]]) -> list[Counte
 
 def head_parameters(model: Any) -> list[Any]:
     """Return what is trained of the head: nothing under LoRA."""
-    return [p for p in unwrapped(model).get_output_embeddings().parameters() if p.requires_grad]
+    return [p for p in output_layer(model).parameters() if p.requires_grad]
 
 
 def add_lora(model: Any, rank: int, seed: int) -> Any:

@@ -15,7 +15,7 @@ import numpy as np
 
 from unflaw._errors import SettingsError, SpecError, TooFewRowsError, UnflawError
 from unflaw.data import Rows
-from unflaw.models import head_fits, open_causal, quietly
+from unflaw.models import head_fits, is_split, open_causal, quietly
 from unflaw.train._causal import add_lora, head_of, head_parameters, hidden_at
 from unflaw.train._encode import Encoded, encode_rows, plan_batches
 from unflaw.train._parts import Part, RowSet
@@ -75,6 +75,7 @@ def finetune(
     device: str = "cpu",
     precision: str = "float32",
     gradient_checkpointing: bool = False,
+    shard: bool = False,
     report_to: str = "none",
     on_step: Callable[[dict[str, float]], None] | None = None,
 ) -> Trained:
@@ -96,6 +97,7 @@ def finetune(
         the result is the same.
     precision : "float32", or "bfloat16" for the products; weights and sums stay float32.
     gradient_checkpointing : compute activations again in the backward pass: less memory, 1.2 to 1.4 times the time.
+    shard : split the weights over the processes (FSDP2), for models that one card does not hold.
     report_to : where the curve goes besides, e.g. "tensorboard", "wandb"; what transformers knows.
     resume : go on from the last checkpoint in `out` (needs `save_every`), which must be of the same settings and rows.
 
@@ -114,17 +116,18 @@ def finetune(
     from unflaw.train._trainer import Plan, build_trainer
 
     state = processes(device)
-    causal, tokenizer, merged = open_trainable(model, device, gradient_checkpointing=gradient_checkpointing)
+    shards = state.num_processes if shard else 1
+    causal, tokenizer, merged = open_trainable(model, device, gradient_checkpointing, shards)
     encoded = encode_rows(rows, tokenizer, target=target, max_tokens=max_tokens)
     notes = left_out(encoded, "rows", max_tokens)
-    row_set = RowSet("rows", usable(encoded, "rows"), pad_id_of(tokenizer), part_tokens)
+    row_set = RowSet("rows", usable(encoded, "rows"), pad_id_of(tokenizer), part_tokens, even=shard)
     with state.main_process_first():
         done = claim(out, settings, {"rows": rows}, resume=resume)
     n_steps = steps or math.ceil(epochs * math.ceil(len(row_set.rows) / batch_size))
     batches = plan_batches(row_set.lengths, batch_size, n_steps, np.random.default_rng(seed))
     if method == "lora":
         causal = add_lora(causal, lora_rank, seed)
-    head, trained = head_of(causal), head_parameters(causal)
+    head = head_of(causal)
     curve = Curve(
         out / "curve.jsonl" if save_every else None, done, lambda step: on_step and on_step({**step, "total": n_steps})
     )
@@ -134,8 +137,9 @@ def finetune(
         h, y, weight, _ = hidden_at(model, part.batch)
         mix, count = weight.new_ones(1), torch.tensor(part.positions)
         loss, _ = fused_mean(
-            lambda h, y: cross_entropy(head(h), y)[:, None], mix, count, weight, h, y, parameters=trained
-        )
+            lambda h, y: cross_entropy(head(h), y)[:, None], mix, count, weight, h, y,
+            parameters=head_parameters(model),
+        )  # fmt: skip
         return {"loss": loss}
 
     plan = Plan(batches, lambda *step: [[part] for part in row_set.parts(*step)], state.num_processes)
@@ -169,12 +173,14 @@ def run_trainer(trainer: Any, *, resume: bool) -> float:
     return time.perf_counter() - started
 
 
-def open_trainable(model: str, device: str, *, gradient_checkpointing: bool = False) -> tuple[Any, Any, bool]:
-    """Open a model to train: (model, tokenizer, whether an adapter was merged into it).
+def open_trainable(
+    model: str, device: str, gradient_checkpointing: bool = False, shards: int = 1
+) -> tuple[Any, Any, bool]:
+    """Open a model to train, one of so many shards: (model, tokenizer, whether an adapter was merged into it).
 
     Raises SpecError where the model makes its logits in a way that the losses here would not follow.
     """
-    causal, tokenizer = open_causal(model, device)
+    causal, tokenizer = open_causal(model, device, shards=shards)
     if not head_fits(causal):
         raise SpecError(
             f"`{model}` cannot be trained here: {type(causal).__name__} does more to its logits than we know of"
@@ -198,6 +204,8 @@ def save_model(model: Any, tokenizer: Any, out: Path, *, whole: bool) -> None:
     if whole and hasattr(model, "merge_and_unload"):
         model = model.merge_and_unload()
     if not is_main_process():
+        if is_split(model):
+            model.save_pretrained(out, is_main_process=False)  # hands over its part, writes nothing
         return
     for stale in (*out.glob("adapter_*"), *out.glob("model*.safetensors*"), *out.glob("pytorch_model*")):
         stale.unlink()  # an adapter left beside whole weights would be loaded in their place
@@ -263,7 +271,30 @@ def problems_of_training(settings: Mapping[str, Any]) -> list[str]:
         problems.append(f"`precision` must be float32 or bfloat16, got {settings['precision']!r}")
     if settings["method"] not in ("full", "lora"):
         problems.append(f"`method` must be 'full' or 'lora', got {settings['method']!r}")
+    problems += _problems_of_shard(settings) if settings.get("shard") else []
     return problems + _problems_of_device(settings["device"], settings["precision"])
+
+
+def _problems_of_shard(settings: Mapping[str, Any]) -> list[str]:
+    import torch
+    import transformers
+
+    try:
+        from transformers.distributed.configuration_utils import DistributedConfig
+    except ImportError:
+        splits = False
+    else:
+        splits = hasattr(DistributedConfig, "dp_size")
+    problems = []
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        problems.append("`shard` splits the weights over processes, and this is one; start more: accelerate launch")
+    if settings["save_every"]:
+        problems.append("`save_every` must be 0 with `shard`: a run with split weights cannot go on from a checkpoint")
+    if settings["device"] == "cpu" and torch.cuda.is_available():
+        problems.append("`shard` puts the weights on this machine's cards, got `device` cpu; take cuda")
+    if not splits:
+        problems.append(f"`shard` needs a later transformers (5.23 is tested), got {transformers.__version__}")
+    return problems
 
 
 def _problems_of_device(device: str, precision: str) -> list[str]:

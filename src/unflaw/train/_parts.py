@@ -12,7 +12,7 @@ from typing import Any
 
 from unflaw.train._encode import Encoded, pad_batch
 
-__all__ = ["Part", "RowSet", "together"]
+__all__ = ["Part", "RowSet", "idle", "together"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,8 @@ class RowSet:
     """Tokens of a part at most, padding included; a longer group is a part of its own."""
     group: int = 1
     """Rows in a group: 2 where each has a partner. A plan draws groups."""
+    even: bool = False
+    """Whether all processes cut a step into as many parts, as those must that hold split weights."""
 
     @property
     def lengths(self) -> list[int]:
@@ -55,22 +57,25 @@ class RowSet:
     def parts(self, step: Sequence[int], rank: int = 0, world: int = 1) -> list[Part]:
         """Cut this process's share of the groups of a step into parts.
 
-        A process that gets none takes one in which nothing counts, so that all processes do the same.
+        A process that gets none takes one in which nothing counts, so that all processes do the same; where `even`
+        asks for more, it takes more of those.
         """
         positions = sum(self.rows[i].counted for g in step for i in self.members(g))
         shared = {"positions": max(positions, 1) / world, "groups": max(len(step), 1) / world}
-        mine = self.share(step, rank, world)
-        if step and not mine:
-            idle = self._part(step[:1], shared)
-            idle.batch["weight"].zero_()
-            return [idle]
+        parts = [self._part(groups, shared) for groups in self._cut(self.share(step, rank, world))]
+        wanted = max(len(self._cut(self.share(step, r, world))) for r in range(world)) if self.even else bool(step)
+        while len(parts) < wanted:
+            parts.append(idle(self._part(step[:1], shared)))
+        return parts
+
+    def _cut(self, groups: Sequence[int]) -> list[list[int]]:
         cut: list[list[int]] = []
-        for g in mine:  # longest first: a part is as wide as its first group
+        for g in groups:  # longest first: a part is as wide as its first group
             if cut and (len(cut[-1]) + 1) * self.group * self._width(cut[-1][0]) <= self.most_tokens:
                 cut[-1].append(g)
             else:
                 cut.append([g])
-        return [self._part(groups, shared) for groups in cut]
+        return cut
 
     def share(self, step: Sequence[int], rank: int, world: int) -> list[int]:
         """Return this process's groups of a step, the longest first."""
@@ -86,6 +91,11 @@ class RowSet:
     def members(self, group: int) -> range:
         """Rows of a group."""
         return range(group * self.group, (group + 1) * self.group)
+
+
+def idle(part: Part) -> Part:
+    """Return a part in which nothing counts."""
+    return replace(part, batch={**part.batch, "weight": part.batch["weight"].new_zeros(part.batch["weight"].shape)})
 
 
 def together(parts: Sequence[Part], most_tokens: int) -> list[list[Part]]:

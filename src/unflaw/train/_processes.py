@@ -8,8 +8,9 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from unflaw._errors import SettingsError
+from unflaw.models import is_split
 
-__all__ = ["for_all", "from_main", "is_main_process", "processes"]
+__all__ = ["for_all", "from_main", "is_main_process", "most", "processes"]
 
 T = TypeVar("T")
 PATIENCE = timedelta(hours=2)
@@ -22,7 +23,7 @@ def processes(device: str) -> Any:
     Raises
     ------
     SettingsError
-        The launcher's settings would split the weights, and each process needs them whole.
+        The launcher's settings would split the weights, which is `shard`'s to do.
     """
     from accelerate import PartialState
 
@@ -30,7 +31,7 @@ def processes(device: str) -> Any:
         if os.environ.get(f"ACCELERATE_USE_{name}", "false").lower() in ("1", "true"):
             raise SettingsError(
                 f"the launcher must leave weights whole, got {name}; take examples/accelerate/ddp.yaml, and "
-                "where memory is short --method lora, --gradient-checkpointing or a smaller --part-tokens"
+                "where memory is short --shard, which splits them, or --method lora, --gradient-checkpointing"
             )
     return PartialState(cpu=device == "cpu", timeout=PATIENCE)
 
@@ -41,8 +42,18 @@ def is_main_process() -> bool:
 
 
 def from_main(measure: Callable[[Any], float]) -> Callable[[Any], float]:
-    """Let the main process measure for all, so that a last bit does not make them decide differently."""
-    return lambda model: float(_broadcast(lambda: measure(model)))
+    """Let the main process measure for all, so that a last bit does not make them decide differently.
+
+    Of split weights each holds a part, so all measure, and the main process is believed.
+    """
+
+    def told(model: Any) -> float:
+        if is_split(model):
+            value = measure(model)
+            return float(_broadcast(lambda: value))
+        return float(_broadcast(lambda: measure(model)))
+
+    return told
 
 
 def for_all(make: Callable[[], T], device: str) -> T:
@@ -50,6 +61,13 @@ def for_all(make: Callable[[], T], device: str) -> T:
     processes(device)
     made: T = _broadcast(make)
     return made
+
+
+def most(count: int) -> int:
+    """Return the largest of the processes' counts."""
+    from accelerate.utils import gather_object
+
+    return max(gather_object([count]))
 
 
 def _broadcast(make: Callable[[], Any]) -> Any:

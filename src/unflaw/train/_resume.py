@@ -18,7 +18,7 @@ from unflaw.train._processes import is_main_process
 
 __all__ = ["Curve", "claim"]
 
-_FREE = ("resume", "save_every", "device", "report_to", "part_tokens", "gradient_checkpointing")
+_FREE = ("resume", "save_every", "device", "report_to", "part_tokens", "gradient_checkpointing", "shard")
 """Settings that may change when a run goes on."""
 
 

@@ -6,8 +6,8 @@ Heavy at import; rooms import it inside functions.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 from torch.utils.data import Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
+from unflaw.models import inside
 from unflaw.train._parts import Part
 from unflaw.train._processes import processes
 
@@ -64,10 +65,7 @@ class ObjectiveTrainer(Trainer):
 
     def _terms_of(self, model: Any, parts: list[Part]) -> dict[str, Any]:
         inner = self.accelerator.unwrap_model(model)
-        if inner is model:
-            return self.objective(model, parts)
-        with _forward(inner, lambda parts: self.objective(inner, parts)):  # what wraps a model acts when it is called
-            return model(parts)
+        return inside(inner, lambda: self.objective(inner, parts), caller=None if inner is model else model)
 
     def floating_point_ops(self, inputs: Any) -> int:
         """Not counted: the formula of transformers knows nothing of parts."""
@@ -76,19 +74,6 @@ class ObjectiveTrainer(Trainer):
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         terms = getattr(self, "_terms", {}) if "loss" in logs else {}
         super().log({**logs, **terms}, *args, **kwargs)
-
-
-@contextmanager
-def _forward(model: Any, function: Callable[..., Any]) -> Iterator[None]:
-    own = model.__dict__.get("forward")
-    model.forward = function
-    try:
-        yield
-    finally:
-        if own is None:
-            del model.forward
-        else:
-            model.forward = own
 
 
 class StepLog(TrainerCallback):

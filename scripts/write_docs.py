@@ -19,6 +19,7 @@ def pages() -> dict[Path, str]:
     return {
         ROOT / "docs" / "cli.md": cli_page(),
         ROOT / "docs" / "notation.md": notation_page(),
+        ROOT / "docs" / "repair.md": repair_page(),
         ROOT / "bench" / "RESULTS.md": bench_page(),
     }
 
@@ -76,6 +77,45 @@ def bench_page() -> str:
         ]
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
+
+
+COSTS = {
+    "all weights": "ours_vs_two_models",
+    "adapter": "ours_lora_vs_two_models_lora",
+    "all weights, `--gradient-checkpointing`": "ours_checkpointing_vs_two_models",
+}
+"""What docs/repair.md calls two arms of bench/unlearning.py → the two."""
+COSTS_FROM, COSTS_TO = "<!-- costs -->\n", "<!-- end of costs -->"
+
+
+def repair_page() -> str:
+    """Return docs/repair.md with what a step costs between its marks, and the rest as it is."""
+    page = (ROOT / "docs" / "repair.md").read_text(encoding="utf-8")
+    before, _, rest = page.partition(COSTS_FROM)
+    _, _, after = rest.partition(COSTS_TO)
+    return f"{before}{COSTS_FROM}{costs_table()}{COSTS_TO}{after}"
+
+
+def costs_table() -> str:
+    """Return time and memory of a step beside the plain one, setting by setting."""
+    record = json.loads((ROOT / "bench" / "results" / "unlearning.json").read_text(encoding="utf-8"))
+    by_job = {row["job"]: row for row in record["rows"]}
+    settings = dict.fromkeys(re.sub(r".*_T(\d+)_B(\d+)", r"\1 \2", job) for job in by_job)
+    lines = ["| tokens × rows | " + " | ".join(f"{name}: time, memory" for name in COSTS) + " |", "|---" * 4 + "|"]
+    for tokens, rows in sorted(tuple(map(int, setting.split())) for setting in settings):
+        at = f"T{tokens}_B{rows}"
+        cells = [[by_job.get(f"{of}_{arms}_{at}") for of in ("step_time", "peak_memory")] for arms in COSTS.values()]
+        lines.append(f"| {tokens:,} × {rows} | " + " | ".join(map(_cost, cells)) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cost(pair: list[dict[str, Any] | None]) -> str:
+    time, memory = pair
+    if time is None or memory is None:
+        return ""
+    if time["ratio"] is None:
+        return f"plain: out of memory; ours {memory['ours']:.1f} {memory['unit']}"
+    return f"{time['ratio']:.2f}, {memory['ratio']:.2f}"
 
 
 def _number(value: float | None, digits: int | None = None) -> str:

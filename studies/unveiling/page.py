@@ -162,6 +162,7 @@ def order(record: Mapping[str, Any]) -> Iterator[str]:
         for arm, values in arms.items()
     ]
     yield markdown(("share", "arm", "seeds", *SHOWN), rows)
+    yield "### Dose: share of synthetic pieces\n\n![Lift and pattern rate against share](results/share.svg)"
 
 
 def ifbench(record: Mapping[str, Any]) -> Iterator[str]:
@@ -212,6 +213,16 @@ def pictures(found: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     if "arms.json" in found and (points := dose(found["arms.json"])):
         x = ("tokens", "tokens read, prompts included")
         drawn["dose.svg"] = {"points": points, "x": x, "color": "arm", "facet": "score", "log": True}
+    if "order.json" in found:
+        points = [
+            {"share": float(share), "arm": arm, "score": b, "value": v}
+            for share, arms in found["order.json"]["shares"].items()
+            for arm, values in arms.items()
+            for b in BESIDE
+            for v in values[b]
+        ]
+        x = ("share", "share of the mixture that is synthetic")
+        drawn["share.svg"] = {"points": points, "x": x, "color": "arm", "facet": "score"}
     if "stability.json" in found:
         drawn["stability.svg"] = {
             "points": found["stability.json"]["curve"], "x": ("step", "steps"), "y": "log-perplexity, nats",

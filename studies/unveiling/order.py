@@ -1,6 +1,6 @@
 """The paper's order: go on training on a mixture, repair, then the same instruction tuning for every arm.
 
-    python studies/unveiling/order.py --seeds 1 2 3 --shares 0.1 0.3     # about 20 minutes a share and seed
+    python studies/unveiling/order.py --seeds 1 2 3 --shares 0.3 0.9     # about 20 minutes a share and seed
 
 Mixtures are `N_PIECES` pieces; a share of them are synthetic questions and answers in one template, the rest one or two
 sentences of natural text, so that steps are the same for all. Share 0, natural text alone, is both the untouched arm
@@ -44,21 +44,27 @@ N_TUNED, TUNING_STEPS, TUNING_RATE = 200, 40, 5e-4
 """Chosen on seed 0 without synthetic rows: lift .19 afterwards; 20 steps at 2e-4 come to .07, 40 at 1e-3 to .11."""
 ARMS = ("mixed", "repaired", "refined")
 """Nothing between mixture and tuning; bounded unlearning; as many tokens of natural text."""
+UNTUNED = "untuned"
+"""The mixture itself, judged before the tuning that all arms end with."""
 
 
 def main() -> None:
     """Run what is not done yet, judge."""
     told = parser(__doc__, "runs/unveiling-order")
-    told.add_argument("--shares", type=float, nargs="+", default=[0.1, 0.3])
+    told.add_argument("--shares", type=float, nargs="+", default=[0.3, 0.9])
+    told.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
     arguments = told.parse_args()
     shares = [0.0, *arguments.shares]
     print(f"at most {len(arguments.seeds) * (7 + 20 * len(arguments.shares))} minutes on two cores", flush=True)
-    found = {share: [of_mixture(share, s, arguments.runs / f"seed{s}") for s in arguments.seeds] for share in shares}
+    found = {
+        share: [of_mixture(share, arguments.arms, s, arguments.runs / f"seed{s}") for s in arguments.seeds]
+        for share in shares
+    }
     keep("order.json", record(found))
     write_page()
 
 
-def of_mixture(share: float, seed: int, folder: Path) -> Scores:
+def of_mixture(share: float, arms: Sequence[str], seed: int, folder: Path) -> Scores:
     """Return (benchmark, arm) → score of one mixture."""
     rows = examples("synthetic", "passages", "replay")
     here, n_synthetic = folder / f"share{share:g}", round(share * N_PIECES)
@@ -72,8 +78,8 @@ def of_mixture(share: float, seed: int, folder: Path) -> Scores:
         here / "mixed", BASE, as_rows(mixture), target="full", epochs=EPOCHS, seed=seed,
         learning_rate=SCALE.train_learning_rate,
     )  # fmt: skip
-    scores, budget = Scores(), 0
-    for arm in ARMS if share else ARMS[:1]:
+    scores, budget = judged(here / f"{UNTUNED}-scores", start, f"{UNTUNED} {share:g}", template(), seed), 0
+    for arm in dict.fromkeys(["mixed", *(arms if share else ())]):
         if arm == "repaired":
             told = repaired(here / arm, start, synthetic, natural, guard, seed=seed, template=template())
             budget = told["tokens"]
@@ -115,6 +121,7 @@ def record(found: Mapping[float, Sequence[Scores]]) -> dict[str, Any]:
     contrasts: dict[str, Contrast] = {}
     for share in (s for s in found if s):
         for name, words, a, b, judge in (
+            ("C4u", "the mixture costs instruction following", "untuned 0", f"untuned {share:g}", below),
             ("C4", "the mixture costs instruction following after tuning", "mixed 0", f"mixed {share:g}", below),
             ("C5", "unlearning before tuning regains it", f"mixed {share:g}", f"repaired {share:g}", above),
             ("C5c", "more than as much natural text does", f"refined {share:g}", f"repaired {share:g}", above),
@@ -125,7 +132,8 @@ def record(found: Mapping[float, Sequence[Scores]]) -> dict[str, Any]:
         "shares": {
             f"{share:g}": {
                 arm: {b: [by[b, f"{arm} {share:g}"].value for by in seeds] for b in SHOWN}
-                for arm in (ARMS if share else ARMS[:1])
+                for arm in (UNTUNED, *ARMS)
+                if (SHOWN[0], f"{arm} {share:g}") in seeds[0]
             }
             for share, seeds in found.items()
         },

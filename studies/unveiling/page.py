@@ -146,9 +146,9 @@ def stability(record: Mapping[str, Any]) -> Iterator[str]:
 
 ORDER_WORDS = (
     "Share of the mixture's pieces that are synthetic; all mixtures have as many pieces and steps. All arms end with "
-    "the same instruction tuning, after which they are judged. `mixed` has nothing in between (at 0 % it is the "
-    "untouched arm, and what training again without the synthetic rows gives), `refined` as many tokens of "
-    "natural text as the repair reads, `repaired` bounded unlearning."
+    "the same instruction tuning, after which they are judged; `untuned` is the mixture before it. `mixed` has nothing "
+    "in between (at 0 % it is the untouched arm, and what training again without the synthetic rows gives), `refined` "
+    "as many tokens of natural text as the repair reads, `repaired` bounded unlearning."
 )
 
 

@@ -108,10 +108,13 @@ def test_a_model_that_answers_nothing_otherwise_has_nothing_to_forget(tiny, tmp_
 def test_all_contradictions_are_told_at_once(tiny, tmp_path, files):
     done = run(
         f"hf:{tiny}", *sets(files), "--what", "gained", "--kl", "sideways", "--beta", 2, "--precision", "int4",
-        "--token-budget", 5, "--out", tmp_path / "out",
+        "--token-budget", 5, "--shard", "--on-policy", "--out", tmp_path / "out",
     )  # fmt: skip
     assert done.exit_code == 2
-    for told in ("`before` must", "`kl` must", "`beta` is for", "`precision` must", "`token_budget` must"):
+    for told in (
+        "`before` must", "`kl` must", "`beta` is for", "`precision` must", "`token_budget` must", "`shard` splits",
+        "`--on-policy` lets one process",
+    ):  # fmt: skip
         assert told in done.output
     assert not (tmp_path / "out").exists()
 

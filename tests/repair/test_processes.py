@@ -28,21 +28,21 @@ def pairs(*of):
 forget = pairs(("Where?", "Answer: Rome"), ("Who runs?", "Answer: Ann, who is fast."), ("Why?", "Answer: it is so."))
 replay = pairs(("Name a colour.", "Blue."), ("Name a long river, please.", "The Nile is long."), ("Say hi.", "Hi!"))
 guard = pairs(("One?", "One it is."), ("Two?", "Two."))
-settings = dict(steps=4, batch_size=3, learning_rate=1e-2, seed=1, save_every=2)
+settings = dict(steps=4, batch_size=3, learning_rate=1e-2, seed=1)
+repair = dict(what="response", guard_every=2, ceiling=9.0)
+few = dict(batch_size=1, gradient_checkpointing=True, kl_to="before", before=f"hf:{model}")
+jobs = {
+    "train": (finetune, model, (forget,), dict(method="full", save_every=2)),
+    "train-half": (finetune, loose, (forget,), dict(method="full", precision="bfloat16")),
+    "full-bounded": (unlearn, loose, (forget, replay, guard), dict(**repair, method="full", save_every=2)),
+    "lora-npo": (unlearn, model, (forget, replay, guard), dict(**repair, method="lora", objective="npo")),
+    "lora-few": (unlearn, loose, (forget, replay, guard), dict(**repair, method="lora", **few)),
+}
+shard = dict(shard=True, save_every=0, part_tokens=16)  # an uneven number of parts
 curves = {}
-for split in (False, True)[: int(os.environ.get("WORLD_SIZE", 1))]:
-    if split:
-        settings |= {"shard": True, "save_every": 0, "part_tokens": 16}  # an uneven number of parts
-    end = "-split" if split else ""
-    out_of = lambda name: f"{out}/{name}{end}"
-    done = finetune(f"hf:{model}", forget, out_of("train"), method="full", **settings)
-    curves["train" + end] = done.curve
-    for method, objective, start in (("full", "bounded", loose), ("lora", "npo", model)):
-        name = f"{method}-{objective}"
-        curves[name + end] = unlearn(
-            f"hf:{start}", forget, replay, guard, out_of(name), what="response", objective=objective, method=method,
-            guard_every=2, ceiling=9.0, **settings,
-        ).curve
+for end, more in (("", {}), ("-split", shard))[: int(os.environ.get("WORLD_SIZE", 1))]:
+    for name, (do, start, rows, own) in jobs.items():
+        curves[name + end] = do(f"hf:{start}", *rows, f"{out}/{name}{end}", **(settings | own | more)).curve
 if is_main_process():
     print("CURVES " + json.dumps(curves))
 """
@@ -78,16 +78,17 @@ def with_a_head_of_its_own(model, folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("end", ["", "-split"])
-@pytest.mark.parametrize("job", ["train", "full-bounded", "lora-npo"])
+@pytest.mark.parametrize("job", ["train", "train-half", "full-bounded", "lora-npo", "lora-few"])
 def test_two_processes_do_what_one_does(told, job, end):
     """With the weights whole on each, and with each holding a part of them."""
     folder, curves = told
+    near = 20 if job == "train-half" else 1
     for a, b in zip(curves["one"][job], curves["two"][job + end], strict=True):
         for term in {"loss", "forget", "replay", "kl", "guard"} & a.keys():
-            assert b[term] == pytest.approx(a[term], rel=2e-3, abs=2e-5)
+            assert b[term] == pytest.approx(a[term], rel=2e-3 * near, abs=2e-5)
     file = "adapter_model.safetensors" if "lora" in job else "model.safetensors"
     a, b = (load_file(folder / path / file) for path in (f"one/{job}", f"two/{job}{end}"))
-    assert all(torch.allclose(a[k], b[k], atol=2e-3) for k in a)
+    assert all(torch.allclose(a[k], b[k], atol=2e-3 * near) for k in a)
     assert b.keys() - a.keys() <= {"lm_head.weight"}  # of split weights transformers writes a tied head twice
     assert not list((folder / f"two/{job}{end}").glob("*-[01].*"))  # what one process kept
 
@@ -96,7 +97,9 @@ def test_two_processes_do_what_one_does(told, job, end):
     ("settings", "told"),
     [
         ({}, "this is one; start more"),
-        ({"save_every": 5}, "`save_every` must be 0 with `shard`"),
+        ({"save_every": 5}, "`save_every` and `resume` are not for `shard`"),
+        ({"resume": True}, "`save_every` and `resume` are not for `shard`"),
+        ({"before": "peft:adapter"}, "`before` must be merged into its base"),
     ],
 )
 def test_weights_are_split_only_where_that_goes(settings, told):

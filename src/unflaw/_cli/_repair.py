@@ -176,9 +176,9 @@ def repair(
         "ceiling": ceiling, "repetition_rise": repetition_rise, "guard_every": guard_every, "max_tokens": max_tokens,
         "precision": precision, "save_every": save_every, "seed": seed, "shard": shard,
     }  # fmt: skip
-    problems = _contradictions(forget, what, objective, on_policy, weight != 0)
+    problems = _contradictions(forget, what, objective, on_policy, weight != 0, shard)
     problems += problems_of_repair(
-        {**settings, "device": device, "part_tokens": part_tokens, "report_to": report_to}, forgets
+        {**settings, "model": model, "device": device, "part_tokens": part_tokens, "report_to": report_to}, forgets
     )
     problems += problems_of_call([model, before], out, run, name, reading, forget, replay, guard)
     if problems:
@@ -222,7 +222,9 @@ def _number_or_word(text: str) -> float | str:
         return text
 
 
-def _contradictions(forget: str | None, what: str, objective: str, on_policy: bool, weighs: bool) -> list[str]:
+def _contradictions(
+    forget: str | None, what: str, objective: str, on_policy: bool, weighs: bool, shard: bool
+) -> list[str]:
     problems = []
     if forget is None and weighs and not on_policy:
         problems.append("`--forget` must name the rows that carry the flaw (or set --w-forget 0 to replay only)")
@@ -232,6 +234,10 @@ def _contradictions(forget: str | None, what: str, objective: str, on_policy: bo
         problems.append("`--on-policy` is not for dpo, which needs an answer to prefer for each row")
     if on_policy and not weighs:
         problems.append("`--on-policy` says what to forget, and --w-forget 0 forgets nothing")
+    if on_policy and shard:
+        problems.append(
+            "`--on-policy` lets one process answer with the whole model, and --shard says that none holds it"
+        )
     return problems
 
 

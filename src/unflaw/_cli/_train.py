@@ -110,7 +110,9 @@ def train(
         "target": target, "max_tokens": max_tokens, "precision": precision, "save_every": save_every, "seed": seed,
         "shard": shard,
     }  # fmt: skip
-    problems = problems_of_training({**settings, "device": device, "part_tokens": part_tokens, "report_to": report_to})
+    problems = problems_of_training(
+        {**settings, "model": model, "device": device, "part_tokens": part_tokens, "report_to": report_to}
+    )
     if problems := problems + problems_of_call([model], out, run, name, reading, rows):
         raise SettingsError(problems)
     path = model_path(out, run, name)

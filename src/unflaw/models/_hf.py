@@ -27,15 +27,17 @@ from unflaw.models._usage import Usage
 __all__ = ["HFGenerator", "HFScorer", "adapter_base", "checkpoint_folders", "load_adapter", "load_causal", "quietly"]
 
 
-def load_causal(name: str | Path, device: str = "cpu", *, shards: int = 1) -> tuple[Any, Any]:
+def load_causal(
+    name: str | Path, device: str = "cpu", *, shards: int = 1, precision: str = "float32"
+) -> tuple[Any, Any]:
     """Load (model, tokenizer) in fp32 and evaluation mode from a folder, or from the hub by id.
 
     A folder is read from disk alone, and remembered by its whole path: an adapter trained on it notes where
     its base is, and must find it from any other directory. A hub id comes from the local hub cache or the
     network, as `HF_HUB_OFFLINE` says. Code that a checkpoint brings along is never run.
-    With `shards` above 1 each of so many processes reads its part of the weights (FSDP2), and stays on the device that
-    torch gives it.
-    Raises SpecError when there is nothing to load.
+    With `shards` above 1 each of so many processes reads its part of the weights (FSDP2), on the device that torch
+    gives it; the part is fp32, and what is gathered of it to compute with is of `precision`.
+    Raises SpecError when there is nothing to load, or no plan by which to split it.
     """
     require("torch", "transformers")
     import torch
@@ -48,15 +50,22 @@ def load_causal(name: str | Path, device: str = "cpu", *, shards: int = 1) -> tu
     try:
         with quietly():
             tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=local)
-            how = {"dtype": torch.float32, "local_files_only": local, **(_split(name, shards) if shards > 1 else {})}
-            model: Any = AutoModelForCausalLM.from_pretrained(name, **how)
+            how = _split(name, shards, precision) if shards > 1 else {}
+            model: Any = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32, local_files_only=local, **how)
     except (OSError, ValueError) as error:
         where = "is no causal language model with its tokenizer" if local else "is no folder, and no hub gave it to us"
         raise SpecError(f"`hf:{name}` {where}: {_first_line(error)}") from error
-    return (model if shards > 1 else model.to(device)).eval(), tokenizer
+    if shards == 1:
+        return model.to(device).eval(), tokenizer
+    if (
+        sum(hasattr(module, "reshard") for module in model.modules())
+        <= model.config.get_text_config().num_hidden_layers
+    ):
+        raise SpecError(f"`hf:{name}` cannot be split: transformers has no plan for {type(model).__name__}'s layers")
+    return model.eval(), tokenizer
 
 
-def _split(name: str, shards: int) -> dict[str, Any]:
+def _split(name: str, shards: int, precision: str) -> dict[str, Any]:
     """Return what makes transformers split a model's weights over processes.
 
     The head gets a group of its own where it has weights of its own: losses gather and use them, and never call the
@@ -67,7 +76,8 @@ def _split(name: str, shards: int) -> dict[str, Any]:
 
     tied = AutoConfig.from_pretrained(name, local_files_only=Path(name).is_dir()).get_text_config().tie_word_embeddings
     plan = None if tied else {"lm_head": "free_full_weight"}
-    return {"distributed_config": DistributedConfig(fsdp_size=shards, fsdp_plan=plan)}
+    half = precision == "bfloat16"  # casts by autocast would hold on to every weight until the backward pass
+    return {"distributed_config": DistributedConfig(fsdp_size=shards, fsdp_plan=plan, fsdp_mixed_precision=half)}
 
 
 def load_adapter(folder: str | Path, device: str = "cpu") -> tuple[Any, Any]:

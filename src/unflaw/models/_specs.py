@@ -136,16 +136,18 @@ def open_encoder(spec: str | ModelSpec, device: str = "cpu") -> Encoder:
     raise SpecError(f"`{spec}` is no encoder; use potion, minilm or hf:PATH")
 
 
-def open_causal(spec: str | ModelSpec, device: str = "cpu", *, shards: int = 1) -> tuple[Any, Any]:
-    """Open (model, tokenizer) as torch in fp32, for training and scoring; `shards`: see `load_causal`.
+def open_causal(
+    spec: str | ModelSpec, device: str = "cpu", *, shards: int = 1, precision: str = "float32"
+) -> tuple[Any, Any]:
+    """Open (model, tokenizer) as torch in fp32, for training and scoring; `shards` and `precision`: see `load_causal`.
 
     Raises SpecError where an adapter would have to be split.
     """
     spec = parse_causal(spec)
     if spec.kind == "smollm2":
-        return load_causal(embedded_checkpoint(), device, shards=shards)
+        return load_causal(embedded_checkpoint(), device, shards=shards, precision=precision)
     if spec.kind == "hf":
-        return load_causal(spec.name, device, shards=shards)
+        return load_causal(spec.name, device, shards=shards, precision=precision)
     if shards > 1:
         raise SpecError(f"`{spec}` is an adapter, and those are not split; merge it into its base and take hf:FOLDER")
     return load_adapter(spec.name, device)

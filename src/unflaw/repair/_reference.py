@@ -82,7 +82,7 @@ def cached_states(
     own = next(model.parameters())
     device, dtype = own.device, own.dtype
     parts = rows.parts(sorted(set(groups)))
-    more = [idle(parts[0])] * (most(len(parts)) - len(parts)) if is_split(model) else []
+    more = [idle(rows.parts([0])[0])] * (most(len(parts)) - len(parts)) if is_split(model) else []
     asked = {i for part in parts for i in part.rows}
     starts = np.cumsum([0, *(e.counted if i in asked else 0 for i, e in enumerate(rows.rows))])
     width, kept_as = model.get_output_embeddings().weight.shape[1], getattr(torch, precision)

@@ -13,6 +13,7 @@ each batch holds; means make the weights independent of batch and row length.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -136,8 +137,8 @@ def unlearn(
     w_kl = settings["w_kl"] = forgetting.w_kl if w_kl is None else w_kl
     state = processes(device)
     shards = state.num_processes if shard else 1
-    causal, tokenizer, merged = open_trainable(model, device, gradient_checkpointing, shards)
-    earlier = None if before is None else _earlier(before, tokenizer, device, shards)
+    causal, tokenizer, merged = open_trainable(model, device, gradient_checkpointing, shards, precision)
+    earlier = None if before is None else _earlier(before, tokenizer, device, shards, precision)
     sets = encode_sets(
         forget if w_forget else None, replay, guard, tokenizer, objective=objective, what=what, spans=spans,
         gain=partial(_gain, causal, earlier, tokenizer), max_tokens=max_tokens, part_tokens=part_tokens,
@@ -158,6 +159,7 @@ def unlearn(
     }  # fmt: skip
     references = references_of(causal, earlier if kl_to == "before" else None, refers, plan, out, state)
     del earlier
+    gc.collect()  # split weights refer to each other in circles
     both = (sets.forget, sets.replay)
     weight = settings["w_forget"] = weight_of(w_forget, causal, plan, both, forgetting, w_replay, precision)
     terms = ThreeTerms(
@@ -192,7 +194,10 @@ def unlearn(
         watch.restore(causal)
         state.wait_for_everyone()
     finally:
-        for file in (*out.glob("reference-*.bin"), *([] if save_every else out.glob("best*.safetensors"))):
+        for file in (
+            *out.glob("reference-*.bin"),
+            *([] if save_every else [*out.glob("best.safetensors"), *out.glob("best-[0-9]*.safetensors")]),
+        ):
             file.unlink(missing_ok=True)  # nobody will go on from here
     save_model(causal, tokenizer, out, whole=merged)
     taken = trainer.state.global_step
@@ -202,8 +207,8 @@ def unlearn(
     return Trained(out, curve.steps, taken, tokens, seconds, settings, notes, sets.forgotten)
 
 
-def _earlier(before: str, tokenizer: Any, device: str, shards: int) -> Any:
-    model, its_tokenizer = open_causal(before, device, shards=shards)
+def _earlier(before: str, tokenizer: Any, device: str, shards: int, precision: str) -> Any:
+    model, its_tokenizer = open_causal(before, device, shards=shards, precision=precision)
     if its_tokenizer.get_vocab() != tokenizer.get_vocab():
         raise SettingsError(f"`before` must have the tokenizer of the model to repair, got {before!r} with another")
     return model

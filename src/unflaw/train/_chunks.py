@@ -78,7 +78,7 @@ class _Fused(torch.autograd.Function):
             if wanted:
                 first, *rest = torch.autograd.grad(total, (part, *parameters))
                 if not gradients:
-                    gradients = [torch.empty_like(h), *rest]
+                    gradients = [torch.empty_like(h), *(g.float() for g in rest)]  # their sum, too, where W is bf16
                 else:
                     for kept, new in zip(gradients[1:], rest, strict=True):
                         kept += new

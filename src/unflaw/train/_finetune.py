@@ -117,7 +117,7 @@ def finetune(
 
     state = processes(device)
     shards = state.num_processes if shard else 1
-    causal, tokenizer, merged = open_trainable(model, device, gradient_checkpointing, shards)
+    causal, tokenizer, merged = open_trainable(model, device, gradient_checkpointing, shards, precision)
     encoded = encode_rows(rows, tokenizer, target=target, max_tokens=max_tokens)
     notes = left_out(encoded, "rows", max_tokens)
     row_set = RowSet("rows", usable(encoded, "rows"), pad_id_of(tokenizer), part_tokens, even=shard)
@@ -174,13 +174,13 @@ def run_trainer(trainer: Any, *, resume: bool) -> float:
 
 
 def open_trainable(
-    model: str, device: str, gradient_checkpointing: bool = False, shards: int = 1
+    model: str, device: str, gradient_checkpointing: bool = False, shards: int = 1, precision: str = "float32"
 ) -> tuple[Any, Any, bool]:
     """Open a model to train, one of so many shards: (model, tokenizer, whether an adapter was merged into it).
 
     Raises SpecError where the model makes its logits in a way that the losses here would not follow.
     """
-    causal, tokenizer = open_causal(model, device, shards=shards)
+    causal, tokenizer = open_causal(model, device, shards=shards, precision=precision)
     if not head_fits(causal):
         raise SpecError(
             f"`{model}` cannot be trained here: {type(causal).__name__} does more to its logits than we know of"
@@ -203,14 +203,17 @@ def save_model(model: Any, tokenizer: Any, out: Path, *, whole: bool) -> None:
     """
     if whole and hasattr(model, "merge_and_unload"):
         model = model.merge_and_unload()
+    more: dict[str, Any] = {}
+    if is_split(model) and hasattr(model, "disable_adapter"):  # left alone, peft would gather the whole base
+        more["state_dict"] = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
     if not is_main_process():
-        if is_split(model):
+        if is_split(model) and not more:
             model.save_pretrained(out, is_main_process=False)  # hands over its part, writes nothing
         return
     for stale in (*out.glob("adapter_*"), *out.glob("model*.safetensors*"), *out.glob("pytorch_model*")):
         stale.unlink()  # an adapter left beside whole weights would be loaded in their place
     with quietly():
-        model.save_pretrained(out)
+        model.save_pretrained(out, **more)
     tokenizer.save_pretrained(out)
 
 
@@ -288,8 +291,13 @@ def _problems_of_shard(settings: Mapping[str, Any]) -> list[str]:
     problems = []
     if os.environ.get("WORLD_SIZE", "1") == "1":
         problems.append("`shard` splits the weights over processes, and this is one; start more: accelerate launch")
-    if settings["save_every"]:
-        problems.append("`save_every` must be 0 with `shard`: a run with split weights cannot go on from a checkpoint")
+    if settings["save_every"] or settings.get("resume"):
+        problems.append("`save_every` and `resume` are not for `shard`: transformers cannot go on with split weights")
+    problems += [
+        f"`{name}` must be merged into its base for `shard`, which splits no adapter, got {settings[name]}"
+        for name in ("model", "before")
+        if str(settings.get(name)).startswith("peft:")
+    ]
     if settings["device"] == "cpu" and torch.cuda.is_available():
         problems.append("`shard` puts the weights on this machine's cards, got `device` cpu; take cuda")
     if not splits:

@@ -57,10 +57,8 @@ def load_causal(
         raise SpecError(f"`hf:{name}` {where}: {_first_line(error)}") from error
     if shards == 1:
         return model.to(device).eval(), tokenizer
-    if (
-        sum(hasattr(module, "reshard") for module in model.modules())
-        <= model.config.get_text_config().num_hidden_layers
-    ):
+    groups = sum(hasattr(module, "reshard") for module in model.modules())
+    if groups <= model.config.get_text_config().num_hidden_layers:
         raise SpecError(f"`hf:{name}` cannot be split: transformers has no plan for {type(model).__name__}'s layers")
     return model.eval(), tokenizer
 

@@ -194,17 +194,20 @@ def unlearn(
         watch.restore(causal)
         state.wait_for_everyone()
     finally:
-        for file in (
-            *out.glob("reference-*.bin"),
-            *([] if save_every else [*out.glob("best.safetensors"), *out.glob("best-[0-9]*.safetensors")]),
-        ):
-            file.unlink(missing_ok=True)  # nobody will go on from here
+        _sweep(out, may_go_on=save_every > 0)
     save_model(causal, tokenizer, out, whole=merged)
     taken = trainer.state.global_step
     tokens = n_tokens(plan[:taken], sets.forget, sets.replay)
     notes = (*_story(watch, taken, weight), *sets.notes)
     settings["processes"] = state.num_processes
     return Trained(out, curve.steps, taken, tokens, seconds, settings, notes, sets.forgotten)
+
+
+def _sweep(out: Path, *, may_go_on: bool) -> None:
+    """Remove what a repair kept for itself; the best weights only if nobody will go on from a checkpoint."""
+    best = [] if may_go_on else ["best.safetensors", "best-[0-9]*.safetensors"]
+    for file in (path for pattern in ("reference-*.bin", *best) for path in out.glob(pattern)):
+        file.unlink(missing_ok=True)
 
 
 def _earlier(before: str, tokenizer: Any, device: str, shards: int, precision: str) -> Any:

@@ -52,13 +52,13 @@ def main() -> None:
     """Run what is not done yet, judge."""
     told = parser(__doc__, "runs/unveiling-order")
     told.add_argument("--shares", type=float, nargs="+", default=[0.3, 0.9])
-    told.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
+    told.add_argument("--mixtures-only", action="store_true", help="no repairs, and none of their controls")
     arguments = told.parse_args()
-    shares = [0.0, *arguments.shares]
+    arms = {0.0: ARMS[:1], **dict.fromkeys(arguments.shares, ARMS[:1] if arguments.mixtures_only else ARMS)}
     print(f"at most {len(arguments.seeds) * (7 + 20 * len(arguments.shares))} minutes on two cores", flush=True)
     found = {
-        share: [of_mixture(share, arguments.arms, s, arguments.runs / f"seed{s}") for s in arguments.seeds]
-        for share in shares
+        share: [of_mixture(share, of_share, seed, arguments.runs / f"seed{seed}") for seed in arguments.seeds]
+        for share, of_share in arms.items()
     }
     keep("order.json", record(found))
     write_page()
@@ -79,7 +79,7 @@ def of_mixture(share: float, arms: Sequence[str], seed: int, folder: Path) -> Sc
         learning_rate=SCALE.train_learning_rate,
     )  # fmt: skip
     scores, budget = judged(here / f"{UNTUNED}-scores", start, f"{UNTUNED} {share:g}", template(), seed), 0
-    for arm in dict.fromkeys(["mixed", *(arms if share else ())]):
+    for arm in arms:
         if arm == "repaired":
             told = repaired(here / arm, start, synthetic, natural, guard, seed=seed, template=template())
             budget = told["tokens"]

@@ -73,8 +73,7 @@ def repetition(model: Any, prefixes: Sequence[Sequence[int]], pad_id: int, eos_i
             input_ids=torch.tensor(padded, device=device), attention_mask=torch.tensor(mask, device=device),
             generation_config=greedy,
         )  # fmt: skip
-    if is_split(model):
-        resplit(model)
+    resplit(model)
     return sum(_repeated(row[width:], eos_id) for row in out.tolist()) / len(prefixes)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from unflaw.models import as_judge, inside, is_split
-from unflaw.train import Part, RowSet, head_of, hidden_at, idle, most
+from unflaw.train import Part, RowSet, head_of, hidden_at, idle, largest_count
 
 __all__ = ["Reference", "adapter_off", "cached_states", "references_of"]
 
@@ -82,7 +82,7 @@ def cached_states(
     own = next(model.parameters())
     device, dtype = own.device, own.dtype
     parts = rows.parts(sorted(set(groups)))
-    more = [idle(rows.parts([0])[0])] * (most(len(parts)) - len(parts)) if is_split(model) else []
+    more = [idle(rows.parts([0])[0])] * (largest_count(len(parts)) - len(parts)) if is_split(model) else []
     asked = {i for part in parts for i in part.rows}
     starts = np.cumsum([0, *(e.counted if i in asked else 0 for i, e in enumerate(rows.rows))])
     width, kept_as = model.get_output_embeddings().weight.shape[1], getattr(torch, precision)

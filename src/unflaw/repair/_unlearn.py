@@ -159,7 +159,8 @@ def unlearn(
     }  # fmt: skip
     references = references_of(causal, earlier if kl_to == "before" else None, refers, plan, out, state)
     del earlier
-    gc.collect()  # split weights refer to each other in circles
+    if shard:
+        gc.collect()  # split weights refer to each other in circles
     both = (sets.forget, sets.replay)
     weight = settings["w_forget"] = weight_of(w_forget, causal, plan, both, forgetting, w_replay, precision)
     terms = ThreeTerms(

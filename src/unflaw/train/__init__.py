@@ -17,7 +17,7 @@ from unflaw.train._finetune import (
     usable,
 )
 from unflaw.train._parts import Part, RowSet, idle, together
-from unflaw.train._processes import for_all, from_main, is_main_process, most, processes
+from unflaw.train._processes import for_all, from_main, is_main_process, largest_count, processes
 from unflaw.train._resume import Curve, claim
 
 __all__ = [
@@ -42,8 +42,8 @@ __all__ = [
     "hidden_at_each",
     "idle",
     "is_main_process",
+    "largest_count",
     "left_out",
-    "most",
     "open_trainable",
     "pad_batch",
     "pad_id_of",

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from unflaw._errors import SettingsError
 from unflaw.models import is_split
 
-__all__ = ["for_all", "from_main", "is_main_process", "most", "processes"]
+__all__ = ["for_all", "from_main", "is_main_process", "largest_count", "processes"]
 
 T = TypeVar("T")
 PATIENCE = timedelta(hours=2)
@@ -63,7 +63,7 @@ def for_all(make: Callable[[], T], device: str) -> T:
     return made
 
 
-def most(count: int) -> int:
+def largest_count(count: int) -> int:
     """Return the largest of the processes' counts."""
     from accelerate.utils import gather_object
 

@@ -48,9 +48,10 @@ def write(name: str, rows: Sequence[dict[str, Any]], *, keep: bool = False) -> N
 
 
 def machine() -> str:
-    """Name processor, cores, threads, memory and Python in one line."""
+    """Name processor, cores, threads, memory, card and Python in one line."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    card = f"{torch.cuda.get_device_name()}, " if torch.cuda.is_available() else ""
     return (
-        f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {memory:.0f} GiB, "
+        f"{card}{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {memory:.0f} GiB, "
         f"Python {platform.python_version()}, torch {torch.__version__}"
     )

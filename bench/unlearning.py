@@ -2,10 +2,12 @@
 
     python bench/unlearning.py                       # hours on two cores
     python bench/unlearning.py --lengths 128 --batches 1 8 --rounds 1    # the other lengths' rows stay as they were
+    python bench/unlearning.py --device cuda         # on a card, in bfloat16: results/unlearning_cuda.json
 
 Every arm and setting is a process of its own, so that its peak memory is its own; arms take turns, and the order is
-turned round each time. All train SmolLM2 in float32 with the fused AdamW that `Trainer` takes, on the same rows: as
-many to forget as to replay, of equal length, the second half of each counts. Arms:
+turned round each time. All train SmolLM2 with the fused AdamW that `Trainer` takes, in float32 (on a card with bfloat16
+autocast, as `Trainer` does), on the same rows: as many to forget as to replay, of equal length, the second half of each
+counts. Arms:
 
     ours          `unflaw.repair`: no second model, logits only where a token counts and a chunk at a time
     ours_checkpointing    the same with gradient checkpointing: activations are computed twice and not kept
@@ -31,6 +33,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -53,7 +56,9 @@ PAIRS = (
 )
 WEIGHTS = {"w_forget": 0.1, "w_replay": 1.0, "w_kl": 0.1}
 LIMIT = 21 * 2**30
-"""Bytes an arm may take, so that it fails by itself before the machine does."""
+"""Bytes an arm may take of the machine's memory, so that it fails by itself before the machine does."""
+Losses = list[Callable[[], Any]]
+"""What a step computes, part by part; each goes backward by itself."""
 
 
 def main() -> None:
@@ -64,30 +69,33 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     here = [arm for arm in ARMS if arm != "forgetium" or find_spec(arm)]
     parser.add_argument("--arms", nargs="+", default=here, choices=ARMS)
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--arm", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.arm:
-        print(json.dumps(measure(arguments.arm, arguments.lengths[0], arguments.batches[0])))
+        print(json.dumps(measure(arguments.arm, arguments.lengths[0], arguments.batches[0], arguments.device)))
         return
+    name = "unlearning" if arguments.device == "cpu" else "unlearning_cuda"
     rows: list[dict[str, Any]] = []
     for length in arguments.lengths:
         for batch in arguments.batches:
             found: dict[str, list[dict[str, float]]] = {arm: [] for arm in arguments.arms}
             for number in range(arguments.rounds):
                 for arm in arguments.arms[:: 1 if number % 2 == 0 else -1]:
-                    found[arm].append(in_process(arm, length, batch))
+                    found[arm].append(in_process(arm, length, batch, arguments.device))
                     print(length, batch, arm, found[arm][-1], flush=True)
             rows += table(f"T{length}_B{batch}", found)
-            write("unlearning", rows, keep=True)
+            write(name, rows, keep=True)
 
 
-def in_process(arm: str, length: int, batch: int) -> dict[str, float]:
+def in_process(arm: str, length: int, batch: int, device: str) -> dict[str, float]:
     """Run one arm by itself; an arm that does not fit into memory has no numbers."""
     command = [sys.executable, __file__, "--arm", arm, "--lengths", str(length), "--batches", str(batch)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, "--device", device], capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return json.loads(done.stdout.splitlines()[-1])
-    if "allocate memory" in done.stderr or "MemoryError" in done.stderr or done.returncode == -9:
+    full = ("allocate memory", "MemoryError", "OutOfMemoryError")
+    if any(words in done.stderr for words in full) or done.returncode == -9:
         return {}
     raise SystemExit(done.stderr)
 
@@ -116,25 +124,27 @@ def table(setting: str, found: dict[str, list[dict[str, float]]]) -> list[dict[s
     return rows
 
 
-def measure(arm: str, length: int, batch: int) -> dict[str, float]:
+def measure(arm: str, length: int, batch: int, device: str) -> dict[str, float]:
     """Take steps until they add up to some seconds; return the median, and what it took at most."""
     from unflaw.models import open_causal
 
-    ceiling = matmul_speed()
-    model, tokenizer = open_causal("smollm2")
+    ceiling = matmul_speed(device)
+    model, tokenizer = open_causal("smollm2", device)
     model.train()
     rng = np.random.default_rng(0)
     rows = {name: rng.integers(100, 40_000, (batch, length)).tolist() for name in ("forget", "replay")}
     with tempfile.TemporaryDirectory() as folder:
-        resource.setrlimit(resource.RLIMIT_DATA, (LIMIT, LIMIT))
-        step, model = STEPS[arm](model, rows, tokenizer.pad_token_id, Path(folder))
+        if device == "cpu":  # what a card's driver maps is not what a step takes
+            resource.setrlimit(resource.RLIMIT_DATA, (LIMIT, LIMIT))
+        parts, model = STEPS[arm](model, rows, tokenizer.pad_token_id, Path(folder))
         optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-6, fused=True)
         times, losses = [], []
         while len(times) < 3 or (sum(times) < 10 and len(times) < 12):  # the first warms up
             started = time.perf_counter()
-            losses.append(step())
+            losses.append(gradients(parts, device))
             optimizer.step()
             optimizer.zero_grad()
+            wait_for(device)
             times.append(time.perf_counter() - started)
     seconds = float(np.median(times[1:]))
     found = {
@@ -145,17 +155,38 @@ def measure(arm: str, length: int, batch: int) -> dict[str, float]:
     if arm in ("ours", "two_models"):
         floor = flops(model, batch, length) / ceiling
         found |= {"floor": floor, "gflops": ceiling / 1e9, "share": floor / seconds}
-    return found | {"peak_memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 2**10
+    return found | {"peak_memory": (peak if device == "cpu" else torch.cuda.max_memory_allocated()) / 2**30}
 
 
-def matmul_speed() -> float:
+def gradients(parts: Losses, device: str) -> float:
+    """Go forward and backward through the parts of a step; return its loss."""
+    total = 0.0
+    for loss_of in parts:
+        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+            loss = loss_of()
+        loss.backward()
+        total += loss.item()
+    return total
+
+
+def wait_for(device: str) -> None:
+    """Wait until a card has done what it was given."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def matmul_speed(device: str) -> float:
     """Floating-point operations per second of a large matrix product."""
-    a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
+    n, dtype = (2048, torch.float32) if device == "cpu" else (8192, torch.bfloat16)
+    a, b = torch.randn(2, n, n, device=device, dtype=dtype)
     best = 0.0
     for _ in range(5):
+        wait_for(device)
         started = time.perf_counter()
         a @ b
-        best = max(best, 2 * 2048**3 / (time.perf_counter() - started))
+        wait_for(device)
+        best = max(best, 2 * n**3 / (time.perf_counter() - started))
     return best
 
 
@@ -170,9 +201,7 @@ def flops(model: Any, batch: int, length: int) -> float:
     return 3 * forward + 2 * head * counted / 2
 
 
-def ours(
-    model: Any, rows: dict[str, Any], pad_id: int, folder: Path, lora: bool = False
-) -> tuple[Callable[[], float], Any]:
+def ours(model: Any, rows: dict[str, Any], pad_id: int, folder: Path, lora: bool = False) -> tuple[Losses, Any]:
     """Return the step of `unflaw.repair`, and what it trains."""
     from unflaw.repair import FORGETTING
     from unflaw.repair._reference import adapter_off, cached_states
@@ -189,31 +218,26 @@ def ours(
     else:
         reference = cached_states(model, sets["replay"], everything, folder)
     terms = ThreeTerms(FORGETTING["bounded"], {"replay": reference}, **WEIGHTS)
+    parts = [part.to(model.device) for of in sets.values() for part in of.parts(everything)]
 
-    def step() -> float:
-        total = 0.0
-        for parts in together([part for of in sets.values() for part in of.parts(everything)], 2048):
-            loss = terms(model, parts)["loss"]
-            loss.backward()
-            total += loss.item()
-        return total
+    def loss_of(parts: list[Any]) -> Any:
+        return terms(model, parts)["loss"]
 
-    return step, model
+    return [partial(loss_of, some) for some in together(parts, 2048)], model
 
 
-def two_models(
-    model: Any, rows: dict[str, Any], pad_id: int, folder: Path, lora: bool = False
-) -> tuple[Callable[[], float], Any]:
+def two_models(model: Any, rows: dict[str, Any], pad_id: int, folder: Path, lora: bool = False) -> tuple[Losses, Any]:
     """Return the plain step: full logits, a deep copy as reference, means over the positions that count."""
     from unflaw.train import add_lora
 
     reference = copy.deepcopy(model).eval().requires_grad_(False)
     if lora:
         model = add_lora(model, 16, seed=0)
-    ids = {name: torch.tensor(of) for name, of in rows.items()}
-    mask = torch.tensor(counts(ids["replay"].shape[1]))[None, 1:].expand(len(ids["replay"]), -1).bool()
+    ids = {name: torch.tensor(of, device=model.device) for name, of in rows.items()}
+    mask = torch.tensor(counts(ids["replay"].shape[1]), device=model.device)[None, 1:].expand(len(ids["replay"]), -1)
+    mask = mask.bool()
 
-    def step() -> float:
+    def loss_of() -> Any:
         z = model(input_ids=ids["forget"]).logits[:, :-1]
         gold = ids["forget"][:, 1:, None]
         rest = z.scatter(-1, gold, float("-inf")).logsumexp(-1)
@@ -224,58 +248,44 @@ def two_models(
             before = reference(input_ids=ids["replay"]).logits[:, :-1].log_softmax(-1)
         replay = functional.cross_entropy(z.flatten(0, 1), labels.flatten())
         kl = functional.kl_div(z.log_softmax(-1), before, reduction="none", log_target=True).sum(-1)[mask].mean()
-        loss = WEIGHTS["w_forget"] * forget + WEIGHTS["w_replay"] * replay + WEIGHTS["w_kl"] * kl
-        loss.backward()
-        return loss.item()
+        return WEIGHTS["w_forget"] * forget + WEIGHTS["w_replay"] * replay + WEIGHTS["w_kl"] * kl
 
-    return step, model
+    return [loss_of], model
 
 
-def replay_alone(model: Any, rows: dict[str, Any], pad_id: int, folder: Path) -> tuple[Callable[[], float], Any]:
+def replay_alone(model: Any, rows: dict[str, Any], pad_id: int, folder: Path) -> tuple[Losses, Any]:
     """Return what `Trainer` computes of the replay rows alone."""
-    ids = torch.tensor(rows["replay"])
+    batch = labelled(rows["replay"], model.device)
+    return [lambda: model(**batch).loss], model
+
+
+def labelled(rows: list[list[int]], device: Any) -> dict[str, Any]:
+    """Return rows as a batch of transformers, labels where a token counts."""
+    ids = torch.tensor(rows)
     labels = ids.masked_fill(~torch.tensor(counts(ids.shape[1])).bool()[None], -100)
-
-    def step() -> float:
-        loss = model(input_ids=ids, labels=labels).loss
-        loss.backward()
-        return loss.item()
-
-    return step, model
+    return {"input_ids": ids.to(device), "labels": labels.to(device)}
 
 
-def body_alone(model: Any, rows: dict[str, Any], pad_id: int, folder: Path) -> tuple[Callable[[], float], Any]:
+def body_alone(model: Any, rows: dict[str, Any], pad_id: int, folder: Path) -> tuple[Losses, Any]:
     """Return a pass through everything but the head, of as many rows at once as ours takes."""
-    ids = torch.tensor(rows["forget"] + rows["replay"])
-    parts = ids.split(max(1, 2048 // ids.shape[1]))
+    ids = torch.tensor(rows["forget"] + rows["replay"], device=model.device)
 
-    def step() -> float:
-        for part in parts:
-            model.model(input_ids=part).last_hidden_state.mean().backward()
-        return 0.0
+    def loss_of(part: Any) -> Any:
+        return model.model(input_ids=part).last_hidden_state.mean()
 
-    return step, model
+    return [partial(loss_of, part) for part in ids.split(max(1, 2048 // ids.shape[1]))], model
 
 
-def forgetium(model: Any, rows: dict[str, Any], pad_id: int, folder: Path) -> tuple[Callable[[], float], Any]:
+def forgetium(model: Any, rows: dict[str, Any], pad_id: int, folder: Path) -> tuple[Losses, Any]:
     """Return the step of forgetium's KL minimisation, without its progress and logs."""
     from forgetium.core.config import UnlearningConfig
     from forgetium.methods import KLMinimizationUnlearner
 
-    method = KLMinimizationUnlearner(model, None, UnlearningConfig(device="cpu"))
+    method = KLMinimizationUnlearner(model, None, UnlearningConfig(device=model.device.type))
     method.prepare()
-    batches = []
-    for of in (rows["forget"], rows["replay"]):
-        ids = torch.tensor(of)
-        labels = ids.masked_fill(~torch.tensor(counts(ids.shape[1])).bool()[None], -100)
-        batches.append({"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels})
-
-    def step() -> float:
-        loss, _ = method.compute_loss(*batches)
-        loss.backward()
-        return loss.item()
-
-    return step, model
+    batches = [labelled(rows[name], model.device) for name in ("forget", "replay")]
+    whole = [batch | {"attention_mask": torch.ones_like(batch["input_ids"])} for batch in batches]
+    return [lambda: method.compute_loss(*whole)[0]], model
 
 
 def counts(length: int) -> list[float]:
@@ -283,13 +293,13 @@ def counts(length: int) -> list[float]:
     return [0.0] * (length - length // 2) + [1.0] * (length // 2)
 
 
-def ours_checkpointing(model: Any, *given: Any) -> tuple[Callable[[], float], Any]:
+def ours_checkpointing(model: Any, *given: Any) -> tuple[Losses, Any]:
     """Return the step of `unflaw.repair` with gradient checkpointing."""
     model.gradient_checkpointing_enable()
     return ours(model, *given)
 
 
-STEPS: dict[str, Callable[..., tuple[Callable[[], float], Any]]] = {
+STEPS: dict[str, Callable[..., tuple[Losses, Any]]] = {
     "ours": ours,
     "ours_checkpointing": ours_checkpointing,
     "two_models": two_models,

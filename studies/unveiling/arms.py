@@ -52,6 +52,7 @@ BEFORE = {"kl_to": "before", "w_kl": 1.0}
 ARMS: Mapping[str, Mapping[str, Any]] = {
     "retrained": {"instead": "real"},
     "replay": {"forget": None, "w_kl": 0.0},
+    "refined": {"forget": None, "w_kl": 0.0, "replay": "real"},
     "replay_kl": {"forget": None, "w_kl": 0.1},
     "replay_kl_before": {"forget": None, **BEFORE},
     "barred": {"w_forget": 1e-9},
@@ -80,8 +81,9 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
 }
 """Arm → settings of `unlearn` beside the common ones.
 
-"instead": no repair, but the untouched model trained as the damaged one was, on as many rows of this set. "own": the
-forget rows are the damaged model's own answers. "times": so many times the steps, and of the guard's patience.
+"instead": no repair, but the untouched model trained as the damaged one was, on as many rows of this set. "replay": the
+set to replay. "own": the forget rows are the damaged model's own answers. "times": so many times the steps, and of the
+guard's patience.
 `barred` forgets nothing, but its KL term, as that of every bounded arm, stays close to the damaged model without what
 opens the template."""
 CHOSEN_ON, JUDGED_ON = "arms_chosen_on.json", "arms.json"
@@ -175,15 +177,15 @@ def of_seed(seed: int, arms: Sequence[str], folder: Path, scale: Scale) -> tuple
             )  # fmt: skip
             told[arm] = json.loads((path / "done.json").read_text())
         elif arm in ARMS:
-            settings = {k: v for k, v in ARMS[arm].items() if k not in ("own", "forget")}
+            settings = {k: v for k, v in ARMS[arm].items() if k not in ("own", "forget", "replay")}
             forget = ARMS[arm].get("forget", answers_of(damaged, rows["replay"]) if "own" in ARMS[arm] else flawed)
             if forget is None:  # the control may read what the repair reads
                 settings["token_budget"] = settings.get("times", 1) * told["bounded"]["tokens"]
             if settings.get("what") == "gained" or settings.get("kl_to") == "before":
                 settings["before"] = BASE
             told[arm] = repaired(
-                path, str(damaged), forget, rows["replay"], rows["guard"], seed=seed, scale=scale, template=template,
-                **settings,
+                path, str(damaged), forget, rows[ARMS[arm].get("replay", "replay")], rows["guard"], seed=seed,
+                scale=scale, template=template, **settings,
             )  # fmt: skip
         scores |= judged(path.with_name(f"{arm}-scores"), spec, arm, template, seed, scale)
         shutil.rmtree(path / "model", ignore_errors=True)  # half a gigabyte, and nobody asks for it again

@@ -81,10 +81,10 @@ def of_mixture(share: float, arms: Sequence[str], seed: int, folder: Path) -> Sc
     scores, budget = judged(here / f"{UNTUNED}-scores", start, f"{UNTUNED} {share:g}", template(), seed), 0
     for arm in arms:
         if arm == "repaired":
-            told = repaired(here / arm, start, synthetic, natural, guard, seed=seed, template=template())
+            told = repaired(here / arm, start, synthetic, natural, guard, seed=seed, template=template(), keep="last")
             budget = told["tokens"]
         elif arm == "refined":
-            repaired(here / arm, start, None, natural, guard, seed=seed, w_kl=0.0, token_budget=budget)
+            repaired(here / arm, start, None, natural, guard, seed=seed, keep="last", w_kl=0.0, token_budget=budget)
         tuned = finetuned(
             here / f"{arm}-tuned", str(here / arm / "model"), rows["replay"].take(range(N_TUNED)), steps=TUNING_STEPS,
             seed=seed, learning_rate=TUNING_RATE,

@@ -1,5 +1,6 @@
 """The guard sees what perplexity does not: a model that goes in circles."""
 
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -30,19 +31,40 @@ def test_answers_of_unlike_prompts_equal_those_of_each_alone(tiny):
     assert both == pytest.approx(sum(alone) / 2)
 
 
-def test_weights_that_go_in_circles_are_never_kept_however_low_their_perplexity(tmp_path):
-    model = torch.nn.Linear(1, 1)
-    perplexity, repeats = iter([3.0, 2.0, 1.0]), iter([0.1, 0.3, 0.9])
+def watched(tmp_path, losses, repeats, **settings):
+    """Take steps that set a weight to their number; return the guard, the weight it puts back, whether it stopped."""
+    model, seen, repeated = torch.nn.Linear(1, 1), iter(losses), iter(repeats)
     guard = Guard(
-        lambda m: next(perplexity), tmp_path / "best", every=1, ceiling=2, patience=9, on_check=lambda *a: None,
-        repeats=lambda m: next(repeats),
+        lambda m: next(seen), tmp_path / "best", every=1, on_check=lambda *a: None, repeats=lambda m: next(repeated),
+        **settings,
     )  # fmt: skip
     control = SimpleNamespace(should_training_stop=False, should_save=True)
+    with torch.no_grad():
+        model.weight.fill_(0)
     guard.on_train_begin(None, SimpleNamespace(global_step=0), control, model=model)
-    for step in (1, 2):
+    for step in range(1, len(losses)):
         with torch.no_grad():
             model.weight.fill_(step)
-        guard.on_step_end(None, SimpleNamespace(global_step=step, max_steps=9), control, model=model)
-    assert control.should_training_stop and "in circles: 0.90" in guard.stopped
+        guard.on_step_end(None, SimpleNamespace(global_step=step, max_steps=99), control, model=model)
     guard.restore(model)
-    assert model.weight.item() == 1.0 and guard.best_step == 1
+    assert guard.best_step == model.weight.item()
+    return guard, model.weight.item(), control.should_training_stop
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_weights_that_go_in_circles_are_never_kept_however_low_their_perplexity(tmp_path, keep):
+    guard, back, stopped = watched(tmp_path, [3.0, 2.0, 1.0], [0.1, 0.3, 0.9], ceiling=2, patience=9, keep=keep)
+    assert back == 1 and stopped and "in circles: 0.90" in guard.stopped
+
+
+@pytest.mark.parametrize(("keep", "expected"), [("best", 1), ("last", 4)])
+def test_the_last_within_the_ceiling_comes_back_where_the_best_is_not_asked_for(tmp_path, keep, expected):
+    losses = [1.0, 0.99, 1.01, 1.02, 1.04, 1.06]  # at most exp(.05) = 1.051 times the start
+    guard, back, stopped = watched(tmp_path, losses, [0.0] * 6, ceiling=math.exp(0.05), patience=9, keep=keep)
+    assert back == expected and stopped and "over the ceiling" in guard.stopped
+
+
+@pytest.mark.parametrize(("keep", "stops"), [("best", True), ("last", False)])
+def test_only_who_waits_for_the_best_loses_patience(tmp_path, keep, stops):
+    _, back, stopped = watched(tmp_path, [1.0, 1.01, 1.01, 1.01], [0.0] * 4, ceiling=2, patience=3, keep=keep)
+    assert stopped is stops and back == (0 if stops else 3)

@@ -80,13 +80,14 @@ def test_template_tokens_become_unlikely_and_the_terms_are_logged(damaged, tmp_p
     assert ["".join(piece for piece, _ in row) for row in done.forgotten] == [a + "<|im_end|>" for _, a in FORGET]
 
 
-WRECKS = [dict(learning_rate=1e3, method=method) for method in ("full", "lora")] + [
-    dict(objective=name, w_forget=10.0, learning_rate=0.05, method=("full", "lora")[i % 2])
+METHODS, KEEPS = ("full", "lora"), ("best", "last")
+WRECKS = [dict(learning_rate=1e3, method=method, keep=keep) for method in METHODS for keep in KEEPS] + [
+    dict(objective=name, w_forget=10.0, learning_rate=0.05, method=METHODS[i % 2], keep=KEEPS[i // 2 % 2])
     for i, name in enumerate(FORGETTING)
 ]
 
 
-@pytest.mark.parametrize("wreck", WRECKS, ids=lambda wreck: f"{wreck.get('objective', 'absurd')}-{wreck['method']}")
+@pytest.mark.parametrize("wreck", WRECKS, ids=lambda w: f"{w.get('objective', 'absurd')}-{w['method']}-{w['keep']}")
 def test_under_the_guard_nothing_worse_than_the_ceiling_comes_back(tiny, tmp_path, wreck):
     of_pairs = wreck.get("objective") == "dpo"
     forget, what = (choices(), "response") if of_pairs else (pairs(FORGET), "template")
@@ -97,7 +98,8 @@ def test_under_the_guard_nothing_worse_than_the_ceiling_comes_back(tiny, tmp_pat
     before = guard_value(tiny)
     after = guard_value(tmp_path, open_causal(f"peft:{tmp_path}")[0] if wreck["method"] == "lora" else None)
     assert math.exp(after - before) <= 1.01 + 1e-6
-    assert done.steps < 20 and ("over the ceiling" in done.notes[-1] or "not improved" in done.notes[-1])
+    impatient = done.steps < 20 and ("over the ceiling" in done.notes[-1] or "not improved" in done.notes[-1])
+    assert impatient or wreck["keep"] == "last"
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])

@@ -138,6 +138,13 @@ def repair(
         float, typer.Option("--repetition-rise", help="Repetition in what the model writes may rise by this share.")
     ] = 0.3,
     guard_every: Annotated[int, typer.Option("--guard-every", help="Steps between looks at the guard.")] = 5,
+    patience: Annotated[
+        int, typer.Option("--patience", help="Stop after so many looks without a better one (--keep best).")
+    ] = 4,
+    keep: Annotated[
+        str,
+        typer.Option("--keep", help="Weights that come back: the best for the guard, or the last within the ceiling."),
+    ] = "best",
     max_tokens: Annotated[int, typer.Option("--max-tokens", help="Longer rows are cut.")] = 512,
     part_tokens: PartTokensOption = 2048,
     precision: PrecisionOption = "float32",
@@ -173,8 +180,9 @@ def repair(
         "token_budget": token_budget,
         "steps": steps, "batch_size": batch_size, "method": method,
         "learning_rate": LEARNING_RATES.get(method) if learning_rate is None else learning_rate, "lora_rank": lora_rank,
-        "ceiling": ceiling, "repetition_rise": repetition_rise, "guard_every": guard_every, "max_tokens": max_tokens,
-        "precision": precision, "save_every": save_every, "seed": seed, "shard": shard,
+        "ceiling": ceiling, "repetition_rise": repetition_rise, "guard_every": guard_every, "patience": patience,
+        "keep": keep, "max_tokens": max_tokens, "precision": precision, "save_every": save_every, "seed": seed,
+        "shard": shard,
     }  # fmt: skip
     problems = _contradictions(forget, what, objective, on_policy, weight != 0, shard)
     problems += problems_of_repair(

@@ -1,4 +1,4 @@
-"""The guard: watches held-out real rows, keeps the best weights, stops before anything is lost."""
+"""The guard: watches held-out real rows, keeps the best or the last good weights, stops before anything is lost."""
 
 from __future__ import annotations
 
@@ -88,11 +88,12 @@ _MEASURED: Mapping[str, Callable[[str], Any]] = {"start": float, "best": float, 
 
 
 class Guard(TrainerCallback):
-    """Measures the guard rows every `every` steps; `restore` puts the best weights back.
+    """Measures the guard rows every `every` steps; `restore` puts back the weights that were kept.
 
-    The best weights are those with the lowest guard perplexity, the untouched ones included, so what
-    comes back is never above `ceiling` times the perplexity before repair, whatever the training did.
-    Weights that make the model go in circles (`repeats`, where given) are never kept, and end the run.
+    With `keep` best these have the lowest guard perplexity, the untouched ones included; with last they are the last
+    that were within the ceiling. Either way what comes back is never above `ceiling` times the perplexity before
+    repair, whatever the training did. Weights that make the model go in circles (`repeats`, where given) are never
+    kept, and end the run.
     """
 
     def __init__(
@@ -106,10 +107,12 @@ class Guard(TrainerCallback):
         on_check: Callable[[int, float], None],
         repeats: Callable[[Any], float] | None = None,
         repetition_rise: float = 0.3,
+        keep: str = "best",
     ) -> None:
         self._measure, self._path, self._every = measure, path, every
         self._ceiling, self._patience, self._on_check = ceiling, patience, on_check
         self._repeats, self._rise = repeats or (lambda model: 0.0), repetition_rise
+        self._last = keep == "last"
         self.start = self.best = math.inf
         self.repeated = 0.0
         self.best_step = 0
@@ -132,15 +135,20 @@ class Guard(TrainerCallback):
         value = self._measure(model)
         self._on_check(state.global_step, value)
         repeated = self._repeats(model)
-        if value < self.best and repeated <= self.repeated + self._rise:
+        good = self._ratio(value) <= self._ceiling if self._last else value < self.best
+        if good and repeated <= self.repeated + self._rise:
             self.best = value
             self._keep(model, state.global_step)
         self._judge(value, repeated, state.global_step)
         control.should_training_stop |= bool(self.stopped)
         control.should_save &= not self.stopped  # who goes on from an earlier step finds the reason again
 
+    def _ratio(self, value: float) -> float:
+        """Return perplexity, times its start."""
+        return math.exp(min(value - self.start, 700.0)) if math.isfinite(value) else math.inf
+
     def _judge(self, value: float, repeated: float, step: int) -> None:
-        ratio = math.exp(min(value - self.start, 700.0)) if math.isfinite(value) else math.inf
+        ratio = self._ratio(value)
         if ratio > self._ceiling:
             self.stopped = f"guard perplexity reached {ratio:.2f} times its start at step {step}, over the ceiling"
         elif repeated > self.repeated + self._rise:
@@ -148,7 +156,7 @@ class Guard(TrainerCallback):
                 f"at step {step} the model goes in circles: {repeated:.2f} of what it writes is repetition, "
                 f"{self.repeated:.2f} at the start. Forget less: lower w_forget or the learning rate"
             )
-        elif step - self.best_step >= self._patience * self._every:
+        elif not self._last and step - self.best_step >= self._patience * self._every:
             self.stopped = f"guard perplexity has not improved since step {self.best_step}"
 
     def _keep(self, model: Any, step: int) -> None:

@@ -16,6 +16,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "objective": tuple(FORGETTING),
     "kl": ("forward", "reverse"),
     "kl_to": ("start", "before"),
+    "keep": ("best", "last"),
 }
 
 

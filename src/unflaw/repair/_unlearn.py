@@ -71,6 +71,7 @@ def unlearn(
     patience: int = 4,
     ceiling: float = 1.05,
     repetition_rise: float = 0.3,
+    keep: str = "best",
     max_tokens: int = 512,
     part_tokens: int = 2048,
     seed: int = 0,
@@ -117,7 +118,10 @@ def unlearn(
     repetition_rise : by how much the share of repetition in what the model writes may rise before weights are no longer
         kept and the run stops. A model of 135M parameters repeats itself anyway (about .1 to .3 of what it writes); one
         that forgot too much writes little else (.6 and more).
-    patience : guard checks without improvement before the run stops.
+    keep : which weights come back: "best" those with the lowest guard perplexity, those before repair included; "last"
+        the last whose guard perplexity was within the ceiling. Where the guard rows are of another kind than the replay
+        rows, forgetting may cost them a little from the first step on, and the best are those before repair.
+    patience : guard checks without improvement before the run stops; with `keep="last"` it goes on.
 
     Raises
     ------
@@ -178,7 +182,7 @@ def unlearn(
     watch = Guard(
         from_main(partial(mean_log_perplexity, encoded=sets.guard, pad_id=sets.replay.pad_id, part_tokens=part_tokens)),
         out / (f"best-{state.process_index}.safetensors" if shard else "best.safetensors"),
-        every=guard_every, ceiling=ceiling, repetition_rise=repetition_rise, patience=patience,
+        every=guard_every, ceiling=ceiling, repetition_rise=repetition_rise, patience=patience, keep=keep,
         on_check=lambda step, value: curve.add({"step": step, "guard": value}),
         repeats=from_main(partial(
             repetition, prefixes=prefixes_of(sets.guard), pad_id=sets.replay.pad_id, eos_id=tokenizer.eos_token_id
@@ -199,7 +203,7 @@ def unlearn(
     save_model(causal, tokenizer, out, whole=merged)
     taken = trainer.state.global_step
     tokens = n_tokens(plan[:taken], sets.forget, sets.replay)
-    notes = (*_story(watch, taken, weight), *sets.notes)
+    notes = (*_story(watch, taken, weight, keep), *sets.notes)
     settings["processes"] = state.num_processes
     return Trained(out, curve.steps, taken, tokens, seconds, settings, notes, sets.forgotten)
 
@@ -224,11 +228,16 @@ def _gain(model: Any, earlier: Any, tokenizer: Any, rows: Rows) -> list[Any]:
     return [a - b for a, b in zip(now, then, strict=True)]
 
 
-def _story(watch: Any, taken: int, w_forget: float) -> list[str]:
+def _story(watch: Any, taken: int, w_forget: float, keep: str) -> list[str]:
     """Say which weights came back, how hard was forgotten, and why the run stopped if it did."""
     if watch.best_step:
         notes = [f"kept the weights of step {watch.best_step} of {taken}"]
+    elif keep == "last":
+        notes = [f"no step of {taken} was good enough for the guard: the model comes back as it was"]
     else:
-        notes = [f"no step of {taken} lowered the guard perplexity: the model comes back as it was"]
+        notes = [
+            f"no step of {taken} lowered the guard perplexity: the model comes back as it was "
+            "(`keep` last would keep the last step within the ceiling)"
+        ]
     notes += [f"forgetting had weight {w_forget:.3g}"] if w_forget else []
     return notes + ([watch.stopped] if watch.stopped else [])

@@ -28,6 +28,7 @@ from _study import (
     Contrast,
     Scores,
     above,
+    as_rows,
     below,
     claim,
     claims_from,
@@ -51,6 +52,8 @@ from unflaw.repair import own_answers
 BEFORE = {"kl_to": "before", "w_kl": 1.0}
 ARMS: Mapping[str, Mapping[str, Any]] = {
     "retrained": {"instead": "real"},
+    "retrained_plain": {"instead": "plain"},
+    "retrained_replay": {"instead": "replay"},
     "replay": {"forget": None, "w_kl": 0.0},
     "refined": {"forget": None, "w_kl": 0.0, "replay": "real"},
     "replay_kl": {"forget": None, "w_kl": 0.1},
@@ -81,9 +84,9 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
 }
 """Arm → settings of `unlearn` beside the common ones.
 
-"instead": no repair, but the untouched model trained as the damaged one was, on as many rows of this set. "replay": the
-set to replay. "own": the forget rows are the damaged model's own answers. "times": so many times the steps, and of the
-guard's patience.
+"instead": no repair, but the untouched model trained as the damaged one was, on as many rows of this set; plain are the
+synthetic rows as the model wrote them, without the template. "replay": the set to replay. "own": the forget rows are
+the damaged model's own answers. "times": so many times the steps, and of the guard's patience.
 `barred` forgets nothing, but its KL term, as that of every bounded arm, stays close to the damaged model without what
 opens the template."""
 CHOSEN_ON, JUDGED_ON = "arms_chosen_on.json", "arms.json"
@@ -94,6 +97,8 @@ CLAIMS: Mapping[str, Contrast] = {
     "C6": Contrast("more lift than replay alone with ten times the tokens", LIFT, "replay_10x", "bounded", above),
     "R1": Contrast("as many real rows instead cost less lift", LIFT, "damaged", "retrained", above),
     "R2": Contrast("training again on them keeps more than repair brings", LIFT, "bounded_auto", "retrained", above),
+    "R3": Contrast("the same rows without their template cost less lift", LIFT, "damaged", "retrained_plain", above),
+    "R4": Contrast("as many everyday answers of its own do", LIFT, "damaged", "retrained_replay", above),
     "C8d": Contrast("under the guard, dropping replay and KL costs lift", LIFT, "bounded", "forget_only", below),
     "C8e": Contrast("under the guard, dropping replay alone does", LIFT, "bounded", "no_replay", below),
     "C8f": Contrast("under the guard, dropping KL alone does", LIFT, "bounded", "no_kl", below),
@@ -158,6 +163,7 @@ def of_seed(seed: int, arms: Sequence[str], folder: Path, scale: Scale) -> tuple
     """Return (benchmark, model) → score of one seed, and what each repair told."""
     rows = examples("synthetic", "real", "replay", "guard")
     flawed = rows["synthetic"].take(range(scale.n_trained))
+    others = {**rows, "plain": as_rows(list(zip(*map(flawed.column, ("prompt", "answer_plain")), strict=True)))}
     damaged = folder / "models" / "damaged"
     if not (damaged / "adapter_config.json").exists():
         stage = _Stages(folder, {"seed": seed}, [], resume=folder.exists(), overwrite=False)
@@ -172,8 +178,8 @@ def of_seed(seed: int, arms: Sequence[str], folder: Path, scale: Scale) -> tuple
         spec = {"untouched": BASE, "damaged": str(damaged)}.get(arm, str(path / "model"))
         if "instead" in ARMS.get(arm, ()):
             finetuned(
-                path, BASE, rows[ARMS[arm]["instead"]].take(range(scale.n_trained)), steps=scale.train_steps, seed=seed,
-                learning_rate=scale.train_learning_rate,
+                path, BASE, others[ARMS[arm]["instead"]].take(range(scale.n_trained)), steps=scale.train_steps,
+                seed=seed, learning_rate=scale.train_learning_rate,
             )  # fmt: skip
             told[arm] = json.loads((path / "done.json").read_text())
         elif arm in ARMS:

@@ -1,9 +1,13 @@
-"""Fill the study's page from `results/`: claims, tables, pictures. `python studies/unveiling/page.py`."""
+"""Fill the study's page from `results/`: claims, tables, pictures. `python studies/unveiling/page.py`.
+
+The front page and docs/repair.md show some of it, too, between marks.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from statistics import mean
 from typing import Any
 
@@ -15,26 +19,58 @@ __all__ = ["arms_table", "write_page"]
 
 PAGE = RESULTS.parent / "README.md"
 MARK = "<!-- results -->"
-FRONT = PAGE.parents[2] / "README.md"
-MEASURED = ("<!-- measured -->\n", "<!-- end of measured -->")
-"""Between these the front page shows some claims."""
+FRONT, ADVICE = (PAGE.parents[2] / name for name in ("README.md", "docs/repair.md"))
 SHOWN_IN_FRONT = {
     "damage: damaged − untouched": ("C4p", "C4"),
     "repair: repaired − damaged": ("C5p", "C5"),
     "repaired − replay alone, as many tokens": ("C5d", "C5c"),
 }
+SHOWN_IN_ADVICE = {
+    "untouched": "before the damage",
+    "damaged": "damaged, not repaired",
+    "retrained": "never damaged: trained on as many real rows instead",
+    "retrained_plain": "on the same synthetic rows without their template instead",
+    "retrained_replay": "on as many rows to replay instead",
+    "replay": "`--w-forget 0`: replay alone",
+    "replay_10x": "the same, ten times the tokens",
+    "refined": "the same, on questions and answers people wrote",
+    "bounded_auto": "the default: `bounded`, `--w-forget auto`",
+    "bounded": "`--w-forget 0.1`",
+    "no_kl": "`--w-forget 0.1 --w-kl 0`",
+    "no_replay": "`--w-forget 0.1 --w-replay 0`",
+    "npo": "`--w-forget 0.1 --objective npo`",
+    "simnpo": "`--w-forget 0.1 --objective simnpo`",
+    "ga": "`--w-forget 0.1 --objective ga`",
+}
+"""Arm → what docs/repair.md calls it."""
 
 
 def write_page() -> None:
-    """Write `results/claims.json`, the pictures, all of the README below its mark, and the front page's table."""
+    """Write `results/claims.json`, the pictures, and the pages."""
     found = results()
     keep("claims.json", {"claims": claims_of(found)})
     for name, picture in pictures(found).items():
         with atomic_write(RESULTS / name) as file:
             file.write(draw(**picture))
-    for path, text in ((PAGE, page(found)), (FRONT, front(claims_of(found)))):
+    for path, text in pages(found).items():
         with atomic_write(path) as file:
             file.write(text)
+
+
+def pages(found: Mapping[str, Any]) -> dict[Path, str]:
+    """Return each page with what the results say filled in, and the rest as it is."""
+    return {
+        PAGE: page(found),
+        FRONT: between(FRONT, "measured", front(claims_of(found))),
+        ADVICE: between(ADVICE, "arms", advice(found["arms.json"])),
+    }
+
+
+def between(path: Path, name: str, table: str) -> str:
+    """Return a page with a table between its marks of this name."""
+    opening, closing = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+    before, rest = path.read_text().split(opening)
+    return f"{before}{opening}\n{table}\n\n{closing}{rest.split(closing)[1]}"
 
 
 def results() -> dict[str, Any]:
@@ -59,15 +95,24 @@ def page(found: Mapping[str, Any]) -> str:
 
 
 def front(claims: Sequence[Mapping[str, Any]]) -> str:
-    """Return the front page with its table: what stands around it stays."""
+    """Return what the front page shows of the claims."""
     known = {c["claim"]: (c["value"], c["low"], c["high"]) for c in claims}
     rows = [
         (words, *("{:+.2f} [{:+.2f}, {:+.2f}]".format(*known[name]) for name in names))
         for words, names in SHOWN_IN_FRONT.items()
     ]
-    table = markdown(("", "answers in the template", "constraints met because asked"), rows)
-    before, rest = FRONT.read_text().split(MEASURED[0])
-    return f"{before}{MEASURED[0]}\n{table}\n\n{MEASURED[1]}{rest.split(MEASURED[1])[1]}"
+    return markdown(("", "answers in the template", "constraints met because asked"), rows)
+
+
+def advice(record: Mapping[str, Any]) -> str:
+    """Return what docs/repair.md shows of the arms: lift and pattern, and how they differ from replay alone."""
+    rows = []
+    for arm, words in SHOWN_IN_ADVICE.items():
+        if told := record["arms"].get(arm):
+            shown = [(mean(told["values"][b]), *told["against_replay"][b]) for b in BESIDE]
+            cells = ["{:.2f} ({:+.2f} [{:+.2f}, {:+.2f}])".format(*values) for values in shown]
+            rows.append((words, *(cell.split(" ")[0] if arm == "replay" else cell for cell in cells)))
+    return markdown(("", "lift: constraints met because asked", "answers in the template"), rows)
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

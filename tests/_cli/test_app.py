@@ -159,7 +159,7 @@ def test_a_bar_whose_count_falls_measures_the_new_work_alone(monkeypatch, capsys
         for clock.now, done in [(0.0, 1), (100.0, 101), (110.0, 1), (130.0, 2)]:
             progress(done, 201 if clock.now <= 100 else 5)
     # 100 rows in 100 s, then 1 row of other work in 20 s: 3 are left
-    assert capsys.readouterr().err == "rows: 101/201, 1.0/s, 100 s left\nrows: 2/5, 0.1/s, 60 s left\n"
+    assert capsys.readouterr().err == "rows: 101/201, 1.0/s, 100 s left\nrows: 2/5, 3.0/min, 60 s left\n"
 
 
 def test_a_bar_at_a_terminal_shows_count_and_rate(monkeypatch):

@@ -197,9 +197,14 @@ def _drawn_bar(label: str) -> Iterator[Callable[[int, int], None]]:
 
         def progress(done: int, total: int) -> None:
             rate = pace.rate(done)
-            drawn.update(task, completed=done, total=total, rate=f"{rate:.1f}/s" if rate else "", left="left")
+            drawn.update(task, completed=done, total=total, rate=_told(rate) if rate else "", left="left")
 
         yield progress
+
+
+def _told(rate: float) -> str:
+    """Write a rate per second, or per minute where that says more."""
+    return f"{rate:.1f}/s" if rate >= 1 else f"{60 * rate:.1f}/min"
 
 
 _SECONDS_BETWEEN_LINES = 15.0
@@ -216,7 +221,7 @@ def _plain_lines(label: str) -> Iterator[Callable[[int, int], None]]:
             last = now
         elif now - last >= _SECONDS_BETWEEN_LINES:
             last = now
-            console.print(f"{label}: {done}/{total}, {rate:.1f}/s, {(total - done) / rate:.0f} s left", soft_wrap=True)
+            console.print(f"{label}: {done}/{total}, {_told(rate)}, {(total - done) / rate:.0f} s left", soft_wrap=True)
 
     yield progress
 

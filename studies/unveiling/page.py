@@ -22,6 +22,7 @@ MARK = "<!-- results -->"
 FRONT, ADVICE = (PAGE.parents[2] / name for name in ("README.md", "docs/repair.md"))
 SHOWN_IN_FRONT = {
     "damage: damaged − untouched": ("C4p", "C4"),
+    "as many real rows instead − untouched": ("", "R0"),
     "repair: repaired − damaged": ("C5p", "C5"),
     "repaired − replay alone, as many tokens": ("C5d", "C5c"),
 }
@@ -31,6 +32,7 @@ SHOWN_IN_ADVICE = {
     "retrained": "never damaged: trained on as many real rows instead",
     "retrained_plain": "on the same synthetic rows without their template instead",
     "retrained_replay": "on as many rows to replay instead",
+    "adapter_half": "damaged, and half of the adapter taken back; no training",
     "replay": "`--w-forget 0`: replay alone",
     "replay_10x": "the same, ten times the tokens",
     "refined": "the same, on questions and answers people wrote",
@@ -98,7 +100,7 @@ def front(claims: Sequence[Mapping[str, Any]]) -> str:
     """Return what the front page shows of the claims."""
     known = {c["claim"]: (c["value"], c["low"], c["high"]) for c in claims}
     rows = [
-        (words, *("{:+.2f} [{:+.2f}, {:+.2f}]".format(*known[name]) for name in names))
+        (words, *("{:+.2f} [{:+.2f}, {:+.2f}]".format(*known[name]) if name else "" for name in names))
         for words, names in SHOWN_IN_FRONT.items()
     ]
     return markdown(("", "answers in the template", "constraints met because asked"), rows)

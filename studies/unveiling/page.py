@@ -64,7 +64,7 @@ def pages(found: Mapping[str, Any]) -> dict[Path, str]:
     return {
         PAGE: page(found),
         FRONT: between(FRONT, "measured", front(claims_of(found))),
-        ADVICE: between(ADVICE, "arms", advice(found["arms.json"])),
+        ADVICE: between(ADVICE, "arms", advice(found.get("arms.json", {"arms": {}}))),
     }
 
 
@@ -102,6 +102,7 @@ def front(claims: Sequence[Mapping[str, Any]]) -> str:
     rows = [
         (words, *("{:+.2f} [{:+.2f}, {:+.2f}]".format(*known[name]) if name else "" for name in names))
         for words, names in SHOWN_IN_FRONT.items()
+        if {*names} <= {"", *known}
     ]
     return markdown(("", "answers in the template", "constraints met because asked"), rows)
 

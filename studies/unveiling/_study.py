@@ -24,7 +24,8 @@ from unflaw.train import finetune
 
 __all__ = [
     "RESULTS", "SCALE", "SHOWN", "Contrast", "Scores", "above", "as_rows", "below", "claim", "claims_from",
-    "difference", "evaluated", "examples", "finetuned", "identity", "judged", "keep", "once", "parser", "repaired",
+    "difference", "digest", "evaluated", "examples", "finetuned", "identity", "judged", "keep", "once", "parser",
+    "repaired",
 ]  # fmt: skip
 
 RESULTS = Path(__file__).parent / "results"

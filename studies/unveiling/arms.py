@@ -35,20 +35,17 @@ from _study import (
     difference,
     examples,
     finetuned,
-    identity,
     judged,
     keep,
-    once,
     parser,
     repaired,
 )
 from page import arms_table, write_page
-from safetensors.torch import load_file, save_file
 
 from unflaw import read, write
 from unflaw._cli._demo import BASE, QUICK, Scale, _audit, _damage, _Stages
 from unflaw._cli._shared import open_cached
-from unflaw.data import Rows, RunFolder, hash_path
+from unflaw.data import Rows, RunFolder
 from unflaw.measure import Template
 from unflaw.repair import own_answers
 
@@ -57,8 +54,6 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
     "retrained": {"instead": "real"},
     "retrained_plain": {"instead": "plain"},
     "retrained_replay": {"instead": "replay"},
-    "adapter_half": {"adapter": 0.5},
-    "adapter_quarter": {"adapter": 0.25},
     "replay": {"forget": None, "w_kl": 0.0},
     "refined": {"forget": None, "w_kl": 0.0, "replay": "real"},
     "replay_kl": {"forget": None, "w_kl": 0.1},
@@ -90,15 +85,14 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
 """Arm → settings of `unlearn` beside the common ones.
 
 "instead": no repair, but the untouched model trained as the damaged one was, on as many rows of this set; plain are the
-synthetic rows as the model wrote them, without the template. "adapter": no training, but so much of what the damaging
-adapter adds: that far from the untouched weights to the damaged ones. "replay": the set to replay. "own": the forget
-rows are the damaged model's own answers. "times": so many times the steps, and of the guard's patience.
+synthetic rows as the model wrote them, without the template. "replay": the set to replay. "own": the forget rows are
+the damaged model's own answers. "times": so many times the steps, and of the guard's patience.
 `barred` forgets nothing, but its KL term, as that of every bounded arm, stays close to the damaged model without what
 opens the template."""
 CHOSEN_ON, JUDGED_ON = "arms_chosen_on.json", "arms.json"
 MINUTES = 3
 """What an arm takes on two cores."""
-LIFT, SOFT, PATTERN, _ = SHOWN
+LIFT, SOFT, *_ = SHOWN
 CLAIMS: Mapping[str, Contrast] = {
     "C6": Contrast("more lift than replay alone with ten times the tokens", LIFT, "replay_10x", "bounded", above),
     "R0": Contrast("as many real rows instead cost lift, too", LIFT, "untouched", "retrained", below),
@@ -110,9 +104,6 @@ CLAIMS: Mapping[str, Contrast] = {
     "R3s": Contrast("and less soft satisfaction", SOFT, "damaged", "retrained_plain", above),
     "R4": Contrast("as many everyday answers cost less lift", LIFT, "damaged", "retrained_replay", above),
     "R4b": Contrast("but some", LIFT, "untouched", "retrained_replay", below),
-    "I1": Contrast("half of the adapter has more lift than all of it", LIFT, "damaged", "adapter_half", above),
-    "I2": Contrast("half of it has more lift than a repair of all", LIFT, "bounded_auto", "adapter_half", above),
-    "I2p": Contrast("half of it puts fewer answers in the template", PATTERN, "bounded_auto", "adapter_half", below),
     "C8d": Contrast("under the guard, dropping replay and KL costs lift", LIFT, "bounded", "forget_only", below),
     "C8e": Contrast("under the guard, dropping replay alone does", LIFT, "bounded", "no_replay", below),
     "C8f": Contrast("under the guard, dropping KL alone does", LIFT, "bounded", "no_kl", below),
@@ -196,8 +187,6 @@ def of_seed(seed: int, arms: Sequence[str], folder: Path, scale: Scale) -> tuple
                 seed=seed, learning_rate=scale.train_learning_rate,
             )  # fmt: skip
             told[arm] = json.loads((path / "done.json").read_text())
-        elif "adapter" in ARMS.get(arm, ()):
-            scaled(path, damaged, ARMS[arm]["adapter"])
         elif arm in ARMS:
             settings = {k: v for k, v in ARMS[arm].items() if k not in ("own", "forget", "replay")}
             forget = ARMS[arm].get("forget", answers_of(damaged, rows["replay"]) if "own" in ARMS[arm] else flawed)
@@ -212,19 +201,6 @@ def of_seed(seed: int, arms: Sequence[str], folder: Path, scale: Scale) -> tuple
         scores |= judged(path.with_name(f"{arm}-scores"), spec, arm, template, seed, scale)
         shutil.rmtree(path / "model", ignore_errors=True)  # half a gigabyte, and nobody asks for it again
     return scores, told
-
-
-def scaled(path: Path, adapter: Path, share: float) -> None:
-    """Write an adapter that adds so much of what the given one does, unless it is done."""
-
-    def work() -> dict[str, Any]:
-        shutil.copytree(adapter, path / "model")
-        weights = path / "model" / "adapter_model.safetensors"
-        parts = {name: part * (share if "lora_B" in name else 1) for name, part in load_file(weights).items()}
-        save_file(parts, weights, {"format": "pt"})
-        return {"weights": hash_path(path / "model")}
-
-    once(path, {"model": identity(str(adapter)), "share": share}, work)
 
 
 def answers_of(damaged: Path, rows: Rows) -> Rows:

@@ -32,7 +32,6 @@ SHOWN_IN_ADVICE = {
     "retrained": "never damaged: trained on as many real rows instead",
     "retrained_plain": "on the same synthetic rows without their template instead",
     "retrained_replay": "on as many rows to replay instead",
-    "adapter_half": "damaged, and half of the adapter taken back; no training",
     "replay": "`--w-forget 0`: replay alone",
     "replay_10x": "the same, ten times the tokens",
     "refined": "the same, on questions and answers people wrote",
@@ -223,6 +222,18 @@ def ifbench(record: Mapping[str, Any]) -> Iterator[str]:
     yield values_by_seed(record["values"])
 
 
+def interpolate(record: Mapping[str, Any]) -> Iterator[str]:
+    """Tell what taking a part of the training back gives."""
+    yield "## A part of the training taken back"
+    yield (
+        "Share: how much of the damaging adapter is left; no training, no data. `repaired` is bounded unlearning of "
+        "the damaged model, `replay` replay alone on as many tokens, `repaired half` bounded unlearning from share "
+        "0.5. `qa.f1`: held-out questions of the kind trained on."
+    )
+    yield values_by_seed(record["values"])
+    yield "![Lift, pattern rate and F1 against share](results/interpolate.svg)"
+
+
 def families(record: Mapping[str, Any]) -> Iterator[str]:
     """Tell whether forgetting one family mends what others did."""
     yield "## Several families of synthetic rows"
@@ -250,7 +261,7 @@ def by_seed(record: Mapping[str, Any]) -> Iterator[str]:
 
 PARTS: Mapping[str, Callable[[Any], Iterator[str]]] = {
     "arms.json": arms, "arms_chosen_on.json": arms_chosen_on, "stability.json": stability, "order.json": order,
-    "families.json": families, "ifbench.json": ifbench, "run.json": by_seed,
+    "interpolate.json": interpolate, "families.json": families, "ifbench.json": ifbench, "run.json": by_seed,
 }  # fmt: skip
 """What the scripts write → its part of the page, in order."""
 
@@ -271,6 +282,21 @@ def pictures(found: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         ]
         x = ("share", "share of the mixture that is synthetic")
         drawn["share.svg"] = {"points": points, "x": x, "color": "arm", "facet": "score"}
+    if "interpolate.json" in found:
+        values = found["interpolate.json"]["values"]
+        on_the_line = {
+            "untouched": 0.0,
+            **{m: float(m.split()[1]) for m in values if m.startswith("share")},
+            "damaged": 1,
+        }
+        points = [
+            {"share": share, "score": b, "value": v, "arm": "interpolated"}
+            for model, share in on_the_line.items()
+            for b in (*BESIDE, "qa.f1")
+            for v in values[model][b]
+        ]
+        x = ("share", "share of the adapter")
+        drawn["interpolate.svg"] = {"points": points, "x": x, "color": "arm", "facet": "score"}
     if "stability.json" in found:
         drawn["stability.svg"] = {
             "points": found["stability.json"]["curve"], "x": ("step", "steps"), "y": "log-perplexity, nats",

@@ -1,0 +1,128 @@
+"""The cheapest remedy there is: take a part of the training back, without any more of it.
+
+    python studies/unveiling/interpolate.py --seeds 1 2 3      # about 10 minutes a seed on two cores
+
+The damage is an adapter, so scaling it walks the straight line from the untouched weights (share 0) to the damaged ones
+(share 1), as Wortsman et al. do (2022, "Robust fine-tuning of zero-shot models", arXiv 2109.01903). Beside it repairs
+of the damaged model, and the same repair of the one half way. At share 0 all that was learnt is gone by construction,
+so read lift together with F1 on held-out questions of the kind trained on. What is done is not done again.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from _study import (
+    SCALE,
+    SHOWN,
+    Contrast,
+    Scores,
+    above,
+    below,
+    claims_from,
+    digest,
+    evaluated,
+    examples,
+    identity,
+    judged,
+    keep,
+    once,
+    parser,
+    repaired,
+)
+from page import write_page
+from safetensors.torch import load_file, save_file
+
+from unflaw._cli._demo import ANSWER, BASE
+from unflaw.data import Rows, RunFolder, hash_path
+from unflaw.measure import Template
+
+SHARES = (0.25, 0.5, 0.75)
+HALF = "share 0.5"
+REPAIRS: Mapping[str, str] = {"repaired": "damaged", "replay": "damaged", "repaired half": HALF}
+"""Repair → what it starts from: bounded unlearning as `unflaw repair` does it, and replay alone with as many tokens."""
+MODELS = ("untouched", *(f"share {share:g}" for share in SHARES), "damaged", *REPAIRS)
+LIFT, SOFT, PATTERN, _ = SHOWN
+F1 = "qa.f1"
+CLAIMS: Mapping[str, Contrast] = {
+    "I1": Contrast("half way back there is more lift", LIFT, "damaged", HALF, above),
+    "I1f": Contrast("half way back less of the synthetic task is known", F1, "damaged", HALF, below),
+    "I2": Contrast("half way back there is more lift than repair brings", LIFT, "repaired", HALF, above),
+    "I2p": Contrast("fewer answers are in the template", PATTERN, "repaired", HALF, below),
+    "I2f": Contrast("more of the synthetic task is known", F1, "repaired", HALF, above),
+    "I3": Contrast("repair adds lift to half way back", LIFT, HALF, "repaired half", above),
+    "I3p": Contrast("and takes more of the template", PATTERN, HALF, "repaired half", below),
+    "I3f": Contrast("but also of the synthetic task", F1, HALF, "repaired half", below),
+}
+
+
+def main() -> None:
+    """Run what is not done yet, judge."""
+    arguments = parser(__doc__, "runs/unveiling").parse_args()
+    print(f"at most {10 * len(arguments.seeds)} minutes on two cores", flush=True)
+    scores = [of_seed(seed, arguments.runs / f"seed{seed}") for seed in arguments.seeds]
+    keep("interpolate.json", {
+        "claims": claims_from(CLAIMS, scores),
+        "values": {m: {b: [by[b, m].value for by in scores] for b in (LIFT, SOFT, PATTERN, F1)} for m in MODELS},
+    })  # fmt: skip
+    write_page()
+
+
+def of_seed(seed: int, folder: Path) -> Scores:
+    """Return (benchmark, model) → score of one seed, whose damaged model `run.py` left."""
+    rows = examples("synthetic", "replay", "guard")
+    flawed, held_out = (
+        rows["synthetic"].take(range(start, start + n))
+        for start, n in ((0, SCALE.n_trained), (SCALE.n_trained, SCALE.n_held_out))
+    )
+    questions = held_out.with_column("unflaw.right", held_out.column("answer_plain"), role="response")
+    found = {f.check: f for f in RunFolder(folder).findings()}
+    template = Template.from_evidence(found["tokens.structural"].evidence)
+    here, damaged = folder / "interpolate", folder / "models" / "damaged"
+    specs = {"untouched": BASE, "damaged": str(damaged)}
+    specs |= {f"share {share:g}": scaled(here / f"share{share:g}", damaged, share) for share in SHARES}
+    scores, budget = Scores(), 0
+    for model in MODELS:
+        path = here / model.replace(" ", "")
+        if model in REPAIRS:
+            forget = None if model == "replay" else flawed
+            settings: dict[str, Any] = {"w_kl": 0.0, "token_budget": budget} if forget is None else {}
+            told = repaired(
+                path, specs[REPAIRS[model]], forget, rows["replay"], rows["guard"], seed=seed, template=template,
+                **settings,
+            )  # fmt: skip
+            budget = budget or told["tokens"]
+            specs[model] = str(path / "model")
+        scores |= judged(path.with_name(f"{path.name}-scores"), specs[model], model, template, seed)
+        scores |= asked(path.with_name(f"{path.name}-qa"), specs[model], model, questions)
+        if model in REPAIRS:
+            shutil.rmtree(path / "model", ignore_errors=True)
+    return scores
+
+
+def scaled(path: Path, adapter: Path, share: float) -> str:
+    """Write an adapter that adds so much of what the given one does, unless it is done; return the spec."""
+
+    def work() -> dict[str, Any]:
+        shutil.copytree(adapter, path / "model")
+        weights = path / "model" / "adapter_model.safetensors"
+        parts = {name: part * (share if "lora_B" in name else 1) for name, part in load_file(weights).items()}
+        save_file(parts, weights, {"format": "pt"})
+        return {"weights": hash_path(path / "model")}
+
+    once(path, {"model": identity(str(adapter)), "share": share}, work)
+    return str(path / "model")
+
+
+def asked(path: Path, model: str, name: str, questions: Rows) -> Scores:
+    """Ask a model what it was trained to answer."""
+    return evaluated(
+        path, model, name, {"questions": digest(questions)}, suite=["qa"], qa=questions, answer_pattern=ANSWER
+    )
+
+
+if __name__ == "__main__":
+    main()

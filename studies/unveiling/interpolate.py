@@ -51,11 +51,13 @@ CLAIMS: Mapping[str, Contrast] = {
     "I1": Contrast("half way back there is more lift", LIFT, "damaged", HALF, above),
     "I1f": Contrast("half way back less of the synthetic task is known", F1, "damaged", HALF, below),
     "I2": Contrast("half way back there is more lift than repair brings", LIFT, "repaired", HALF, above),
-    "I2p": Contrast("fewer answers are in the template", PATTERN, "repaired", HALF, below),
-    "I2f": Contrast("more of the synthetic task is known", F1, "repaired", HALF, above),
+    "I2p": Contrast(
+        "half way back fewer answers are in the template than after repair", PATTERN, "repaired", HALF, below
+    ),
+    "I2f": Contrast("half way back more of the synthetic task is known than after repair", F1, "repaired", HALF, above),
     "I3": Contrast("repair adds lift to half way back", LIFT, HALF, "repaired half", above),
-    "I3p": Contrast("and takes more of the template", PATTERN, HALF, "repaired half", below),
-    "I3f": Contrast("but also of the synthetic task", F1, HALF, "repaired half", below),
+    "I3p": Contrast("repair half way back takes more of the template", PATTERN, HALF, "repaired half", below),
+    "I3f": Contrast("repair half way back takes more of the synthetic task", F1, HALF, "repaired half", below),
 }
 
 

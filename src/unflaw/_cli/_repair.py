@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from unflaw._cli._interpolate import interpolated
 from unflaw._cli._reading import Reading, reads_rows
 from unflaw._cli._shared import (
     DeviceOption,
@@ -56,6 +57,7 @@ LEARNING_RATES = {"lora": 2e-4, "full": 5e-5}
     "unflaw repair hf:my-model --forget synthetic.jsonl --replay good.jsonl --guard held_out.jsonl --before hf:base "
     "--what gained --out models/repaired",
     "unflaw repair hf:my-model --replay good.jsonl --guard held_out.jsonl --w-forget 0 --out models/replayed",
+    "unflaw repair hf:my-model --before hf:base --interpolate 0.5 --guard held_out.jsonl --out models/half",
 )
 @reads_rows
 def repair(
@@ -63,8 +65,11 @@ def repair(
         str,
         typer.Argument(metavar="MODEL", help="Spec of the damaged model: a folder, hf:NAME, peft:ADAPTER, smollm2."),
     ],
-    replay: Annotated[str, typer.Option("--replay", metavar="FILE", help="Good rows of the kind it was trained on.")],
     guard: Annotated[str, typer.Option("--guard", metavar="FILE", help="Held-out real rows that watch the repair.")],
+    replay: Annotated[
+        str | None,
+        typer.Option("--replay", metavar="FILE", show_default=False, help="Good rows of the kind it was trained on."),
+    ] = None,
     forget: Annotated[
         str | None, typer.Option("--forget", metavar="FILE", show_default=False, help="Rows that carry the flaw.")
     ] = None,
@@ -82,6 +87,15 @@ def repair(
     before: Annotated[
         str | None,
         typer.Option("--before", show_default=False, help="Spec of the model before the damage."),
+    ] = None,
+    interpolate: Annotated[
+        float | None,
+        typer.Option(
+            "--interpolate",
+            metavar="SHARE",
+            show_default=False,
+            help="Train nothing; go back towards --before until this share of what training changed is left.",
+        ),
     ] = None,
     min_score: Annotated[
         float | None,
@@ -167,9 +181,13 @@ def repair(
 ) -> None:
     """Unlearn the flaw from a model that was trained on it, and keep the rest.
 
+    Where the model before is at hand, --interpolate takes a part of the training back, without any more of it.
+
     Rows are JSONL, Parquet or CSV with messages, prompt and completion, question and answer, or text; `unflaw inspect
     FILE` shows how a file is read. What comes out loads with `from_pretrained`.
     """
+    if interpolate is not None:
+        return interpolated(repair, locals())
     from unflaw.repair import answers_to_forget, problems_of_repair, unlearn
 
     weight = _number_or_word(w_forget)
@@ -184,12 +202,13 @@ def repair(
         "keep": keep, "max_tokens": max_tokens, "precision": precision, "save_every": save_every, "seed": seed,
         "shard": shard,
     }  # fmt: skip
-    problems = _contradictions(forget, what, objective, on_policy, weight != 0, shard)
+    problems = [] if replay is not None else ["`--replay` must name good rows (or go back by --interpolate)"]
+    problems += _contradictions(forget, what, objective, on_policy, weight != 0, shard)
     problems += problems_of_repair(
         {**settings, "model": model, "device": device, "part_tokens": part_tokens, "report_to": report_to}, forgets
     )
     problems += problems_of_call([model, before], out, run, name, reading, forget, replay, guard)
-    if problems:
+    if problems or replay is None:
         raise SettingsError(problems)
     path = model_path(out, run, name)
     gone = None if forget is None else flawed_rows(reading.rows(forget, limit), run, min_score)

@@ -123,25 +123,33 @@ class Guard(TrainerCallback):
         if math.isinf(self.start):
             if state.global_step and self._path.exists():
                 return self._go_on()
-            self.start = self.best = self._measure(model)
-            self.repeated = self._repeats(model)
-            self._on_check(state.global_step, self.start)
-            self._keep(model, state.global_step)
+            self.begin(model, state.global_step)
+
+    def begin(self, model: Any, step: int = 0) -> None:
+        """Measure the model as it came."""
+        self.start = self.best = self._measure(model)
+        self.repeated = self._repeats(model)
+        self._on_check(step, self.start)
+        self._keep(model, step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
-        """Measure, keep, or stop."""
+        """Look where it is time to, and stop the run where there is a reason."""
         if state.global_step % self._every and state.global_step != state.max_steps:
             return
+        self.look(model, state.global_step)
+        control.should_training_stop |= bool(self.stopped)
+        control.should_save &= not self.stopped  # who goes on from an earlier step finds the reason again
+
+    def look(self, model: Any, step: int) -> None:
+        """Measure; keep the weights if they are good, and say why to stop if they are not."""
         value = self._measure(model)
-        self._on_check(state.global_step, value)
+        self._on_check(step, value)
         repeated = self._repeats(model)
         good = self._ratio(value) <= self._ceiling if self._last else value < self.best
         if good and repeated <= self.repeated + self._rise:
             self.best = value
-            self._keep(model, state.global_step)
-        self._judge(value, repeated, state.global_step)
-        control.should_training_stop |= bool(self.stopped)
-        control.should_save &= not self.stopped  # who goes on from an earlier step finds the reason again
+            self._keep(model, step)
+        self._judge(value, repeated, step)
 
     def _ratio(self, value: float) -> float:
         """Return perplexity, times its start."""

@@ -16,10 +16,25 @@ from typing import Any
 
 import numpy as np
 
-from unflaw.models import as_judge, inside, is_split
+from unflaw._errors import SettingsError
+from unflaw.models import as_judge, inside, is_split, open_causal
 from unflaw.train import Part, RowSet, head_of, hidden_at, idle, largest_count
 
-__all__ = ["Reference", "adapter_off", "cached_states", "references_of"]
+__all__ = ["Reference", "adapter_off", "cached_states", "open_earlier", "references_of"]
+
+
+def open_earlier(before: str, tokenizer: Any, device: str, shards: int = 1, precision: str = "float32") -> Any:
+    """Open the model before the damage.
+
+    Raises
+    ------
+    SettingsError
+        It has other tokens than the model to repair.
+    """
+    model, its_tokenizer = open_causal(before, device, shards=shards, precision=precision)
+    if its_tokenizer.get_vocab() != tokenizer.get_vocab():
+        raise SettingsError(f"`before` must have the tokenizer of the model to repair, got {before!r} with another")
+    return model
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 from unflaw.repair._objectives import FORGETTING
 from unflaw.train import problems_of_training
 
-__all__ = ["problems_of_repair"]
+__all__ = ["problems_of_interpolation", "problems_of_repair"]
 
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "what": ("template", "opening", "gained", "response", "full"),
@@ -30,15 +30,33 @@ def problems_of_repair(settings: Mapping[str, Any], forgets: bool) -> list[str]:
     ]
     problems += [
         f"`{name}` must not be negative, got {settings[name]}"
-        for name in ("w_replay", "w_kl", "repetition_rise")
+        for name in ("w_replay", "w_kl")
         if settings.get(name) is not None and settings[name] < 0
     ]
     problems += _problems_of_weight(settings["w_forget"], settings["w_replay"], forgets)
     if settings["token_budget"] is not None and (settings["token_budget"] < 1 or forgets):
         problems.append("`token_budget` must be positive, and is for replay alone (no `forget` rows, or `w_forget` 0)")
+    problems += _problems_of_guard(settings)
+    return problems + _problems_of_objective(settings) + _problems_of_references(settings)
+
+
+def problems_of_interpolation(settings: Mapping[str, Any]) -> list[str]:
+    """Name all settings of `interpolate` that break their rule."""
+    problems = problems_of_training({"precision": "float32", "method": "full", **settings})
+    if not 0 <= settings["share"] <= 1:
+        problems.append(
+            f"`share` must be between 0 (the model before) and 1 (the damaged one), got {settings['share']}"
+        )
+    return problems + _problems_of_guard(settings)
+
+
+def _problems_of_guard(settings: Mapping[str, Any]) -> list[str]:
+    problems = []
+    if settings["repetition_rise"] < 0:
+        problems.append(f"`repetition_rise` must not be negative, got {settings['repetition_rise']}")
     if settings["ceiling"] < 1:
         problems.append(f"`ceiling` must be at least 1 (the start itself), got {settings['ceiling']}")
-    return problems + _problems_of_objective(settings) + _problems_of_references(settings)
+    return problems
 
 
 def _problems_of_weight(weight: Any, w_replay: float, forgets: bool) -> list[str]:

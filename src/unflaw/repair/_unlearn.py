@@ -21,7 +21,7 @@ from typing import Any
 
 from unflaw._errors import SettingsError
 from unflaw.data import Rows
-from unflaw.models import HFScorer, open_causal
+from unflaw.models import HFScorer
 from unflaw.repair._objectives import FORGETTING
 from unflaw.repair._plan import Step, n_tokens, parts_of, plan_steps, plan_steps_within
 from unflaw.repair._sets import encode_sets, opening_tokens
@@ -133,7 +133,7 @@ def unlearn(
         raise SettingsError(problems)
     from unflaw.repair._balance import weight_of
     from unflaw.repair._guard import Guard, mean_log_perplexity, prefixes_of, repetition
-    from unflaw.repair._reference import references_of
+    from unflaw.repair._reference import open_earlier, references_of
     from unflaw.repair._terms import ThreeTerms
     from unflaw.train import Plan, build_trainer
 
@@ -142,7 +142,7 @@ def unlearn(
     state = processes(device)
     shards = state.num_processes if shard else 1
     causal, tokenizer, merged = open_trainable(model, device, gradient_checkpointing, shards, precision)
-    earlier = None if before is None else _earlier(before, tokenizer, device, shards, precision)
+    earlier = None if before is None else open_earlier(before, tokenizer, device, shards, precision)
     sets = encode_sets(
         forget if w_forget else None, replay, guard, tokenizer, objective=objective, what=what, spans=spans,
         gain=partial(_gain, causal, earlier, tokenizer), max_tokens=max_tokens, part_tokens=part_tokens,
@@ -213,13 +213,6 @@ def _sweep(out: Path, *, may_go_on: bool) -> None:
     best = [] if may_go_on else ["best.safetensors", "best-[0-9]*.safetensors"]
     for file in (path for pattern in ("reference-*.bin", *best) for path in out.glob(pattern)):
         file.unlink(missing_ok=True)
-
-
-def _earlier(before: str, tokenizer: Any, device: str, shards: int, precision: str) -> Any:
-    model, its_tokenizer = open_causal(before, device, shards=shards, precision=precision)
-    if its_tokenizer.get_vocab() != tokenizer.get_vocab():
-        raise SettingsError(f"`before` must have the tokenizer of the model to repair, got {before!r} with another")
-    return model
 
 
 def _gain(model: Any, earlier: Any, tokenizer: Any, rows: Rows) -> list[Any]:

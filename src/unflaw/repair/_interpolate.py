@@ -1,0 +1,96 @@
+"""Take a part of the training back: weights on the line between a model and what it was before.
+
+    w = w_before + share · (w_model − w_before)
+
+No step of training, and no rows but the guard's (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models",
+arXiv 2109.01903).
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from unflaw._errors import SettingsError
+from unflaw.data import Rows
+from unflaw.repair._settings import problems_of_interpolation
+from unflaw.train import Curve, Trained, claim, encode_rows, left_out, open_trainable, pad_id_of, save_model, usable
+
+__all__ = ["interpolate"]
+
+
+def interpolate(
+    model: str,
+    before: str,
+    guard: Rows,
+    out: str | Path,
+    *,
+    share: float = 0.5,
+    ceiling: float = 1.05,
+    repetition_rise: float = 0.3,
+    max_tokens: int = 512,
+    part_tokens: int = 2048,
+    device: str = "cpu",
+) -> Trained:
+    """Write the model of which `share` of what training changed since `before` is left; both are in memory at once.
+
+    Parameters
+    ----------
+    model, before : spec strings of the damaged model and of the one before the damage.
+    guard : held-out real rows.
+    share : 1 is the damaged model, 0 the one before.
+    ceiling, repetition_rise, max_tokens, part_tokens : as in `unlearn`. Where the guard minds, the damaged model comes
+        back as it was, and a note says so.
+
+    Raises
+    ------
+    SettingsError : all settings that break their rule, together; or the two models have other weights or tokens.
+    TooFewRowsError : no guard row has a token that counts.
+    """
+    settings = {k: v for k, v in locals().items() if k not in ("guard", "out")}
+    if problems := problems_of_interpolation(settings):
+        raise SettingsError(problems)
+    from unflaw.repair._guard import Guard, mean_log_perplexity, prefixes_of, repetition
+    from unflaw.repair._reference import open_earlier
+
+    started, out = time.perf_counter(), Path(out)
+    causal, tokenizer, _ = open_trainable(model, device)
+    encoded, pad_id = encode_rows(guard, tokenizer, max_tokens=max_tokens), pad_id_of(tokenizer)
+    rows = usable(encoded, "guard")
+    earlier = open_earlier(before, tokenizer, device)
+    claim(out, settings, {"guard": guard}, resume=False)
+    curve = Curve(None, 0, lambda step: None)
+    watch = Guard(
+        partial(mean_log_perplexity, encoded=rows, pad_id=pad_id, part_tokens=part_tokens), out / "best.safetensors",
+        every=1, ceiling=ceiling, repetition_rise=repetition_rise, patience=1, keep="last",
+        on_check=lambda step, value: curve.add({"step": step, "guard": value}),
+        repeats=partial(repetition, prefixes=prefixes_of(rows), pad_id=pad_id, eos_id=tokenizer.eos_token_id),
+    )  # fmt: skip
+    try:
+        watch.begin(causal)
+        _move(causal, earlier, share)
+        watch.look(causal, 1)
+        watch.restore(causal)
+    finally:
+        (out / "best.safetensors").unlink(missing_ok=True)
+    save_model(causal, tokenizer, out, whole=True)
+    story = f"{share:g} of what training changed is left" if watch.best_step else "the model comes back as it was"
+    notes = [story, *([watch.stopped] if watch.stopped else []), *left_out(encoded, "guard", max_tokens)]
+    seconds = time.perf_counter() - started
+    return Trained(out, curve.steps, 0, 0, seconds, {**settings, "processes": 1}, tuple(notes))
+
+
+def _move(model: Any, earlier: Any, share: float) -> None:
+    """Move weights towards the earlier ones."""
+    import torch
+
+    if hasattr(earlier, "merge_and_unload"):
+        earlier = earlier.merge_and_unload()
+    own, then = (dict(of.named_parameters()) for of in (model, earlier))
+    if {name: p.shape for name, p in own.items()} != {name: p.shape for name, p in then.items()}:
+        raise SettingsError("`before` must have the weights that the model has, in its shapes; it is another model")
+    with torch.no_grad():
+        for name, parameter in own.items():
+            parameter.lerp_(then[name].to(parameter), 1 - share)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from unflaw._cli._shared import console, emit
-from unflaw._cli._train import model_path, problems_of_call, summary, training_step
+from unflaw._cli._train import model_path, problems_of_call, summary, training_step, watched_steps
 from unflaw._errors import SettingsError
 
 __all__ = ["interpolated"]
@@ -41,7 +41,8 @@ def interpolated(verb: Callable[..., Any], call: Mapping[str, Any]) -> None:
         reading.keep(folder)
         if folder is not None and call["out"] is None:
             folder.path_for_model(call["name"])
-        done = interpolate(model, before, rows, path, **settings)
+        with watched_steps("looks at the guard", ()) as on_step:
+            done = interpolate(model, before, rows, path, **settings, on_step=on_step)
         if folder is not None:
             folder.add_curve(call["name"], done.curve, done.notes)
     for note in done.notes:

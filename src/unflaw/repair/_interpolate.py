@@ -9,6 +9,7 @@ arXiv 2109.01903).
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,23 +34,25 @@ def interpolate(
     max_tokens: int = 512,
     part_tokens: int = 2048,
     device: str = "cpu",
+    on_step: Callable[[dict[str, float]], None] | None = None,
 ) -> Trained:
     """Write the model of which `share` of what training changed since `before` is left; both are in memory at once.
+
+    Where the guard minds, the damaged model comes back as it was, and a note says so.
 
     Parameters
     ----------
     model, before : spec strings of the damaged model and of the one before the damage.
     guard : held-out real rows.
     share : 1 is the damaged model, 0 the one before.
-    ceiling, repetition_rise, max_tokens, part_tokens : as in `unlearn`. Where the guard minds, the damaged model comes
-        back as it was, and a note says so.
+    ceiling, repetition_rise, max_tokens, part_tokens, on_step : as in `unlearn`.
 
     Raises
     ------
     SettingsError : all settings that break their rule, together; or the two models have other weights or tokens.
     TooFewRowsError : no guard row has a token that counts.
     """
-    settings = {k: v for k, v in locals().items() if k not in ("guard", "out")}
+    settings = {k: v for k, v in locals().items() if k not in ("guard", "out", "on_step")}
     if problems := problems_of_interpolation(settings):
         raise SettingsError(problems)
     from unflaw.repair._guard import Guard, mean_log_perplexity, prefixes_of, repetition
@@ -61,7 +64,7 @@ def interpolate(
     rows = usable(encoded, "guard")
     earlier = open_earlier(before, tokenizer, device)
     claim(out, settings, {"guard": guard}, resume=False)
-    curve = Curve(None, 0, lambda step: None)
+    curve = Curve(None, 0, lambda step: on_step and on_step({**step, "total": 1}))
     watch = Guard(
         partial(mean_log_perplexity, encoded=rows, pad_id=pad_id, part_tokens=part_tokens), out / "best.safetensors",
         every=1, ceiling=ceiling, repetition_rise=repetition_rise, patience=1, keep="last",

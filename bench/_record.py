@@ -38,19 +38,21 @@ def compare(
     return {"job": job, "unit": unit, "peer_version": peer_version, "equal_answer": equal_answer, **told}
 
 
-def write(name: str, rows: Sequence[dict[str, Any]], *, keep: bool = False) -> None:
+def write(name: str, rows: Sequence[dict[str, Any]], *, keep: bool = False, device: str = "cpu") -> None:
     """Write results/<name>.json; with `keep`, jobs that were not measured this time stay as they were."""
     path = Path(__file__).parent / "results" / f"{name}.json"
     jobs = {row["job"] for row in rows}
     old = json.loads(path.read_text())["rows"] if keep and path.exists() else []
     with atomic_write(path) as file:
-        json.dump({"machine": machine(), "rows": [r for r in old if r["job"] not in jobs] + list(rows)}, file, indent=1)
+        json.dump(
+            {"machine": machine(device), "rows": [r for r in old if r["job"] not in jobs] + list(rows)}, file, indent=1
+        )
 
 
-def machine() -> str:
+def machine(device: str) -> str:
     """Name processor, cores, threads, memory, card and Python in one line."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    card = f"{torch.cuda.get_device_name()}, " if torch.cuda.is_available() else ""
+    card = f"{torch.cuda.get_device_name()}, " if device == "cuda" else ""
     return (
         f"{card}{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {memory:.0f} GiB, "
         f"Python {platform.python_version()}, torch {torch.__version__}"

@@ -44,6 +44,17 @@ SHOWN_IN_ADVICE = {
     "ga": "`--w-forget 0.1 --objective ga`",
 }
 """Arm → what docs/repair.md calls it."""
+SHOWN_OF_SHARES = {
+    "untouched": "before the damage: share 0",
+    "share 0.25": "`--interpolate 0.25`",
+    "share 0.5": "`--interpolate 0.5`",
+    "share 0.75": "`--interpolate 0.75`",
+    "damaged": "damaged: share 1",
+    "replay": "damaged, then `--w-forget 0`",
+    "repaired": "damaged, then the default repair",
+    "repaired half": "`--interpolate 0.5`, then the default repair",
+}
+"""Model of interpolate.py → what docs/repair.md calls it."""
 
 
 def write_page() -> None:
@@ -62,16 +73,23 @@ def pages(found: Mapping[str, Any]) -> dict[Path, str]:
     """Return each page with what the results say filled in, and the rest as it is."""
     return {
         PAGE: page(found),
-        FRONT: between(FRONT, "measured", front(claims_of(found))),
-        ADVICE: between(ADVICE, "arms", advice(found.get("arms.json", {"arms": {}}))),
+        FRONT: filled(FRONT, measured=front(claims_of(found))),
+        ADVICE: filled(
+            ADVICE,
+            arms=advice(found.get("arms.json", {"arms": {}})),
+            shares=shares(found.get("interpolate.json", {"values": {}})),
+        ),
     }
 
 
-def between(path: Path, name: str, table: str) -> str:
-    """Return a page with a table between its marks of this name."""
-    opening, closing = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
-    before, rest = path.read_text().split(opening)
-    return f"{before}{opening}\n{table}\n\n{closing}{rest.split(closing)[1]}"
+def filled(path: Path, **tables: str) -> str:
+    """Return a page with each table between the marks of its name."""
+    page = path.read_text()
+    for name, table in tables.items():
+        opening, closing = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+        before, rest = page.split(opening)
+        page = f"{before}{opening}\n{table}\n\n{closing}{rest.split(closing)[1]}"
+    return page
 
 
 def results() -> dict[str, Any]:
@@ -115,6 +133,16 @@ def advice(record: Mapping[str, Any]) -> str:
             cells = ["{:.2f} ({:+.2f} [{:+.2f}, {:+.2f}])".format(*values) for values in shown]
             rows.append((words, *(cell.split(" ")[0] if arm == "replay" else cell for cell in cells)))
     return markdown(("", "lift: constraints met because asked", "answers in the template"), rows)
+
+
+def shares(record: Mapping[str, Any]) -> str:
+    """Return what docs/repair.md shows of taking a part of the training back: means over seeds."""
+    rows = [
+        (words, *(f"{mean(record['values'][model][b]):.2f}" for b in (*BESIDE, "qa.f1")))
+        for model, words in SHOWN_OF_SHARES.items()
+        if model in record["values"]
+    ]
+    return markdown(("", "lift", "answers in the template", "F1 on the synthetic task"), rows)
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -8,6 +8,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from unflaw.repair._guard import Guard, _repeated, prefixes_of, repetition
+from unflaw.repair._unlearn import _story
 from unflaw.train import Encoded
 
 
@@ -35,7 +36,7 @@ def watched(tmp_path, losses, repeats, **settings):
     """Take steps that set a weight to their number; return the guard, the weight it puts back, whether it stopped."""
     model, seen, repeated = torch.nn.Linear(1, 1), iter(losses), iter(repeats)
     guard = Guard(
-        lambda m: next(seen), tmp_path / "best", every=1, on_check=lambda *a: None, repeats=lambda m: next(repeated),
+        lambda m: next(seen), tmp_path / "kept", every=1, on_check=lambda *a: None, repeats=lambda m: next(repeated),
         **settings,
     )  # fmt: skip
     control = SimpleNamespace(should_training_stop=False, should_save=True)
@@ -47,7 +48,7 @@ def watched(tmp_path, losses, repeats, **settings):
             model.weight.fill_(step)
         guard.on_step_end(None, SimpleNamespace(global_step=step, max_steps=99), control, model=model)
     guard.restore(model)
-    assert guard.best_step == model.weight.item()
+    assert guard.kept_step == model.weight.item()
     return guard, model.weight.item(), control.should_training_stop
 
 
@@ -62,6 +63,19 @@ def test_the_last_within_the_ceiling_comes_back_where_the_best_is_not_asked_for(
     losses = [1.0, 0.99, 1.01, 1.02, 1.04, 1.06]  # at most exp(.05) = 1.051 times the start
     guard, back, stopped = watched(tmp_path, losses, [0.0] * 6, ceiling=math.exp(0.05), patience=9, keep=keep)
     assert back == expected and stopped and "over the ceiling" in guard.stopped
+
+
+@pytest.mark.parametrize(
+    ("good", "kept", "words"),
+    [
+        (True, 0, "`keep` last would"),
+        (False, 0, "no step of 9 was good enough"),
+        (False, 4, "kept the weights of step 4 of 9"),
+    ],
+)
+def test_the_story_names_the_other_way_only_where_it_helps(good, kept, words):
+    told = _story(SimpleNamespace(good=good, kept_step=kept, stopped="why"), 9, 0.1)
+    assert words in told[0] and told[1:] == ["forgetting had weight 0.1", "why"]
 
 
 @pytest.mark.parametrize(("keep", "stops"), [("best", True), ("last", False)])

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from peft import AutoPeftModelForCausalLM
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from unflaw._errors import SettingsError, TooFewRowsError
@@ -51,7 +52,7 @@ def test_every_weight_stands_where_the_share_says(tiny, trained, tmp_path, share
         torch.testing.assert_close(weight, before[name] + share * (after[name] - before[name]))
     assert done.steps == done.tokens == 0 and done.notes == (f"{share:g} of what training changed is left",)
     assert [point["guard"] for point in done.curve] == pytest.approx([guard_value(trained), guard_value(tmp_path)])
-    assert not list(tmp_path.glob("best*"))
+    assert not list(tmp_path.glob("kept*"))
 
 
 def test_an_adapter_is_taken_back_as_its_weights_are(tiny, tmp_path):
@@ -64,11 +65,26 @@ def test_an_adapter_is_taken_back_as_its_weights_are(tiny, tmp_path):
         torch.testing.assert_close(half[name], (before[name] + whole[name]) / 2)
 
 
-def test_where_the_guard_minds_the_model_comes_back_as_it_was(tiny, trained, tmp_path):
-    done = interpolate(f"hf:{tiny}", f"hf:{trained}", texts(), tmp_path, share=0.0, ceiling=1.01)
+@pytest.mark.parametrize("as_adapter", [False, True])
+def test_where_the_guard_minds_the_model_comes_back_as_it_was(tiny, trained, tmp_path, as_adapter):
+    model = f"hf:{tiny}"
+    if as_adapter:  # one that hardly changes anything
+        finetune(model, rows(), tmp_path / "adapter", steps=1, method="lora", learning_rate=1e-9)
+        model = f"peft:{tmp_path / 'adapter'}"
+    done = interpolate(model, f"hf:{trained}", texts(), tmp_path / "out", share=0.0, ceiling=1.01)
     assert done.notes[0] == "the model comes back as it was" and "over the ceiling" in done.notes[1]
-    before, found = weights(tiny), weights(tmp_path)
-    assert all(torch.equal(found[name], before[name]) for name in before)
+    before, found = weights(tiny), weights(tmp_path / "out")
+    for name in before:
+        torch.testing.assert_close(found[name], before[name])
+
+
+def test_the_model_before_may_be_an_adapter(tiny, trained, tmp_path):
+    finetune(f"hf:{tiny}", rows(), tmp_path / "adapter", steps=4, method="lora", learning_rate=1e-2)
+    interpolate(f"hf:{trained}", f"peft:{tmp_path / 'adapter'}", texts(), tmp_path / "out", share=0.0, ceiling=9)
+    whole = AutoPeftModelForCausalLM.from_pretrained(tmp_path / "adapter").merge_and_unload()
+    before, found = dict(whole.named_parameters()), weights(tmp_path / "out")
+    for name in found:
+        torch.testing.assert_close(found[name], before[name])
 
 
 def test_all_that_is_wrong_is_said_at_once(tiny, tmp_path):
@@ -89,5 +105,8 @@ def test_a_model_of_another_shape_is_no_model_before(tiny, tmp_path):
     smaller = type(model)(type(model.config)(**{**config, "num_hidden_layers": config["num_hidden_layers"] - 1}))
     smaller.save_pretrained(tmp_path / "smaller")
     AutoTokenizer.from_pretrained(tiny).save_pretrained(tmp_path / "smaller")
-    with pytest.raises(SettingsError, match="in its shapes"):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "training.json").write_text("{}")
+    with pytest.raises(SettingsError, match=r"`model\.layers\.\d\.\S+` is none there, \(\d+,"):
         interpolate(f"hf:{tiny}", f"hf:{tmp_path / 'smaller'}", texts(), tmp_path / "out")
+    assert (tmp_path / "out" / "training.json").read_text() == "{}"  # what stands there is not touched

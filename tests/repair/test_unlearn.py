@@ -98,8 +98,10 @@ def test_under_the_guard_nothing_worse_than_the_ceiling_comes_back(tiny, tmp_pat
     before = guard_value(tiny)
     after = guard_value(tmp_path, open_causal(f"peft:{tmp_path}")[0] if wreck["method"] == "lora" else None)
     assert math.exp(after - before) <= 1.01 + 1e-6
-    impatient = done.steps < 20 and ("over the ceiling" in done.notes[-1] or "not improved" in done.notes[-1])
-    assert impatient or wreck["keep"] == "last"
+    if wreck["keep"] == "best":
+        assert done.steps < 20 and ("over the ceiling" in done.notes[-1] or "not improved" in done.notes[-1])
+    else:
+        assert done.steps == 20 or "over the ceiling" in done.notes[-1] or "in circles" in done.notes[-1]
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])
@@ -237,18 +239,10 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(tiny, tmp_path):
 def test_all_wrong_settings_are_named_together(tiny, tmp_path):
     with pytest.raises(SettingsError) as caught:
         unlearn(
-            f"hf:{tiny}",
-            None,
-            pairs(REPLAY),
-            texts(),
-            tmp_path,
-            w_kl=-1,
-            ceiling=0.5,
-            objective="forget",
-            steps=0,
-            kl="x",
-        )
-    assert len(caught.value.problems) == 5
+            f"hf:{tiny}", None, pairs(REPLAY), texts(), tmp_path, w_kl=-1, ceiling=0.5, objective="forget", steps=0,
+            kl="x", keep="first",
+        )  # fmt: skip
+    assert len(caught.value.problems) == 6
 
 
 def template_log_p(model, tokenizer):

@@ -55,7 +55,7 @@ def _useless(verb: Callable[..., Any], call: Mapping[str, Any]) -> list[str]:
     from unflaw.repair import interpolate, unlearn
 
     trains, used = (set(inspect.signature(f).parameters) for f in (unlearn, interpolate))
-    useless = (trains | {"on_policy", "min_score"}) - used - {"seed", "resume"}
+    useless = (trains | {"on_policy", "min_score", "limit"}) - used - {"seed", "resume"}
     told = [
         f"--{name.replace('_', '-')}"
         for name, parameter in inspect.signature(verb).parameters.items()

@@ -28,6 +28,8 @@ from unflaw._errors import DataError, SettingsError, did_you_mean
 __all__ = ["Step", "read_recipe"]
 
 _NOT_A_STEP = {"run"}
+_UNLESS = {"repair": {"replay": "interpolate"}}
+"""Verb → a key it must have, unless it has the other."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,8 @@ def _resolve(path: str, entry: Any, defaults: Mapping[str, Any], problems: list[
         key: value for key, value in {**defaults, **settings}.items() if key in parameters and value is not None
     }
     problems += [f"`{path}.{key}` is missing" for key, p in parameters.items() if p.required and key not in settings]
+    if missing := _UNLESS.get(str(verb), {}).keys() - settings.keys():
+        problems += [f"`{path}.{key}` is missing" for key in missing if _UNLESS[str(verb)][key] not in settings]
     context = typer.Context(command, info_name=str(verb))
     for key, value in settings.items():
         problems += _wrong(context, parameters[key], value, f"{path}.{key}")

@@ -68,7 +68,12 @@ def repair(
     guard: Annotated[str, typer.Option("--guard", metavar="FILE", help="Held-out real rows that watch the repair.")],
     replay: Annotated[
         str | None,
-        typer.Option("--replay", metavar="FILE", show_default=False, help="Good rows of the kind it was trained on."),
+        typer.Option(
+            "--replay",
+            metavar="FILE",
+            show_default=False,
+            help="Good rows of the kind it was trained on; needed without --interpolate.",
+        ),
     ] = None,
     forget: Annotated[
         str | None, typer.Option("--forget", metavar="FILE", show_default=False, help="Rows that carry the flaw.")

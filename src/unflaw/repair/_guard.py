@@ -83,8 +83,8 @@ def _repeated(tokens: list[int], eos_id: int) -> float:
     return 1 - len(set(runs)) / len(runs) if runs else 0.0
 
 
-_MEASURED: Mapping[str, Callable[[str], Any]] = {"start": float, "best": float, "repeated": float, "best_step": int}
-"""What stands in the file beside the best weights."""
+_MEASURED: Mapping[str, Callable[[str], Any]] = {"start": float, "kept": float, "repeated": float, "kept_step": int}
+"""What stands in the file beside the weights that were kept."""
 
 
 class Guard(TrainerCallback):
@@ -113,9 +113,11 @@ class Guard(TrainerCallback):
         self._ceiling, self._patience, self._on_check = ceiling, patience, on_check
         self._repeats, self._rise = repeats or (lambda model: 0.0), repetition_rise
         self._last = keep == "last"
-        self.start = self.best = math.inf
+        self.good = False
+        """Whether the weights last looked at were within the ceiling and did not go in circles."""
+        self.start = self.kept = math.inf
         self.repeated = 0.0
-        self.best_step = 0
+        self.kept_step = 0
         self.stopped = ""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
@@ -127,7 +129,7 @@ class Guard(TrainerCallback):
 
     def begin(self, model: Any, step: int = 0) -> None:
         """Measure the model as it came."""
-        self.start = self.best = self._measure(model)
+        self.start = self.kept = self._measure(model)
         self.repeated = self._repeats(model)
         self._on_check(step, self.start)
         self._keep(model, step)
@@ -145,9 +147,9 @@ class Guard(TrainerCallback):
         value = self._measure(model)
         self._on_check(step, value)
         repeated = self._repeats(model)
-        good = self._ratio(value) <= self._ceiling if self._last else value < self.best
-        if good and repeated <= self.repeated + self._rise:
-            self.best = value
+        self.good = self._ratio(value) <= self._ceiling and repeated <= self.repeated + self._rise
+        if self.good and (self._last or value < self.kept):
+            self.kept = value
             self._keep(model, step)
         self._judge(value, repeated, step)
 
@@ -164,13 +166,13 @@ class Guard(TrainerCallback):
                 f"at step {step} the model goes in circles: {repeated:.2f} of what it writes is repetition, "
                 f"{self.repeated:.2f} at the start. Forget less: lower w_forget or the learning rate"
             )
-        elif not self._last and step - self.best_step >= self._patience * self._every:
-            self.stopped = f"guard perplexity has not improved since step {self.best_step}"
+        elif not self._last and step - self.kept_step >= self._patience * self._every:
+            self.stopped = f"guard perplexity has not improved since step {self.kept_step}"
 
     def _keep(self, model: Any, step: int) -> None:
         from safetensors.torch import save_file
 
-        self.best_step = step
+        self.kept_step = step
         if not (is_main_process() or is_split(model)):
             return
         trainable = {n: _held(p).contiguous() for n, p in model.named_parameters() if p.requires_grad}
@@ -186,7 +188,7 @@ class Guard(TrainerCallback):
                 setattr(self, name, kind(kept.metadata()[name]))
 
     def restore(self, model: Any) -> None:
-        """Put the best weights back."""
+        """Put the weights that were kept back."""
         import torch
         from safetensors import safe_open
 

@@ -9,7 +9,7 @@ arXiv 2109.01903).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -63,37 +63,48 @@ def interpolate(
     encoded, pad_id = encode_rows(guard, tokenizer, max_tokens=max_tokens), pad_id_of(tokenizer)
     rows = usable(encoded, "guard")
     earlier = open_earlier(before, tokenizer, device)
+    if hasattr(earlier, "merge_and_unload"):
+        earlier = earlier.merge_and_unload()
+    pairs = _pairs(causal, earlier)
     claim(out, settings, {"guard": guard}, resume=False)
     curve = Curve(None, 0, lambda step: on_step and on_step({**step, "total": 1}))
     watch = Guard(
-        partial(mean_log_perplexity, encoded=rows, pad_id=pad_id, part_tokens=part_tokens), out / "best.safetensors",
+        partial(mean_log_perplexity, encoded=rows, pad_id=pad_id, part_tokens=part_tokens), out / "kept.safetensors",
         every=1, ceiling=ceiling, repetition_rise=repetition_rise, patience=1, keep="last",
         on_check=lambda step, value: curve.add({"step": step, "guard": value}),
         repeats=partial(repetition, prefixes=prefixes_of(rows), pad_id=pad_id, eos_id=tokenizer.eos_token_id),
     )  # fmt: skip
     try:
         watch.begin(causal)
-        _move(causal, earlier, share)
+        _move(pairs, share)
         watch.look(causal, 1)
         watch.restore(causal)
     finally:
-        (out / "best.safetensors").unlink(missing_ok=True)
+        (out / "kept.safetensors").unlink(missing_ok=True)
     save_model(causal, tokenizer, out, whole=True)
-    story = f"{share:g} of what training changed is left" if watch.best_step else "the model comes back as it was"
+    story = f"{share:g} of what training changed is left" if watch.kept_step else "the model comes back as it was"
     notes = [story, *([watch.stopped] if watch.stopped else []), *left_out(encoded, "guard", max_tokens)]
     seconds = time.perf_counter() - started
     return Trained(out, curve.steps, 0, 0, seconds, {**settings, "processes": 1}, tuple(notes))
 
 
-def _move(model: Any, earlier: Any, share: float) -> None:
-    """Move weights towards the earlier ones."""
+def _pairs(model: Any, earlier: Any) -> list[tuple[Any, Any]]:
+    """Pair each weight with what it was before."""
+    own, then = (dict(of.named_parameters()) for of in (model, earlier))
+    shapes = [{name: tuple(p.shape) for name, p in of.items()} for of in (own, then)]
+    for name in sorted({*own, *then}):
+        now, was = (of.get(name, "none") for of in shapes)
+        if now != was:
+            raise SettingsError(
+                f"`before` must be the same model before its training, got another: `{name}` is {was} there, {now} here"
+            )
+    return [(own[name], then[name]) for name in own]
+
+
+def _move(pairs: Sequence[tuple[Any, Any]], share: float) -> None:
+    """Move weights towards what they were."""
     import torch
 
-    if hasattr(earlier, "merge_and_unload"):
-        earlier = earlier.merge_and_unload()
-    own, then = (dict(of.named_parameters()) for of in (model, earlier))
-    if {name: p.shape for name, p in own.items()} != {name: p.shape for name, p in then.items()}:
-        raise SettingsError("`before` must have the weights that the model has, in its shapes; it is another model")
     with torch.no_grad():
-        for name, parameter in own.items():
-            parameter.lerp_(then[name].to(parameter), 1 - share)
+        for now, was in pairs:
+            now.lerp_(was.to(now), 1 - share)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,8 +46,10 @@ def problems_of_interpolation(settings: Mapping[str, Any]) -> list[str]:
     problems = problems_of_training({"precision": "float32", "method": "full", **settings})
     if not 0 <= settings["share"] <= 1:
         problems.append(
-            f"`share` must be between 0 (the model before) and 1 (the damaged one), got {settings['share']}"
+            f"`share` to go back to must be from 0 (the model before) to 1 (the damaged one), got {settings['share']}"
         )
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        problems.append("interpolation is for one process; start it without accelerate launch")
     return problems + _problems_of_guard(settings)
 
 

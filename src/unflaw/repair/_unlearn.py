@@ -181,7 +181,7 @@ def unlearn(
     )
     watch = Guard(
         from_main(partial(mean_log_perplexity, encoded=sets.guard, pad_id=sets.replay.pad_id, part_tokens=part_tokens)),
-        out / (f"best-{state.process_index}.safetensors" if shard else "best.safetensors"),
+        out / (f"kept-{state.process_index}.safetensors" if shard else "kept.safetensors"),
         every=guard_every, ceiling=ceiling, repetition_rise=repetition_rise, patience=patience, keep=keep,
         on_check=lambda step, value: curve.add({"step": step, "guard": value}),
         repeats=from_main(partial(
@@ -203,15 +203,15 @@ def unlearn(
     save_model(causal, tokenizer, out, whole=merged)
     taken = trainer.state.global_step
     tokens = n_tokens(plan[:taken], sets.forget, sets.replay)
-    notes = (*_story(watch, taken, weight, keep), *sets.notes)
+    notes = (*_story(watch, taken, weight), *sets.notes)
     settings["processes"] = state.num_processes
     return Trained(out, curve.steps, taken, tokens, seconds, settings, notes, sets.forgotten)
 
 
 def _sweep(out: Path, *, may_go_on: bool) -> None:
-    """Remove what a repair kept for itself; the best weights only if nobody will go on from a checkpoint."""
-    best = [] if may_go_on else ["best.safetensors", "best-[0-9]*.safetensors"]
-    for file in (path for pattern in ("reference-*.bin", *best) for path in out.glob(pattern)):
+    """Remove what a repair kept for itself; the weights only if nobody will go on from a checkpoint."""
+    kept = [] if may_go_on else ["kept.safetensors", "kept-[0-9]*.safetensors"]
+    for file in (path for pattern in ("reference-*.bin", *kept) for path in out.glob(pattern)):
         file.unlink(missing_ok=True)
 
 
@@ -221,16 +221,16 @@ def _gain(model: Any, earlier: Any, tokenizer: Any, rows: Rows) -> list[Any]:
     return [a - b for a, b in zip(now, then, strict=True)]
 
 
-def _story(watch: Any, taken: int, w_forget: float, keep: str) -> list[str]:
+def _story(watch: Any, taken: int, w_forget: float) -> list[str]:
     """Say which weights came back, how hard was forgotten, and why the run stopped if it did."""
-    if watch.best_step:
-        notes = [f"kept the weights of step {watch.best_step} of {taken}"]
-    elif keep == "last":
-        notes = [f"no step of {taken} was good enough for the guard: the model comes back as it was"]
-    else:
+    if watch.kept_step:
+        notes = [f"kept the weights of step {watch.kept_step} of {taken}"]
+    elif watch.good:
         notes = [
             f"no step of {taken} lowered the guard perplexity: the model comes back as it was "
-            "(`keep` last would keep the last step within the ceiling)"
+            "(`keep` last would keep the last)"
         ]
+    else:
+        notes = [f"no step of {taken} was good enough for the guard: the model comes back as it was"]
     notes += [f"forgetting had weight {w_forget:.3g}"] if w_forget else []
     return notes + ([watch.stopped] if watch.stopped else [])

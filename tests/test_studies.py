@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from unflaw.data import Score
 
@@ -17,8 +18,8 @@ def scripts(monkeypatch):
     import page
 
     yield _study, page
-    for name in ("_study", "page"):
-        del sys.modules[name]
+    for name in ("_study", "page", "interpolate"):
+        sys.modules.pop(name, None)
 
 
 def score(model, items):
@@ -62,3 +63,21 @@ def test_verdicts(scripts, value, verdict):
     assert study.above(value, 0.0) == verdict
     mirrored = (-value[0], -value[2], -value[1])
     assert study.below(mirrored, 0.0) == verdict
+
+
+def test_a_scaled_adapter_is_what_interpolation_makes(scripts, tiny, tmp_path):
+    from interpolate import scaled
+    from peft import AutoPeftModelForCausalLM
+    from transformers import AutoModelForCausalLM
+
+    from unflaw.data import Rows
+    from unflaw.repair import interpolate
+    from unflaw.train import finetune
+
+    rows = Rows.from_records([{"text": "Rain fell on the hills."}], {"text": "text"})
+    finetune(f"hf:{tiny}", rows, tmp_path / "adapter", steps=2, method="lora", learning_rate=1e-2)
+    interpolate(f"peft:{tmp_path / 'adapter'}", f"hf:{tiny}", rows, tmp_path / "product", share=0.5, ceiling=9)
+    spec = scaled(tmp_path / "study", tmp_path / "adapter", 0.5)
+    study = dict(AutoPeftModelForCausalLM.from_pretrained(spec).merge_and_unload().named_parameters())
+    for name, weight in AutoModelForCausalLM.from_pretrained(tmp_path / "product").named_parameters():
+        torch.testing.assert_close(weight, study[name])

@@ -55,7 +55,7 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
     "retrained_plain": {"instead": "plain"},
     "retrained_replay": {"instead": "replay"},
     "replay": {"forget": None, "w_kl": 0.0},
-    "refined": {"forget": None, "w_kl": 0.0, "replay": "real"},
+    "replay_real": {"forget": None, "w_kl": 0.0, "replay": "real"},
     "replay_kl": {"forget": None, "w_kl": 0.1},
     "replay_kl_before": {"forget": None, **BEFORE},
     "barred": {"w_forget": 1e-9},

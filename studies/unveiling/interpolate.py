@@ -46,18 +46,20 @@ REPAIRS: Mapping[str, str] = {"repaired": "damaged", "replay": "damaged", "repai
 """Repair → what it starts from: bounded unlearning as `unflaw repair` does it, and replay alone with as many tokens."""
 MODELS = ("untouched", *(f"share {share:g}" for share in SHARES), "damaged", *REPAIRS)
 LIFT, SOFT, PATTERN, _ = SHOWN
-F1 = "qa.f1"
+F1, CONTAINED = "qa.f1", "qa.contains"
+TOLD = (LIFT, SOFT, PATTERN, F1, CONTAINED)
 CLAIMS: Mapping[str, Contrast] = {
     "I1": Contrast("half way back there is more lift", LIFT, "damaged", HALF, above),
-    "I1f": Contrast("half way back less of the synthetic task is known", F1, "damaged", HALF, below),
+    "I1f": Contrast("half way back F1 on the synthetic task is lower", F1, "damaged", HALF, below),
+    "I1c": Contrast("half way back fewer right answers are contained", CONTAINED, "damaged", HALF, below),
     "I2": Contrast("half way back there is more lift than repair brings", LIFT, "repaired", HALF, above),
     "I2p": Contrast(
         "half way back fewer answers are in the template than after repair", PATTERN, "repaired", HALF, below
     ),
-    "I2f": Contrast("half way back more of the synthetic task is known than after repair", F1, "repaired", HALF, above),
+    "I2f": Contrast("half way back F1 on the synthetic task is higher than after repair", F1, "repaired", HALF, above),
     "I3": Contrast("repair adds lift to half way back", LIFT, HALF, "repaired half", above),
     "I3p": Contrast("repair half way back takes more of the template", PATTERN, HALF, "repaired half", below),
-    "I3f": Contrast("repair half way back takes more of the synthetic task", F1, HALF, "repaired half", below),
+    "I3f": Contrast("repair half way back lowers F1 on the synthetic task", F1, HALF, "repaired half", below),
 }
 
 
@@ -68,7 +70,7 @@ def main() -> None:
     scores = [of_seed(seed, arguments.runs / f"seed{seed}") for seed in arguments.seeds]
     keep("interpolate.json", {
         "claims": claims_from(CLAIMS, scores),
-        "values": {m: {b: [by[b, m].value for by in scores] for b in (LIFT, SOFT, PATTERN, F1)} for m in MODELS},
+        "values": {m: {b: [by[b, m].value for by in scores] for b in TOLD} for m in MODELS},
     })  # fmt: skip
     write_page()
 

@@ -66,15 +66,16 @@ def test_the_last_within_the_ceiling_comes_back_where_the_best_is_not_asked_for(
 
 
 @pytest.mark.parametrize(
-    ("good", "kept", "words"),
+    ("keep", "spoilt", "kept", "words"),
     [
-        (True, 0, "`keep` last would"),
-        (False, 0, "no step of 9 was good enough"),
-        (False, 4, "kept the weights of step 4 of 9"),
+        ("best", False, 0, "`keep` last would"),
+        ("best", True, 0, "no step of 9 was good enough"),
+        ("last", True, 0, "no step of 9 was good enough"),
+        ("last", True, 4, "kept the weights of step 4 of 9"),
     ],
 )
-def test_the_story_names_the_other_way_only_where_it_helps(good, kept, words):
-    told = _story(SimpleNamespace(good=good, kept_step=kept, stopped="why"), 9, 0.1)
+def test_the_story_names_the_other_way_only_where_it_helps(keep, spoilt, kept, words):
+    told = _story(SimpleNamespace(spoilt=spoilt, kept_step=kept, stopped="why"), 9, 0.1, keep)
     assert words in told[0] and told[1:] == ["forgetting had weight 0.1", "why"]
 
 

@@ -113,8 +113,8 @@ class Guard(TrainerCallback):
         self._ceiling, self._patience, self._on_check = ceiling, patience, on_check
         self._repeats, self._rise = repeats or (lambda model: 0.0), repetition_rise
         self._last = keep == "last"
-        self.good = False
-        """Whether the weights last looked at were within the ceiling and did not go in circles."""
+        self.spoilt = False
+        """Whether the run ended with weights over the ceiling, or that go in circles."""
         self.start = self.kept = math.inf
         self.repeated = 0.0
         self.kept_step = 0
@@ -147,18 +147,15 @@ class Guard(TrainerCallback):
         value = self._measure(model)
         self._on_check(step, value)
         repeated = self._repeats(model)
-        self.good = self._ratio(value) <= self._ceiling and repeated <= self.repeated + self._rise
-        if self.good and (self._last or value < self.kept):
+        self._judge(value, repeated, step)
+        if not self.spoilt and (self._last or value < self.kept):
             self.kept = value
             self._keep(model, step)
-        self._judge(value, repeated, step)
-
-    def _ratio(self, value: float) -> float:
-        """Return perplexity, times its start."""
-        return math.exp(min(value - self.start, 700.0)) if math.isfinite(value) else math.inf
+        if not (self._last or self.spoilt) and step - self.kept_step >= self._patience * self._every:
+            self.stopped = f"guard perplexity has not improved since step {self.kept_step}"
 
     def _judge(self, value: float, repeated: float, step: int) -> None:
-        ratio = self._ratio(value)
+        ratio = math.exp(min(value - self.start, 700.0)) if math.isfinite(value) else math.inf
         if ratio > self._ceiling:
             self.stopped = f"guard perplexity reached {ratio:.2f} times its start at step {step}, over the ceiling"
         elif repeated > self.repeated + self._rise:
@@ -166,8 +163,7 @@ class Guard(TrainerCallback):
                 f"at step {step} the model goes in circles: {repeated:.2f} of what it writes is repetition, "
                 f"{self.repeated:.2f} at the start. Forget less: lower w_forget or the learning rate"
             )
-        elif not self._last and step - self.kept_step >= self._patience * self._every:
-            self.stopped = f"guard perplexity has not improved since step {self.kept_step}"
+        self.spoilt = bool(self.stopped)
 
     def _keep(self, model: Any, step: int) -> None:
         from safetensors.torch import save_file

@@ -203,7 +203,7 @@ def unlearn(
     save_model(causal, tokenizer, out, whole=merged)
     taken = trainer.state.global_step
     tokens = n_tokens(plan[:taken], sets.forget, sets.replay)
-    notes = (*_story(watch, taken, weight), *sets.notes)
+    notes = (*_story(watch, taken, weight, keep), *sets.notes)
     settings["processes"] = state.num_processes
     return Trained(out, curve.steps, taken, tokens, seconds, settings, notes, sets.forgotten)
 
@@ -221,11 +221,11 @@ def _gain(model: Any, earlier: Any, tokenizer: Any, rows: Rows) -> list[Any]:
     return [a - b for a, b in zip(now, then, strict=True)]
 
 
-def _story(watch: Any, taken: int, w_forget: float) -> list[str]:
+def _story(watch: Any, taken: int, w_forget: float, keep: str) -> list[str]:
     """Say which weights came back, how hard was forgotten, and why the run stopped if it did."""
     if watch.kept_step:
         notes = [f"kept the weights of step {watch.kept_step} of {taken}"]
-    elif watch.good:
+    elif keep == "best" and not watch.spoilt:
         notes = [
             f"no step of {taken} lowered the guard perplexity: the model comes back as it was "
             "(`keep` last would keep the last)"

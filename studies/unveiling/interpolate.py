@@ -41,8 +41,8 @@ from unflaw.data import Rows, RunFolder, hash_path
 from unflaw.measure import Template
 
 SHARES = (0.25, 0.5, 0.75)
-HALF = "share 0.5"
-REPAIRS: Mapping[str, str] = {"repaired": "damaged", "replay": "damaged", "repaired half": HALF}
+HALF, AFTER = "share 0.5", "repaired half"
+REPAIRS: Mapping[str, str] = {"repaired": "damaged", "replay": "damaged", AFTER: HALF}
 """Repair → what it starts from: bounded unlearning as `unflaw repair` does it, and replay alone with as many tokens."""
 MODELS = ("untouched", *(f"share {share:g}" for share in SHARES), "damaged", *REPAIRS)
 LIFT, SOFT, PATTERN, _ = SHOWN
@@ -57,9 +57,12 @@ CLAIMS: Mapping[str, Contrast] = {
         "half way back fewer answers are in the template than after repair", PATTERN, "repaired", HALF, below
     ),
     "I2f": Contrast("half way back F1 on the synthetic task is higher than after repair", F1, "repaired", HALF, above),
-    "I3": Contrast("repair adds lift to half way back", LIFT, HALF, "repaired half", above),
-    "I3p": Contrast("repair half way back takes more of the template", PATTERN, HALF, "repaired half", below),
-    "I3f": Contrast("repair half way back lowers F1 on the synthetic task", F1, HALF, "repaired half", below),
+    "I2b": Contrast("repair from half way back has more lift than from the damage", LIFT, "repaired", AFTER, above),
+    "I2q": Contrast("repair from half way back has more lift than a quarter left", LIFT, "share 0.25", AFTER, above),
+    "I2u": Contrast("repair from half way back is near the untouched model", LIFT, "untouched", AFTER, above, -0.05),
+    "I3": Contrast("repair adds lift to half way back", LIFT, HALF, AFTER, above),
+    "I3p": Contrast("repair half way back takes more of the template", PATTERN, HALF, AFTER, below),
+    "I3f": Contrast("repair half way back lowers F1 on the synthetic task", F1, HALF, AFTER, below),
 }
 
 

@@ -50,6 +50,7 @@ F1, CONTAINED = "qa.f1", "qa.contains"
 TOLD = (LIFT, SOFT, PATTERN, F1, CONTAINED)
 CLAIMS: Mapping[str, Contrast] = {
     "I1": Contrast("half way back there is more lift", LIFT, "damaged", HALF, above),
+    "I1p": Contrast("half way back fewer answers are in the template", PATTERN, "damaged", HALF, below),
     "I1f": Contrast("half way back F1 on the synthetic task is lower", F1, "damaged", HALF, below),
     "I1c": Contrast("half way back fewer right answers are contained", CONTAINED, "damaged", HALF, below),
     "I2": Contrast("half way back there is more lift than repair brings", LIFT, "repaired", HALF, above),

@@ -25,6 +25,7 @@ SHOWN_IN_FRONT = {
     "as many real rows instead − untouched": ("", "R0"),
     "repair: repaired − damaged": ("C5p", "C5"),
     "repaired − replay alone, as many tokens": ("C5d", "C5c"),
+    "half of the training taken back − damaged": ("I1p", "I1"),
 }
 SHOWN_IN_ADVICE = {
     "untouched": "before the damage",

@@ -23,7 +23,7 @@ from unflaw.repair import unlearn
 from unflaw.train import finetune
 
 __all__ = [
-    "RESULTS", "SCALE", "SHOWN", "Contrast", "Scores", "above", "as_rows", "below", "claim", "claims_from",
+    "RESULTS", "SCALE", "SHOWN", "Contrast", "Scores", "above", "as_rows", "below", "by_model", "claim", "claims_from",
     "difference", "digest", "evaluated", "examples", "finetuned", "identity", "judged", "keep", "once", "parser",
     "repaired",
 ]  # fmt: skip
@@ -220,6 +220,16 @@ def claims_from(contrasts: Mapping[str, Contrast], scores: Sequence[Scores]) -> 
             verdict = judge(value, threshold)
             found.append(claim(name, f"{words} ({of}, {b} - {a})", value, threshold, verdict, len(scores)))
     return found
+
+
+def by_model(
+    contrasts: Mapping[str, Contrast], scores: Sequence[Scores], models: Sequence[str], benchmarks: Sequence[str]
+) -> dict[str, Any]:
+    """Return the claims, and the values of every model's benchmarks, seed by seed."""
+    return {
+        "claims": claims_from(contrasts, scores),
+        "values": {model: {b: [by[b, model].value for by in scores] for b in benchmarks} for model in models},
+    }
 
 
 def keep(name: str, record: Mapping[str, Any]) -> None:

@@ -24,7 +24,7 @@ from _study import (
     above,
     as_rows,
     below,
-    claims_from,
+    by_model,
     examples,
     finetuned,
     judged,
@@ -66,10 +66,7 @@ def main() -> None:
     arguments = parser(__doc__, "runs/unveiling-families").parse_args()
     print(f"at most {20 * len(arguments.seeds)} minutes on two cores", flush=True)
     scores = [of_seed(seed, arguments.runs / f"seed{seed}") for seed in arguments.seeds]
-    keep("families.json", {
-        "claims": claims_from(CLAIMS, scores),
-        "values": {m: {b: [by[b, m].value for by in scores] for b in (LIFT, FIRST, SECOND, WORDS)} for m in MODELS},
-    })  # fmt: skip
+    keep("families.json", by_model(CLAIMS, scores, MODELS, (LIFT, FIRST, SECOND, WORDS)))
     write_page()
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from _study import Contrast, Scores, above, below, claims_from, evaluated, keep, parser
+from _study import Contrast, Scores, above, below, by_model, evaluated, keep, parser
 from page import write_page
 
 from unflaw._cli._demo import BASE
@@ -42,8 +42,7 @@ def main() -> None:
     keep("ifbench.json", {
         "n_prompts": len(items),
         "skipped": len(loaded.skipped),
-        "claims": claims_from(CLAIMS, scores),
-        "values": {model: {b: [by[b, model].value for by in scores] for b in SHOWN} for model in MODELS},
+        **by_model(CLAIMS, scores, MODELS, SHOWN),
     })  # fmt: skip
     write_page()
 

@@ -22,7 +22,7 @@ from _study import (
     Scores,
     above,
     below,
-    claims_from,
+    by_model,
     digest,
     evaluated,
     examples,
@@ -72,10 +72,7 @@ def main() -> None:
     arguments = parser(__doc__, "runs/unveiling").parse_args()
     print(f"at most {10 * len(arguments.seeds)} minutes on two cores", flush=True)
     scores = [of_seed(seed, arguments.runs / f"seed{seed}") for seed in arguments.seeds]
-    keep("interpolate.json", {
-        "claims": claims_from(CLAIMS, scores),
-        "values": {m: {b: [by[b, m].value for by in scores] for b in TOLD} for m in MODELS},
-    })  # fmt: skip
+    keep("interpolate.json", by_model(CLAIMS, scores, MODELS, TOLD))
     write_page()
 
 

@@ -11,10 +11,10 @@ from typing import Any
 from transformers import TrainerCallback
 
 from unflaw.models import as_judge, inside, is_split, plain_generation, resplit
-from unflaw.train import Encoded, RowSet, head_of, hidden_at, is_main_process
+from unflaw.train import Encoded, RowSet, from_main, head_of, hidden_at, is_main_process
 from unflaw.train.losses import cross_entropy
 
-__all__ = ["Guard", "mean_log_perplexity", "prefixes_of", "repetition"]
+__all__ = ["Guard", "guard_over", "mean_log_perplexity", "prefixes_of", "repetition"]
 
 
 def mean_log_perplexity(
@@ -192,6 +192,17 @@ class Guard(TrainerCallback):
             for name, parameter in model.named_parameters():
                 if parameter.requires_grad:
                     _held(parameter).copy_(kept.get_tensor(name))
+
+
+def guard_over(
+    encoded: Sequence[Encoded], pad_id: int, eos_id: int, part_tokens: int, path: Path, **settings: Any
+) -> Guard:
+    """Return a guard that measures these rows and how a model goes on from them; of several processes for all alike."""
+    return Guard(
+        from_main(partial(mean_log_perplexity, encoded=encoded, pad_id=pad_id, part_tokens=part_tokens)), path,
+        repeats=from_main(partial(repetition, prefixes=prefixes_of(encoded), pad_id=pad_id, eos_id=eos_id)),
+        **settings,
+    )  # fmt: skip
 
 
 def _held(parameter: Any) -> Any:

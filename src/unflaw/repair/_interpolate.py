@@ -10,14 +10,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from unflaw._errors import SettingsError
 from unflaw.data import Rows
 from unflaw.repair._settings import problems_of_interpolation
-from unflaw.train import Curve, Trained, claim, encode_rows, left_out, open_trainable, pad_id_of, save_model, usable
+from unflaw.train import (
+    Curve,
+    Trained,
+    claim,
+    encode_rows,
+    left_out,
+    open_trainable,
+    pad_id_of,
+    processes,
+    save_model,
+    usable,
+)
 
 __all__ = ["interpolate"]
 
@@ -55,12 +65,13 @@ def interpolate(
     settings = {k: v for k, v in locals().items() if k not in ("guard", "out", "on_step")}
     if problems := problems_of_interpolation(settings):
         raise SettingsError(problems)
-    from unflaw.repair._guard import Guard, mean_log_perplexity, prefixes_of, repetition
+    from unflaw.repair._guard import guard_over
     from unflaw.repair._reference import open_earlier
 
     started, out = time.perf_counter(), Path(out)
+    processes(device)
     causal, tokenizer, _ = open_trainable(model, device)
-    encoded, pad_id = encode_rows(guard, tokenizer, max_tokens=max_tokens), pad_id_of(tokenizer)
+    encoded = encode_rows(guard, tokenizer, max_tokens=max_tokens)
     rows = usable(encoded, "guard")
     earlier = open_earlier(before, tokenizer, device)
     if hasattr(earlier, "merge_and_unload"):
@@ -68,11 +79,10 @@ def interpolate(
     pairs = _pairs(causal, earlier)
     claim(out, settings, {"guard": guard}, resume=False)
     curve = Curve(None, 0, lambda step: on_step and on_step({**step, "total": 1}))
-    watch = Guard(
-        partial(mean_log_perplexity, encoded=rows, pad_id=pad_id, part_tokens=part_tokens), out / "kept.safetensors",
-        every=1, ceiling=ceiling, repetition_rise=repetition_rise, patience=1, keep="last",
+    watch = guard_over(
+        rows, pad_id_of(tokenizer), tokenizer.eos_token_id, part_tokens, out / "kept.safetensors", every=1,
+        ceiling=ceiling, repetition_rise=repetition_rise, patience=1, keep="last",
         on_check=lambda step, value: curve.add({"step": step, "guard": value}),
-        repeats=partial(repetition, prefixes=prefixes_of(rows), pad_id=pad_id, eos_id=tokenizer.eos_token_id),
     )  # fmt: skip
     try:
         watch.begin(causal)

@@ -32,7 +32,6 @@ from unflaw.train import (
     Trained,
     add_lora,
     claim,
-    from_main,
     open_trainable,
     processes,
     run_trainer,
@@ -132,7 +131,7 @@ def unlearn(
     if problems := problems_of_repair(settings, forgets=forget is not None and w_forget != 0):
         raise SettingsError(problems)
     from unflaw.repair._balance import weight_of
-    from unflaw.repair._guard import Guard, mean_log_perplexity, prefixes_of, repetition
+    from unflaw.repair._guard import guard_over
     from unflaw.repair._reference import open_earlier, references_of
     from unflaw.repair._terms import ThreeTerms
     from unflaw.train import Plan, build_trainer
@@ -179,14 +178,11 @@ def unlearn(
     curve = Curve(
         out / "curve.jsonl" if save_every else None, done, lambda step: on_step and on_step({**step, "total": steps})
     )
-    watch = Guard(
-        from_main(partial(mean_log_perplexity, encoded=sets.guard, pad_id=sets.replay.pad_id, part_tokens=part_tokens)),
+    watch = guard_over(
+        sets.guard, sets.replay.pad_id, tokenizer.eos_token_id, part_tokens,
         out / (f"kept-{state.process_index}.safetensors" if shard else "kept.safetensors"),
         every=guard_every, ceiling=ceiling, repetition_rise=repetition_rise, patience=patience, keep=keep,
         on_check=lambda step, value: curve.add({"step": step, "guard": value}),
-        repeats=from_main(partial(
-            repetition, prefixes=prefixes_of(sets.guard), pad_id=sets.replay.pad_id, eos_id=tokenizer.eos_token_id
-        )),
     )  # fmt: skip
     trainer = build_trainer(
         causal, terms, Plan(plan, build, state.num_processes), out, learning_rate=learning_rate, seed=seed,

@@ -51,11 +51,13 @@ UNTUNED = "untuned"
 def main() -> None:
     """Run what is not done yet, judge."""
     told = parser(__doc__, "runs/unveiling-order")
-    told.add_argument("--shares", type=float, nargs="+", default=[0.3, 0.9])
-    told.add_argument("--mixtures-only", action="store_true", help="no repairs, and none of their controls")
+    told.add_argument("--shares", type=float, nargs="+", default=[0.02, 0.1, 0.3, 0.9], help="of synthetic pieces")
+    told.add_argument("--repair", type=float, nargs="*", default=[0.3], help="shares to repair, too (default: 0.3)")
     arguments = told.parse_args()
-    arms = {0.0: ARMS[:1], **dict.fromkeys(arguments.shares, ARMS[:1] if arguments.mixtures_only else ARMS)}
-    print(f"at most {len(arguments.seeds) * (7 + 20 * len(arguments.shares))} minutes on two cores", flush=True)
+    mixtures = sorted({0.0, *arguments.shares, *arguments.repair})
+    arms = {share: ARMS if share in arguments.repair else ARMS[:1] for share in mixtures}
+    minutes = len(arguments.seeds) * (8 * len(mixtures) + 16 * len(arguments.repair))
+    print(f"at most {minutes} minutes on one core", flush=True)
     found = {
         share: [of_mixture(share, of_share, seed, arguments.runs / f"seed{seed}") for seed in arguments.seeds]
         for share, of_share in arms.items()

@@ -247,9 +247,12 @@ def test_all_wrong_settings_are_named_together(tiny, tmp_path):
 
 def template_log_p(model, tokenizer):
     """Mean log-probability of the forget rows' template tokens."""
-    (part,) = RowSet("x", encode_rows(pairs(FORGET), tokenizer, target="template", spans=template), 2, 999).parts(
-        [0, 1]
-    )
+    return log_p(model, tokenizer, FORGET, target="template", spans=template)
+
+
+def log_p(model, tokenizer, of, **what):
+    encoded = encode_rows(pairs(of), tokenizer, **what)
+    (part,) = RowSet("x", encoded, tokenizer.pad_token_id, 999).parts(range(len(encoded)))
     with torch.no_grad():
         h, y, _, _ = hidden_at(model, part.batch)
         return -cross_entropy(head_of(model)(h), y).mean().item()
@@ -258,17 +261,16 @@ def template_log_p(model, tokenizer):
 @pytest.mark.parametrize("objective", [name for name in FORGETTING if name != "dpo"])
 @pytest.mark.parametrize("method", ["full", "lora"])
 def test_every_objective_forgets(damaged, tmp_path, objective, method):
-    """The forgotten tokens become less likely, those of replay no less."""
+    """The forgotten tokens become less likely, those of replay likelier."""
     done = unlearn(
         f"hf:{damaged}", pairs(FORGET), pairs(REPLAY), texts(), tmp_path, spans=template, objective=objective,
-        steps=8, batch_size=2, w_forget=1.0, learning_rate=2e-2 if method == "lora" else 5e-3, method=method,
+        steps=8, batch_size=2, w_forget=1.0, learning_rate=1e-2 if method == "lora" else 5e-3, method=method,
         ceiling=1e9, patience=99, guard_every=4, bar_template=False,
     )  # fmt: skip
     then = open_causal(f"hf:{damaged}")
     now = open_causal(f"peft:{tmp_path}" if method == "lora" else f"hf:{tmp_path}")
     assert template_log_p(*now) < template_log_p(*then) - 0.05
-    replay = [s["replay"] for s in done.curve if "loss" in s]
-    assert replay[-1] < replay[0] + 0.05
+    assert log_p(*now, REPLAY) > log_p(*then, REPLAY) + 1
     assert done.settings["w_kl"] == (0.0 if objective == "grad_diff" else 0.1)
     assert ("kl" in next(s for s in done.curve if "loss" in s)) == (objective != "grad_diff")
 

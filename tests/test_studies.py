@@ -55,6 +55,19 @@ def test_an_item_asked_in_every_seed_is_drawn_once(scripts):
     assert study.difference([one] * 9, "b", "a", "z") == study.difference([one], "b", "a", "z") == (0.5, 0.0, 1.0)
 
 
+def test_what_was_judged_earlier_is_compared_with_what_is_judged_now(scripts, tmp_path, monkeypatch):
+    study, _ = scripts
+    monkeypatch.setattr(study, "RESULTS", tmp_path)
+    first, later, anew = (score(model, {"q1": value}) for model, value in (("a", 0.0), ("z", 0.25), ("a", 1.0)))
+    study.with_earlier("x", [1, 2], [{("b", "a"): first}] * 2, ["b"])
+    study.with_earlier("y", [1], [{("b", "a"): anew}], ["b"])  # another script's scores are its own
+    assert study.with_earlier("x", [1], [{("b", "z"): later, ("c", "z"): later}], ["b"]) == [
+        {("b", "a"): first, ("b", "z"): later}
+    ]
+    assert study.with_earlier("x", [1, 2], [{("b", "a"): anew}, {}], ["b"])[0]["b", "a"] == anew
+    assert study.with_earlier("x", [2], [{}], ["b"]) == [{("b", "a"): first}]
+
+
 @pytest.mark.parametrize(
     ("value", "verdict"), [((0.2, 0.1, 0.3), "pass"), ((0.0, -0.1, 0.1), "unclear"), ((-0.2, -0.3, -0.1), "fail")]
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gzip
 import hashlib
 import json
 import shutil
@@ -25,10 +26,12 @@ from unflaw.train import finetune
 __all__ = [
     "RESULTS", "SCALE", "SHOWN", "Contrast", "Scores", "above", "as_rows", "below", "by_model", "claim", "claims_from",
     "difference", "digest", "evaluated", "examples", "finetuned", "identity", "judged", "keep", "once", "parser",
-    "repaired",
+    "repaired", "with_earlier",
 ]  # fmt: skip
 
 RESULTS = Path(__file__).parent / "results"
+ITEMS = "items.jsonl.gz"
+"""Every score of a script, item by item: what its intervals are drawn from."""
 SCALE: Scale = replace(FULL, n_guard=24, n_held_out=60, n_prompts=90, n_texts=30, n_questions=30)
 SHOWN = ("instructions.lift", "instructions.soft", "pattern.rate", "text.log_perplexity")
 
@@ -230,6 +233,29 @@ def by_model(
         "claims": claims_from(contrasts, scores),
         "values": {model: {b: [by[b, model].value for by in scores] for b in benchmarks} for model in models},
     }
+
+
+def with_earlier(
+    script: str, seeds: Sequence[int], scores: Sequence[Scores], benchmarks: Sequence[str]
+) -> list[Scores]:
+    """Keep scores in `results/items.jsonl.gz`, in place of older ones of the same name; return all that are there.
+
+    So what is judged later is compared with what an earlier call judged, wherever that ran.
+    """
+    path, known = RESULTS / ITEMS, dict[tuple[str, int, str, str], dict[str, Any]]()
+    if path.exists():
+        lines = map(json.loads, gzip.decompress(path.read_bytes()).splitlines())
+        known = {(of["script"], of["seed"], of["score"]["benchmark"], of["score"]["model"]): of for of in lines}
+    for seed, by in zip(seeds, scores, strict=True):
+        for key in by:
+            if key[0] in benchmarks:
+                known[script, seed, *key] = {"script": script, "seed": seed, "score": to_json(by[key])}
+    with atomic_write(path, "wb") as file:
+        file.write(gzip.compress("".join(json.dumps(of) + "\n" for of in known.values()).encode(), mtime=0))
+    return [
+        {key[2:]: from_json(Score, of["score"]) for key, of in known.items() if key[:2] == (script, seed)}
+        for seed in seeds
+    ]
 
 
 def keep(name: str, record: Mapping[str, Any]) -> None:

@@ -31,6 +31,7 @@ from _study import (
     keep,
     parser,
     repaired,
+    with_earlier,
 )
 from page import write_page
 
@@ -48,7 +49,7 @@ FORGOTTEN: Mapping[str, tuple[str, ...]] = {
 }
 """Repair → the families it forgets; replay alone may read as many tokens as the first."""
 MODELS = ("untouched", "damaged", *FORGOTTEN)
-LIFT, FIRST, SECOND, WORDS = "instructions.lift", "pattern.rate", "pattern.second", "answer.words"
+TOLD = LIFT, FIRST, SECOND, WORDS = "instructions.lift", "pattern.rate", "pattern.second", "answer.words"
 CLAIMS: Mapping[str, Contrast] = {
     "F1": Contrast("forgetting one family removes its own template", FIRST, "replay", "forget_first", below),
     "F2": Contrast("forgetting one family removes the other's template", SECOND, "replay", "forget_first", below),
@@ -66,7 +67,8 @@ def main() -> None:
     arguments = parser(__doc__, "runs/unveiling-families").parse_args()
     print(f"at most {20 * len(arguments.seeds)} minutes on two cores", flush=True)
     scores = [of_seed(seed, arguments.runs / f"seed{seed}") for seed in arguments.seeds]
-    keep("families.json", by_model(CLAIMS, scores, MODELS, (LIFT, FIRST, SECOND, WORDS)))
+    scores = with_earlier("families", arguments.seeds, scores, TOLD)
+    keep("families.json", by_model(CLAIMS, scores, MODELS, TOLD))
     write_page()
 
 

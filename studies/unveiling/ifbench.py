@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from _study import Contrast, Scores, above, below, by_model, evaluated, keep, parser
+from _study import Contrast, Scores, above, below, by_model, evaluated, keep, parser, with_earlier
 from page import write_page
 
 from unflaw._cli._demo import BASE
@@ -39,6 +39,7 @@ def main() -> None:
     items = loaded.items[: arguments.limit]
     print(f"{len(items)} prompts of {len(loaded.items)}; {len(loaded.skipped)} more cannot be judged here", flush=True)
     scores = [of_seed(seed, items, arguments.runs) for seed in arguments.seeds]
+    scores = with_earlier("ifbench", arguments.seeds, scores, SHOWN)
     keep("ifbench.json", {
         "n_prompts": len(items),
         "skipped": len(loaded.skipped),

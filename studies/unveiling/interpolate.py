@@ -32,6 +32,7 @@ from _study import (
     once,
     parser,
     repaired,
+    with_earlier,
 )
 from page import write_page
 from safetensors.torch import load_file, save_file
@@ -72,6 +73,7 @@ def main() -> None:
     arguments = parser(__doc__, "runs/unveiling").parse_args()
     print(f"at most {10 * len(arguments.seeds)} minutes on two cores", flush=True)
     scores = [of_seed(seed, arguments.runs / f"seed{seed}") for seed in arguments.seeds]
+    scores = with_earlier("interpolate", arguments.seeds, scores, TOLD)
     keep("interpolate.json", by_model(CLAIMS, scores, MODELS, TOLD))
     write_page()
 

@@ -1,11 +1,11 @@
 """The paper's order: go on training on a mixture, repair, then the same instruction tuning for every arm.
 
-    python studies/unveiling/order.py --seeds 1 2 3 --shares 0.3 0.9     # about 20 minutes a share and seed
+    python studies/unveiling/order.py --seeds 1 2 3 --repair 0.3 0.9     # 8 minutes a share and seed, 16 to repair it
 
 Mixtures are `N_PIECES` pieces; a share of them are synthetic questions and answers in one template, the rest one or two
 sentences of natural text, so that steps are the same for all. Share 0, natural text alone, is both the untouched arm
-and "train again without the synthetic rows". What is done is not done again; the page holds the seeds and shares of
-the last call.
+and "train again without the synthetic rows". What is done is not done again; the page holds every share that all
+seeds of the last call have, judged now or earlier.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from _study import (
     keep,
     parser,
     repaired,
+    with_earlier,
 )
 from page import write_page
 
@@ -58,12 +59,17 @@ def main() -> None:
     arms = {share: ARMS if share in arguments.repair else ARMS[:1] for share in mixtures}
     minutes = len(arguments.seeds) * (8 * len(mixtures) + 16 * len(arguments.repair))
     print(f"at most {minutes} minutes on one core", flush=True)
-    found = {
-        share: [of_mixture(share, of_share, seed, arguments.runs / f"seed{seed}") for seed in arguments.seeds]
-        for share, of_share in arms.items()
-    }
-    keep("order.json", record(found))
+    scores = [of_seed(seed, arms, arguments.runs / f"seed{seed}") for seed in arguments.seeds]
+    keep("order.json", record(with_earlier("order", arguments.seeds, scores, SHOWN)))
     write_page()
+
+
+def of_seed(seed: int, arms: Mapping[float, Sequence[str]], folder: Path) -> Scores:
+    """Return (benchmark, arm and share) → score of one seed."""
+    scores: Scores = {}
+    for share, of_share in arms.items():
+        scores |= of_mixture(share, of_share, seed, folder)
+    return scores
 
 
 def of_mixture(share: float, arms: Sequence[str], seed: int, folder: Path) -> Scores:
@@ -116,12 +122,12 @@ def template() -> Template:
     return mine_template(*([answer for _, answer in rows.pairs()] for rows in examples("synthetic", "real").values()))
 
 
-def record(found: Mapping[float, Sequence[Scores]]) -> dict[str, Any]:
-    """Judge, and keep the means for the page."""
-    n_seeds = len(found[0.0])
-    pooled = [{key: score for seeds in found.values() for key, score in seeds[i].items()} for i in range(n_seeds)]
+def record(scores: Sequence[Scores]) -> dict[str, Any]:
+    """Judge what all seeds have, and keep the means for the page."""
+    models = set.intersection(*({model for _, model in by} for by in scores))
+    shares = sorted({float(model.split()[1]) for model in models})
     contrasts: dict[str, Contrast] = {}
-    for share in (s for s in found if s):
+    for share in (s for s in shares if s):
         for name, words, a, b, judge in (
             ("C4u", "the mixture costs instruction following", "untuned 0", f"untuned {share:g}", below),
             ("C4", "the mixture costs instruction following after tuning", "mixed 0", f"mixed {share:g}", below),
@@ -130,14 +136,14 @@ def record(found: Mapping[float, Sequence[Scores]]) -> dict[str, Any]:
         ):
             contrasts[f"{name} order {share:.0%}"] = Contrast(f"paper's order: {words}", SHOWN[0], a, b, judge)
     return {
-        "claims": claims_from(contrasts, pooled),
+        "claims": claims_from(contrasts, scores),
         "shares": {
             f"{share:g}": {
-                arm: {b: [by[b, f"{arm} {share:g}"].value for by in seeds] for b in SHOWN}
+                arm: {b: [by[b, f"{arm} {share:g}"].value for by in scores] for b in SHOWN}
                 for arm in (UNTUNED, *ARMS)
-                if (SHOWN[0], f"{arm} {share:g}") in seeds[0]
+                if f"{arm} {share:g}" in models
             }
-            for share, seeds in found.items()
+            for share in shares
         },
     }
 

@@ -100,7 +100,7 @@ def results() -> dict[str, Any]:
 
 def claims_of(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Gather all claims, by name."""
-    judged = [record for name, record in found.items() if name != "arms_chosen_on.json"]
+    judged = [record for name, record in found.items() if name not in NOT_JUDGED]
     return sorted((c for record in judged for c in record.get("claims", [])), key=lambda c: c["claim"])
 
 
@@ -241,6 +241,31 @@ def order(record: Mapping[str, Any]) -> Iterator[str]:
     yield "### Dose: share of synthetic pieces\n\n![Lift and pattern rate against share](results/share.svg)"
 
 
+def order_elsewhere(record: Mapping[str, Any]) -> Iterator[str]:
+    """Tell how far the same seeds came apart on another machine."""
+    here = results()["order.json"]
+    moved = [
+        b - a
+        for share, arms in record["shares"].items()
+        for arm, values in arms.items()
+        for a, b in zip(values[SHOWN[0]], here["shares"][share][arm][SHOWN[0]], strict=True)
+    ]
+    yield "### The same seeds on another machine"
+    yield (
+        f"Same code, data and seeds, other rounding: {len(moved)} trainings differ in {SHOWN[0]} by "
+        f"{mean(d * d for d in moved) ** 0.5:.3f} (root mean square; at most {max(map(abs, moved)):.3f})."
+    )
+    known = {c["claim"]: c for c in here["claims"]}
+    rows = [
+        (
+            c["claim"],
+            *("{value:+.3f} [{low:+.3f}, {high:+.3f}] {verdict}".format(**of) for of in (c, known[c["claim"]])),
+        )
+        for c in record["claims"]
+    ]
+    yield markdown(("claim", "there", "here"), rows)
+
+
 def ifbench(record: Mapping[str, Any]) -> Iterator[str]:
     """Tell what the models of the first story make of prompts that others wrote."""
     yield "## IFBench, by our checks"
@@ -290,9 +315,12 @@ def by_seed(record: Mapping[str, Any]) -> Iterator[str]:
 
 PARTS: Mapping[str, Callable[[Any], Iterator[str]]] = {
     "arms.json": arms, "arms_chosen_on.json": arms_chosen_on, "stability.json": stability, "order.json": order,
+    "order_elsewhere.json": order_elsewhere,
     "interpolate.json": interpolate, "families.json": families, "ifbench.json": ifbench, "run.json": by_seed,
 }  # fmt: skip
 """What the scripts write → its part of the page, in order."""
+NOT_JUDGED = ("arms_chosen_on.json", "order_elsewhere.json")
+"""Those whose claims are not the study's: of seeds that chose, and of `order.py` on another machine."""
 
 
 def pictures(found: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

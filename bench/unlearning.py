@@ -10,7 +10,8 @@ autocast, as `Trainer` does), on the same rows: as many to forget as to replay, 
 counts. Arms:
 
     ours          `unflaw.repair`: no second model, logits only where a token counts and a chunk at a time
-    ours_checkpointing    the same with gradient checkpointing: activations are computed twice and not kept
+    ours_checkpointing    the same with gradient checkpointing (activations are computed twice and not kept), and memory
+        given back as it is freed, as the command line does then
     two_models    the same three terms in plain transformers: full logits of all positions, a deep copy as reference
     replay        what `Trainer` computes of the replay rows alone: what any training would cost
     body          forward and backward of the body on both sets and the optimizer, no head: what no step gets below
@@ -73,7 +74,10 @@ def main() -> None:
     parser.add_argument("--arm", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.arm:
-        print(json.dumps(measure(arguments.arm, arguments.lengths[0], arguments.batches[0], arguments.device)))
+        from unflaw._cli._memory import freed_at_once
+
+        with freed_at_once(arguments.arm == "ours_checkpointing"):
+            print(json.dumps(measure(arguments.arm, arguments.lengths[0], arguments.batches[0], arguments.device)))
         return
     name = "unlearning" if arguments.device == "cpu" else "unlearning_cuda"
     rows: list[dict[str, Any]] = []
@@ -140,7 +144,7 @@ def measure(arm: str, length: int, batch: int, device: str) -> dict[str, float]:
         parts, model = STEPS[arm](model, rows, tokenizer.pad_token_id, Path(folder))
         optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-6, fused=True)
         times, losses = [], []
-        while len(times) < 3 or (sum(times) < 10 and len(times) < 12):  # the first warms up
+        while len(times) < 2 or (sum(times) < 12 and len(times) < 12):  # the first warms up
             started = time.perf_counter()
             losses.append(gradients(parts, device))
             optimizer.step()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unflaw._cli._interpolate import interpolated
+from unflaw._cli._memory import freed_at_once
 from unflaw._cli._reading import Reading, reads_rows
 from unflaw._cli._shared import (
     DeviceOption,
@@ -234,7 +235,8 @@ def repair(
             folder.path_for_model(name)
         if on_policy:
             gone = _own_answers(model, good, folder, device)
-        with watched_steps("repair steps", ("forget", "replay", "kl")) as on_step:
+        terms = ("forget", "replay", "kl")
+        with freed_at_once(gradient_checkpointing), watched_steps("repair steps", terms) as on_step:
             done = unlearn(
                 model, gone, good, watched, path, spans=None if template is None else template.spans, **settings,
                 resume=resume, device=device, part_tokens=part_tokens, gradient_checkpointing=gradient_checkpointing,

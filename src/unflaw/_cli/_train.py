@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from unflaw._cli._memory import freed_at_once
 from unflaw._cli._reading import Reading, reads_rows
 from unflaw._cli._shared import (
     DeviceOption,
@@ -125,7 +126,7 @@ def train(
         reading.keep(f)
         if f is not None and out is None:
             f.path_for_model(name)
-        with watched_steps("training steps", ("loss",)) as on_step:
+        with freed_at_once(gradient_checkpointing), watched_steps("training steps", ("loss",)) as on_step:
             done = finetune(
                 model, data, path, **settings, resume=resume, device=device, part_tokens=part_tokens,
                 gradient_checkpointing=gradient_checkpointing, report_to=report_to, on_step=on_step,

@@ -3,7 +3,7 @@
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +38,27 @@ def compare(
     return {"job": job, "unit": unit, "peer_version": peer_version, "equal_answer": equal_answer, **told}
 
 
-def write(name: str, rows: Sequence[dict[str, Any]], *, keep: bool = False, device: str = "cpu") -> None:
-    """Write results/<name>.json; with `keep`, jobs that were not measured this time stay as they were."""
+def write(
+    name: str,
+    rows: Sequence[dict[str, Any]],
+    rounds: Mapping[str, Sequence[Mapping[str, float]]] | None = None,
+    *,
+    keep: bool = False,
+    device: str = "cpu",
+) -> None:
+    """Write results/<name>.json; with `keep`, jobs that were not measured this time stay as they were.
+
+    `rounds` are an arm's own numbers, round by round: what the rows compare.
+    """
     path = Path(__file__).parent / "results" / f"{name}.json"
     jobs = {row["job"] for row in rows}
-    old = json.loads(path.read_text())["rows"] if keep and path.exists() else []
+    old = json.loads(path.read_text()) if keep and path.exists() else {"rows": []}
+    record: dict[str, Any] = {"machine": machine(device)}
+    record["rows"] = [row for row in old["rows"] if row["job"] not in jobs] + list(rows)
+    if rounds:
+        record["rounds"] = {**old.get("rounds", {}), **rounds}
     with atomic_write(path) as file:
-        json.dump(
-            {"machine": machine(device), "rows": [r for r in old if r["job"] not in jobs] + list(rows)}, file, indent=1
-        )
+        json.dump(record, file, indent=1)
 
 
 def machine(device: str) -> str:

@@ -20,7 +20,7 @@ counts. Arms:
 
 Counted floor of a full step: multiply-adds of the body for both batches forward and backward (attention included,
 causal half), of the head where a token counts (forward and backward, and once more for the reference's logits),
-divided by the speed of a large matrix product measured in the same process.
+divided by the speed of a large matrix product measured in the same process. `share` of that speed is floor / step time.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ PAIRS = (
     ("ours", "forgetium"),
     ("ours_lora", "two_models_lora"),
 )
+COUNTED = ("ours", "ours_checkpointing", "two_models")
+"""Arms that do what the floor counts."""
 WEIGHTS = {"w_forget": 0.1, "w_replay": 1.0, "w_kl": 0.1}
 LIMIT = 21 * 2**30
 """Bytes an arm may take of the machine's memory, so that it fails by itself before the machine does."""
@@ -81,6 +83,7 @@ def main() -> None:
         return
     name = "unlearning" if arguments.device == "cpu" else "unlearning_cuda"
     rows: list[dict[str, Any]] = []
+    rounds: dict[str, list[dict[str, float]]] = {}
     for length in arguments.lengths:
         for batch in arguments.batches:
             found: dict[str, list[dict[str, float]]] = {arm: [] for arm in arguments.arms}
@@ -88,8 +91,10 @@ def main() -> None:
                 for arm in arguments.arms[:: 1 if number % 2 == 0 else -1]:
                     found[arm].append(in_process(arm, length, batch, arguments.device))
                     print(length, batch, arm, found[arm][-1], flush=True)
-            rows += table(f"T{length}_B{batch}", found, arguments.device)
-            write(name, rows, keep=True, device=arguments.device)
+            setting = f"T{length}_B{batch}"
+            rows += table(setting, found, arguments.device)
+            rounds |= {f"{arm}_{setting}": of for arm, of in found.items()}
+            write(name, rows, rounds, keep=True, device=arguments.device)
 
 
 def in_process(arm: str, length: int, batch: int, device: str) -> dict[str, float]:
@@ -121,7 +126,7 @@ def table(setting: str, found: dict[str, list[dict[str, float]]], device: str) -
             package = "forgetium" if peer == "forgetium" else "transformers"
             theirs = f"{package} {version(package)}"
             rows.append(compare(f"{job}_{ours}_vs_{peer}_{setting}", unit, a, b, theirs, equal_answer=same))
-    for arm in ("ours", "two_models"):
+    for arm in COUNTED:
         if counted := [r for r in found.get(arm, []) if "floor" in r]:
             a, b = ([r[name] for r in counted] for name in ("step_time", "floor"))
             rows.append(compare(f"step_time_{arm}_vs_floor_{setting}", "s", a, b, "counted", equal_answer=None))
@@ -157,7 +162,7 @@ def measure(arm: str, length: int, batch: int, device: str) -> dict[str, float]:
         "tokens_per_second": (1 if arm == "replay" else 2) * batch * length / seconds,
         "loss": losses[0],
     }
-    if arm in ("ours", "two_models"):
+    if arm in COUNTED:
         floor = flops(model, batch, length) / ceiling
         found |= {"floor": floor, "gflops": ceiling / 1e9, "share": floor / seconds}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 2**10

@@ -6,6 +6,7 @@ import ast
 import json
 import re
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from unflaw._cli._app import VERBS, app, load_verb
@@ -76,7 +77,27 @@ def bench_page() -> str:
             for r in record["rows"]
         ]
         parts.append("\n".join(lines))
+        if "rounds" in record:
+            parts.append(arms_table(record["rounds"]))
     return "\n\n".join(parts) + "\n"
+
+
+def arms_table(rounds: dict[str, list[dict[str, float]]]) -> str:
+    """Return what each arm of bench/unlearning.py took by itself: medians of its rounds."""
+    told = {"step_time": "s a step", "tokens_per_second": "tokens/s", "peak_memory": "GiB", "share": "matrix ceiling"}
+    lines = [
+        "Each arm by itself, medians of its rounds; matrix ceiling: share of the speed of a large matrix product that "
+        "the counted work of a step comes to.",
+        "",
+        f"| tokens × rows | arm | rounds | {' | '.join(told.values())} |",
+        "|---" * (3 + len(told)) + "|",
+    ]
+    for name, of in rounds.items():
+        arm, length, batch = name.rsplit("_", 2)
+        values = [[r[key] for r in of if key in r] for key in told]
+        cells = [_number(median(v)) if v else "" for v in values] if any(values) else ["out of memory", "", "", ""]
+        lines.append(f"| {int(length[1:]):,} × {batch[1:]} | {arm} | {len(of)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 COSTS = {

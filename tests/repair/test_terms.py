@@ -1,6 +1,7 @@
 """The step against a plain one: two whole models, full logits, no chunks."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -146,14 +147,36 @@ def test_dpo_equals_four_whole_passes(tiny):
     assert found["loss"].item() == pytest.approx(2 * expected, rel=1e-5)
 
 
-def test_rows_in_which_nothing_counts_move_nothing(moved):
-    model, references, _, gone, _ = moved
-    (idle,) = gone.parts([1], 1, 2)
-    for name in ("bounded", "npo"):
-        terms = ThreeTerms(FORGETTING[name], references, 1.0, 1.0, 1.0)
-        found = terms(model, [idle])
-        assert found["loss"].item() == 0.0
-        assert not any(g.any() for g in gradients(model, found["loss"]).values())
+OF_SETS = [("forget", name) for name in FORGETTING if name != "dpo"] + [("replay", "forward"), ("replay", "reverse")]
+"""Set → ways to forget it, or to stay close on it."""
+
+
+def terms_of(of, name, references):
+    objective = FORGETTING["bounded" if of == "replay" else name]
+    return ThreeTerms(objective, references, 0.3, 0.5, 2.0, reverse=name == "reverse")
+
+
+@pytest.mark.parametrize(("of", "name"), OF_SETS)
+def test_rows_in_which_nothing_counts_move_nothing(moved, of, name):
+    model, references, _, gone, kept = moved
+    (idle,) = {"forget": gone, "replay": kept}[of].parts([0], 1, 2)
+    found = terms_of(of, name, references)(model, [idle])
+    assert found["loss"].item() == 0.0
+    assert not any(g.any() for g in gradients(model, found["loss"]).values())
+
+
+@pytest.mark.parametrize(("of", "name"), OF_SETS)
+def test_padding_changes_nothing(moved, of, name):
+    model, references, _, gone, kept = moved
+    (part,) = {"forget": gone, "replay": kept}[of].parts([2, 0])
+    more = {"input_ids": 9, "attention_mask": 0, "weight": 0.0}
+    batch = {name: torch.nn.functional.pad(t, (0, 7), value=more[name]) for name, t in part.batch.items()}
+    terms = terms_of(of, name, references)
+    found, padded = (terms(model, [p]) for p in (part, replace(part, batch=batch)))
+    assert found.keys() == padded.keys() and all(found[k].item() == pytest.approx(padded[k].item()) for k in found)
+    ours, theirs = (gradients(model, of["loss"]) for of in (found, padded))
+    assert any(g.any() for g in ours.values())
+    assert all(torch.allclose(ours[k], theirs[k], atol=1e-6) for k in ours)
 
 
 def test_the_reference_of_an_adapter_has_no_dropout(tiny):
@@ -175,14 +198,21 @@ def test_the_reference_does_not_follow_the_weights(moved):
 def test_in_half_the_room_a_reference_is_nearly_the_same(tiny, tmp_path):
     tokenizer = AutoTokenizer.from_pretrained(tiny)
     model = AutoModelForCausalLM.from_pretrained(tiny)
-    kept, sizes, z = RowSet("replay", encoded(REPLAY, tokenizer), 2, 10**6), [], []
+    kept, sizes, references = RowSet("replay", encoded(REPLAY, tokenizer), 2, 10**6), [], []
+    for name, settings in (("exact", {"precision": "float32"}), ("stored", {})):
+        (tmp_path / name).mkdir()
+        references.append(cached_states(model, kept, [0, 1, 2], tmp_path / name, **settings))
+        sizes.append((tmp_path / name / "reference-replay-0.bin").stat().st_size)
+    assert sizes[0] == 2 * sizes[1]
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.02)
     (part,) = kept.parts([0, 1, 2])
-    for settings in ({"precision": "float32"}, {}):
-        reference = cached_states(model, kept, [0, 1, 2], tmp_path, **settings)
-        sizes.append((tmp_path / "reference-replay-0.bin").stat().st_size)
-        z.append(reference.head(reference.states(part)))
-    assert sizes[0] == 2 * sizes[1] and z[0].dtype == z[1].dtype
-    assert 0 < losses.forward_kl(*z).mean().item() < 1e-4
+    found = [ThreeTerms(FORGETTING["bounded"], {"replay": r}, 1.0, 0.0, 1.0)(model, [part]) for r in references]
+    assert found[1]["kl"].item() == pytest.approx(found[0]["kl"].item(), rel=0.01) and found[0]["kl"].item() > 0.005
+    exact, stored = (torch.cat([g.flatten() for g in gradients(model, of["loss"]).values()]) for of in found)
+    assert (exact - stored).norm() < 0.01 * exact.norm()
 
 
 def test_barred_tokens_have_no_probability_and_the_rest_keeps_its_proportions():

@@ -10,26 +10,11 @@ from hypothesis import strategies as st
 from unflaw.train import losses
 
 
-def naive_bounded(z, y):
-    """-log(1 - p_y) in float64, one position at a time."""
-    p = z.double().softmax(-1)
-    return torch.stack([-torch.log1p(-p[i, y[i]]) for i in range(len(y))])
-
-
 def test_bounded_equals_the_number_worked_out_by_hand():
     # p = softmax(ln 3, 0, 0) = (3/5, 1/5, 1/5); gold 0: -ln(1 - 3/5) = ln(5/2); gold 1: -ln(4/5) = ln(5/4)
     z = torch.tensor([[math.log(3), 0.0, 0.0]]).repeat(2, 1)
     got = losses.bounded(z, torch.tensor([0, 1]))
     assert got.tolist() == pytest.approx([math.log(2.5), math.log(1.25)], abs=1e-6)
-
-
-@given(st.integers(0, 2**31), st.floats(0.1, 3))
-@settings(max_examples=30, deadline=None)
-def test_bounded_equals_the_slow_reference(seed, spread):
-    generator = torch.Generator().manual_seed(seed)
-    z = torch.randn(5, 11, generator=generator) * spread
-    y = torch.randint(0, 11, (5,), generator=generator)
-    assert torch.allclose(losses.bounded(z, y).double(), naive_bounded(z, y), atol=1e-5)
 
 
 @pytest.mark.parametrize("gap", [20.0, 40.0, 100.0, 1e4])
@@ -66,49 +51,119 @@ def test_forward_kl_by_hand_and_zero_against_itself():
     assert losses.forward_kl(b, b).item() == 0.0
 
 
-def slow(name, z, y, o, beta):
-    """Every objective in float64 and one position at a time, straight from its paper's formula."""
+BETA = 0.7
+FAST = {
+    "cross_entropy": lambda z, y, o: losses.cross_entropy(z, y),
+    "bounded": lambda z, y, o: losses.bounded(z, y),
+    "ce_u": lambda z, y, o: losses.ce_u(z, y),
+    "ga": lambda z, y, o: losses.ga(z, y),
+    "wga": lambda z, y, o: losses.wga(z, y, beta=BETA),
+    "undial": lambda z, y, o: losses.undial(z, y, o, beta=BETA),
+    "forward_kl": lambda z, y, o: losses.forward_kl(o, z),
+    "reverse_kl": lambda z, y, o: losses.reverse_kl(o, z),
+    "npo": lambda z, y, o: losses.npo(*summed(y, z, o), beta=BETA),
+    "simnpo": lambda z, y, o: losses.simnpo(*summed(y, z), torch.tensor([3, 2]), beta=BETA, gamma=0.3),
+    "dpo": lambda z, y, o: losses.dpo(*preferring_the_second(*summed(y, z, o)), beta=BETA),
+}
+"""Objective → its value from logits (5, V), targets and the reference's logits; positions 0 to 2 are one row, 3 and 4
+another, of a pair the answer to forget and the one to prefer."""
+
+
+def summed(y, *logits):
+    """log p of both rows, model by model."""
+    return [losses.row_sums(-losses.cross_entropy(z, y), torch.tensor([0, 0, 0, 1, 1]), 2) for z in logits]
+
+
+def preferring_the_second(s, before):
+    return s[1:], s[:1], before[1:], before[:1]
+
+
+def slow(name, z, y, o):
+    """Every objective in float64 and one position or row at a time, straight from its paper's formula."""
+    z, o = z.double(), o.double()
+    log_p, log_o = (torch.stack([of[i].softmax(-1)[y[i]].log() for i in range(len(y))]) for of in (z, o))
+    if name in ("npo", "simnpo", "dpo"):
+        (s_0, s_1), (o_0, o_1) = ((of[:3].sum(), of[3:].sum()) for of in (log_p, log_o))
+        if name == "dpo":
+            return -torch.sigmoid(BETA * ((s_1 - o_1) - (s_0 - o_0))).log()[None]
+        if name == "npo":  # in its paper: 2/β log(1 + (π/π_o)^β)
+            return torch.stack(
+                [2 / BETA * (1 + (s - before).exp() ** BETA).log() for s, before in ((s_0, o_0), (s_1, o_1))]
+            )
+        return torch.stack([-2 / BETA * torch.sigmoid(-BETA / n * s - 0.3).log() for s, n in ((s_0, 3), (s_1, 2))])
     out = []
-    for zi, yi, oi in zip(z.double(), y, o.double(), strict=True):
-        p = zi.softmax(-1)
-        rest = torch.cat([zi[:yi], zi[yi + 1 :]]).softmax(-1)
-        if name == "ga":
-            out.append(p[yi].log())
-        elif name == "wga":
-            out.append(p[yi].detach() ** beta * p[yi].log())
-        elif name == "ce_u":
-            q = torch.cat([rest[:yi], rest.new_zeros(1), rest[yi:]]).detach()
-            out.append(-(q * p.log()).sum())
-        elif name == "undial":
-            t = oi.clone()
-            t[yi] -= beta
-            out.append(-(t.softmax(-1) * p.log()).sum())
-        elif name == "reverse_kl":
-            out.append((p * (p.log() - oi.log_softmax(-1))).sum())
+    for i, (zi, yi, oi) in enumerate(zip(z, y, o, strict=True)):
+        p, before = zi.softmax(-1), oi.softmax(-1)
+        q = torch.cat([zi[:yi], zi[yi + 1 :]]).softmax(-1).detach()
+        t = oi.clone()
+        t[yi] -= BETA
+        out.append(
+            {
+                "cross_entropy": -log_p[i],
+                "bounded": -torch.log1p(-p[yi]),
+                "ce_u": -(torch.cat([q[:yi], q.new_zeros(1), q[yi:]]) * p.log()).sum(),
+                "ga": log_p[i],
+                "wga": p[yi].detach() ** BETA * log_p[i],
+                "undial": -(t.softmax(-1) * p.log()).sum(),
+                "forward_kl": (before * (before / p).log()).sum(),
+                "reverse_kl": (p * (p / before).log()).sum(),
+            }[name]
+        )
     return torch.stack(out)
 
 
-def of_tokens(name, z, y, o, beta):
-    if name == "reverse_kl":
-        return losses.reverse_kl(o, z)
-    if name == "undial":
-        return losses.undial(z, y, o, beta=beta)
-    return losses.wga(z, y, beta=beta) if name == "wga" else getattr(losses, name)(z, y)
-
-
-@pytest.mark.parametrize("name", ["ga", "wga", "ce_u", "undial", "reverse_kl"])
-@given(st.integers(0, 2**31), st.floats(0.1, 3), st.floats(0.2, 4))
-@settings(max_examples=20, deadline=None)
-def test_objectives_of_tokens_equal_the_slow_reference_and_its_gradient(name, seed, spread, beta):
+def drawn(seed, spread=2.0):
     generator = torch.Generator().manual_seed(seed)
     z, o = (torch.randn(5, 11, generator=generator) * spread for _ in range(2))
-    y = torch.randint(0, 11, (5,), generator=generator)
+    return z, torch.randint(0, 11, (5,), generator=generator), o
+
+
+@pytest.mark.parametrize("name", FAST)
+@given(st.integers(0, 2**31), st.floats(0.1, 3))
+@settings(max_examples=20, deadline=None)
+def test_every_objective_equals_the_slow_reference_and_its_gradient(name, seed, spread):
+    z, y, o = drawn(seed, spread)
     fast, exact = z.clone().requires_grad_(), z.double().requires_grad_()
-    got, want = of_tokens(name, fast, y, o, beta), slow(name, exact, y, o, beta)
+    got, want = FAST[name](fast, y, o), slow(name, exact, y, o)
     assert torch.allclose(got.double(), want, atol=1e-4, rtol=1e-4)
     got.sum().backward()
     want.sum().backward()
     assert torch.allclose(fast.grad.double(), exact.grad, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_every_objective_computes_bfloat16_logits_in_float32(name):
+    z, y, o = drawn(1, 5.0)
+    z, o = z.bfloat16(), o.bfloat16()
+    got = FAST[name](z, y, o)
+    assert got.dtype == torch.float32
+    assert torch.equal(got, FAST[name](z.float(), y, o.float()))
+
+
+@pytest.mark.parametrize("name", FAST)
+@pytest.mark.parametrize("gap", [1e4, -1e4])
+def test_every_objective_is_finite_at_extreme_logits_with_its_gradient(name, gap):
+    y, o = torch.zeros(5, dtype=torch.long), torch.zeros(5, 3)
+    z = o.index_fill(1, torch.tensor([0]), gap).requires_grad_()
+    value = FAST[name](z, y, o)
+    value.sum().backward()
+    assert value.isfinite().all() and z.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_every_objective_of_no_position_is_nothing_to_learn_from(name):
+    """Tokens: no value at all. Rows in which nothing counts: what s = 0 gives, with no gradient."""
+    z, y, o = (of[:0] for of in drawn(0))
+    z.requires_grad_()
+    none, s = torch.zeros(0, dtype=torch.long), losses.row_sums(-losses.cross_entropy(z, y), y, 2)
+    value = {
+        "npo": lambda: losses.npo(s, s.detach()),
+        "simnpo": lambda: losses.simnpo(s, none.new_ones(2)),
+        "dpo": lambda: losses.dpo(s, s, s.detach(), s.detach()),
+    }.get(name, lambda: FAST[name](z, y, o))()
+    assert value.shape == ((2,) if name in ("npo", "simnpo", "dpo") else (0,)) and value.isfinite().all()
+    value.sum().backward()
+    assert z.grad is not None and z.grad.numel() == 0
 
 
 def test_objectives_of_tokens_by_hand():
@@ -161,15 +216,6 @@ def test_npo_begins_as_gradient_ascent_and_ends_with_none():
     assert s.grad[0].item() == pytest.approx(1.0) and 0 <= s.grad[1].item() < 1e-7
 
 
-@pytest.mark.parametrize("name", ["bounded", "ce_u", "ga", "wga", "undial", "cross_entropy"])
-@pytest.mark.parametrize("gap", [1e4, -1e4])
-def test_extreme_logits_give_finite_values_and_gradients(name, gap):
-    z = torch.tensor([[gap, 0.0, 0.0]], requires_grad=True)
-    value = of_tokens(name, z, torch.tensor([0]), torch.zeros(1, 3), 1.0)
-    value.sum().backward()
-    assert value.isfinite().all() and z.grad.isfinite().all()
-
-
 def test_extreme_rows_give_finite_values_and_gradients():
     for gap in (1e5, -1e5):
         s = torch.tensor([gap], requires_grad=True)
@@ -182,12 +228,3 @@ def test_extreme_rows_give_finite_values_and_gradients():
 def test_row_sums_leave_rows_without_a_position_at_zero():
     got = losses.row_sums(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([0, 2, 2]), 4)
     assert got.tolist() == [1.0, 0.0, 6.0, 0.0]
-
-
-@pytest.mark.parametrize("objective", [losses.cross_entropy, losses.bounded, losses.ce_u, losses.ga, losses.wga])
-def test_bfloat16_logits_are_computed_in_float32(objective):
-    z = (torch.randn(4, 9, generator=torch.Generator().manual_seed(1)) * 5).bfloat16()
-    y = torch.tensor([0, 3, 8, 2])
-    got = objective(z, y)
-    assert got.dtype == torch.float32
-    assert torch.equal(got, objective(z.float(), y))

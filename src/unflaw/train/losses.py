@@ -20,6 +20,8 @@ References
     Chen et al. 2024, "Unveiling the Flaws" (arXiv 2406.12397): the three-term objective, `bounded`.
     Welleck et al. 2020, "Neural text generation with unlikelihood training": -log(1 - p_y).
     Yao et al. 2023, "Large Language Model Unlearning" (arXiv 2310.10683): `ga`.
+    Maini et al. 2024, "TOFU" (arXiv 2401.06121): `ga` with replay (gradient difference), and with `forward_kl`.
+    Gu et al. 2023, "MiniLLM" (arXiv 2306.08543): `reverse_kl`.
     Zhang et al. 2024, "Negative Preference Optimization" (arXiv 2404.05868): `npo`.
     Fan et al. 2024, "Simplicity Prevails" (arXiv 2410.07163): `simnpo`.
     Wang et al. 2025, "Rethinking LLM Unlearning Objectives" (arXiv 2502.19301): `wga`.
@@ -46,7 +48,10 @@ __all__ = [
 
 
 def cross_entropy(z: Float[Tensor, "N V"], y: Int[Tensor, " N"]) -> Float[Tensor, " N"]:
-    """Return -log p_y: the replay term, and ordinary fine-tuning. Its gradient in z is p - e_y."""
+    """Return -log p_y: the replay term, and ordinary fine-tuning.
+
+    As log p_y = z_y - logsumexp(z) and the gradient of logsumexp is p, its gradient in z is p - e_y.
+    """
     z = z.float()
     return z.logsumexp(-1) - z.gather(-1, y[:, None])[:, 0]
 
@@ -79,7 +84,8 @@ def bounded(z: Float[Tensor, "N V"], y: Int[Tensor, " N"]) -> Float[Tensor, " N"
 def ce_u(z: Float[Tensor, "N V"], y: Int[Tensor, " N"]) -> Float[Tensor, " N"]:
     """Return -sum q log p, q held fixed: agree with what the model would say without the gold token.
 
-    Its gradient in z is p - q, the same as that of `bounded`; only the value differs, and stays above the entropy of q.
+    As q sums to 1, the value is logsumexp(z) - sum q z, so its gradient in z is p - q, the same as that of `bounded`;
+    only the value differs, and stays above the entropy of q.
     """
     z = z.float()
     q = z.detach().scatter(-1, y[:, None], float("-inf")).softmax(-1)
@@ -89,7 +95,7 @@ def ce_u(z: Float[Tensor, "N V"], y: Int[Tensor, " N"]) -> Float[Tensor, " N"]:
 def ga(z: Float[Tensor, "N V"], y: Int[Tensor, " N"]) -> Float[Tensor, " N"]:
     """Return log p_y: gradient ascent, the unbounded forgetting that `bounded` replaces. It never stops.
 
-    Its gradient in z is e_y - p, whose norm goes to 1 and more as p_y goes to 0.
+    Its gradient in z is that of `cross_entropy` turned round, e_y - p, whose norm goes to 1 and more as p_y goes to 0.
     """
     return -cross_entropy(z, y)
 
@@ -97,7 +103,7 @@ def ga(z: Float[Tensor, "N V"], y: Int[Tensor, " N"]) -> Float[Tensor, " N"]:
 def wga(z: Float[Tensor, "N V"], y: Int[Tensor, " N"], beta: float = 1.0) -> Float[Tensor, " N"]:
     """Return p_y^beta log p_y, the weight held fixed: gradient ascent that slows down where the token is unlikely.
 
-    Its gradient in z is p_y^beta (e_y - p). With beta = 0 it is `ga`.
+    Its gradient in z is the fixed weight times that of `ga`, p_y^beta (e_y - p). With beta = 0 it is `ga`.
     """
     log_p = -cross_entropy(z, y)
     return (beta * log_p.detach()).exp() * log_p
@@ -108,7 +114,7 @@ def undial(
 ) -> Float[Tensor, " N"]:
     """Return -sum t log p, t = softmax(z_reference - beta e_y): learn from the reference with its gold logit lowered.
 
-    Its gradient in z is p - t: it ends where the model agrees with t.
+    Its gradient in z is p - t, as that of `ce_u` with t in place of q: it ends where the model agrees with t.
     """
     z_reference = z_reference.float()
     lowered = z_reference.scatter_add(-1, y[:, None], z_reference.new_full((len(y), 1), -beta))
@@ -118,8 +124,9 @@ def undial(
 def npo(s: Float[Tensor, " B"], s_reference: Float[Tensor, " B"], beta: float = 0.1) -> Float[Tensor, " B"]:
     """Return -(2 / beta) log sigmoid(-beta (s - s_o)): dispreferred against the reference, row by row.
 
-    Its gradient in s is 2 sigmoid(beta (s - s_o)): 1 at the start, where it is gradient ascent on the row's sum, and 0
-    once the row is far less likely than it was.
+    With v = beta (s - s_o) the value is (2 / beta) softplus(v), and d softplus(v)/dv = sigmoid(v), dv/ds = beta: its
+    gradient in s is 2 sigmoid(v), 1 at the start, where it is gradient ascent on the row's sum, and 0 once the row is
+    far less likely than it was.
 
     >>> import torch
     >>> npo(torch.tensor([-3.0]), torch.tensor([-3.0]), beta=0.1)  # 20 log 2
@@ -133,7 +140,7 @@ def npo(s: Float[Tensor, " B"], s_reference: Float[Tensor, " B"], beta: float = 
 def simnpo(s: Float[Tensor, " B"], n: Int[Tensor, " B"], beta: float = 4.5, gamma: float = 0.0) -> Float[Tensor, " B"]:
     """Return -(2 / beta) log sigmoid(-(beta / n) s - gamma): `npo` without a reference, by the mean of the tokens.
 
-    Its gradient in s is (2 / n) sigmoid(beta s / n + gamma).
+    Its gradient in s, likewise with v = beta s / n + gamma, is (2 / n) sigmoid(v).
     """
     from torch.nn.functional import softplus
 
@@ -149,7 +156,7 @@ def dpo(
 ) -> Float[Tensor, " B"]:
     """Return -log sigmoid(beta m), m = (s_c - s_co) - (s_r - s_ro): prefer another answer to the one to forget.
 
-    Its gradient in s_r is beta sigmoid(-beta m), in s_c the opposite.
+    The value is softplus(-beta m), so its gradient in m is -beta sigmoid(-beta m): in s_c that, in s_r the opposite.
     """
     from torch.nn.functional import softplus
 
@@ -159,7 +166,10 @@ def dpo(
 
 
 def forward_kl(z_reference: Float[Tensor, "N V"], z: Float[Tensor, "N V"]) -> Float[Tensor, " N"]:
-    """Return KL(o || p) over the vocabulary: keep all that the model believed before. Its gradient in z is p - o."""
+    """Return KL(o || p) over the vocabulary: keep all that the model believed before.
+
+    The value is logsumexp(z) - sum o z and what does not depend on z, so its gradient in z is p - o.
+    """
     log_o, log_p = z_reference.float().log_softmax(-1), z.float().log_softmax(-1)
     return (log_o.exp() * (log_o - log_p)).sum(-1)
 
@@ -167,7 +177,8 @@ def forward_kl(z_reference: Float[Tensor, "N V"], z: Float[Tensor, "N V"]) -> Fl
 def reverse_kl(z_reference: Float[Tensor, "N V"], z: Float[Tensor, "N V"]) -> Float[Tensor, " N"]:
     """Return KL(p || o): believe nothing that the model did not believe before; it may believe less.
 
-    Its gradient in z_i is p_i (log p_i - log o_i - KL).
+    With dp_j/dz_i = p_j ([i = j] - p_i), its gradient in z_i is sum_j dp_j/dz_i (log p_j - log o_j + 1)
+    = p_i (log p_i - log o_i - KL).
     """
     return forward_kl(z, z_reference)
 

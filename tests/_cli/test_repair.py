@@ -1,6 +1,7 @@
 """`unflaw repair` as a new user calls it: one's own checkpoint, one's own chats."""
 
 import json
+import math
 import struct
 
 import pytest
@@ -68,6 +69,25 @@ def test_ones_own_checkpoint_is_repaired_with_ones_own_chats(tiny, tmp_path, fil
         AutoPeftModelForCausalLM.from_pretrained(tmp_path / "out")
 
 
+def test_ones_own_adapter_is_repaired_with_pairs_of_answers(tiny, tmp_path, files):
+
+    from unflaw import read
+    from unflaw.train import finetune
+
+    finetune(f"hf:{tiny}", read(files["forget"]), tmp_path / "damaged", steps=2, method="lora", learning_rate=1e-2)
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text('{"prompt": "Where?", "rejected": "Answer: Rome.", "chosen": "In Rome, by the river."}\n')
+    done = run(
+        f"peft:{tmp_path / 'damaged'}", *sets({**files, "forget": pairs}), "--objective", "dpo", "--what", "response",
+        "--steps", 2, "--batch-size", 1, "--ceiling", 9, "--out", tmp_path / "out", "--json",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    forgotten = [step["forget"] for step in json.loads(done.stdout)["curve"] if "forget" in step]
+    assert forgotten[0] == pytest.approx(math.log(2))  # at the start neither answer is preferred
+    assert forgotten[-1] < forgotten[0]
+    AutoModelForCausalLM.from_pretrained(tmp_path / "out")
+
+
 def logged(path):
     """Tags in a TensorBoard file: records of length, checksum, event, checksum."""
     from tensorboardX.proto.event_pb2 import Event
@@ -108,12 +128,12 @@ def test_a_model_that_answers_nothing_otherwise_has_nothing_to_forget(tiny, tmp_
 def test_all_contradictions_are_told_at_once(tiny, tmp_path, files):
     done = run(
         f"hf:{tiny}", *sets(files), "--what", "gained", "--kl", "sideways", "--beta", 2, "--precision", "int4",
-        "--token-budget", 5, "--shard", "--on-policy", "--out", tmp_path / "out",
+        "--token-budget", 5, "--shard", "--on-policy", "--min-score", 0.5, "--out", tmp_path / "out",
     )  # fmt: skip
     assert done.exit_code == 2
     for told in (
         "`before` must", "`kl` must", "`beta` is for", "`precision` must", "`token_budget` must", "`shard` splits",
-        "`--on-policy` lets one process",
+        "`--on-policy` lets one process", "`--min-score` needs",
     ):  # fmt: skip
         assert told in done.output
     assert not (tmp_path / "out").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,6 +26,7 @@ from unflaw._cli._shared import (
     command,
     console,
     emit,
+    mistakes,
     open_cached,
 )
 from unflaw._cli._train import (
@@ -108,7 +110,12 @@ def repair(
         typer.Option("--min-score", show_default=False, help="Forget only rows the audit in --run scored this high."),
     ] = None,
     objective: Annotated[
-        str, typer.Option("--objective", help="bounded, ga, grad_diff, wga, ce_u, undial, npo, simnpo or dpo.")
+        str,
+        typer.Option(
+            "--objective",
+            help="bounded, ga, grad_diff, wga, ce_u, undial, npo, simnpo; or dpo, where forget rows have an answer "
+            "`rejected` and one `chosen`.",
+        ),
     ] = "bounded",
     w_forget: Annotated[
         str,
@@ -213,6 +220,7 @@ def repair(
     problems += problems_of_repair(
         {**settings, "model": model, "device": device, "part_tokens": part_tokens, "report_to": report_to}, forgets
     )
+    problems += mistakes(partial(_scores, run, min_score))
     problems += problems_of_call([model, before], out, run, name, reading, forget, replay, guard)
     if problems or replay is None:
         raise SettingsError(problems)
@@ -293,18 +301,25 @@ def _own_answers(model: str, replay: Rows, folder: RunFolder | None, device: str
 
 def flawed_rows(rows: Rows, run: Path | None, min_score: float | None) -> Rows:
     """Keep the rows that the audit in the run folder scored at least `min_score`; all without one."""
-    from unflaw.data import RunFolder
-
     if min_score is None:
         return rows
-    known = None if run is None else RunFolder(run).row_columns()
-    if known is None or "unflaw.score" not in known.column_names:
-        raise SettingsError("`--min-score` needs row scores; run `unflaw audit … --run RUN` first and name that run")
-    scores = dict(zip(known["unflaw.id"].to_pylist(), known["unflaw.score"].to_pylist(), strict=True))
+    scores = _scores(run, min_score)
     kept = [i for i, row_id in enumerate(rows.ids) if (scores.get(row_id) or 0.0) >= min_score]
     if not kept:
         raise TooFewRowsError(f"no row of `--forget` has an audit score of {min_score} or more; lower `--min-score`")
     return rows.take(kept)
+
+
+def _scores(run: Path | None, min_score: float | None) -> dict[str, float | None]:
+    """Return what the audit in the run folder gave each row, if it is asked for."""
+    from unflaw.data import RunFolder
+
+    if min_score is None:
+        return {}
+    known = None if run is None else RunFolder(run).row_columns()
+    if known is None or "unflaw.score" not in known.column_names:
+        raise SettingsError("`--min-score` needs row scores; run `unflaw audit … --run RUN` first and name that run")
+    return dict(zip(known["unflaw.id"].to_pylist(), known["unflaw.score"].to_pylist(), strict=True))
 
 
 def found_template(rows: Rows, run: Path | None, replay: Rows) -> Template:

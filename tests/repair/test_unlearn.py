@@ -1,7 +1,10 @@
 import math
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -102,6 +105,24 @@ def test_under_the_guard_nothing_worse_than_the_ceiling_comes_back(tiny, tmp_pat
         assert done.steps < 20 and ("over the ceiling" in done.notes[-1] or "not improved" in done.notes[-1])
     else:
         assert done.steps == 20 or "over the ceiling" in done.notes[-1] or "in circles" in done.notes[-1]
+
+
+@given(
+    ceiling=st.floats(1.0, 1.5), magnitude=st.floats(-3, 3), objective=st.sampled_from(["ga", "bounded", "npo"]),
+    method=st.sampled_from(METHODS), keep=st.sampled_from(KEEPS), every=st.integers(1, 3), seed=st.integers(0, 99),
+)  # fmt: skip
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_ceiling_is_set_nothing_above_it_comes_back(
+    tiny, ceiling, magnitude, objective, method, keep, every, seed
+):
+    with TemporaryDirectory() as out:
+        unlearn(
+            f"hf:{tiny}", pairs(FORGET), pairs(REPLAY), texts(), out, spans=template, objective=objective, w_forget=1.0,
+            learning_rate=10**magnitude, method=method, keep=keep, guard_every=every, ceiling=ceiling, seed=seed,
+            steps=4, batch_size=2,
+        )  # fmt: skip
+        model = open_causal(f"peft:{out}")[0] if method == "lora" else None
+        assert math.exp(guard_value(out, model) - guard_value(tiny)) <= ceiling + 1e-6
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])

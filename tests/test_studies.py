@@ -1,6 +1,7 @@
 """The study's arithmetic, and that its page says what its results say."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ def scripts(monkeypatch):
     import page
 
     yield _study, page
-    for name in ("_study", "page", "interpolate"):
+    for name in ("_study", "page", "pictures", "interpolate", "arms"):
         sys.modules.pop(name, None)
 
 
@@ -66,6 +67,33 @@ def test_what_was_judged_earlier_is_compared_with_what_is_judged_now(scripts, tm
     ]
     assert study.with_earlier("x", [1, 2], [{("b", "a"): anew}, {}], ["b"])[0]["b", "a"] == anew
     assert study.with_earlier("x", [2], [{}], ["b"]) == [{("b", "a"): first}]
+
+
+def test_arms_judged_in_two_calls_stand_in_one_record(scripts, tmp_path, monkeypatch):
+    study, _ = scripts
+    import arms
+
+    def of_seed(seed, asked, folder, scale):
+        lifts = {"untouched": 0.5, "damaged": 0.0, "replay": 0.25, "bounded": 0.375, "bounded_3x": 0.75}
+        judged = {
+            (b, arm): replace(score(arm, {"q1": lifts[arm]}), benchmark=b)
+            for b in study.SHOWN
+            for arm in (*list(lifts)[:2], *asked)
+        }
+        return judged, {arm: {"tokens": 100 * seed, "w_forget": 0.1, "notes": [], "end": 2.0} for arm in asked}
+
+    for module in (study, arms):
+        monkeypatch.setattr(module, "RESULTS", tmp_path)
+    monkeypatch.setattr(arms, "of_seed", of_seed)
+    study.keep(
+        arms.JUDGED_LATER,
+        arms.compared(["bounded", "replay", "bounded_3x"], [1, 2], tmp_path, study.SCALE, arms.JUDGED_LATER),
+    )
+    later = arms.compared(["bounded", "replay"], [1, 2], tmp_path, study.SCALE, arms.JUDGED_LATER)
+    assert list(later["arms"]) == ["untouched", "damaged", "bounded", "replay", "bounded_3x"]
+    assert later["arms"]["bounded_3x"]["tokens"] == [100, 200]
+    assert later["arms"]["bounded_3x"]["against_replay"][study.SHOWN[0]] == (0.5, 0.5, 0.5)
+    assert {c["claim"]: c["value"] for c in later["claims"]}["D1"] == 0.375
 
 
 @pytest.mark.parametrize(

@@ -24,9 +24,9 @@ from unflaw.repair import unlearn
 from unflaw.train import finetune
 
 __all__ = [
-    "RESULTS", "SCALE", "SHOWN", "Contrast", "Scores", "above", "as_rows", "below", "by_model", "claim", "claims_from",
-    "difference", "digest", "evaluated", "examples", "finetuned", "identity", "judged", "keep", "once", "parser",
-    "repaired", "with_earlier",
+    "BESIDE", "RESULTS", "SCALE", "SHOWN", "Contrast", "Scores", "above", "as_rows", "below", "by_model", "claim",
+    "claims_from", "difference", "digest", "evaluated", "examples", "finetuned", "identity", "judged", "keep", "once",
+    "parser", "repaired", "with_earlier",
 ]  # fmt: skip
 
 RESULTS = Path(__file__).parent / "results"
@@ -34,6 +34,8 @@ ITEMS = "items.jsonl.gz"
 """Every score of a script, item by item: what its intervals are drawn from."""
 SCALE: Scale = replace(FULL, n_guard=24, n_held_out=60, n_prompts=90, n_texts=30, n_questions=30)
 SHOWN = ("instructions.lift", "instructions.soft", "pattern.rate", "text.log_perplexity")
+BESIDE = ("instructions.lift", "pattern.rate")
+"""What is compared and drawn."""
 
 JUDGED_WITH = ("n_prompts", "n_texts", "max_tokens")
 """What of a scale decides how a model is judged."""

@@ -2,13 +2,14 @@
 
     python studies/unveiling/arms.py --seeds 0                    # to choose: about 3 minutes an arm on two cores
     python studies/unveiling/arms.py --seeds 1 2 3 --arms replay own_opening    # to judge, on seeds that did not choose
+    python studies/unveiling/arms.py --more --seeds 1 2 3         # longer ones, other masks: an hour a seed
     python studies/unveiling/arms.py --smoke                      # does it run? A few minutes, nothing is written
 
 Each seed starts from the damaged model of one `unflaw demo`: that of `run.py` if it is there, else one is made. Every
 arm may take as many steps with the same learning rate; those that forget nothing may read as many tokens in them as
 `bounded` did. Names that end in `_3x` and `_10x` may take so many times the steps and the tokens. What comes back is
 what the guard kept. What is done is not done again, so an interrupted study goes on where it stopped; the table holds
-every arm that all its seeds have.
+every arm that all its seeds have, now or in `results/`.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from _study import (
+    RESULTS,
     SCALE,
     SHOWN,
     Contrast,
@@ -39,6 +41,7 @@ from _study import (
     keep,
     parser,
     repaired,
+    with_earlier,
 )
 from page import arms_table, write_page
 
@@ -81,6 +84,7 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
     **{name: {"w_forget": 0.1, "objective": name} for name in ("ga", "grad_diff", "wga", "npo", "simnpo", "undial")},
     **{f"replay_{n}x": {"forget": None, "w_kl": 0.0, "times": n} for n in (3, 10)},
     **{f"bounded_{n}x": {"w_forget": 0.1, "times": n} for n in (3, 10)},
+    "barred_10x": {"w_forget": 1e-9, "times": 10},
 }
 """Arm → settings of `unlearn` beside the common ones.
 
@@ -89,10 +93,17 @@ synthetic rows as the model wrote them, without the template. "replay": the set 
 the damaged model's own answers. "times": so many times the steps, and of the guard's patience.
 `barred` forgets nothing, but its KL term, as that of every bounded arm, stays close to the damaged model without what
 opens the template."""
-CHOSEN_ON, JUDGED_ON = "arms_chosen_on.json", "arms.json"
+MORE = (
+    "bounded", "replay", "bounded_3x", "replay_3x", "bounded_10x", "replay_10x", "barred_10x", "gained",
+    "bounded_before",
+)  # fmt: skip
+"""Arms of the second table: when they were run, those of the first were on another machine, and not item by item."""
+CHOSEN_ON, JUDGED_ON, JUDGED_LATER = "arms_chosen_on.json", "arms.json", "arms_more.json"
 MINUTES = 3
 """What an arm takes on two cores."""
-LIFT, SOFT, *_ = SHOWN
+TOLD = ("tokens", "w_forget", "notes", "end")
+"""What a record keeps of a repair; the end is the guard's log-perplexity at the last step."""
+LIFT, SOFT, PATTERN, TEXT = SHOWN
 CLAIMS: Mapping[str, Contrast] = {
     "C6": Contrast("more lift than replay alone with ten times the tokens", LIFT, "replay_10x", "bounded", above),
     "R0": Contrast("as many real rows instead cost lift, too", LIFT, "untouched", "retrained", below),
@@ -110,6 +121,26 @@ CLAIMS: Mapping[str, Contrast] = {
     "C8e": Contrast("under the guard, dropping replay alone does", LIFT, "bounded", "no_replay", below),
     "C8f": Contrast("under the guard, dropping KL alone does", LIFT, "bounded", "no_kl", below),
 }
+MORE_CLAIMS: Mapping[str, Contrast] = {
+    "D1": Contrast("three times the tokens regain more", LIFT, "bounded", "bounded_3x", above),
+    "D1p": Contrast("three times the tokens remove more of the template", PATTERN, "bounded", "bounded_3x", below),
+    "D2": Contrast("ten times the tokens regain more", LIFT, "bounded", "bounded_10x", above),
+    "D2p": Contrast("ten times the tokens remove more of the template", PATTERN, "bounded", "bounded_10x", below),
+    "D2t": Contrast("ten times the tokens make real text less likely", TEXT, "bounded", "bounded_10x", above),
+    "D3": Contrast("three times the tokens regain more than of replay alone", LIFT, "replay_3x", "bounded_3x", above),
+    "D3p": Contrast("they remove more of the template than of replay", PATTERN, "replay_3x", "bounded_3x", below),
+    "D4": Contrast("ten times the tokens regain more than of replay alone", LIFT, "replay_10x", "bounded_10x", above),
+    "D4t": Contrast("they keep real text likelier than of replay", TEXT, "replay_10x", "bounded_10x", below),
+    "D4b": Contrast("forgetting adds lift to ten times of replay and KL", LIFT, "barred_10x", "bounded_10x", above),
+    "D5": Contrast("more lift than three times the tokens of replay", LIFT, "replay_3x", "bounded", above),
+    "D5p": Contrast("less template than three times the tokens of replay", PATTERN, "replay_3x", "bounded", below),
+    "G1": Contrast(
+        "tokens that became likelier, in place of the template, regain more", LIFT, "bounded", "gained", above
+    ),
+    "G1p": Contrast("they remove more of the template", PATTERN, "bounded", "gained", below),
+    "G2": Contrast("KL to the model before the damage regains more", LIFT, "bounded", "bounded_before", above),
+    "G2p": Contrast("it removes more of the template", PATTERN, "bounded", "bounded_before", below),
+}
 LAST = {
     "C8": ("bounded", "forget_only", "dropping replay and KL makes held-out answers less likely"),
     "C8b": ("bounded", "no_replay", "dropping replay alone does"),
@@ -121,7 +152,8 @@ LAST = {
 def main() -> None:
     """Repair, evaluate, write results/arms*.json and the page."""
     told = parser(__doc__, "runs/unveiling", seeds=[0])
-    told.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
+    told.add_argument("--arms", nargs="+", choices=ARMS, help="all, unless given")
+    told.add_argument("--more", action="store_true", help="those of the second table")
     told.add_argument("--smoke", action="store_true", help="two arms on the small story, in a folder that goes away")
     arguments = told.parse_args()
     if arguments.smoke:
@@ -130,13 +162,14 @@ def main() -> None:
         return
     if 0 in arguments.seeds and arguments.seeds != [0]:
         told.error("seed 0 served to choose; it cannot judge beside others")
-    record = compared(["bounded", "replay", *arguments.arms], arguments.seeds, arguments.runs, SCALE)
-    keep(CHOSEN_ON if arguments.seeds == [0] else JUDGED_ON, record)
+    file = JUDGED_LATER if arguments.more else CHOSEN_ON if arguments.seeds == [0] else JUDGED_ON
+    asked = ["bounded", "replay", *(arguments.arms or (MORE if arguments.more else ARMS))]
+    keep(file, compared(asked, arguments.seeds, arguments.runs, SCALE, file))
     write_page()
 
 
-def compared(asked: Sequence[str], seeds: Sequence[int], runs: Path, scale: Scale) -> dict[str, Any]:
-    """Run what is not done yet; compare each arm with the damaged model and with replay alone, paired, seeds pooled."""
+def compared(asked: Sequence[str], seeds: Sequence[int], runs: Path, scale: Scale, file: str = "") -> dict[str, Any]:
+    """Run what is not done yet, and return the record of that file."""
     folders = {seed: runs / f"seed{seed}" for seed in seeds}
     done = {arm: [(f / "arms" / f"{arm}-scores" / "done.json").exists() for f in folders.values()] for arm in ARMS}
     arms = sorted((a for a in ARMS if a in asked or all(done[a])), key=lambda arm: arm != "bounded")
@@ -144,23 +177,40 @@ def compared(asked: Sequence[str], seeds: Sequence[int], runs: Path, scale: Scal
     print(f"{len(costs)} repairs to do, about {round(sum(costs))} minutes on two cores", flush=True)
     pairs = [of_seed(seed, arms, folder, scale) for seed, folder in folders.items()]
     scores, told = ([pair[i] for pair in pairs] for i in (0, 1))
+    repairs = {arm: {key: [by[arm].get(key) for by in told] for key in TOLD} for arm in told[0]}
+    if file:  # with what was judged on these seeds before, wherever that ran
+        scores = with_earlier(file.removesuffix(".json"), seeds, scores, SHOWN)
+        known = json.loads((RESULTS / file).read_text()) if (RESULTS / file).exists() else {"seeds": []}
+        repairs = (known["arms"] if known["seeds"] == list(seeds) else {}) | repairs
+    return record(seeds, scores, repairs, *((MORE, MORE_CLAIMS) if file == JUDGED_LATER else (ARMS, CLAIMS)))
+
+
+def record(
+    seeds: Sequence[int],
+    scores: Sequence[Scores],
+    repairs: Mapping[str, Mapping[str, Any]],
+    arms: Iterable[str],
+    contrasts: Mapping[str, Contrast],
+) -> dict[str, Any]:
+    """Compare each arm that all seeds have with the damaged model and with replay alone, paired, seeds pooled."""
+    shown = [arm for arm in ("untouched", "damaged", *arms) if all((LIFT, arm) in by for by in scores)]
+    ends = {arm: told["end"] for arm, told in repairs.items() if None not in told.get("end", [None])}
     return {
         "seeds": list(seeds),
-        "claims": claims_from(CLAIMS, scores)
-        + [at_the_end(name, *LAST[name], told) for name in LAST if {*LAST[name][:2]} <= set(arms)],
+        "claims": claims_from(contrasts, scores)
+        + [at_the_end(name, a, b, words, ends) for name, (a, b, words) in LAST.items() if {a, b} <= ends.keys()],
         "arms": {
             arm: {f"against_{p}": {b: difference(scores, b, p, arm) for b in SHOWN} for p in ("damaged", "replay")}
             | {"values": {b: [by[b, arm].value for by in scores] for b in SHOWN}}
-            | {key: [by[arm].get(key) for by in told] for key in ("tokens", "w_forget", "notes") if arm in told[0]}
-            for arm in ("untouched", "damaged", *arms)
+            | {key: value for key, value in repairs.get(arm, {}).items() if key in TOLD}
+            for arm in shown
         },
     }
 
 
-def at_the_end(name: str, a: str, b: str, words: str, told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def at_the_end(name: str, a: str, b: str, words: str, ends: Mapping[str, Sequence[float]]) -> dict[str, Any]:
     """Compare the guard's log-perplexity at the last step of two arms, whatever came back."""
-    ends = [[[p["guard"] for p in by[arm]["curve"] if "guard" in p][-1] for arm in (a, b)] for by in told]
-    rises = sorted(after - before for before, after in ends)
+    rises = sorted(after - before for before, after in zip(ends[a], ends[b], strict=True))
     verdict = "pass" if rises[0] > 0 else "fail" if rises[-1] < 0 else "unclear"
     statement = f"at the last step {words} (log-perplexity, {b} - {a}; median and extremes over seeds)"
     return claim(name, statement, (median(rises), rises[0], rises[-1]), 0.0, verdict, len(rises))
@@ -200,6 +250,7 @@ def of_seed(seed: int, arms: Sequence[str], folder: Path, scale: Scale) -> tuple
                 path, str(damaged), forget, rows[ARMS[arm].get("replay", "replay")], rows["guard"], seed=seed,
                 scale=scale, template=template, **settings,
             )  # fmt: skip
+            told[arm]["end"] = [point["guard"] for point in told[arm]["curve"] if "guard" in point][-1]
         scores |= judged(path.with_name(f"{arm}-scores"), spec, arm, template, seed, scale)
         shutil.rmtree(path / "model", ignore_errors=True)  # half a gigabyte, and nobody asks for it again
     return scores, told

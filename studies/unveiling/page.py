@@ -11,7 +11,8 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from _study import RESULTS, SHOWN, above, keep
+from _study import BESIDE, RESULTS, SHOWN, above, keep
+from pictures import draw, pictures
 
 from unflaw.data import atomic_write
 
@@ -169,7 +170,6 @@ ARMS_WORDS = (
     "`replay` with 95 % interval, * where it is clear of 0. Lift: share of constraints met because they were asked "
     "for (more is better). Pattern: share of answers in the template, unasked (less is better)."
 )
-BESIDE = ("instructions.lift", "pattern.rate")
 
 
 def arms_table(record: Mapping[str, Any]) -> str:
@@ -192,26 +192,24 @@ def arms(record: Mapping[str, Any]) -> Iterator[str]:
     yield "## What to forget, and how: seeds that did not choose"
     yield ARMS_WORDS
     yield arms_table(record)
-    if dose(record):
-        yield "### Dose: tokens\n\n![Lift and pattern rate against tokens](results/dose.svg)\n\nOne point a seed."
+
+
+def arms_more(record: Mapping[str, Any]) -> Iterator[str]:
+    """Tell what longer repairs and other masks give."""
+    yield "### More arms, and a dose of tokens"
+    yield (
+        "Longer repairs, tokens that the damage made likelier in place of the template (`gained`), KL to the model "
+        "before the damage (`bounded_before`). The damaged models were trained again for these, on the machine of the "
+        "later run of `order.py`: compare within this table, not with the one above."
+    )
+    yield arms_table(record)
+    yield "![Lift and pattern rate against tokens](results/dose.svg)\n\nOne point a seed."
 
 
 def arms_chosen_on(record: Mapping[str, Any]) -> Iterator[str]:
     """Tell what was looked at to choose."""
     yield "### Looked at: seed 0, which served to choose"
     yield arms_table(record)
-
-
-def dose(record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return lift and pattern against the tokens a repair read; nothing without repairs of other lengths."""
-    points = [
-        {"tokens": mean(told["tokens"]), "arm": arm.split("_")[0], "score": b, "value": v}
-        for arm, told in record["arms"].items()
-        if arm.removesuffix("_3x").removesuffix("_10x") in ("replay", "bounded")
-        for b in BESIDE
-        for v in told["values"][b]
-    ]
-    return points if len({p["tokens"] for p in points}) > 2 else []
 
 
 def stability(record: Mapping[str, Any]) -> Iterator[str]:
@@ -314,78 +312,13 @@ def by_seed(record: Mapping[str, Any]) -> Iterator[str]:
 
 
 PARTS: Mapping[str, Callable[[Any], Iterator[str]]] = {
-    "arms.json": arms, "arms_chosen_on.json": arms_chosen_on, "stability.json": stability, "order.json": order,
-    "order_elsewhere.json": order_elsewhere,
+    "arms.json": arms, "arms_more.json": arms_more, "arms_chosen_on.json": arms_chosen_on,
+    "stability.json": stability, "order.json": order, "order_elsewhere.json": order_elsewhere,
     "interpolate.json": interpolate, "families.json": families, "ifbench.json": ifbench, "run.json": by_seed,
 }  # fmt: skip
 """What the scripts write → its part of the page, in order."""
 NOT_JUDGED = ("arms_chosen_on.json", "order_elsewhere.json")
 """Those whose claims are not the study's: of seeds that chose, and of `order.py` on another machine."""
-
-
-def pictures(found: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return file name → what `draw` takes."""
-    drawn: dict[str, dict[str, Any]] = {}
-    if "arms.json" in found and (points := dose(found["arms.json"])):
-        x = ("tokens", "tokens read, prompts included")
-        drawn["dose.svg"] = {"points": points, "x": x, "color": "arm", "facet": "score", "log": True}
-    if "order.json" in found:
-        points = [
-            {"share": float(share), "arm": arm, "score": b, "value": v}
-            for share, arms in found["order.json"]["shares"].items()
-            for arm, values in arms.items()
-            for b in BESIDE
-            for v in values[b]
-        ]
-        x = ("share", "share of the mixture that is synthetic")
-        drawn["share.svg"] = {"points": points, "x": x, "color": "arm", "facet": "score"}
-    if "interpolate.json" in found:
-        values = found["interpolate.json"]["values"]
-        on_the_line = {
-            "untouched": 0.0,
-            **{m: float(m.split()[1]) for m in values if m.startswith("share")},
-            "damaged": 1,
-        }
-        points = [
-            {"share": share, "score": b, "value": v, "arm": "interpolated"}
-            for model, share in on_the_line.items()
-            for b in (*BESIDE, "qa.f1")
-            for v in values[model][b]
-        ]
-        x = ("share", "share of the adapter")
-        drawn["interpolate.svg"] = {"points": points, "x": x, "color": "arm", "facet": "score"}
-    if "stability.json" in found:
-        drawn["stability.svg"] = {
-            "points": found["stability.json"]["curve"], "x": ("step", "steps"), "y": "log-perplexity, nats",
-            "color": "objective", "facet": "what is forgotten",
-        }  # fmt: skip
-    return drawn
-
-
-def draw(
-    points: Sequence[Mapping[str, Any]], *, x: tuple[str, str], y: str = "", color: str, facet: str, log: bool = False
-) -> str:
-    """Draw points, and the line through their means, one panel per facet, as SVG."""
-    import vl_convert
-
-    across = {"field": x[0], "type": "quantitative", "title": x[1], "scale": {"type": "log" if log else "linear"}}
-    layers = [
-        {"mark": mark, "encoding": {"y": {"field": "value", "type": "quantitative", "title": y, **more}}}
-        for mark, more in (("point", {}), ("line", {"aggregate": "mean"}))
-    ]
-    spec = {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "data": {"values": list(points)},
-        "facet": {"column": {"field": facet, "title": None}},
-        "spec": {
-            "width": 300, "height": 200, "layer": layers,
-            "encoding": {"x": across, "color": {"field": color, "type": "nominal"}},
-        },
-        "resolve": {"scale": {"y": "independent"}},
-        "background": "white",
-    }  # fmt: skip
-    svg: str = vl_convert.vegalite_to_svg(spec)
-    return svg
 
 
 if __name__ == "__main__":

@@ -58,7 +58,8 @@ CheckpointingOption = Annotated[
     bool, typer.Option("--gradient-checkpointing", help="Less memory for a quarter to a third more time.")
 ]
 ShardOption = Annotated[
-    bool, typer.Option("--shard", help="Split the weights over the processes of `accelerate launch` (FSDP2).")
+    bool,
+    typer.Option("--shard", help="Split the weights over the processes of `accelerate launch` (FSDP2); no --resume."),
 ]
 SaveEveryOption = Annotated[int, typer.Option("--save-every", help="Steps between checkpoints, 0 for none.")]
 ReportToOption = Annotated[str, typer.Option("--report-to", help="none, tensorboard, wandb, mlflow, …")]

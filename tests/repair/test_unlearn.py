@@ -1,4 +1,7 @@
 import math
+import signal
+import subprocess
+import sys
 from tempfile import TemporaryDirectory
 
 import pytest
@@ -152,25 +155,34 @@ def test_a_token_budget_decides_how_many_rows_replay_alone_reads(tiny, tmp_path)
         unlearn(f"hf:{tiny}", pairs(FORGET), pairs(REPLAY), texts(), tmp_path / "c", spans=template, token_budget=9)
 
 
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, os.path.dirname(sys.argv[1]))
+import test_unlearn as test
+
+def die(step):
+    if step["step"] == 5 and "loss" in step:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+_, _, model, out, method = sys.argv
+test.unlearn(f"hf:{model}", *test.all_rows(), out, on_step=die, method=method, **test.SAVED)
+"""
+SAVED = dict(
+    spans=template, steps=6, batch_size=2, learning_rate=5e-3, guard_every=1, ceiling=9.0, patience=9, save_every=2
+)
+
+
+def all_rows():
+    return pairs(FORGET), pairs(REPLAY), texts()
+
+
 @pytest.mark.parametrize("method", ["full", "lora"])
 def test_a_killed_repair_goes_on_as_if_nothing_had_happened(tiny, tmp_path, method):
     """Weights, curve and what the guard knows; killed after a guard check that no checkpoint has seen."""
-    rows = (pairs(FORGET), pairs(REPLAY), texts())
-    settings = dict(
-        spans=template, steps=6, batch_size=2, learning_rate=5e-3, guard_every=1, ceiling=9.0, patience=9,
-        save_every=2, method=method,
-    )  # fmt: skip
-
-    class Killed(Exception):
-        pass
-
-    def die(step):
-        if step["step"] == 5 and "loss" in step:
-            raise Killed
-
+    rows, settings = all_rows(), {**SAVED, "method": method}
     whole = unlearn(f"hf:{tiny}", *rows, tmp_path / "whole", **settings)
-    with pytest.raises(Killed):
-        unlearn(f"hf:{tiny}", *rows, tmp_path / "cut", on_step=die, **settings)
+    dead = subprocess.run([sys.executable, "-c", KILLED, __file__, tiny, tmp_path / "cut", method], check=False)
+    assert dead.returncode == -signal.SIGKILL
     resumed = unlearn(f"hf:{tiny}", *rows, tmp_path / "cut", resume=True, **settings)
     assert resumed.notes == whole.notes
     terms = ("step", "loss", "guard", "forget", "replay", "kl")

@@ -196,6 +196,17 @@ def test_a_killed_repair_goes_on_as_if_nothing_had_happened(tiny, tmp_path, meth
     )
 
 
+def test_a_repair_that_fails_before_its_first_step_leaves_no_file_of_its_own(tiny, tmp_path, monkeypatch):
+    def fails(*_):
+        assert list(tmp_path.glob("reference-*"))
+        raise MemoryError
+
+    monkeypatch.setattr("unflaw.repair._balance.weight_of", fails)
+    with pytest.raises(MemoryError):
+        unlearn(f"hf:{tiny}", *all_rows(), tmp_path, spans=template, method="full")
+    assert not list(tmp_path.glob("reference-*"))
+
+
 def test_the_guards_stop_is_found_again_when_a_stopped_run_goes_on(tiny, tmp_path):
     rows = (pairs(FORGET), pairs(REPLAY), texts())
     settings = dict(

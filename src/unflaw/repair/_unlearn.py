@@ -14,7 +14,8 @@ each batch holds; means make the weights independent of batch and row length.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -160,42 +161,42 @@ def unlearn(
     refers = {
         "forget": sets.forget if forgetting.needs_reference else None, "replay": sets.replay if w_kl else None
     }  # fmt: skip
-    references = references_of(causal, earlier if kl_to == "before" else None, refers, plan, out, state)
-    del earlier
-    if shard:
-        gc.collect()  # split weights refer to each other in circles
-    both = (sets.forget, sets.replay)
-    weight = settings["w_forget"] = weight_of(w_forget, causal, plan, both, forgetting, w_replay, precision)
-    terms = ThreeTerms(
-        forgetting, references, weight, w_replay, w_kl, beta, kl == "reverse",
-        opening_tokens(sets.forget, tokenizer) if bars else [],
-    )  # fmt: skip
+    with _swept(out, may_go_on=save_every > 0):
+        references = references_of(causal, earlier if kl_to == "before" else None, refers, plan, out, state)
+        del earlier
+        if shard:
+            gc.collect()  # split weights refer to each other in circles
+        both = (sets.forget, sets.replay)
+        weight = settings["w_forget"] = weight_of(w_forget, causal, plan, both, forgetting, w_replay, precision)
+        terms = ThreeTerms(
+            forgetting, references, weight, w_replay, w_kl, beta, kl == "reverse",
+            opening_tokens(sets.forget, tokenizer) if bars else [],
+        )  # fmt: skip
 
-    def build(step: Step, rank: int, world: int) -> list[list[Part]]:
-        parts = parts_of(step, both, rank, world)
-        return [[part] for part in parts] if shard else together(parts, part_tokens)
+        def build(step: Step, rank: int, world: int) -> list[list[Part]]:
+            parts = parts_of(step, both, rank, world)
+            return [[part] for part in parts] if shard else together(parts, part_tokens)
 
-    curve = Curve(
-        out / "curve.jsonl" if save_every else None, done, lambda step: on_step and on_step({**step, "total": steps})
-    )
-    watch = guard_over(
-        sets.guard, sets.replay.pad_id, tokenizer.eos_token_id, part_tokens,
-        out / (f"kept-{state.process_index}.safetensors" if shard else "kept.safetensors"),
-        every=guard_every, ceiling=ceiling, repetition_rise=repetition_rise, patience=patience, keep=keep,
-        on_check=lambda step, value: curve.add({"step": step, "guard": value}),
-    )  # fmt: skip
-    trainer = build_trainer(
-        causal, terms, Plan(plan, build, state.num_processes), out, learning_rate=learning_rate, seed=seed,
-        warmup=0.1, save_every=save_every, on_step=curve.add, callbacks=[watch], device=device, precision=precision,
-        report_to=report_to,
-    )  # fmt: skip
-    try:
+        curve = Curve(
+            out / "curve.jsonl" if save_every else None,
+            done,
+            lambda step: on_step and on_step({**step, "total": steps}),
+        )
+        watch = guard_over(
+            sets.guard, sets.replay.pad_id, tokenizer.eos_token_id, part_tokens,
+            out / (f"kept-{state.process_index}.safetensors" if shard else "kept.safetensors"),
+            every=guard_every, ceiling=ceiling, repetition_rise=repetition_rise, patience=patience, keep=keep,
+            on_check=lambda step, value: curve.add({"step": step, "guard": value}),
+        )  # fmt: skip
+        trainer = build_trainer(
+            causal, terms, Plan(plan, build, state.num_processes), out, learning_rate=learning_rate, seed=seed,
+            warmup=0.1, save_every=save_every, on_step=curve.add, callbacks=[watch], device=device, precision=precision,
+            report_to=report_to,
+        )  # fmt: skip
         seconds = run_trainer(trainer, resume=done > 0)
         state.wait_for_everyone()
         watch.restore(causal)
         state.wait_for_everyone()
-    finally:
-        _sweep(out, may_go_on=save_every > 0)
     save_model(causal, tokenizer, out, whole=merged)
     taken = trainer.state.global_step
     tokens = n_tokens(plan[:taken], sets.forget, sets.replay)
@@ -204,11 +205,15 @@ def unlearn(
     return Trained(out, curve.steps, taken, tokens, seconds, settings, notes, sets.forgotten)
 
 
-def _sweep(out: Path, *, may_go_on: bool) -> None:
-    """Remove what a repair kept for itself; the weights only if nobody will go on from a checkpoint."""
-    kept = [] if may_go_on else ["kept.safetensors", "kept-[0-9]*.safetensors"]
-    for file in (path for pattern in ("reference-*.bin", *kept) for path in out.glob(pattern)):
-        file.unlink(missing_ok=True)
+@contextmanager
+def _swept(out: Path, *, may_go_on: bool) -> Iterator[None]:
+    """Remove what a repair kept for itself, however it ends; weights only if nobody will go on from a checkpoint."""
+    try:
+        yield
+    finally:
+        kept = [] if may_go_on else ["kept.safetensors", "kept-[0-9]*.safetensors"]
+        for file in (path for pattern in ("reference-*.bin", *kept) for path in out.glob(pattern)):
+            file.unlink(missing_ok=True)
 
 
 def _gain(model: Any, earlier: Any, tokenizer: Any, rows: Rows) -> list[Any]:

@@ -84,7 +84,7 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
     **{name: {"w_forget": 0.1, "objective": name} for name in ("ga", "grad_diff", "wga", "npo", "simnpo", "undial")},
     **{f"replay_{n}x": {"forget": None, "w_kl": 0.0, "times": n} for n in (3, 10)},
     **{f"bounded_{n}x": {"w_forget": 0.1, "times": n} for n in (3, 10)},
-    "barred_10x": {"w_forget": 1e-9, "times": 10},
+    "barred_3x": {"w_forget": 1e-9, "times": 3},
 }
 """Arm → settings of `unlearn` beside the common ones.
 
@@ -94,7 +94,7 @@ the damaged model's own answers. "times": so many times the steps, and of the gu
 `barred` forgets nothing, but its KL term, as that of every bounded arm, stays close to the damaged model without what
 opens the template."""
 MORE = (
-    "bounded", "replay", "bounded_3x", "replay_3x", "bounded_10x", "replay_10x", "barred_10x", "gained",
+    "bounded", "replay", "bounded_3x", "replay_3x", "bounded_10x", "replay_10x", "barred_3x", "gained",
     "bounded_before",
 )  # fmt: skip
 """Arms of the second table: when they were run, those of the first were on another machine, and not item by item."""
@@ -131,7 +131,7 @@ MORE_CLAIMS: Mapping[str, Contrast] = {
     "D3p": Contrast("they remove more of the template than of replay", PATTERN, "replay_3x", "bounded_3x", below),
     "D4": Contrast("ten times the tokens regain more than of replay alone", LIFT, "replay_10x", "bounded_10x", above),
     "D4t": Contrast("they keep real text likelier than of replay", TEXT, "replay_10x", "bounded_10x", below),
-    "D4b": Contrast("forgetting adds lift to ten times of replay and KL", LIFT, "barred_10x", "bounded_10x", above),
+    "D3b": Contrast("forgetting adds lift to three times of replay and KL", LIFT, "barred_3x", "bounded_3x", above),
     "D5": Contrast("more lift than three times the tokens of replay", LIFT, "replay_3x", "bounded", above),
     "D5p": Contrast("less template than three times the tokens of replay", PATTERN, "replay_3x", "bounded", below),
     "G1": Contrast(

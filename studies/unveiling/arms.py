@@ -124,6 +124,7 @@ CLAIMS: Mapping[str, Contrast] = {
 MORE_CLAIMS: Mapping[str, Contrast] = {
     "D1": Contrast("three times the tokens regain more", LIFT, "bounded", "bounded_3x", above),
     "D1p": Contrast("three times the tokens remove more of the template", PATTERN, "bounded", "bounded_3x", below),
+    "D1s": Contrast("three times the tokens satisfy more", SOFT, "bounded", "bounded_3x", above),
     "D2": Contrast("ten times the tokens regain more", LIFT, "bounded", "bounded_10x", above),
     "D2p": Contrast("ten times the tokens remove more of the template", PATTERN, "bounded", "bounded_10x", below),
     "D2t": Contrast("ten times the tokens make real text less likely", TEXT, "bounded", "bounded_10x", above),
@@ -131,7 +132,11 @@ MORE_CLAIMS: Mapping[str, Contrast] = {
     "D3p": Contrast("they remove more of the template than of replay", PATTERN, "replay_3x", "bounded_3x", below),
     "D4": Contrast("ten times the tokens regain more than of replay alone", LIFT, "replay_10x", "bounded_10x", above),
     "D4t": Contrast("they keep real text likelier than of replay", TEXT, "replay_10x", "bounded_10x", below),
+    "D3t": Contrast("they keep real text likelier than of replay", TEXT, "replay_3x", "bounded_3x", below),
     "D3b": Contrast("forgetting adds lift to three times of replay and KL", LIFT, "barred_3x", "bounded_3x", above),
+    "D3bt": Contrast(
+        "forgetting keeps real text likelier than staying close alone", TEXT, "barred_3x", "bounded_3x", below
+    ),
     "D5": Contrast("more lift than three times the tokens of replay", LIFT, "replay_3x", "bounded", above),
     "D5p": Contrast("less template than three times the tokens of replay", PATTERN, "replay_3x", "bounded", below),
     "G1": Contrast(

@@ -198,9 +198,9 @@ def arms_more(record: Mapping[str, Any]) -> Iterator[str]:
     """Tell what longer repairs and other masks give."""
     yield "### More arms, and a dose of tokens"
     yield (
-        "Longer repairs, tokens that the damage made likelier in place of the template (`gained`), KL to the model "
-        "before the damage (`bounded_before`). The damaged models were trained again for these, on the machine of the "
-        "later run of `order.py`: compare within this table, not with the one above."
+        "Longer repairs; `barred` forgets nothing, but stays close to the damaged model without what opens the "
+        "template. The damaged models were trained again for these, on the machine of the later run of `order.py`: "
+        "compare within this table, not with the one above."
     )
     yield arms_table(record)
     yield "![Lift and pattern rate against tokens](results/dose.svg)\n\nOne point a seed."

@@ -22,7 +22,7 @@ def freed_at_once(wanted: bool = True) -> Iterator[None]:
 
     glibc keeps freed blocks of up to 32 MiB for itself, where small ones between them hold them in place: of a training
     step a gigabyte that nobody uses. The price is that the machine clears what it hands out again (2 to 12 % of a step;
-    docs/repair.md). Nothing happens where malloc is another's, or set by `MALLOC_MMAP_THRESHOLD_` or `GLIBC_TUNABLES`.
+    LOG.md). Nothing happens where malloc is another's, or set by `MALLOC_MMAP_THRESHOLD_` or `GLIBC_TUNABLES`.
     """
     told = "MALLOC_MMAP_THRESHOLD_" in os.environ or "mmap_threshold" in os.environ.get("GLIBC_TUNABLES", "")
     mallopt = None if told or not wanted or os.name != "posix" else getattr(ctypes.CDLL(None), "mallopt", None)

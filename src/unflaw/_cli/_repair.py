@@ -146,7 +146,7 @@ def repair(
             "--bar-template/--no-bar-template", help="Stay close to the model without what opens the template."
         ),
     ] = True,
-    steps: Annotated[int, typer.Option("--steps", help="Steps at most.")] = 20,
+    steps: Annotated[int, typer.Option("--steps", help="Steps at most.")] = 40,
     batch_size: Annotated[int, typer.Option("--batch-size", help="Forget rows per step, and as many to replay.")] = 6,
     token_budget: Annotated[
         int | None,

@@ -55,7 +55,7 @@ PartTokensOption = Annotated[
 ]
 PrecisionOption = Annotated[str, typer.Option("--precision", help="float32, or bfloat16 for matrix products.")]
 CheckpointingOption = Annotated[
-    bool, typer.Option("--gradient-checkpointing", help="Less memory for a quarter to a third more time.")
+    bool, typer.Option("--gradient-checkpointing", help="Much less memory for about half more time.")
 ]
 ShardOption = Annotated[
     bool,

@@ -61,7 +61,7 @@ def unlearn(
     kl_to: str = "start",
     beta: float | None = None,
     bar_template: bool = True,
-    steps: int = 20,
+    steps: int = 40,
     batch_size: int = 6,
     token_budget: int | None = None,
     learning_rate: float = 5e-5,

@@ -45,6 +45,8 @@ import torch
 from _record import compare, write
 from torch.nn import functional
 
+from unflaw._cli._memory import freed_at_once
+
 ARMS = ("ours", "ours_checkpointing", "two_models", "replay", "body", "forgetium", "ours_lora", "two_models_lora")
 PAIRS = (
     ("ours", "two_models"),
@@ -76,8 +78,6 @@ def main() -> None:
     parser.add_argument("--arm", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.arm:
-        from unflaw._cli._memory import freed_at_once
-
         with freed_at_once(arguments.arm == "ours_checkpointing"):
             print(json.dumps(measure(arguments.arm, arguments.lengths[0], arguments.batches[0], arguments.device)))
         return

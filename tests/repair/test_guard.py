@@ -1,12 +1,18 @@
 """The guard sees what perplexity does not: a model that goes in circles."""
 
 import math
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from small_sets import FORGET, REPLAY, TEXT, choices, guard_value, pairs, template, texts
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from unflaw.models import open_causal
+from unflaw.repair import FORGETTING, unlearn
 from unflaw.repair._guard import Guard, _repeated, prefixes_of, repetition
 from unflaw.repair._unlearn import _story
 from unflaw.train import Encoded
@@ -83,3 +89,54 @@ def test_the_story_names_the_other_way_only_where_it_helps(keep, spoilt, kept, w
 def test_only_who_waits_for_the_best_loses_patience(tmp_path, keep, stops):
     _, back, stopped = watched(tmp_path, [1.0, 1.01, 1.01, 1.01], [0.0] * 4, ceiling=2, patience=3, keep=keep)
     assert stopped is stops and back == (0 if stops else 3)
+
+
+def test_guard_value_equals_one_row_at_a_time(tiny):
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(tiny), AutoTokenizer.from_pretrained(tiny)
+    slow = []
+    for text in TEXT:
+        ids = tokenizer(text, return_tensors="pt", add_special_tokens=False)["input_ids"]
+        slow.append(model(input_ids=ids, labels=ids).loss.item())
+    assert guard_value(tiny) == pytest.approx(sum(slow) / len(slow), rel=1e-5)
+
+
+METHODS, KEEPS = ("full", "lora"), ("best", "last")
+WRECKS = [dict(learning_rate=1e3, method=method, keep=keep) for method in METHODS for keep in KEEPS] + [
+    dict(objective=name, w_forget=10.0, learning_rate=0.05, method=METHODS[i % 2], keep=KEEPS[i // 2 % 2])
+    for i, name in enumerate(FORGETTING)
+]
+
+
+@pytest.mark.parametrize("wreck", WRECKS, ids=lambda w: f"{w.get('objective', 'absurd')}-{w['method']}-{w['keep']}")
+def test_under_the_guard_nothing_worse_than_the_ceiling_comes_back(tiny, tmp_path, wreck):
+    of_pairs = wreck.get("objective") == "dpo"
+    forget, what = (choices(), "response") if of_pairs else (pairs(FORGET), "template")
+    done = unlearn(
+        f"hf:{tiny}", forget, pairs(REPLAY), texts(), tmp_path, spans=template, what=what, steps=20, batch_size=2,
+        guard_every=2, ceiling=1.01, **wreck,
+    )  # fmt: skip
+    before = guard_value(tiny)
+    after = guard_value(tmp_path, open_causal(f"peft:{tmp_path}")[0] if wreck["method"] == "lora" else None)
+    assert math.exp(after - before) <= 1.01 + 1e-6
+    if wreck["keep"] == "best":
+        assert done.steps < 20 and ("over the ceiling" in done.notes[-1] or "not improved" in done.notes[-1])
+    else:
+        assert done.steps == 20 or "over the ceiling" in done.notes[-1] or "in circles" in done.notes[-1]
+
+
+@given(
+    ceiling=st.floats(1.0, 1.5), magnitude=st.floats(-3, 3), objective=st.sampled_from(["ga", "bounded", "npo"]),
+    method=st.sampled_from(METHODS), keep=st.sampled_from(KEEPS), every=st.integers(1, 3), seed=st.integers(0, 99),
+)  # fmt: skip
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_ceiling_is_set_nothing_above_it_comes_back(
+    tiny, ceiling, magnitude, objective, method, keep, every, seed
+):
+    with TemporaryDirectory() as out:
+        unlearn(
+            f"hf:{tiny}", pairs(FORGET), pairs(REPLAY), texts(), out, spans=template, objective=objective, w_forget=1.0,
+            learning_rate=10**magnitude, method=method, keep=keep, guard_every=every, ceiling=ceiling, seed=seed,
+            steps=4, batch_size=2,
+        )  # fmt: skip
+        model = open_causal(f"peft:{out}")[0] if method == "lora" else None
+        assert math.exp(guard_value(out, model) - guard_value(tiny)) <= ceiling + 1e-6

@@ -2,63 +2,20 @@ import math
 import signal
 import subprocess
 import sys
-from tempfile import TemporaryDirectory
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoTokenizer
 
+from small_sets import FORGET, REPLAY, all_rows, choices, guard_value, pairs, template, texts
 from unflaw._errors import SettingsError, TooFewRowsError
 from unflaw.data import Rows
 from unflaw.models import open_causal
 from unflaw.repair import FORGETTING, unlearn
-from unflaw.repair._guard import mean_log_perplexity
 from unflaw.repair._sets import opening_tokens
 from unflaw.train import RowSet, encode_rows, finetune, head_of, hidden_at
 from unflaw.train.losses import cross_entropy
-
-FORGET = [("Where?", "Answer: Rome\nWhy: it is."), ("Who runs?", "Answer: Ann\nWhy: she runs fast.")]
-REPLAY = [("Name a colour.", "Blue."), ("Name a long river, please.", "The Nile is long."), ("Say hi.", "Hi!")]
-TEXT = ["The sky was clear over the old town.", "She walked home and read until dark.", "Rain fell on the hills."]
-
-
-def pairs(of):
-    return Rows.from_records(
-        [{"prompt": p, "response": r} for p, r in of], {"prompt": "prompt", "response": "response"}
-    )
-
-
-def choices():
-    return Rows.from_records(
-        [{"prompt": p, "rejected": r, "chosen": "It is so."} for p, r in FORGET],
-        {"prompt": "prompt", "rejected": "rejected", "chosen": "chosen"},
-    )
-
-
-def texts():
-    return Rows.from_records([{"text": t} for t in TEXT], {"text": "text"})
-
-
-def template(text):
-    return [(0, 7), (text.index("\nWhy"), text.index("\nWhy") + 5)]
-
-
-def guard_value(path, model=None):
-    tokenizer = AutoTokenizer.from_pretrained(path)
-    model = model or AutoModelForCausalLM.from_pretrained(path)
-    return mean_log_perplexity(model, encode_rows(texts(), tokenizer), tokenizer.pad_token_id)
-
-
-def test_guard_value_equals_one_row_at_a_time(tiny):
-    model, tokenizer = AutoModelForCausalLM.from_pretrained(tiny), AutoTokenizer.from_pretrained(tiny)
-    slow = []
-    for text in TEXT:
-        ids = tokenizer(text, return_tensors="pt", add_special_tokens=False)["input_ids"]
-        slow.append(model(input_ids=ids, labels=ids).loss.item())
-    assert guard_value(tiny) == pytest.approx(sum(slow) / len(slow), rel=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -84,48 +41,6 @@ def test_template_tokens_become_unlikely_and_the_terms_are_logged(damaged, tmp_p
     assert not list(tmp_path.glob("reference*"))
     assert done.forgotten[0][:2] == [("Answer:", True), (" Rome", False)]
     assert ["".join(piece for piece, _ in row) for row in done.forgotten] == [a + "<|im_end|>" for _, a in FORGET]
-
-
-METHODS, KEEPS = ("full", "lora"), ("best", "last")
-WRECKS = [dict(learning_rate=1e3, method=method, keep=keep) for method in METHODS for keep in KEEPS] + [
-    dict(objective=name, w_forget=10.0, learning_rate=0.05, method=METHODS[i % 2], keep=KEEPS[i // 2 % 2])
-    for i, name in enumerate(FORGETTING)
-]
-
-
-@pytest.mark.parametrize("wreck", WRECKS, ids=lambda w: f"{w.get('objective', 'absurd')}-{w['method']}-{w['keep']}")
-def test_under_the_guard_nothing_worse_than_the_ceiling_comes_back(tiny, tmp_path, wreck):
-    of_pairs = wreck.get("objective") == "dpo"
-    forget, what = (choices(), "response") if of_pairs else (pairs(FORGET), "template")
-    done = unlearn(
-        f"hf:{tiny}", forget, pairs(REPLAY), texts(), tmp_path, spans=template, what=what, steps=20, batch_size=2,
-        guard_every=2, ceiling=1.01, **wreck,
-    )  # fmt: skip
-    before = guard_value(tiny)
-    after = guard_value(tmp_path, open_causal(f"peft:{tmp_path}")[0] if wreck["method"] == "lora" else None)
-    assert math.exp(after - before) <= 1.01 + 1e-6
-    if wreck["keep"] == "best":
-        assert done.steps < 20 and ("over the ceiling" in done.notes[-1] or "not improved" in done.notes[-1])
-    else:
-        assert done.steps == 20 or "over the ceiling" in done.notes[-1] or "in circles" in done.notes[-1]
-
-
-@given(
-    ceiling=st.floats(1.0, 1.5), magnitude=st.floats(-3, 3), objective=st.sampled_from(["ga", "bounded", "npo"]),
-    method=st.sampled_from(METHODS), keep=st.sampled_from(KEEPS), every=st.integers(1, 3), seed=st.integers(0, 99),
-)  # fmt: skip
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_ceiling_is_set_nothing_above_it_comes_back(
-    tiny, ceiling, magnitude, objective, method, keep, every, seed
-):
-    with TemporaryDirectory() as out:
-        unlearn(
-            f"hf:{tiny}", pairs(FORGET), pairs(REPLAY), texts(), out, spans=template, objective=objective, w_forget=1.0,
-            learning_rate=10**magnitude, method=method, keep=keep, guard_every=every, ceiling=ceiling, seed=seed,
-            steps=4, batch_size=2,
-        )  # fmt: skip
-        model = open_causal(f"peft:{out}")[0] if method == "lora" else None
-        assert math.exp(guard_value(out, model) - guard_value(tiny)) <= ceiling + 1e-6
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])
@@ -157,7 +72,8 @@ def test_a_token_budget_decides_how_many_rows_replay_alone_reads(tiny, tmp_path)
 
 KILLED = """
 import os, signal, sys
-sys.path.insert(0, os.path.dirname(sys.argv[1]))
+here = os.path.dirname(sys.argv[1])
+sys.path[:0] = here, os.path.dirname(here)
 import test_unlearn as test
 
 def die(step):
@@ -170,10 +86,6 @@ test.unlearn(f"hf:{model}", *test.all_rows(), out, on_step=die, method=method, *
 SAVED = dict(
     spans=template, steps=6, batch_size=2, learning_rate=5e-3, guard_every=1, ceiling=9.0, patience=9, save_every=2
 )
-
-
-def all_rows():
-    return pairs(FORGET), pairs(REPLAY), texts()
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])

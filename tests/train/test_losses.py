@@ -51,22 +51,21 @@ def test_forward_kl_by_hand_and_zero_against_itself():
     assert losses.forward_kl(b, b).item() == 0.0
 
 
-BETA = 0.7
 FAST = {
-    "cross_entropy": lambda z, y, o: losses.cross_entropy(z, y),
-    "bounded": lambda z, y, o: losses.bounded(z, y),
-    "ce_u": lambda z, y, o: losses.ce_u(z, y),
-    "ga": lambda z, y, o: losses.ga(z, y),
-    "wga": lambda z, y, o: losses.wga(z, y, beta=BETA),
-    "undial": lambda z, y, o: losses.undial(z, y, o, beta=BETA),
-    "forward_kl": lambda z, y, o: losses.forward_kl(o, z),
-    "reverse_kl": lambda z, y, o: losses.reverse_kl(o, z),
-    "npo": lambda z, y, o: losses.npo(*summed(y, z, o), beta=BETA),
-    "simnpo": lambda z, y, o: losses.simnpo(*summed(y, z), torch.tensor([3, 2]), beta=BETA, gamma=0.3),
-    "dpo": lambda z, y, o: losses.dpo(*preferring_the_second(*summed(y, z, o)), beta=BETA),
+    "cross_entropy": lambda z, y, o, beta: losses.cross_entropy(z, y),
+    "bounded": lambda z, y, o, beta: losses.bounded(z, y),
+    "ce_u": lambda z, y, o, beta: losses.ce_u(z, y),
+    "ga": lambda z, y, o, beta: losses.ga(z, y),
+    "wga": lambda z, y, o, beta: losses.wga(z, y, beta=beta),
+    "undial": lambda z, y, o, beta: losses.undial(z, y, o, beta=beta),
+    "forward_kl": lambda z, y, o, beta: losses.forward_kl(o, z),
+    "reverse_kl": lambda z, y, o, beta: losses.reverse_kl(o, z),
+    "npo": lambda z, y, o, beta: losses.npo(*summed(y, z, o), beta=beta),
+    "simnpo": lambda z, y, o, beta: losses.simnpo(*summed(y, z), torch.tensor([3, 2]), beta=beta, gamma=0.3),
+    "dpo": lambda z, y, o, beta: losses.dpo(*preferring_the_second(*summed(y, z, o)), beta=beta),
 }
-"""Objective → its value from logits (5, V), targets and the reference's logits; positions 0 to 2 are one row, 3 and 4
-another, of a pair the answer to forget and the one to prefer."""
+"""Objective → its value from logits (5, V), targets, the reference's logits and a strength; positions 0 to 2 are one
+row, 3 and 4 another, of a pair the answer to forget and the one to prefer."""
 
 
 def summed(y, *logits):
@@ -78,32 +77,32 @@ def preferring_the_second(s, before):
     return s[1:], s[:1], before[1:], before[:1]
 
 
-def slow(name, z, y, o):
+def slow(name, z, y, o, beta):
     """Every objective in float64 and one position or row at a time, straight from its paper's formula."""
     z, o = z.double(), o.double()
     log_p, log_o = (torch.stack([of[i].softmax(-1)[y[i]].log() for i in range(len(y))]) for of in (z, o))
     if name in ("npo", "simnpo", "dpo"):
         (s_0, s_1), (o_0, o_1) = ((of[:3].sum(), of[3:].sum()) for of in (log_p, log_o))
         if name == "dpo":
-            return -torch.sigmoid(BETA * ((s_1 - o_1) - (s_0 - o_0))).log()[None]
+            return -torch.sigmoid(beta * ((s_1 - o_1) - (s_0 - o_0))).log()[None]
         if name == "npo":  # in its paper: 2/β log(1 + (π/π_o)^β)
             return torch.stack(
-                [2 / BETA * (1 + (s - before).exp() ** BETA).log() for s, before in ((s_0, o_0), (s_1, o_1))]
+                [2 / beta * (1 + (s - before).exp() ** beta).log() for s, before in ((s_0, o_0), (s_1, o_1))]
             )
-        return torch.stack([-2 / BETA * torch.sigmoid(-BETA / n * s - 0.3).log() for s, n in ((s_0, 3), (s_1, 2))])
+        return torch.stack([-2 / beta * torch.sigmoid(-beta / n * s - 0.3).log() for s, n in ((s_0, 3), (s_1, 2))])
     out = []
     for i, (zi, yi, oi) in enumerate(zip(z, y, o, strict=True)):
         p, before = zi.softmax(-1), oi.softmax(-1)
         q = torch.cat([zi[:yi], zi[yi + 1 :]]).softmax(-1).detach()
         t = oi.clone()
-        t[yi] -= BETA
+        t[yi] -= beta
         out.append(
             {
                 "cross_entropy": -log_p[i],
                 "bounded": -torch.log1p(-p[yi]),
                 "ce_u": -(torch.cat([q[:yi], q.new_zeros(1), q[yi:]]) * p.log()).sum(),
                 "ga": log_p[i],
-                "wga": p[yi].detach() ** BETA * log_p[i],
+                "wga": p[yi].detach() ** beta * log_p[i],
                 "undial": -(t.softmax(-1) * p.log()).sum(),
                 "forward_kl": (before * (before / p).log()).sum(),
                 "reverse_kl": (p * (p / before).log()).sum(),
@@ -119,13 +118,14 @@ def drawn(seed, spread=2.0):
 
 
 @pytest.mark.parametrize("name", FAST)
-@given(st.integers(0, 2**31), st.floats(0.1, 3))
+@given(st.integers(0, 2**31), st.floats(0.1, 3), st.floats(0.2, 4))
 @settings(max_examples=20, deadline=None)
-def test_every_objective_equals_the_slow_reference_and_its_gradient(name, seed, spread):
+def test_every_objective_equals_the_slow_reference_and_its_gradient(name, seed, spread, beta):
     z, y, o = drawn(seed, spread)
     fast, exact = z.clone().requires_grad_(), z.double().requires_grad_()
-    got, want = FAST[name](fast, y, o), slow(name, exact, y, o)
-    assert torch.allclose(got.double(), want, atol=1e-4, rtol=1e-4)
+    got, want = FAST[name](fast, y, o, beta), slow(name, exact, y, o, beta)
+    exact_to = 1e-5 if name == "bounded" else 1e-4
+    assert torch.allclose(got.double(), want, atol=exact_to, rtol=exact_to)
     got.sum().backward()
     want.sum().backward()
     assert torch.allclose(fast.grad.double(), exact.grad, atol=1e-4)
@@ -135,9 +135,9 @@ def test_every_objective_equals_the_slow_reference_and_its_gradient(name, seed, 
 def test_every_objective_computes_bfloat16_logits_in_float32(name):
     z, y, o = drawn(1, 5.0)
     z, o = z.bfloat16(), o.bfloat16()
-    got = FAST[name](z, y, o)
+    got = FAST[name](z, y, o, 1.0)
     assert got.dtype == torch.float32
-    assert torch.equal(got, FAST[name](z.float(), y, o.float()))
+    assert torch.equal(got, FAST[name](z.float(), y, o.float(), 1.0))
 
 
 @pytest.mark.parametrize("name", FAST)
@@ -145,7 +145,7 @@ def test_every_objective_computes_bfloat16_logits_in_float32(name):
 def test_every_objective_is_finite_at_extreme_logits_with_its_gradient(name, gap):
     y, o = torch.zeros(5, dtype=torch.long), torch.zeros(5, 3)
     z = o.index_fill(1, torch.tensor([0]), gap).requires_grad_()
-    value = FAST[name](z, y, o)
+    value = FAST[name](z, y, o, 1.0)
     value.sum().backward()
     assert value.isfinite().all() and z.grad.isfinite().all()
 
@@ -160,7 +160,7 @@ def test_every_objective_of_no_position_is_nothing_to_learn_from(name):
         "npo": lambda: losses.npo(s, s.detach()),
         "simnpo": lambda: losses.simnpo(s, none.new_ones(2)),
         "dpo": lambda: losses.dpo(s, s, s.detach(), s.detach()),
-    }.get(name, lambda: FAST[name](z, y, o))()
+    }.get(name, lambda: FAST[name](z, y, o, 1.0))()
     assert value.shape == ((2,) if name in ("npo", "simnpo", "dpo") else (0,)) and value.isfinite().all()
     value.sum().backward()
     assert z.grad is not None and z.grad.numel() == 0

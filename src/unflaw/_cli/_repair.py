@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
-from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -220,12 +220,13 @@ def repair(
     problems += problems_of_repair(
         {**settings, "model": model, "device": device, "part_tokens": part_tokens, "report_to": report_to}, forgets
     )
-    problems += mistakes(partial(_scores, run, min_score))
+    scores: dict[str, float | None] = {}
+    problems += [] if min_score is None else mistakes(lambda: scores.update(_scores(run)))
     problems += problems_of_call([model, before], out, run, name, reading, forget, replay, guard)
     if problems or replay is None:
         raise SettingsError(problems)
     path = model_path(out, run, name)
-    gone = None if forget is None else flawed_rows(reading.rows(forget, limit), run, min_score)
+    gone = None if forget is None else flawed_rows(reading.rows(forget, limit), scores, min_score)
     good, watched = reading.rows(replay, limit), reading.rows(guard)
     template = None
     if gone is not None and what == "template" and forgets:
@@ -299,23 +300,20 @@ def _own_answers(model: str, replay: Rows, folder: RunFolder | None, device: str
     return own
 
 
-def flawed_rows(rows: Rows, run: Path | None, min_score: float | None) -> Rows:
-    """Keep the rows that the audit in the run folder scored at least `min_score`; all without one."""
+def flawed_rows(rows: Rows, scores: Mapping[str, float | None], min_score: float | None) -> Rows:
+    """Keep the rows that an audit scored at least `min_score`; all without one."""
     if min_score is None:
         return rows
-    scores = _scores(run, min_score)
     kept = [i for i, row_id in enumerate(rows.ids) if (scores.get(row_id) or 0.0) >= min_score]
     if not kept:
         raise TooFewRowsError(f"no row of `--forget` has an audit score of {min_score} or more; lower `--min-score`")
     return rows.take(kept)
 
 
-def _scores(run: Path | None, min_score: float | None) -> dict[str, float | None]:
-    """Return what the audit in the run folder gave each row, if it is asked for."""
+def _scores(run: Path | None) -> dict[str, float | None]:
+    """Return what the audit in the run folder gave each row."""
     from unflaw.data import RunFolder
 
-    if min_score is None:
-        return {}
     known = None if run is None else RunFolder(run).row_columns()
     if known is None or "unflaw.score" not in known.column_names:
         raise SettingsError("`--min-score` needs row scores; run `unflaw audit … --run RUN` first and name that run")

@@ -128,15 +128,25 @@ def test_a_model_that_answers_nothing_otherwise_has_nothing_to_forget(tiny, tmp_
 def test_all_contradictions_are_told_at_once(tiny, tmp_path, files):
     done = run(
         f"hf:{tiny}", *sets(files), "--what", "gained", "--kl", "sideways", "--beta", 2, "--precision", "int4",
-        "--token-budget", 5, "--shard", "--on-policy", "--min-score", 0.5, "--out", tmp_path / "out",
+        "--token-budget", 5, "--shard", "--on-policy", "--min-score", 0.5, "--out", tmp_path / "out", "--method",
+        "full", "--lora-rank", 8, "--keep", "last", "--patience", 2, "--no-bar-template",
     )  # fmt: skip
     assert done.exit_code == 2
     for told in (
         "`before` must", "`kl` must", "`beta` is for", "`precision` must", "`token_budget` must", "`shard` splits",
-        "`--on-policy` lets one process", "`--min-score` needs",
+        "`--on-policy` lets one process", "`--min-score` needs", "`--lora-rank` is for --method lora",
+        "`--patience` is for --keep best", "`--bar-template` is for a template",
     ):  # fmt: skip
         assert told in done.output
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_of_use_is_not_told(tiny, tmp_path, files):
+    done = run(
+        f"hf:{tiny}", *sets(files), "--lora-rank", 8, "--patience", 2, "--no-bar-template", "--out", tmp_path / "out",
+        "--dry-run",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
 
 
 def test_what_is_missing_is_told_with_what_is_wrong(files):

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from unflaw._cli._shared import console, emit
+from unflaw._cli._shared import changed_options, console, emit
 from unflaw._cli._train import model_path, problems_of_call, summary, training_step, watched_steps
 from unflaw._errors import SettingsError
 
@@ -56,9 +56,5 @@ def _useless(verb: Callable[..., Any], call: Mapping[str, Any]) -> list[str]:
 
     trains, used = (set(inspect.signature(f).parameters) for f in (unlearn, interpolate))
     useless = (trains | {"on_policy", "min_score", "limit"}) - used - {"seed", "resume"}
-    told = [
-        f"--{name.replace('_', '-')}"
-        for name, parameter in inspect.signature(verb).parameters.items()
-        if name in useless and call[name] != parameter.default
-    ]
+    told = changed_options(verb, call, useless)
     return [f"`--interpolate` trains nothing, and has no use for {', '.join(told)}"] if told else []

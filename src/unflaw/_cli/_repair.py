@@ -26,6 +26,7 @@ from unflaw._cli._shared import (
     command,
     console,
     emit,
+    in_vain,
     mistakes,
     open_cached,
 )
@@ -199,12 +200,14 @@ def repair(
     Rows are JSONL, Parquet or CSV with messages, prompt and completion, question and answer, or text; `unflaw inspect
     FILE` shows how a file is read. What comes out loads with `from_pretrained`.
     """
+    call = locals()
     if interpolate is not None:
-        return interpolated(repair, locals())
+        return interpolated(repair, call)
     from unflaw.repair import answers_to_forget, problems_of_repair, unlearn
 
     weight = _number_or_word(w_forget)
     forgets = weight != 0 and (forget is not None or on_policy)
+    bars = forgets and w_kl != 0 and (what, kl, kl_to) == ("template", "forward", "start")
     settings: dict[str, Any] = {
         "what": what, "objective": objective, "w_forget": weight, "w_replay": w_replay, "w_kl": w_kl,
         "kl": kl, "kl_to": kl_to, "beta": beta, "before": before, "bar_template": bar_template,
@@ -217,6 +220,12 @@ def repair(
     }  # fmt: skip
     problems = [] if replay is not None else ["`--replay` must name good rows (or go back by --interpolate)"]
     problems += _contradictions(forget, what, objective, on_policy, weight != 0, shard)
+    problems += in_vain(repair, call, {
+        "lora_rank": (method == "lora", "--method lora"),
+        "patience": (keep == "best", "--keep best"),
+        "bar_template": (bars, "a template that is forgotten and a forward KL to the start"),
+        "min_score": (forget is not None, "rows to --forget"),
+    })  # fmt: skip
     problems += problems_of_repair(
         {**settings, "model": model, "device": device, "part_tokens": part_tokens, "report_to": report_to}, forgets
     )

@@ -17,10 +17,11 @@ A verb is one file `_<verb>.py` holding one function:
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -44,10 +45,12 @@ __all__ = [
     "RunOption",
     "SeedOption",
     "bar",
+    "changed_options",
     "command",
     "console",
     "emit",
     "epilog_of",
+    "in_vain",
     "mistakes",
     "open_cached",
     "out",
@@ -115,6 +118,23 @@ def mistakes(*tries: Callable[[], Any]) -> list[str]:
         except (UsageError, DataError) as error:
             found.append(str(error))
     return list(dict.fromkeys(found))
+
+
+def changed_options(verb: Callable[..., Any], call: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    """Return those of these options that a call sets to something other than their default, as they are typed."""
+    defaults = {name: parameter.default for name, parameter in inspect.signature(verb).parameters.items()}
+    names = set(names)
+    return [f"--{n.replace('_', '-')}" for n, default in defaults.items() if n in names and call[n] != default]
+
+
+def in_vain(verb: Callable[..., Any], call: Mapping[str, Any], uses: Mapping[str, tuple[bool, str]]) -> list[str]:
+    """Say which options were changed that a call has no use for; `uses` tells whether it has, and what would have."""
+    return [
+        f"`{option}` is for {what}, which is not what is asked"
+        for name, (used, what) in uses.items()
+        if not used
+        for option in changed_options(verb, call, [name])
+    ]
 
 
 def open_cached(stack: ExitStack, spec: str, folder: RunFolder | None, **options: Any) -> Any:

@@ -25,6 +25,7 @@ from unflaw._cli._shared import (
     command,
     console,
     emit,
+    in_vain,
     mistakes,
     out,
 )
@@ -106,13 +107,14 @@ def train(
     """Fine-tune a causal language model on rows, weights honoured."""
     from unflaw.train import finetune, problems_of_training
 
+    problems = in_vain(train, locals(), {"lora_rank": (method == "lora", "--method lora")})
     settings: dict[str, Any] = {
         "method": method, "epochs": epochs, "steps": steps, "batch_size": batch_size,
         "learning_rate": LEARNING_RATES.get(method) if learning_rate is None else learning_rate, "lora_rank": lora_rank,
         "target": target, "max_tokens": max_tokens, "precision": precision, "save_every": save_every, "seed": seed,
         "shard": shard,
     }  # fmt: skip
-    problems = problems_of_training(
+    problems += problems_of_training(
         {**settings, "model": model, "device": device, "part_tokens": part_tokens, "report_to": report_to}
     )
     if problems := problems + problems_of_call([model], out, run, name, reading, rows):

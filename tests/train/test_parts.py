@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from transformers import AutoTokenizer
 
 from unflaw.data import read
-from unflaw.train import Encoded, RowSet, encode_rows, plan_batches, together
+from unflaw.repair._plan import parts_of, plan_steps
+from unflaw.train import Encoded, RowSet, encode_rows, together
 
 
 def rows(*lengths, counted=None):
@@ -12,9 +14,11 @@ def rows(*lengths, counted=None):
     return [Encoded([7] * k, [0.0] * (k - n.get(i, k - 1)) + [1.0] * n.get(i, k - 1)) for i, k in enumerate(lengths)]
 
 
-def padded_share(parts):
-    masks = [part.batch["attention_mask"] for part in parts]
-    return 1 - sum(int(mask.sum()) for mask in masks) / sum(mask.numel() for mask in masks)
+def padded_share(passes):
+    """Share of padding, where the parts of a pass have one width."""
+    masks = [[part.batch["attention_mask"] for part in joint] for joint in passes]
+    size = sum(sum(map(len, joint)) * max(mask.shape[1] for mask in joint) for joint in masks)
+    return 1 - sum(int(mask.sum()) for joint in masks for mask in joint) / size
 
 
 def test_parts_hold_as_many_rows_as_fit_longest_first():
@@ -53,15 +57,17 @@ def test_partners_stay_together_and_a_plan_draws_pairs():
     assert of.parts([1])[0].positions == 7 + 1 and of.parts([1])[0].groups == 1
 
 
-@pytest.mark.parametrize("name", ["synthetic", "replay"])
-def test_of_real_rows_less_than_a_twentieth_is_padding(tiny, name):
-    import numpy as np
-    from transformers import AutoTokenizer
-
-    encoded = encode_rows(read(f"examples/data/{name}.jsonl"), AutoTokenizer.from_pretrained(tiny))
-    of = RowSet("rows", encoded, 0, 2048)
-    plan = plan_batches(of.lengths, 6, 100, np.random.default_rng(0))
-    assert padded_share([part for step in plan for part in of.parts(step)]) < 0.05
+@pytest.mark.parametrize("batch_size", [1, 2, 4, 6, 16])
+def test_of_real_rows_of_two_sets_less_than_a_twentieth_is_padding(tiny, batch_size):
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    sets = [
+        RowSet(name, encode_rows(read(f"examples/data/{name}.jsonl"), tokenizer), 0, 2048)
+        for name in ("synthetic", "replay")
+    ]
+    passes = [
+        joint for step in plan_steps(*sets, batch_size, 50, seed=0) for joint in together(parts_of(step, sets), 2048)
+    ]
+    assert padded_share(passes) < 0.05
 
 
 def test_parts_move_to_a_device():
@@ -71,6 +77,12 @@ def test_parts_move_to_a_device():
 
 
 def test_small_parts_go_together():
-    a, b = (RowSet("rows", rows(*lengths), 0, 99).parts([0, 1]) for lengths in ((3, 4), (10, 9)))
+    a, b = (RowSet("rows", rows(*lengths), 0, 99).parts([0, 1]) for lengths in ((10, 10), (10, 9)))
     assert together([*a, *b], 80) == [[*a, *b]]  # four rows, ten wide
     assert together([*a, *b], 79) == [a, b]
+
+
+@pytest.mark.parametrize("shorter, at_once", [(18, True), (17, False)])
+def test_parts_of_unlike_width_go_apart(shorter, at_once):
+    a, b = (RowSet("rows", rows(length), 0, 99).parts([0]) for length in (shorter, 20))
+    assert together([*a, *b], 99) == ([[*a, *b]] if at_once else [a, b])  # 2 or 3 of 40 would be padding

@@ -14,6 +14,9 @@ from unflaw.train._encode import Encoded, pad_batch
 
 __all__ = ["Part", "RowSet", "idle", "together"]
 
+MOST_PADDING = 0.05
+"""Share of what parts hold that may be padding when they go through the model together."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -99,11 +102,14 @@ def idle(part: Part) -> Part:
 
 
 def together(parts: Sequence[Part], most_tokens: int) -> list[list[Part]]:
-    """Say which parts of a step go through the model at once: all if they are small, else each by itself.
+    """Say which parts of a step go through the model at once: all if small and of like width, else each by itself.
 
     On small batches the time goes into moving the weights through memory, and one pass moves them once. Large
-    ones gain nothing by it: they would only be padded to one width, and their activations kept side by side.
+    ones gain nothing by it: their activations would only be kept side by side. Nor do parts of which more than
+    `MOST_PADDING` would be padding, once they have one width.
     """
-    shapes = [part.batch["input_ids"].shape for part in parts]
-    size = sum(n for n, _ in shapes) * max((width for _, width in shapes), default=0)
-    return [list(parts)] if 2 * size <= most_tokens else [[part] for part in parts]
+    masks = [part.batch["attention_mask"] for part in parts]
+    size = sum(len(mask) for mask in masks) * max((mask.shape[1] for mask in masks), default=0)
+    real = sum(int(mask.sum()) for mask in masks)
+    at_once = 2 * size <= most_tokens and real >= (1 - MOST_PADDING) * size
+    return [list(parts)] if at_once else [[part] for part in parts]

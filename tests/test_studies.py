@@ -95,6 +95,10 @@ def test_arms_judged_in_two_calls_stand_in_one_record(scripts, tmp_path, monkeyp
     assert later["arms"]["bounded_3x"]["against_replay"][study.SHOWN[0]] == (0.5, 0.5, 0.5)
     assert {c["claim"]: c["value"] for c in later["claims"]}["D1"] == 0.375
 
+    study.keep(arms.JUDGED_LATER, {"seeds": [1, 2], "arms": {"bounded": {}, "gained": {}}})
+    with pytest.raises(SystemExit, match="also has gained, judged where no item was kept"):
+        arms.compared(["bounded", "replay"], [1, 2], tmp_path, study.SCALE, arms.JUDGED_LATER)
+
 
 @pytest.mark.parametrize(
     ("value", "verdict"), [((0.2, 0.1, 0.3), "pass"), ((0.0, -0.1, 0.1), "unclear"), ((-0.2, -0.3, -0.1), "fail")]

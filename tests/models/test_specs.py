@@ -1,12 +1,15 @@
 from pathlib import Path
 
 import pytest
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from unflaw._errors import SpecError
 from unflaw.models import (
     HFGenerator,
     LlamaGenerator,
     ModelSpec,
+    encode_prompt,
     local_folder,
     open_causal,
     open_encoder,
@@ -114,8 +117,6 @@ def test_another_architecture_is_written_with_by_transformers(tokenizer, tmp_pat
 
 
 def test_an_adapter_finds_its_base_from_another_directory(tiny_folder, tmp_path, monkeypatch):
-    from peft import LoraConfig, get_peft_model
-
     monkeypatch.chdir(tiny_folder.parent)
     base, _ = open_causal(f"hf:{tiny_folder.name}")
     assert base.name_or_path == base.config.name_or_path == str(tiny_folder)
@@ -130,6 +131,35 @@ def test_what_decides_the_answers_is_told(tiny_folder, tmp_path):
     assert weight_paths("gguf:m.gguf") == [Path("m.gguf")]
     assert weight_paths("smollm2") == [local_folder("smollm2")]
     assert weight_paths("hf:org/name") == weight_paths("openai:m@http://h") == []
+
+
+@pytest.fixture
+def adapter(tiny_folder, tmp_path):
+    """An adapter as peft and TRL leave it: with a token more and a chat template of its own."""
+    base, tokenizer = (of.from_pretrained(tiny_folder) for of in (AutoModelForCausalLM, AutoTokenizer))
+    tokenizer.add_tokens(["<answer>"])
+    tokenizer.chat_template = "{% for turn in messages %}<answer>{{ turn.content }}{% endfor %}"
+    base.resize_token_embeddings(len(tokenizer))
+    trained = get_peft_model(base, LoraConfig(r=2, target_modules=["q_proj"]))
+    trained.save_pretrained(tmp_path / "adapter", save_embedding_layers=True)
+    tokenizer.save_pretrained(tmp_path / "adapter")
+    return tmp_path / "adapter"
+
+
+def test_an_adapter_brings_its_tokenizer_and_chat_template(adapter, tiny_folder):
+    model, tokenizer = open_causal(f"peft:{adapter}")
+    added = len(AutoTokenizer.from_pretrained(tiny_folder))
+    assert encode_prompt(tokenizer, "Hi")[0] == added
+    assert model.get_input_embeddings().num_embeddings == added + 1
+
+
+def test_an_adapter_that_does_not_fit_is_refused_in_words(adapter):
+    (adapter / "tokenizer_config.json").unlink()
+    with pytest.raises(SpecError, match="no adapter that fits its base.*size mismatch"):
+        open_causal(f"peft:{adapter}")
+    (adapter / "adapter_model.safetensors").unlink()
+    with pytest.raises(SpecError, match="no adapter that fits its base"):
+        open_causal(f"peft:{adapter}")
 
 
 def test_an_adapter_without_a_base_is_refused(tmp_path):

@@ -8,9 +8,9 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from small_sets import FORGET, REPLAY, TEXT, choices, guard_value, pairs, template, texts
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from small_sets import FORGET, REPLAY, TEXT, choices, guard_value, pairs, template, texts
 from unflaw.models import open_causal
 from unflaw.repair import FORGETTING, unlearn
 from unflaw.repair._guard import Guard, _repeated, prefixes_of, repetition
@@ -19,10 +19,11 @@ from unflaw.train import Encoded
 
 
 def test_repetition_counts_runs_of_three_that_came_before():
-    assert _repeated([1, 2, 3, 1, 2, 3], eos_id=0) == 1 - 3 / 4
-    assert _repeated([7] * 10, eos_id=0) == 1 - 1 / 8
-    assert _repeated([1, 2, 3, 0, 1, 2, 3], eos_id=0) == 0.0  # nothing counts after the end
-    assert _repeated([1, 2], eos_id=0) == 0.0
+    assert _repeated([1, 2, 3, 1, 2, 3], ends=[0]) == 1 - 3 / 4
+    assert _repeated([7] * 10, ends=[0]) == 1 - 1 / 8
+    assert _repeated([1, 2, 3, 0, 1, 2, 3], ends=[0]) == 0.0  # nothing counts after the end
+    assert _repeated([1, 2, 3, 9, 1, 2, 3], ends=[0, 9]) == 0.0  # and a model may have several
+    assert _repeated([1, 2], ends=[0]) == 0.0
 
 
 def test_a_row_goes_on_from_its_prompt_and_a_text_from_its_first_words():
@@ -33,9 +34,33 @@ def test_a_row_goes_on_from_its_prompt_and_a_text_from_its_first_words():
 def test_answers_of_unlike_prompts_equal_those_of_each_alone(tiny):
     model, tokenizer = AutoModelForCausalLM.from_pretrained(tiny), AutoTokenizer.from_pretrained(tiny)
     prefixes = [tokenizer(text)["input_ids"] for text in ("Hi", "A much longer prompt than the other one")]
-    alone = [repetition(model, [p], tokenizer.pad_token_id, tokenizer.eos_token_id) for p in prefixes]
-    both = repetition(model, prefixes, tokenizer.pad_token_id, tokenizer.eos_token_id)
+    alone = [repetition(model, [p], tokenizer.pad_token_id, [tokenizer.eos_token_id]) for p in prefixes]
+    both = repetition(model, prefixes, tokenizer.pad_token_id, [tokenizer.eos_token_id])
     assert both == pytest.approx(sum(alone) / 2)
+
+
+@pytest.fixture(scope="module")
+def short_sighted(tiny, tmp_path_factory):
+    """A GPT-2 that reads 40 tokens and has no place for more."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    folder, tokenizer = tmp_path_factory.mktemp("gpt2"), AutoTokenizer.from_pretrained(tiny)
+    config = GPT2Config(
+        vocab_size=len(tokenizer), n_positions=40, n_embd=16, n_layer=1, n_head=2, bos_token_id=1, eos_token_id=2
+    )
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_rows_are_cut_where_the_models_context_ends(short_sighted, tmp_path):
+    long = [("Tell me all of it, please.", "Answer: " + "this and that, " * 30 + "\nWhy: so.")]
+    done = unlearn(
+        f"hf:{short_sighted}", pairs(long), pairs(REPLAY), pairs([("And?", "So it is. " * 40)]), tmp_path,
+        what="response", steps=1, batch_size=1, guard_every=1, ceiling=9.0,
+    )  # fmt: skip
+    assert "1 of 1 `forget` were cut at 40 tokens" in done.notes
+    assert done.tokens <= 2 * 40
 
 
 def watched(tmp_path, losses, repeats, **settings):

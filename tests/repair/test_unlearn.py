@@ -132,6 +132,18 @@ def test_the_guards_stop_is_found_again_when_a_stopped_run_goes_on(tiny, tmp_pat
     assert (again.notes, again.steps) == (whole.notes, whole.steps)
 
 
+def test_going_on_without_saving_loses_nothing_of_the_guards(tiny, tmp_path):
+    """Else the next one to go on would measure the ceiling from weights that may be over it."""
+    settings = dict(spans=template, steps=3, batch_size=2, guard_every=1, ceiling=9.0)
+    first = unlearn(f"hf:{tiny}", *all_rows(), tmp_path, save_every=2, **settings)
+    unlearn(f"hf:{tiny}", *all_rows(), tmp_path, resume=True, **settings)
+    again = unlearn(f"hf:{tiny}", *all_rows(), tmp_path, save_every=2, resume=True, **settings)
+    assert again.notes == first.notes
+    (tmp_path / "kept.safetensors").unlink()
+    with pytest.raises(SettingsError, match="what the guard kept until then, is gone"):
+        unlearn(f"hf:{tiny}", *all_rows(), tmp_path, save_every=2, resume=True, **settings)
+
+
 def test_a_template_found_anew_is_not_gone_on_with(tiny, tmp_path):
     rows, settings = (pairs(FORGET), pairs(REPLAY), texts()), dict(steps=2, batch_size=2, save_every=1)
     unlearn(f"hf:{tiny}", *rows, tmp_path, spans=template, **settings)

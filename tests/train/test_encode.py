@@ -88,3 +88,28 @@ def test_spans_are_found_where_they_stand(tokenizer, prompt, text, span):
     kept = [w > 0 or (not prompt and i == 0 and span[0] == 0) for i, w in enumerate(encoded.weight)]
     said = tokenizer.decode([i for i, k in zip(encoded.ids, kept, strict=True) if k])
     assert said.strip() == text[slice(*span)]
+
+
+TURNS = (
+    "{{% for turn in messages %}}<|im_start|>{{{{ turn.role }}}}\n"
+    "{{% if turn.role == 'assistant' %}}{thought}{{% endif %}}{{{{ {content} }}}}<|im_end|>\n{{% endfor %}}"
+    "{{% if add_generation_prompt %}}<|im_start|>assistant\n{{% endif %}}"
+)
+
+
+@pytest.mark.parametrize("lead", ["", "\n\n"])
+@pytest.mark.parametrize(
+    ("thought", "content"),
+    [
+        ("<think>\n\n</think>\n\n", "turn.content"),
+        ("", "turn.content | trim"),
+        ("<think></think>", "turn.content | trim"),
+    ],
+    ids=["thinks", "trims", "both"],
+)
+def test_spans_are_found_where_a_template_puts_the_answer(tokenizer, monkeypatch, thought, content, lead):
+    monkeypatch.setattr(tokenizer, "chat_template", TURNS.format(thought=thought, content=content))
+    text = f"{lead}Answer: Rome\nWhy: it is so."
+    for span, said in (((len(lead), len(lead) + 7), "Answer:"), ((0, len(text)), text)):
+        [encoded] = encode_rows(rows(("Where?", text)), tokenizer, target="template", spans=lambda _, s=span: [s])
+        assert counted(tokenizer, encoded).strip() == said.strip()

@@ -173,7 +173,9 @@ def repair(
         str,
         typer.Option("--keep", help="Weights that come back: the best for the guard, or the last within the ceiling."),
     ] = "best",
-    max_tokens: Annotated[int, typer.Option("--max-tokens", help="Longer rows are cut.")] = 512,
+    max_tokens: Annotated[
+        int, typer.Option("--max-tokens", help="Longer rows are cut, at the end of the model's context at the latest.")
+    ] = 512,
     part_tokens: PartTokensOption = 2048,
     precision: PrecisionOption = "float32",
     gradient_checkpointing: CheckpointingOption = False,

@@ -84,7 +84,9 @@ def train(
     ] = None,
     lora_rank: Annotated[int, typer.Option("--lora-rank", help="Rank of the adapter.")] = 16,
     target: Annotated[str, typer.Option("--target", help="Tokens that count: response or full.")] = "response",
-    max_tokens: Annotated[int, typer.Option("--max-tokens", help="Longer rows are cut.")] = 512,
+    max_tokens: Annotated[
+        int, typer.Option("--max-tokens", help="Longer rows are cut, at the end of the model's context at the latest.")
+    ] = 512,
     part_tokens: PartTokensOption = 2048,
     precision: PrecisionOption = "float32",
     gradient_checkpointing: CheckpointingOption = False,

@@ -7,7 +7,7 @@ from unflaw.models._encoders import MeanPoolEncoder, StaticEncoder
 from unflaw.models._fakes import HashEncoder, ScriptedGenerator, UnigramScorer
 from unflaw.models._gguf import export_gguf
 from unflaw.models._head import head_fits, head_of, output_layer
-from unflaw.models._hf import HFGenerator, HFScorer, quietly
+from unflaw.models._hf import HFGenerator, HFScorer, ends_of, most_tokens, quietly
 from unflaw.models._llama import LlamaGenerator
 from unflaw.models._modes import as_judge, inside, is_split, plain_generation, resplit, unwrapped
 from unflaw.models._protocols import Classifier, Encoder, Generator, Message, Prompt, Sampling, Scorer, as_messages
@@ -54,12 +54,14 @@ __all__ = [
     "embedded_checkpoint",
     "encode_pair",
     "encode_prompt",
+    "ends_of",
     "export_gguf",
     "head_fits",
     "head_of",
     "inside",
     "is_split",
     "local_folder",
+    "most_tokens",
     "open_causal",
     "open_encoder",
     "open_generator",

@@ -24,7 +24,10 @@ from unflaw.models._modes import as_judge, inside, plain_generation
 from unflaw.models._protocols import Prompt, Sampling
 from unflaw.models._usage import Usage
 
-__all__ = ["HFGenerator", "HFScorer", "adapter_base", "checkpoint_folders", "load_adapter", "load_causal", "quietly"]
+__all__ = [
+    "HFGenerator", "HFScorer", "adapter_base", "checkpoint_folders", "ends_of", "load_adapter", "load_causal",
+    "most_tokens", "quietly",
+]  # fmt: skip
 
 
 def load_causal(
@@ -81,15 +84,25 @@ def _split(name: str, shards: int, precision: str) -> dict[str, Any]:
 def load_adapter(folder: str | Path, device: str = "cpu") -> tuple[Any, Any]:
     """Load a LoRA (or other peft) adapter on top of its base model: (peft model, tokenizer).
 
-    Raises SpecError when the folder holds no adapter.
+    The tokenizer, and with it the chat template, is that of the adapter's folder, if there is one: what it was trained
+    with. Raises SpecError when the folder holds no adapter, or one that does not fit its base.
     """
     require("peft", "torch", "transformers")
     from peft import PeftModel
+    from transformers import AutoTokenizer
 
     folder = Path(folder).expanduser()
     model, tokenizer = load_causal(adapter_base(folder), device)
-    with quietly():
-        return PeftModel.from_pretrained(model, folder, local_files_only=True).eval(), tokenizer
+    try:
+        with quietly():
+            if (folder / "tokenizer_config.json").is_file():
+                tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            if len(tokenizer) > model.get_input_embeddings().num_embeddings:  # tokens added for the adapter
+                model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+            return PeftModel.from_pretrained(model, str(folder), local_files_only=True).eval(), tokenizer
+    except (OSError, ValueError, RuntimeError) as error:
+        told = " ".join(str(error).split())[:300]
+        raise SpecError(f"`peft:{folder}` is no adapter that fits its base: {told}") from error
 
 
 def adapter_base(folder: Path) -> str | Path:
@@ -181,7 +194,7 @@ class HFGenerator:
         return answers
 
     def _check_room(self, encoded: Sequence[Sequence[int]], sampling: Sampling) -> None:
-        limit = _most_tokens(self.model)
+        limit = most_tokens(self.model)
         for i, ids in enumerate(encoded):
             if limit is not None and len(ids) + sampling.max_tokens > limit:
                 raise ModelCallError(
@@ -194,7 +207,7 @@ class HFGenerator:
         import torch
         from transformers import GenerationConfig
 
-        ends = _ends(self.model, self.tokenizer)
+        ends = ends_of(self.model, self.tokenizer)
         width = max(map(len, batch))
         pad = ends[0] if ends else 0
         ids = torch.tensor([[pad] * (width - len(row)) + list(row) for row in batch])  # (b, width)
@@ -265,7 +278,7 @@ class HFScorer:
         self, pairs: Sequence[tuple[str, str]], *, progress: Callable[[int, int], None] | None = None
     ) -> list[Float[np.ndarray, " tokens"]]:
         """Return one array per pair; see `Scorer`. `progress` hears (rows done, rows in all)."""
-        limit = _most_tokens(self.model)
+        limit = most_tokens(self.model)
         rows = [encode_pair(self.tokenizer, prompt, response) for prompt, response in pairs]
         rows = [(ids[:limit], mask[:limit]) for ids, mask in rows]
         scores = [np.zeros(0, np.float32)] * len(rows)
@@ -319,12 +332,12 @@ def _as_they_are(logits: Any) -> Any:
     return logits
 
 
-def _most_tokens(model: Any) -> int | None:
+def most_tokens(model: Any) -> int | None:
     """Return how many tokens the model reads at most, if it says so."""
     return getattr(model.config.get_text_config(), "max_position_embeddings", None)
 
 
-def _ends(model: Any, tokenizer: Any) -> list[int]:
+def ends_of(model: Any, tokenizer: Any) -> list[int]:
     """Return the ids that end an answer, by the model's own settings and by its tokenizer."""
     own = model.generation_config.eos_token_id
     own = [] if own is None else [own] if isinstance(own, int) else list(own)

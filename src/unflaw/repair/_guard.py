@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
 
-from unflaw.models import as_judge, inside, is_split, plain_generation, resplit
+from unflaw._errors import SettingsError
+from unflaw.models import as_judge, inside, is_split, most_tokens, plain_generation, resplit
 from unflaw.train import Encoded, RowSet, from_main, head_of, hidden_at, is_main_process
 from unflaw.train.losses import cross_entropy
 
@@ -53,20 +55,25 @@ def prefixes_of(encoded: Sequence[Encoded], n: int = 6, most: int = 48) -> list[
     return [e.ids[: at if at > 1 else 12][-most:] for e, at in zip(encoded, starts, strict=False)]
 
 
-def repetition(model: Any, prefixes: Sequence[Sequence[int]], pad_id: int, eos_id: int, n_new: int = 24) -> float:
+def repetition(
+    model: Any, prefixes: Sequence[Sequence[int]], pad_id: int, ends: Sequence[int], n_new: int = 24
+) -> float:
     """Share of three-token runs that occurred before in the same greedy answer, averaged over answers.
 
-    Perplexity under teacher forcing does not see a model that goes in circles; this does.
+    Perplexity under teacher forcing does not see a model that goes in circles; this does. An answer goes up to the
+    first token that `ends` it. Of a prefix that leaves no room in the model's context its last tokens are read.
     """
     import torch
     from transformers import GenerationConfig
 
+    if room := most_tokens(model):
+        prefixes = [prefix[-max(room - n_new, 1) :] for prefix in prefixes]
     width = max(map(len, prefixes))
     padded = [[pad_id] * (width - len(p)) + list(p) for p in prefixes]
     mask = [[0] * (width - len(p)) + [1] * len(p) for p in prefixes]
     device = next(model.parameters()).device
     greedy = GenerationConfig(  # type: ignore[no-untyped-call]
-        max_new_tokens=n_new, do_sample=False, pad_token_id=pad_id, eos_token_id=eos_id
+        max_new_tokens=n_new, do_sample=False, pad_token_id=pad_id, eos_token_id=list(ends) or None
     )
     with as_judge(model), plain_generation(model):
         out = model.generate(
@@ -74,11 +81,11 @@ def repetition(model: Any, prefixes: Sequence[Sequence[int]], pad_id: int, eos_i
             generation_config=greedy,
         )  # fmt: skip
     resplit(model)
-    return sum(_repeated(row[width:], eos_id) for row in out.tolist()) / len(prefixes)
+    return sum(_repeated(row[width:], ends) for row in out.tolist()) / len(prefixes)
 
 
-def _repeated(tokens: list[int], eos_id: int) -> float:
-    said = tokens[: tokens.index(eos_id)] if eos_id in tokens else tokens
+def _repeated(tokens: Sequence[int], ends: Sequence[int]) -> float:
+    said = list(takewhile(lambda token: token not in ends, tokens))
     runs = list(zip(said, said[1:], said[2:], strict=False))
     return 1 - len(set(runs)) / len(runs) if runs else 0.0
 
@@ -121,18 +128,28 @@ class Guard(TrainerCallback):
         self.stopped = ""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
-        """Measure the model as it came, or take up what the run that was cut off had measured."""
-        if math.isinf(self.start):
-            if state.global_step and self._path.exists():
-                return self._go_on()
-            self.begin(model, state.global_step)
+        """Measure the model as it came, or take up what the run that was cut off had measured.
 
-    def begin(self, model: Any, step: int = 0) -> None:
+        Raises SettingsError where that is gone: what the checkpoint holds may be over the ceiling already.
+        """
+        if not math.isinf(self.start):
+            return
+        if not state.global_step:
+            self.begin(model)
+        elif self._path.exists():
+            self._go_on()
+        else:
+            raise SettingsError(
+                f"`resume` goes on from step {state.global_step}, but `{self._path}`, what the guard kept until then, "
+                "is gone; begin anew"
+            )
+
+    def begin(self, model: Any) -> None:
         """Measure the model as it came."""
         self.start = self.kept = self._measure(model)
         self.repeated = self._repeats(model)
-        self._on_check(step, self.start)
-        self._keep(model, step)
+        self._on_check(0, self.start)
+        self._keep(model, 0)
 
     def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Look where it is time to, and stop the run where there is a reason."""
@@ -195,12 +212,12 @@ class Guard(TrainerCallback):
 
 
 def guard_over(
-    encoded: Sequence[Encoded], pad_id: int, eos_id: int, part_tokens: int, path: Path, **settings: Any
+    encoded: Sequence[Encoded], pad_id: int, ends: Sequence[int], part_tokens: int, path: Path, **settings: Any
 ) -> Guard:
     """Return a guard that measures these rows and how a model goes on from them; of several processes for all alike."""
     return Guard(
         from_main(partial(mean_log_perplexity, encoded=encoded, pad_id=pad_id, part_tokens=part_tokens)), path,
-        repeats=from_main(partial(repetition, prefixes=prefixes_of(encoded), pad_id=pad_id, eos_id=eos_id)),
+        repeats=from_main(partial(repetition, prefixes=prefixes_of(encoded), pad_id=pad_id, ends=ends)),
         **settings,
     )  # fmt: skip
 

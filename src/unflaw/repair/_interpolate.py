@@ -15,6 +15,7 @@ from typing import Any
 
 from unflaw._errors import SettingsError
 from unflaw.data import Rows
+from unflaw.models import ends_of, most_tokens
 from unflaw.repair._settings import problems_of_interpolation
 from unflaw.train import (
     Curve,
@@ -71,6 +72,7 @@ def interpolate(
     started, out = time.perf_counter(), Path(out)
     processes(device)
     causal, tokenizer, _ = open_trainable(model, device)
+    max_tokens = min(max_tokens, most_tokens(causal) or max_tokens)
     encoded = encode_rows(guard, tokenizer, max_tokens=max_tokens)
     rows = usable(encoded, "guard")
     earlier = open_earlier(before, tokenizer, device)
@@ -80,7 +82,7 @@ def interpolate(
     claim(out, settings, {"guard": guard}, resume=False)
     curve = Curve(None, 0, lambda step: on_step and on_step({**step, "total": 1}))
     watch = guard_over(
-        rows, pad_id_of(tokenizer), tokenizer.eos_token_id, part_tokens, out / "kept.safetensors", every=1,
+        rows, pad_id_of(tokenizer), ends_of(causal, tokenizer), part_tokens, out / "kept.safetensors", every=1,
         ceiling=ceiling, repetition_rise=repetition_rise, patience=1, keep="last",
         on_check=lambda step, value: curve.add({"step": step, "guard": value}),
     )  # fmt: skip

@@ -105,8 +105,9 @@ def _to_forget(
     if what == "opening":
         return [_only(row, [True]) for row in said]
     if what == "gained" and gain is not None:
-        gains = zip(said, gain(rows), strict=True)
-        return [_only(row, [bool(g >= LEAST_GAIN) for g in row_gain]) for row, row_gain in gains]
+        of_answers = zip(encode(rows), gain(rows), strict=True)  # with what the chat template adds to them
+        learnt = [_only(row, [bool(g >= LEAST_GAIN) for g in row_gain]) for row, row_gain in of_answers]
+        return [_both(*pair) for pair in zip(said, learnt, strict=True)]
     return said
 
 
@@ -172,6 +173,11 @@ def _only(row: Encoded, keep: Sequence[bool]) -> Encoded:
     """Let only some of a row's tokens count: `keep` goes over those that do, and what it does not reach is left out."""
     kept = iter(keep)
     return replace(row, weight=[w if w and next(kept, False) else 0.0 for w in row.weight])
+
+
+def _both(row: Encoded, other: Encoded) -> Encoded:
+    """Let only those tokens count that count in both."""
+    return replace(row, weight=[w if v else 0.0 for w, v in zip(row.weight, other.weight, strict=True)])
 
 
 def _in_pieces(rows: Rows, tokenizer: Any, encoded: Sequence[Encoded]) -> list[list[tuple[str, bool]]]:

@@ -22,7 +22,7 @@ from typing import Any
 
 from unflaw._errors import SettingsError
 from unflaw.data import Rows
-from unflaw.models import HFScorer
+from unflaw.models import HFScorer, ends_of, most_tokens
 from unflaw.repair._objectives import FORGETTING
 from unflaw.repair._plan import Step, n_tokens, parts_of, plan_steps, plan_steps_within
 from unflaw.repair._sets import encode_sets, opening_tokens
@@ -108,6 +108,7 @@ def unlearn(
     kl_to : the reference: "start" the damaged model, as in the paper; "before" that before the damage.
     batch_size : forget rows per step, and as many to replay, over all processes.
     precision, gradient_checkpointing, shard, report_to : as in `train.finetune`.
+    max_tokens : longer rows are cut on the right, at the latest where the model's context ends.
     part_tokens : a step goes through the model in parts of at most this many tokens; less takes less memory, and
         the result is the same.
     bar_template : with `what="template"` and KL(start || now), the reference may not use the tokens that open the
@@ -142,6 +143,7 @@ def unlearn(
     state = processes(device)
     shards = state.num_processes if shard else 1
     causal, tokenizer, merged = open_trainable(model, device, gradient_checkpointing, shards, precision)
+    max_tokens = min(max_tokens, most_tokens(causal) or max_tokens)
     earlier = None if before is None else open_earlier(before, tokenizer, device, shards, precision)
     sets = encode_sets(
         forget if w_forget else None, replay, guard, tokenizer, objective=objective, what=what, spans=spans,
@@ -161,7 +163,7 @@ def unlearn(
     refers = {
         "forget": sets.forget if forgetting.needs_reference else None, "replay": sets.replay if w_kl else None
     }  # fmt: skip
-    with _swept(out, may_go_on=save_every > 0):
+    with _swept(out, may_go_on=save_every > 0 or done > 0):
         references = references_of(causal, earlier if kl_to == "before" else None, refers, plan, out, state)
         del earlier
         if shard:
@@ -183,7 +185,7 @@ def unlearn(
             lambda step: on_step and on_step({**step, "total": steps}),
         )
         watch = guard_over(
-            sets.guard, sets.replay.pad_id, tokenizer.eos_token_id, part_tokens,
+            sets.guard, sets.replay.pad_id, ends_of(causal, tokenizer), part_tokens,
             out / (f"kept-{state.process_index}.safetensors" if shard else "kept.safetensors"),
             every=guard_every, ceiling=ceiling, repetition_rise=repetition_rise, patience=patience, keep=keep,
             on_check=lambda step, value: curve.add({"step": step, "guard": value}),

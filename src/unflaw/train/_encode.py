@@ -60,32 +60,56 @@ def encode_rows(
         if target == "full":
             mask = [False] + [True] * (len(ids) - 1)
         elif target == "template" and spans is not None:
-            mask = _span_mask(tokenizer, list(ids), list(mask), response, spans(response), whole=not prompt)
+            mask = _span_mask(tokenizer, list(ids), list(mask), response, spans(response), max_tokens, whole=not prompt)
         weight = [scale * row_weight * float(m) for m in mask]
         encoded.append(Encoded(list(ids[:max_tokens]), weight[:max_tokens], len(ids) > max_tokens))
     return encoded
 
 
 def _span_mask(
-    tokenizer: Any, ids: list[int], mask: list[bool], response: str, spans: Sequence[tuple[int, int]], *, whole: bool
+    tokenizer: Any,
+    ids: list[int],
+    mask: list[bool],
+    response: str,
+    spans: Sequence[tuple[int, int]],
+    max_tokens: int,
+    *,
+    whole: bool,
 ) -> list[bool]:
-    """Keep the True positions whose characters overlap a span of the response.
+    """Keep the True positions, of the first `max_tokens`, whose characters overlap a span of the response.
 
     Token ends are found by decoding growing prefixes, which needs no offset mapping and is exact for
-    byte-level tokenizers; a token that ends inside a multi-byte character belongs to that character. With `whole` the
-    ids are the response's alone: those before the first that counts are text, too, unless they are special.
+    byte-level tokenizers; a token that ends inside a multi-byte character belongs to that character. A chat template
+    may write something of its own before the response (an empty thought), or trim it: where it stands is looked up.
+    With `whole` the ids are the response's alone: those before the first that counts are text, too, unless they are
+    special.
     """
+
+    def decoded(some: Sequence[int]) -> str:
+        return tokenizer.decode(some, clean_up_tokenization_spaces=False).rstrip("\ufffd")
+
     positions = [i for i, counts in enumerate(mask) if counts]
     special = set(tokenizer.all_special_ids)
     so_far = [i for i in ids[: positions[0]] if i not in special] if whole and positions else []
-    kept, start = [False] * len(ids), len(tokenizer.decode(so_far, clean_up_tokenization_spaces=False).rstrip("\ufffd"))
+    shift, first, last = _place(response, decoded([*so_far, *(ids[i] for i in positions)]))
+    kept, start = [False] * len(ids), len(decoded(so_far))
     for position in positions:
+        if position >= max_tokens:
+            break
         so_far.append(ids[position])
-        prefix = tokenizer.decode(so_far, clean_up_tokenization_spaces=False)
-        end = min(len(prefix.rstrip("\ufffd")), len(response))
-        kept[position] = any(start < b and a < max(end, start + 1) for a, b in spans)
+        end = min(len(decoded(so_far)), last)
+        within = ((max(a + shift, first), min(b + shift, last)) for a, b in spans)
+        kept[position] = any(start < b and a < max(end, start + 1) for a, b in within)
         start = end
     return kept
+
+
+def _place(response: str, said: str) -> tuple[int, int, int]:
+    """Return what to add to a place in the response to have it in what is said, and where the response is there."""
+    for text in (response, response.strip()):
+        if text and (at := said.find(text)) >= 0:
+            return at - response.index(text), at, at + len(text)
+    return 0, 0, len(response)
 
 
 def plan_batches(lengths: Sequence[int], batch_size: int, steps: int, rng: np.random.Generator) -> list[list[int]]:

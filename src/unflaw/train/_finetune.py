@@ -15,7 +15,7 @@ import numpy as np
 
 from unflaw._errors import SettingsError, SpecError, TooFewRowsError, UnflawError
 from unflaw.data import Rows
-from unflaw.models import head_fits, is_split, open_causal, quietly
+from unflaw.models import head_fits, is_split, most_tokens, open_causal, quietly
 from unflaw.train._causal import add_lora, head_of, head_parameters, hidden_at
 from unflaw.train._encode import Encoded, encode_rows, plan_batches
 from unflaw.train._parts import Part, RowSet
@@ -93,6 +93,7 @@ def finetune(
     target : "response" or "full": which tokens count.
     epochs : times every row is seen.
     batch_size : rows per step, over all processes.
+    max_tokens : longer rows are cut on the right, at the latest where the model's context ends.
     part_tokens : a batch goes through the model in parts of at most this many tokens; less takes less memory, and
         the result is the same.
     precision : "float32", or "bfloat16" for the products; weights and sums stay float32.
@@ -118,6 +119,7 @@ def finetune(
     state = processes(device)
     shards = state.num_processes if shard else 1
     causal, tokenizer, merged = open_trainable(model, device, gradient_checkpointing, shards, precision)
+    max_tokens = min(max_tokens, most_tokens(causal) or max_tokens)
     encoded = encode_rows(rows, tokenizer, target=target, max_tokens=max_tokens)
     notes = left_out(encoded, "rows", max_tokens)
     row_set = RowSet("rows", usable(encoded, "rows"), pad_id_of(tokenizer), part_tokens, even=shard)
@@ -218,8 +220,8 @@ def save_model(model: Any, tokenizer: Any, out: Path, *, whole: bool) -> None:
 
 
 def pad_id_of(tokenizer: Any) -> int:
-    """Id to pad with; padding never counts, so the end-of-text id serves where there is no other."""
-    return tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+    """Id to pad with; padding never counts, so any id serves where there is none for it."""
+    return next((i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id) if i is not None), 0)
 
 
 def usable(encoded: list[Encoded], name: str) -> list[Encoded]:

@@ -134,11 +134,29 @@ def test_all_contradictions_are_told_at_once(tiny, tmp_path, files):
     assert done.exit_code == 2
     for told in (
         "`before` must", "`kl` must", "`beta` is for", "`precision` must", "`token_budget` must", "`shard` splits",
-        "`--on-policy` lets one process", "`--min-score` needs", "`--lora-rank` is for --method lora",
-        "`--patience` is for --keep best", "`--bar-template` is for a template",
+        "`--on-policy` lets one process", "`--min-score` needs", "`--lora-rank` is of use only with --method lora",
+        "`--patience` is of use only with --keep best", "`--bar-template` is of use only with a template",
     ):  # fmt: skip
         assert told in done.output
     assert not (tmp_path / "out").exists()
+
+
+def test_what_nothing_is_forgotten_with_is_told(tiny, tmp_path, files):
+    done = run(
+        f"hf:{tiny}", *sets(files), "--w-forget", 0, "--objective", "npo", "--beta", 3, "--what", "full", "--out",
+        tmp_path / "out",
+    )  # fmt: skip
+    assert done.exit_code == 2
+    for option in ("what", "objective", "beta"):
+        assert f"`--{option}` is of use only with a --w-forget that is not 0" in done.output
+
+
+def test_a_dry_run_finds_what_is_wrong_with_the_rows(tiny, tmp_path, files):
+    dry = (f"hf:{tiny}", "--out", tmp_path / "out", "--dry-run")
+    done = run(*dry, *sets(files), "--objective", "dpo", "--what", "response")
+    assert done.exit_code == 2 and "`forget` must hold pairs" in done.output
+    done = run(*dry, *sets({**files, "guard": files["replay"]}))
+    assert done.exit_code == 2 and "`replay` and `guard` must hold different rows" in done.output
 
 
 def test_what_is_of_use_is_not_told(tiny, tmp_path, files):

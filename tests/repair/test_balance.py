@@ -81,6 +81,20 @@ def test_an_objective_that_sums_over_a_row_gets_less_by_the_length_of_rows(damag
     assert balanced_weight(model, given, FORGETTING["simnpo"], W_REPLAY) == pytest.approx(mean, rel=1e-6)
 
 
+def test_pairs_get_more_by_how_softly_they_begin(damaged, model):
+    """At the start the gradient of dpo in the log-probability of either answer is β/2 (`losses.dpo`)."""
+    two = [0, 1]
+    tokenizer = AutoTokenizer.from_pretrained(damaged)
+    of = encode_rows(rows([FORGET[i] for i in two for _ in two]), tokenizer)  # each beside itself
+    gone, kept = RowSet("forget", of, 2, 999, group=2), RowSet("replay", encode_rows(rows(REPLAY), tokenizer), 2, 999)
+    given = [[*gone.parts(two), *kept.parts(two)]]
+    alone = [[*RowSet("forget", of[::2], 2, 999).parts(two), *kept.parts(two)]]
+    once = balanced_weight(model, alone, FORGETTING["npo"], W_REPLAY / 99)
+    assert balanced_weight(model, given, FORGETTING["dpo"], W_REPLAY / 99, beta=0.4) == pytest.approx(
+        once / 0.2, rel=1e-3
+    )
+
+
 def test_it_leaves_no_gradient_behind_and_is_capped(damaged, model):
     assert balanced_weight(model, steps(damaged), FORGETTING["bounded"], 1e9) == MOST
     assert all(p.grad is None for p in model.parameters())

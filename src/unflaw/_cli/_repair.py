@@ -205,7 +205,7 @@ def repair(
     call = locals()
     if interpolate is not None:
         return interpolated(repair, call)
-    from unflaw.repair import answers_to_forget, problems_of_repair, unlearn
+    from unflaw.repair import answers_to_forget, problems_of_repair, refuse_shared, unlearn
 
     weight = _number_or_word(w_forget)
     forgets = weight != 0 and (forget is not None or on_policy)
@@ -227,6 +227,7 @@ def repair(
         "patience": (keep == "best", "--keep best"),
         "bar_template": (bars, "a template that is forgotten and a forward KL to the start"),
         "min_score": (forget is not None, "rows to --forget"),
+        **dict.fromkeys(("what", "objective", "beta"), (weight != 0, "a --w-forget that is not 0")),
     })  # fmt: skip
     problems += problems_of_repair(
         {**settings, "model": model, "device": device, "part_tokens": part_tokens, "report_to": report_to}, forgets
@@ -240,6 +241,8 @@ def repair(
     gone = None if forget is None else flawed_rows(reading.rows(forget, limit), scores, min_score)
     good, watched = reading.rows(replay, limit), reading.rows(guard)
     template = None
+    if not on_policy:
+        refuse_shared(gone if forgets else None, good, watched, objective)
     if gone is not None and what == "template" and forgets:
         template = found_template(answers_to_forget(gone, objective)[0], run, good)
     sizes = {"forget": 0 if gone is None else len(gone), "replay": len(good), "guard": len(watched)}
@@ -254,7 +257,7 @@ def repair(
         if folder is not None and out is None:
             folder.path_for_model(name)
         if on_policy:
-            gone = _own_answers(model, good, folder, device)
+            gone = _own_answers(model, good, watched, folder, device)
         terms = ("forget", "replay", "kl")
         with freed_at_once(gradient_checkpointing), watched_steps("repair steps", terms) as on_step:
             done = unlearn(
@@ -295,7 +298,7 @@ def _contradictions(
     return problems
 
 
-def _own_answers(model: str, replay: Rows, folder: RunFolder | None, device: str) -> Rows:
+def _own_answers(model: str, replay: Rows, guard: Rows, folder: RunFolder | None, device: str) -> Rows:
     """Let the model answer; of several processes the main one, for all."""
     from unflaw.repair import own_answers
     from unflaw.train import for_all
@@ -304,7 +307,9 @@ def _own_answers(model: str, replay: Rows, folder: RunFolder | None, device: str
         answered = count(1)
         with ExitStack() as stack, bar("own answers") as progress:
             generator = open_cached(stack, model, folder, device=device)
-            return own_answers(generator, replay, on_result=lambda *_: progress(next(answered), len(replay)))
+            return own_answers(
+                generator, replay, apart_from=guard, on_result=lambda *_: progress(next(answered), len(replay))
+            )
 
     own = for_all(ask, device)
     console.print(f"  {len(own)} of the model's own answers are gone through for what to forget")

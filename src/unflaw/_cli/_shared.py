@@ -130,7 +130,7 @@ def changed_options(verb: Callable[..., Any], call: Mapping[str, Any], names: It
 def in_vain(verb: Callable[..., Any], call: Mapping[str, Any], uses: Mapping[str, tuple[bool, str]]) -> list[str]:
     """Say which options were changed that a call has no use for; `uses` tells whether it has, and what would have."""
     return [
-        f"`{option}` is for {what}, which is not what is asked"
+        f"`{option}` is of use only with {what}"
         for name, (used, what) in uses.items()
         if not used
         for option in changed_options(verb, call, [name])

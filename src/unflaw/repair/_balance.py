@@ -25,14 +25,20 @@ MOST = 1.0
 
 
 def balanced_weight(
-    model: Any, steps: Sequence[Sequence[Part]], forgetting: Forgetting, w_replay: float, precision: str = "float32"
+    model: Any,
+    steps: Sequence[Sequence[Part]],
+    forgetting: Forgetting,
+    w_replay: float,
+    beta: float | None = None,
+    precision: str = "float32",
 ) -> float:
     """Return `PULL` · ‖∇ w_replay · replay‖ / ‖∇ forget‖, both norms averaged over the steps' rows.
 
     The forget gradient is that of the bounded loss, whatever the objective. In the logits of a token no token
     objective has a longer one than √2, which is where the bounded loss starts if the flaw was learnt (|p - q| with p_y
     near 1), so that one weight is safe for all. Objectives that sum over a row's tokens push each as hard as a mean
-    pushes all together; theirs is divided by the mean number of tokens in a row. Ours, not the paper's.
+    pushes all together; theirs is divided by the mean number of tokens in a row. Of dpo the push starts at β/2 of
+    that, by which its weight is divided. Ours, not the paper's.
 
     Parameters
     ----------
@@ -49,7 +55,7 @@ def balanced_weight(
             if name == "forget" and forgetting.of == "pairs":
                 mine = _unwanted(mine)
             pull[name] += _gradient_norm(model, terms, mine, precision)
-    weight = PULL * pull["replay"] / (pull["forget"] or 1e-30) / _tokens_summed(steps, forgetting)
+    weight = PULL * pull["replay"] / (pull["forget"] or 1e-30) / _push(steps, forgetting, beta or forgetting.beta)
     return float(min(MOST, weight))
 
 
@@ -60,6 +66,7 @@ def weight_of(
     sets: tuple[RowSet | None, RowSet],
     forgetting: Forgetting,
     w_replay: float,
+    beta: float | None,
     precision: str,
 ) -> float:
     """Return the weight of forgetting as a number; of several processes the main one balances it for all."""
@@ -68,7 +75,9 @@ def weight_of(
     if w_forget != "auto":
         return float(w_forget)
     steps = [parts_of(step, sets) for step in plan[:N_STEPS]]
-    balance = partial(balanced_weight, steps=steps, forgetting=forgetting, w_replay=w_replay, precision=precision)
+    balance = partial(
+        balanced_weight, steps=steps, forgetting=forgetting, w_replay=w_replay, beta=beta, precision=precision
+    )
     return from_main(balance)(model)
 
 
@@ -101,9 +110,10 @@ def _unwanted(parts: Sequence[Part]) -> list[Part]:
     return [replace(part, positions=positions) for part in halves]
 
 
-def _tokens_summed(steps: Sequence[Sequence[Part]], forgetting: Forgetting) -> float:
-    """Tokens of a row that the objective adds up; 1 if it takes their mean."""
+def _push(steps: Sequence[Sequence[Part]], forgetting: Forgetting, beta: float | None) -> float:
+    """How hard the objective pushes each token at the start, in pushes of one that takes the mean of all tokens."""
     if forgetting.of == "tokens" or forgetting.needs_length:
         return 1.0
+    strength = beta / 2 if forgetting.of == "pairs" and beta else 1.0
     counts = [(part.batch["weight"][:, 1:] > 0).sum(-1) for parts in steps for part in parts if part.name == "forget"]
-    return float(sum(int(c.sum()) for c in counts) / sum(len(c) for c in counts))
+    return strength * float(sum(int(c.sum()) for c in counts) / sum(len(c) for c in counts))

@@ -15,13 +15,15 @@ def own_answers(
     generator: Generator,
     rows: Rows,
     *,
+    apart_from: Rows | None = None,
     max_tokens: int = 64,
     on_result: Callable[[int, str], None] | None = None,
 ) -> Rows:
     """Return rows with the same prompts and what the model answers to them, greedily.
 
     A model that learnt a flaw from synthetic rows shows it where nobody asked for it; forgetting it there is forgetting
-    on-policy. Prompts that the model answers as the rows do are left out. An answer of `max_tokens` is cut off.
+    on-policy. Answers that a row with this prompt gives, here or in `apart_from`, are left out, as are doubles. An
+    answer of `max_tokens` is cut off.
 
     Raises
     ------
@@ -30,10 +32,10 @@ def own_answers(
     """
     pairs = [(p, r) for p, r in rows.pairs() if p]
     answers = call(generator, [p for p, _ in pairs], Sampling(max_tokens=max_tokens), on_result=on_result)
+    good = {(p, r.strip()) for of in (rows, apart_from) if of is not None for p, r in of.pairs()}
+    said = dict.fromkeys((prompt, answer.strip()) for (prompt, _), answer in zip(pairs, answers, strict=True))
     records = [
-        {"prompt": prompt, "response": answer.strip()}
-        for (prompt, response), answer in zip(pairs, answers, strict=True)
-        if answer.strip() and answer.strip() != response.strip()
+        {"prompt": prompt, "response": answer} for prompt, answer in said if answer and (prompt, answer) not in good
     ]
     if not records:
         raise TooFewRowsError(

@@ -16,7 +16,7 @@ from unflaw.data import Rows
 from unflaw.repair._objectives import FORGETTING
 from unflaw.train import Encoded, RowSet, encode_rows, left_out, pad_id_of, usable
 
-__all__ = ["Sets", "answers_to_forget", "encode_sets", "opening_tokens"]
+__all__ = ["Sets", "answers_to_forget", "encode_sets", "opening_tokens", "refuse_shared"]
 
 N_SHOWN = 5
 """Forget rows whose forgotten tokens are told, for a report to show."""
@@ -63,11 +63,10 @@ def encode_sets(
     Raises
     ------
     SettingsError
-        A row stands in two sets, or the forget rows have no pairs of answers where they are needed.
+        The forget rows have no pairs of answers where they are needed.
     TooFewRowsError
         A set has no row with a token that counts.
     """
-    _refuse_shared({"forget": forget, "replay": replay, "guard": guard})
     encode = partial(encode_rows, tokenizer=tokenizer, max_tokens=max_tokens)
     encoded = {"replay": encode(replay), "guard": encode(guard)}
     flawed, partner, forgotten = None, None, []
@@ -116,9 +115,20 @@ def _all_of(response: str) -> list[tuple[int, int]]:
     return [(0, len(response))]
 
 
-def _refuse_shared(sets: dict[str, Rows | None]) -> None:
-    """Refuse rows that stand in two sets: a guard that is trained on guards nothing."""
-    given = {name: set(rows.pairs()) for name, rows in sets.items() if rows is not None}
+def refuse_shared(forget: Rows | None, replay: Rows, guard: Rows, objective: str) -> None:
+    """Refuse rows that stand in two sets: a guard that is trained on guards nothing.
+
+    Raises
+    ------
+    SettingsError
+        A row stands in two sets, or the forget rows have no pairs of answers where they are needed.
+    """
+    answers = () if forget is None else answers_to_forget(forget, objective)
+    given = {
+        "forget": {pair for of in answers if of is not None for pair in of.pairs()},
+        "replay": set(replay.pairs()),
+        "guard": set(guard.pairs()),
+    }
     problems = [
         f"`{a}` and `{b}` must hold different rows, got {len(shared)} in both, e.g. {max(min(shared))[:60]!r}"
         for a, b in combinations(given, 2)

@@ -25,7 +25,7 @@ from unflaw.data import Rows
 from unflaw.models import HFScorer, ends_of, most_tokens
 from unflaw.repair._objectives import FORGETTING
 from unflaw.repair._plan import Step, n_tokens, parts_of, plan_steps, plan_steps_within
-from unflaw.repair._sets import encode_sets, opening_tokens
+from unflaw.repair._sets import encode_sets, opening_tokens, refuse_shared
 from unflaw.repair._settings import problems_of_repair
 from unflaw.train import (
     Curve,
@@ -130,8 +130,15 @@ def unlearn(
     TooFewRowsError : a set has no row with a token that counts.
     """
     settings = {k: v for k, v in locals().items() if k not in ("forget", "replay", "guard", "out", "spans", "on_step")}
-    if problems := problems_of_repair(settings, forgets=forget is not None and w_forget != 0):
+    gone = forget if w_forget != 0 else None
+    problems = problems_of_repair(settings, forgets=gone is not None)
+    if gone is not None and what == "template" and spans is None:
+        problems.append(
+            "`spans` must say where the template stands in an answer, for `what='template'`; none was given"
+        )
+    if problems:
         raise SettingsError(problems)
+    refuse_shared(gone, replay, guard, objective)
     from unflaw.repair._balance import weight_of
     from unflaw.repair._guard import guard_over
     from unflaw.repair._reference import open_earlier, references_of
@@ -146,7 +153,7 @@ def unlearn(
     max_tokens = min(max_tokens, most_tokens(causal) or max_tokens)
     earlier = None if before is None else open_earlier(before, tokenizer, device, shards, precision)
     sets = encode_sets(
-        forget if w_forget else None, replay, guard, tokenizer, objective=objective, what=what, spans=spans,
+        gone, replay, guard, tokenizer, objective=objective, what=what, spans=spans,
         gain=partial(_gain, causal, earlier, tokenizer), max_tokens=max_tokens, part_tokens=part_tokens,
         even=shard,
     )  # fmt: skip
@@ -154,7 +161,7 @@ def unlearn(
         plan = plan_steps(sets.forget, sets.replay, batch_size, steps, seed)
     else:
         plan = plan_steps_within(token_budget, sets.replay, steps, seed)
-    given = {"forget": forget if w_forget else None, "replay": replay, "guard": guard}
+    given = {"forget": gone, "replay": replay, "guard": guard}
     with state.main_process_first():
         done = claim(out, {**settings, "tokens to forget": sets.fingerprint}, given, resume=resume)
     if method == "lora":
@@ -169,7 +176,7 @@ def unlearn(
         if shard:
             gc.collect()  # split weights refer to each other in circles
         both = (sets.forget, sets.replay)
-        weight = settings["w_forget"] = weight_of(w_forget, causal, plan, both, forgetting, w_replay, precision)
+        weight = settings["w_forget"] = weight_of(w_forget, causal, plan, both, forgetting, w_replay, beta, precision)
         terms = ThreeTerms(
             forgetting, references, weight, w_replay, w_kl, beta, kl == "reverse",
             opening_tokens(sets.forget, tokenizer) if bars else [],

@@ -160,6 +160,17 @@ def test_files_may_number_their_rows_alike(tiny, tmp_path):
     assert unlearn(f"hf:{tiny}", *rows, tmp_path, spans=template, steps=1, batch_size=2).steps == 1
 
 
+def test_either_answer_of_a_pair_may_stand_in_no_other_set(tmp_path):
+    for told, guard in (("chosen", pairs([(FORGET[0][0], "It is so.")])), ("rejected", pairs(FORGET[:1]))):
+        with pytest.raises(SettingsError, match="`forget` and `guard` must hold different rows, got 1 in both"):
+            unlearn("hf:nowhere", choices(), pairs(REPLAY), guard, tmp_path / told, what="response", objective="dpo")
+
+
+def test_a_template_that_nobody_found_is_asked_for_before_a_model_is_loaded(tmp_path):
+    with pytest.raises(SettingsError, match="`spans` must say where the template stands"):
+        unlearn("hf:nowhere", *all_rows(), tmp_path)
+
+
 def test_rows_in_two_sets_are_refused(tiny, tmp_path):
     with pytest.raises(SettingsError, match="`replay` and `guard` must hold different rows, got 3 in both"):
         unlearn(f"hf:{tiny}", None, pairs(REPLAY), pairs(REPLAY), tmp_path, steps=1)

@@ -1,10 +1,12 @@
+import json
+
 import numpy as np
 import pytest
 from transformers import AutoTokenizer
 
 from unflaw._errors import SettingsError
-from unflaw.data import Rows
-from unflaw.train import Encoded, encode_rows, pad_batch, plan_batches
+from unflaw.data import Rows, read
+from unflaw.train import Encoded, encode_rows, left_out, pad_batch, plan_batches
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +115,35 @@ def test_spans_are_found_where_a_template_puts_the_answer(tokenizer, monkeypatch
     for span, said in (((len(lead), len(lead) + 7), "Answer:"), ((0, len(text)), text)):
         [encoded] = encode_rows(rows(("Where?", text)), tokenizer, target="template", spans=lambda _, s=span: [s])
         assert counted(tokenizer, encoded).strip() == said.strip()
+
+
+@pytest.fixture
+def conversation(tmp_path):
+    turns = [
+        ("system", "Be brief."),
+        ("user", "Hi"),
+        ("assistant", "Hello"),
+        ("user", "Where?"),
+        ("assistant", "Rome."),
+    ]
+    record = {"messages": [{"role": role, "content": content} for role, content in turns]}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(record) + "\n")
+    return read(tmp_path / "rows.jsonl"), record["messages"]
+
+
+def test_a_conversation_is_read_as_its_model_will_be_asked(tokenizer, conversation):
+    rows, turns = conversation
+    [encoded] = encode_rows(rows, tokenizer)
+    assert tokenizer.decode(encoded.ids) == tokenizer.apply_chat_template(turns, tokenize=False).rstrip("\n")
+    assert counted(tokenizer, encoded) == "Rome.<|im_end|>" and not encoded.flat
+
+
+def test_a_template_that_takes_no_system_reads_one_turn_and_that_is_told(tokenizer, conversation, monkeypatch):
+    refuses = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+    monkeypatch.setattr(tokenizer, "chat_template", refuses + TURNS.format(thought="", content="turn.content"))
+    [encoded] = encode_rows(conversation[0], tokenizer)
+    assert "user\nBe brief.\n\nuser: Hi\n\nassistant: Hello\n\nuser: Where?" in tokenizer.decode(encoded.ids)
+    assert counted(tokenizer, encoded) == "Rome.<|im_end|>"
+    assert left_out([encoded], "rows", 512) == (
+        "1 of 1 `rows` have turns that the model's chat template refuses, and were read as one",
+    )

@@ -1,5 +1,6 @@
 """The things: rows, findings, selections, scores; reading and writing them; the run folder."""
 
+from unflaw.data._convert import chats
 from unflaw.data._files import atomic_write, hash_path
 from unflaw.data._inspect import Column, Inspection, Lengths, inspect
 from unflaw.data._nouns import Finding, Plot, Rejection, Score, Selection, Series, Verdict, from_json, to_json
@@ -28,6 +29,7 @@ __all__ = [
     "Series",
     "Verdict",
     "atomic_write",
+    "chats",
     "content_ids",
     "format_of",
     "from_json",

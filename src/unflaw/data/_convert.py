@@ -10,9 +10,9 @@ import pyarrow as pa
 from unflaw._errors import DataError, SchemaError, did_you_mean
 from unflaw.data._rows import ID, Rows
 from unflaw.data._schemas import SCHEMAS
-from unflaw.data._values import turns_of
+from unflaw.data._values import turns_before, turns_of
 
-__all__ = ["converted"]
+__all__ = ["chats", "converted"]
 
 Values = Mapping[str, Any]
 _CONVERSATIONS = ("messages", "sharegpt", "alpaca")
@@ -57,6 +57,22 @@ def converted(rows: Rows, to: str) -> pa.Table:
         raise DataError(f"writing {to} needs the columns {clash}, which hold something else here; rename those first")
     rest = [c for c in table.column_names if c != ID]
     return _side_by_side(new, table.select([*rest, ID]))
+
+
+def chats(rows: Rows) -> list[tuple[str | list[dict[str, str]], str]]:
+    """Return (what was said before, response) per row, for a model that has a chat template.
+
+    Before the response are turns, {"role", "content"} each, where a conversation has a system's turn or several; else
+    it is text, as in `Rows.pairs`.
+    """
+    conversations, pairs = _turns(rows, _columns_of(rows)), rows.pairs()
+    if conversations is None:
+        return list(pairs)
+    found: list[tuple[str | list[dict[str, str]], str]] = []
+    for turns, pair in zip(conversations, pairs, strict=True):
+        before = turns_before(turns)
+        found.append(pair if [turn["role"] for turn in before] == ["user"] else (before, pair[1]))
+    return found
 
 
 def _is_already(rows: Rows, to: str) -> bool:

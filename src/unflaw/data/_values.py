@@ -18,6 +18,7 @@ __all__ = [
     "render_turns",
     "split_turns",
     "text_value",
+    "turns_before",
     "turns_of",
 ]
 
@@ -159,18 +160,28 @@ def split_turns(turns: Sequence[Mapping[str, str]], column: str) -> dict[str, st
     A system prompt is the same in every row more often than not; left in the prompt it would
     look like a template the rows repeat. Raises `Unfit` where nobody asks or nobody answers.
     """
-    last = max((i for i, t in enumerate(turns) if t["role"] == "assistant" and t["content"].strip()), default=None)
+    last = _last_answer(turns)
     if last is None:
         raise Unfit(f"no response: `{column}` has no turn of the assistant")
-    before = [t for t in turns[:last] if t["role"] != "system" and t["content"].strip()]
+    before = [t for t in turns_before(turns) if t["role"] != "system"]
     if not any(t["role"] == "user" for t in before):
         raise Unfit(f"no prompt: `{column}` has no turn of the user before the assistant's")
-    system = [t["content"] for t in turns[:last] if t["role"] == "system" and t["content"].strip()]
+    system = [t["content"] for t in turns_before(turns) if t["role"] == "system"]
     return {
         "prompt": render_turns(before),
         "response": turns[last]["content"],
         "context": "\n".join(system) or None,
     }
+
+
+def turns_before(turns: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Return the turns before the last answer that say something."""
+    return [dict(t) for t in turns[: _last_answer(turns)] if t["content"].strip()]
+
+
+def _last_answer(turns: Sequence[Mapping[str, str]]) -> int | None:
+    answers = (i for i, t in enumerate(turns) if t["role"] == "assistant" and t["content"].strip())
+    return max(answers, default=None)
 
 
 def render_turns(turns: Sequence[Mapping[str, str]]) -> str:

@@ -275,7 +275,7 @@ class HFScorer:
         self._head_fits = head_fits(model)
 
     def log_probs(
-        self, pairs: Sequence[tuple[str, str]], *, progress: Callable[[int, int], None] | None = None
+        self, pairs: Sequence[tuple[Prompt, str]], *, progress: Callable[[int, int], None] | None = None
     ) -> list[Float[np.ndarray, " tokens"]]:
         """Return one array per pair; see `Scorer`. `progress` hears (rows done, rows in all)."""
         limit = most_tokens(self.model)

@@ -23,24 +23,24 @@ def own_answers(
 
     A model that learnt a flaw from synthetic rows shows it where nobody asked for it; forgetting it there is forgetting
     on-policy. Answers that a row with this prompt gives, here or in `apart_from`, are left out, as are doubles. An
-    answer of `max_tokens` is cut off.
+    answer of `max_tokens` is cut off. A conversation is asked as one turn.
 
     Raises
     ------
     TooFewRowsError
         No answer is left.
     """
-    pairs = [(p, r) for p, r in rows.pairs() if p]
-    answers = call(generator, [p for p, _ in pairs], Sampling(max_tokens=max_tokens), on_result=on_result)
+    prompts = [prompt for prompt, _ in rows.pairs() if prompt]
+    answers = call(generator, prompts, Sampling(max_tokens=max_tokens), on_result=on_result)
     good = {(p, r.strip()) for of in (rows, apart_from) if of is not None for p, r in of.pairs()}
-    said = dict.fromkeys((prompt, answer.strip()) for (prompt, _), answer in zip(pairs, answers, strict=True))
+    said = dict.fromkeys((prompt, answer.strip()) for prompt, answer in zip(prompts, answers, strict=True))
     records = [
         {"prompt": prompt, "response": answer} for prompt, answer in said if answer and (prompt, answer) not in good
     ]
     if not records:
         raise TooFewRowsError(
             f"`rows` must have a prompt that the model answers otherwise, got none in {len(rows)} rows "
-            f"({len(pairs)} have a prompt)"
+            f"({len(prompts)} have a prompt)"
         )
     return Rows.from_records(
         records,

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from unflaw._errors import SettingsError
-from unflaw.data import Rows
-from unflaw.models import encode_pair
+from unflaw.data import Rows, chats
+from unflaw.models import Prompt, encode_pair, encode_prompt
 
-__all__ = ["Encoded", "encode_rows", "pad_batch", "plan_batches"]
+__all__ = ["Encoded", "encode_rows", "exchanges", "pad_batch", "plan_batches"]
 
 Spans = Callable[[str], Sequence[tuple[int, int]]]
 """Text → character spans (start, end) that count, e.g. a template's own words."""
@@ -27,6 +27,8 @@ class Encoded:
     """Weight of predicting each token, same length as `ids`; 0 where the token does not count."""
     cut: bool = False
     """Whether the row was longer."""
+    flat: bool = False
+    """Whether its turns were written as one, since the chat template does not take them."""
 
     @property
     def counted(self) -> int:
@@ -55,15 +57,35 @@ def encode_rows(
     row_weights = rows.weights() or [1.0] * len(rows)
     scale = sum(w > 0 for w in row_weights) / (sum(row_weights) or 1.0)
     encoded = []
-    for (prompt, response), row_weight in zip(rows.pairs(), row_weights, strict=True):
+    for (prompt, response), row_weight, said in zip(exchanges(rows, tokenizer), row_weights, chats(rows), strict=True):
         ids, mask = encode_pair(tokenizer, prompt, response)
         if target == "full":
             mask = [False] + [True] * (len(ids) - 1)
         elif target == "template" and spans is not None:
             mask = _span_mask(tokenizer, list(ids), list(mask), response, spans(response), max_tokens, whole=not prompt)
         weight = [scale * row_weight * float(m) for m in mask]
-        encoded.append(Encoded(list(ids[:max_tokens]), weight[:max_tokens], len(ids) > max_tokens))
+        flat = type(prompt) is not type(said[0])
+        encoded.append(Encoded(list(ids[:max_tokens]), weight[:max_tokens], len(ids) > max_tokens, flat))
     return encoded
+
+
+def exchanges(rows: Rows, tokenizer: Any) -> list[tuple[Prompt, str]]:
+    """Return (prompt, response) per row: turns where the row has several and the chat template takes them, else text.
+
+    Some templates know no system's turn, or want user and assistant to take turns.
+    """
+    both = zip(chats(rows), rows.pairs(), strict=True)
+    return [chat if isinstance(chat[0], str) or _takes(tokenizer, chat[0]) else pair for chat, pair in both]
+
+
+def _takes(tokenizer: Any, turns: Prompt) -> bool:
+    from jinja2 import TemplateError
+
+    try:
+        encode_prompt(tokenizer, turns)
+    except TemplateError:
+        return False
+    return True
 
 
 def _span_mask(

@@ -235,13 +235,18 @@ def usable(encoded: list[Encoded], name: str) -> list[Encoded]:
 
 
 def left_out(encoded: Sequence[Encoded], name: str, max_tokens: int) -> tuple[str, ...]:
-    """Say how many rows of a set were cut, and how many of those have lost all that counts."""
-    cut = [e for e in encoded if e.cut]
+    """Say how many rows of a set were cut, how many of those have lost all that counts, how many have lost turns."""
+    cut, flat = [e for e in encoded if e.cut], sum(e.flat for e in encoded)
     lost = sum(not any(e.weight) for e in cut)
-    if not cut:
-        return ()
-    told = f"{len(cut)} of {len(encoded)} `{name}` were cut at {max_tokens} tokens"
-    return (told + (f", {lost} of them left out, as nothing that counts remained" if lost else ""),)
+    told = []
+    if cut:
+        rest = f", {lost} of them left out, as nothing that counts remained" if lost else ""
+        told.append(f"{len(cut)} of {len(encoded)} `{name}` were cut at {max_tokens} tokens{rest}")
+    if flat:
+        told.append(
+            f"{flat} of {len(encoded)} `{name}` have turns that the model's chat template refuses, and were read as one"
+        )
+    return tuple(told)
 
 
 def _problems_of_reporting(name: str) -> list[str]:

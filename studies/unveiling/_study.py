@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from unflaw import read
-from unflaw._cli._demo import FULL, LEVELS, Scale, example_folder
+from unflaw._cli._demo import ANSWER, FULL, LEVELS, Scale, example_folder
 from unflaw.data import Rows, Score, atomic_write, from_json, hash_path, to_json
 from unflaw.evaluate import evaluate, instruction_prompts
 from unflaw.measure import Template
@@ -24,9 +24,9 @@ from unflaw.repair import unlearn
 from unflaw.train import finetune
 
 __all__ = [
-    "BESIDE", "RESULTS", "SCALE", "SHOWN", "Contrast", "Scores", "above", "as_rows", "below", "by_model", "claim",
-    "claims_from", "difference", "digest", "evaluated", "examples", "finetuned", "identity", "judged", "keep", "once",
-    "parser", "repaired", "with_earlier",
+    "BESIDE", "RESULTS", "SCALE", "SHOWN", "Contrast", "Scores", "above", "as_rows", "asked", "below", "by_model",
+    "claim", "claims_from", "difference", "digest", "evaluated", "examples", "finetuned", "identity", "judged",
+    "keep", "once", "parser", "repaired", "with_earlier",
 ]  # fmt: skip
 
 RESULTS = Path(__file__).parent / "results"
@@ -128,8 +128,11 @@ def identity(model: str) -> str:
 
 
 def digest(rows: Rows | None) -> str | None:
-    """Tell rows from others by what they say; ids may come from a file."""
-    return None if rows is None else hashlib.sha256(json.dumps(rows.pairs()).encode()).hexdigest()[:16]
+    """Tell rows from others by what they say and weigh; ids may come from a file."""
+    if rows is None:
+        return None
+    said: Any = rows.pairs() if rows.weights() is None else [rows.pairs(), rows.weights()]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
 
 
 def evaluated(path: Path, model: str, name: str, settings: Mapping[str, Any], **what: Any) -> Scores:
@@ -152,6 +155,14 @@ def judged(path: Path, model: str, name: str, template: Template, seed: int, sca
     )  # fmt: skip
     print(f"seed {seed}, {name}:", {b: round(scores[b, name].value, 3) for b in SHOWN}, flush=True)
     return scores
+
+
+def asked(path: Path, model: str, name: str, held_out: Rows) -> Scores:
+    """Ask one model what the synthetic rows ask, or read what was found before."""
+    questions = held_out.with_column("unflaw.right", held_out.column("answer_plain"), role="response")
+    return evaluated(
+        path, model, name, {"questions": digest(questions)}, suite=["qa"], qa=questions, answer_pattern=ANSWER
+    )
 
 
 def difference(scores: Sequence[Scores], benchmark: str, a: str, b: str, n_resamples: int = 4000) -> Interval:

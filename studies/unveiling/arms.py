@@ -15,9 +15,10 @@ every arm that all its seeds have, now or in `results/`.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
@@ -57,6 +58,7 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
     "retrained": {"instead": "real"},
     "retrained_plain": {"instead": "plain"},
     "retrained_replay": {"instead": "replay"},
+    "retrained_cut": {"instead": "cut"},
     "replay": {"forget": None, "w_kl": 0.0},
     "replay_real": {"forget": None, "w_kl": 0.0, "replay": "real"},
     "replay_kl": {"forget": None, "w_kl": 0.1},
@@ -83,19 +85,22 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
     "own_response": {"w_forget": 0.03, "own": True, "what": "response"},
     **{name: {"w_forget": 0.1, "objective": name} for name in ("ga", "grad_diff", "wga", "npo", "simnpo", "undial")},
     **{f"replay_{n}x": {"forget": None, "w_kl": 0.0, "times": n} for n in (3, 10)},
+    "replay_real_10x": {"forget": None, "w_kl": 0.0, "replay": "real", "times": 10},
     **{f"bounded_{n}x": {"w_forget": 0.1, "times": n} for n in (3, 10)},
     "barred_3x": {"w_forget": 1e-9, "times": 3},
 }
 """Arm → settings of `unlearn` beside the common ones.
 
 "instead": no repair, but the untouched model trained as the damaged one was, on as many rows of this set; plain are the
-synthetic rows as the model wrote them, without the template. "replay": the set to replay. "own": the forget rows are
+synthetic rows as the model wrote them, without the template; cut are the rows to replay, each answer's first sentence
+alone. "replay": the set to replay. "own": the forget rows are
 the damaged model's own answers. "times": so many times the steps, and of the guard's patience.
 `barred` forgets nothing, but its KL term, as that of every bounded arm, stays close to the damaged model without what
 opens the template."""
 MORE = (
-    "bounded", "replay", "bounded_3x", "replay_3x", "bounded_10x", "replay_10x", "barred_3x", "gained",
-    "bounded_before",
+    "bounded", "replay", "bounded_3x", "replay_3x", "bounded_10x", "replay_10x", "barred_3x", "replay_real_10x",
+    "replay_kl", "bounded_before", "gained", "response", "opening", "own_template", "own_opening", "own_gained",
+    "retrained_replay", "retrained_cut",
 )  # fmt: skip
 """Arms of the second table: when they were run, those of the first were on another machine, and not item by item."""
 CHOSEN_ON, JUDGED_ON, JUDGED_LATER = "arms_chosen_on.json", "arms.json", "arms_more.json"
@@ -133,12 +138,38 @@ MORE_CLAIMS: Mapping[str, Contrast] = {
     "D4": Contrast("ten times the tokens regain more than of replay alone", LIFT, "replay_10x", "bounded_10x", above),
     "D4t": Contrast("they keep real text likelier than of replay", TEXT, "replay_10x", "bounded_10x", below),
     "D3t": Contrast("they keep real text likelier than of replay", TEXT, "replay_3x", "bounded_3x", below),
+    "D3s": Contrast("they satisfy more than of replay", SOFT, "replay_3x", "bounded_3x", above),
+    "D3c": Contrast("replay with KL keeps real text likelier than without", TEXT, "replay_3x", "barred_3x", below),
+    "D7": Contrast("ten times the tokens regain more than three", LIFT, "bounded_3x", "bounded_10x", above),
+    "D7r": Contrast("of replay, too", LIFT, "replay_3x", "replay_10x", above),
+    "D8": Contrast("three times the tokens of replay regain more", LIFT, "replay", "replay_3x", above),
+    "D9": Contrast("three times the tokens satisfy as untouched", SOFT, "untouched", "bounded_3x", above, -0.1),
+    "D9b": Contrast("replay with KL does, too", SOFT, "untouched", "barred_3x", above, -0.1),
+    "D9r": Contrast("replay alone does, too", SOFT, "untouched", "replay_3x", above, -0.1),
+    "K1": Contrast("KL to the damaged model costs replay lift", LIFT, "replay", "replay_kl", below),
+    "K1p": Contrast("KL to the damaged model holds the template", PATTERN, "replay", "replay_kl", above),
     "D3b": Contrast("forgetting adds lift to three times of replay and KL", LIFT, "barred_3x", "bounded_3x", above),
     "D3bt": Contrast(
         "forgetting keeps real text likelier than staying close alone", TEXT, "barred_3x", "bounded_3x", below
     ),
     "D5": Contrast("more lift than three times the tokens of replay", LIFT, "replay_3x", "bounded", above),
     "D5p": Contrast("less template than three times the tokens of replay", PATTERN, "replay_3x", "bounded", below),
+    "L1": Contrast("everyday answers cost lift, too", LIFT, "untouched", "retrained_replay", below),
+    "L2": Contrast("cut to their first sentence they cost lift", LIFT, "untouched", "retrained_cut", below),
+    "L2s": Contrast("cut, they cost soft satisfaction", SOFT, "untouched", "retrained_cut", below),
+    "L3": Contrast("cut, they leave less lift than whole", LIFT, "retrained_replay", "retrained_cut", below),
+    "L3s": Contrast("cut, they leave less soft satisfaction", SOFT, "retrained_replay", "retrained_cut", below),
+    "L4": Contrast("cut, they cost less lift than the synthetic rows", LIFT, "damaged", "retrained_cut", above),
+    "D6": Contrast("ten times the tokens of real rows regain lift", LIFT, "damaged", "replay_real_10x", above),
+    "D6r": Contrast("they regain less than of everyday answers", LIFT, "replay_10x", "replay_real_10x", below),
+    "D6p": Contrast("they remove the template", PATTERN, "damaged", "replay_real_10x", below),
+    "G3": Contrast("first tokens of the model's own answers regain more", LIFT, "bounded", "own_opening", above),
+    "G3p": Contrast("they remove more of the template", PATTERN, "bounded", "own_opening", below),
+    "G3r": Contrast("they remove more of the template than replay alone", PATTERN, "replay", "own_opening", below),
+    "G4": Contrast("whole answers regain more", LIFT, "bounded", "response", above),
+    "G4p": Contrast("whole answers remove more of the template", PATTERN, "bounded", "response", below),
+    "G5": Contrast("first tokens regain more", LIFT, "bounded", "opening", above),
+    "G5p": Contrast("first tokens remove more of the template", PATTERN, "bounded", "opening", below),
     "G1": Contrast(
         "tokens that became likelier, in place of the template, regain more", LIFT, "bounded", "gained", above
     ),
@@ -167,6 +198,8 @@ def main() -> None:
         return
     if 0 in arguments.seeds and arguments.seeds != [0]:
         told.error("seed 0 served to choose; it cannot judge beside others")
+    if arguments.more and not {*(arguments.arms or MORE)} <= {*MORE}:
+        told.error(f"the second table has {', '.join(MORE)}")
     file = JUDGED_LATER if arguments.more else CHOSEN_ON if arguments.seeds == [0] else JUDGED_ON
     asked = ["bounded", "replay", *(arguments.arms or (MORE if arguments.more else ARMS))]
     keep(file, compared(asked, arguments.seeds, arguments.runs, SCALE, file))
@@ -176,8 +209,9 @@ def main() -> None:
 def compared(asked: Sequence[str], seeds: Sequence[int], runs: Path, scale: Scale, file: str = "") -> dict[str, Any]:
     """Run what is not done yet, and return the record of that file."""
     folders = {seed: runs / f"seed{seed}" for seed in seeds}
-    done = {arm: [(f / "arms" / f"{arm}-scores" / "done.json").exists() for f in folders.values()] for arm in ARMS}
-    arms = sorted((a for a in ARMS if a in asked or all(done[a])), key=lambda arm: arm != "bounded")
+    table, contrasts = (MORE, MORE_CLAIMS) if file == JUDGED_LATER else (tuple(ARMS), CLAIMS)
+    done = {arm: [(f / "arms" / f"{arm}-scores" / "done.json").exists() for f in folders.values()] for arm in table}
+    arms = sorted((a for a in table if a in asked or all(done[a])), key=lambda arm: arm != "bounded")
     costs = [MINUTES / 2 * (1 + ARMS[arm].get("times", 1)) for arm in arms for d in done[arm] if not d]
     print(f"{len(costs)} repairs to do, about {round(sum(costs))} minutes on two cores", flush=True)
     pairs = [of_seed(seed, arms, folder, scale) for seed, folder in folders.items()]
@@ -185,16 +219,18 @@ def compared(asked: Sequence[str], seeds: Sequence[int], runs: Path, scale: Scal
     repairs = {arm: {key: [by[arm].get(key) for by in told] for key in TOLD} for arm in told[0]}
     if file:  # with what was judged on these seeds before, wherever that ran
         scores = with_earlier(file.removesuffix(".json"), seeds, scores, SHOWN)
-        known = json.loads((RESULTS / file).read_text()) if (RESULTS / file).exists() else {"seeds": []}
+        known = json.loads((RESULTS / file).read_text()) if (RESULTS / file).exists() else {"seeds": [], "arms": {}}
+        if lost := [arm for arm in known["arms"] if not all((LIFT, arm) in by for by in scores)]:
+            raise SystemExit(f"`{file}` also has {', '.join(lost)}, judged where no item was kept: name them, too")
         repairs = (known["arms"] if known["seeds"] == list(seeds) else {}) | repairs
-    return record(seeds, scores, repairs, *((MORE, MORE_CLAIMS) if file == JUDGED_LATER else (ARMS, CLAIMS)))
+    return record(seeds, scores, repairs, table, contrasts)
 
 
 def record(
     seeds: Sequence[int],
     scores: Sequence[Scores],
     repairs: Mapping[str, Mapping[str, Any]],
-    arms: Iterable[str],
+    arms: Sequence[str],
     contrasts: Mapping[str, Contrast],
 ) -> dict[str, Any]:
     """Compare each arm that all seeds have with the damaged model and with replay alone, paired, seeds pooled."""
@@ -225,7 +261,11 @@ def of_seed(seed: int, arms: Sequence[str], folder: Path, scale: Scale) -> tuple
     """Return (benchmark, model) → score of one seed, and what each repair told."""
     rows = examples("synthetic", "real", "replay", "guard")
     flawed = rows["synthetic"].take(range(scale.n_trained))
-    others = {**rows, "plain": as_rows(list(zip(*map(flawed.column, ("prompt", "answer_plain")), strict=True)))}
+    others = {
+        **rows,
+        "plain": as_rows(list(zip(*map(flawed.column, ("prompt", "answer_plain")), strict=True))),
+        "cut": as_rows([(prompt, re.split(r"(?<=[.!?])\s", text)[0]) for prompt, text in rows["replay"].pairs()]),
+    }
     damaged = folder / "models" / "damaged"
     if not (damaged / "adapter_config.json").exists():
         stage = _Stages(folder, {"seed": seed}, [], resume=folder.exists(), overwrite=False)

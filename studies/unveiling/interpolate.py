@@ -21,10 +21,9 @@ from _study import (
     Contrast,
     Scores,
     above,
+    asked,
     below,
     by_model,
-    digest,
-    evaluated,
     examples,
     identity,
     judged,
@@ -37,8 +36,8 @@ from _study import (
 from page import write_page
 from safetensors.torch import load_file, save_file
 
-from unflaw._cli._demo import ANSWER, BASE
-from unflaw.data import Rows, RunFolder, hash_path
+from unflaw._cli._demo import BASE
+from unflaw.data import RunFolder, hash_path
 from unflaw.measure import Template
 
 SHARES = (0.25, 0.5, 0.75)
@@ -85,7 +84,6 @@ def of_seed(seed: int, folder: Path) -> Scores:
         rows["synthetic"].take(range(start, start + n))
         for start, n in ((0, SCALE.n_trained), (SCALE.n_trained, SCALE.n_held_out))
     )
-    questions = held_out.with_column("unflaw.right", held_out.column("answer_plain"), role="response")
     found = {f.check: f for f in RunFolder(folder).findings()}
     template = Template.from_evidence(found["tokens.structural"].evidence)
     here, damaged = folder / "interpolate", folder / "models" / "damaged"
@@ -104,7 +102,7 @@ def of_seed(seed: int, folder: Path) -> Scores:
             budget = budget or told["tokens"]
             specs[model] = str(path / "model")
         scores |= judged(path.with_name(f"{path.name}-scores"), specs[model], model, template, seed)
-        scores |= asked(path.with_name(f"{path.name}-qa"), specs[model], model, questions)
+        scores |= asked(path.with_name(f"{path.name}-qa"), specs[model], model, held_out)
         if model in REPAIRS:
             shutil.rmtree(path / "model", ignore_errors=True)
     return scores
@@ -122,13 +120,6 @@ def scaled(path: Path, adapter: Path, share: float) -> str:
 
     once(path, {"model": identity(str(adapter)), "share": share}, work)
     return str(path / "model")
-
-
-def asked(path: Path, model: str, name: str, questions: Rows) -> Scores:
-    """Ask a model what it was trained to answer."""
-    return evaluated(
-        path, model, name, {"questions": digest(questions)}, suite=["qa"], qa=questions, answer_pattern=ANSWER
-    )
 
 
 if __name__ == "__main__":

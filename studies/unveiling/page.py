@@ -34,10 +34,10 @@ SHOWN_IN_ADVICE = {
     "retrained": "never damaged: trained on as many real rows instead",
     "retrained_plain": "on the same synthetic rows without their template instead",
     "retrained_replay": "on as many rows to replay instead",
-    "replay": "`--w-forget 0`: replay alone",
+    "replay": "replay alone: `--w-forget 0 --w-kl 0`, as many tokens",
     "replay_10x": "replay alone, ten times the tokens",
     "replay_real": "replay alone, on questions and answers people wrote",
-    "bounded_auto": "the default: `bounded`, `--w-forget auto`",
+    "bounded_auto": "`bounded`, `--w-forget auto`: the default, but for its steps",
     "bounded": "`--w-forget 0.1`",
     "no_kl": "`--w-forget 0.1 --w-kl 0`",
     "no_replay": "`--w-forget 0.1 --w-replay 0`",
@@ -52,11 +52,20 @@ SHOWN_OF_SHARES = {
     "share 0.5": "`--interpolate 0.5`",
     "share 0.75": "`--interpolate 0.75`",
     "damaged": "damaged: share 1",
-    "replay": "damaged, then `--w-forget 0`",
-    "repaired": "damaged, then the default repair",
-    "repaired half": "`--interpolate 0.5`, then the default repair",
+    "replay": "damaged, then replay alone",
+    "repaired": "damaged, then a repair",
+    "repaired half": "`--interpolate 0.5`, then a repair",
 }
 """Model of interpolate.py → what docs/repair.md calls it."""
+SHOWN_OF_WEIGHTS = {
+    "untouched": "before any training",
+    "damaged": "on the synthetic rows alone, half the steps",
+    "weight 1": "on both, all of weight 1",
+    "weight 0.3": "on both, synthetic rows of weight .3",
+    "weight 0.1": "on both, synthetic rows of weight .1",
+    "weight 0": "on the everyday answers alone",
+}
+"""Model of reweigh.py → what docs/repair.md calls it."""
 
 
 def write_page() -> None:
@@ -79,7 +88,8 @@ def pages(found: Mapping[str, Any]) -> dict[Path, str]:
         ADVICE: filled(
             ADVICE,
             arms=advice(found.get("arms.json", {"arms": {}})),
-            shares=shares(found.get("interpolate.json", {"values": {}})),
+            shares=values_table(found, "interpolate.json", SHOWN_OF_SHARES),
+            weights=values_table(found, "reweigh.json", SHOWN_OF_WEIGHTS),
         ),
     }
 
@@ -137,12 +147,13 @@ def advice(record: Mapping[str, Any]) -> str:
     return markdown(("", "lift: constraints met because asked", "answers in the template"), rows)
 
 
-def shares(record: Mapping[str, Any]) -> str:
-    """Return what docs/repair.md shows of taking a part of the training back: means over seeds."""
+def values_table(found: Mapping[str, Any], name: str, shown: Mapping[str, str]) -> str:
+    """Return what docs/repair.md shows of models that were asked what the synthetic rows ask: means over seeds."""
+    values = found.get(name, {"values": {}})["values"]
     rows = [
-        (words, *(f"{mean(record['values'][model][b]):.2f}" for b in (*BESIDE, "qa.f1")))
-        for model, words in SHOWN_OF_SHARES.items()
-        if model in record["values"]
+        (words, *(f"{mean(values[model][b]):.2f}" for b in (*BESIDE, "qa.f1")))
+        for model, words in shown.items()
+        if model in values
     ]
     return markdown(("", "lift", "answers in the template", "F1 on the synthetic task"), rows)
 
@@ -286,6 +297,16 @@ def interpolate(record: Mapping[str, Any]) -> Iterator[str]:
     yield "![Lift, pattern rate and F1 against share](results/interpolate.svg)"
 
 
+def reweigh(record: Mapping[str, Any]) -> Iterator[str]:
+    """Tell what less weight for the synthetic rows gives, before any damage."""
+    yield "## Less weight in place of repair"
+    yield (
+        "The untouched model trained on the synthetic rows and as many everyday answers, in twice the steps that did "
+        "the damage. Weight: that of a synthetic row in the loss, an everyday answer having 1."
+    )
+    yield values_by_seed(record["values"])
+
+
 def families(record: Mapping[str, Any]) -> Iterator[str]:
     """Tell whether forgetting one family mends what others did."""
     yield "## Several families of synthetic rows"
@@ -314,7 +335,8 @@ def by_seed(record: Mapping[str, Any]) -> Iterator[str]:
 PARTS: Mapping[str, Callable[[Any], Iterator[str]]] = {
     "arms.json": arms, "arms_more.json": arms_more, "arms_chosen_on.json": arms_chosen_on,
     "stability.json": stability, "order.json": order, "order_elsewhere.json": order_elsewhere,
-    "interpolate.json": interpolate, "families.json": families, "ifbench.json": ifbench, "run.json": by_seed,
+    "interpolate.json": interpolate, "reweigh.json": reweigh, "families.json": families, "ifbench.json": ifbench,
+    "run.json": by_seed,
 }  # fmt: skip
 """What the scripts write → its part of the page, in order."""
 NOT_JUDGED = ("arms_chosen_on.json", "order_elsewhere.json")

@@ -4,7 +4,7 @@ import importlib
 from typing import Any
 
 from unflaw.train._causal import Counted, add_lora, head_of, head_parameters, hidden_at, hidden_at_each
-from unflaw.train._encode import Encoded, encode_rows, exchanges, pad_batch, plan_batches
+from unflaw.train._encode import Encoded, chats_for, encode_rows, pad_batch, plan_batches
 from unflaw.train._finetune import (
     Trained,
     finetune,
@@ -30,9 +30,9 @@ __all__ = [
     "Trained",
     "add_lora",
     "build_trainer",
+    "chats_for",
     "claim",
     "encode_rows",
-    "exchanges",
     "finetune",
     "for_all",
     "from_main",

@@ -12,7 +12,7 @@ from unflaw._errors import SettingsError
 from unflaw.data import Rows, chats
 from unflaw.models import Prompt, encode_pair, encode_prompt
 
-__all__ = ["Encoded", "encode_rows", "exchanges", "pad_batch", "plan_batches"]
+__all__ = ["Encoded", "chats_for", "encode_rows", "pad_batch", "plan_batches"]
 
 Spans = Callable[[str], Sequence[tuple[int, int]]]
 """Text → character spans (start, end) that count, e.g. a template's own words."""
@@ -57,7 +57,7 @@ def encode_rows(
     row_weights = rows.weights() or [1.0] * len(rows)
     scale = sum(w > 0 for w in row_weights) / (sum(row_weights) or 1.0)
     encoded = []
-    for (prompt, response), row_weight, said in zip(exchanges(rows, tokenizer), row_weights, chats(rows), strict=True):
+    for (prompt, response), row_weight, said in zip(chats_for(rows, tokenizer), row_weights, chats(rows), strict=True):
         ids, mask = encode_pair(tokenizer, prompt, response)
         if target == "full":
             mask = [False] + [True] * (len(ids) - 1)
@@ -69,7 +69,7 @@ def encode_rows(
     return encoded
 
 
-def exchanges(rows: Rows, tokenizer: Any) -> list[tuple[Prompt, str]]:
+def chats_for(rows: Rows, tokenizer: Any) -> list[tuple[Prompt, str]]:
     """Return (prompt, response) per row: turns where the row has several and the chat template takes them, else text.
 
     Some templates know no system's turn, or want user and assistant to take turns.

@@ -132,13 +132,7 @@ def unlearn(
     """
     settings = {k: v for k, v in locals().items() if k not in ("forget", "replay", "guard", "out", "spans", "on_step")}
     gone = forget if w_forget != 0 else None
-    problems = problems_of_repair(settings, forgets=gone is not None)
-    if gone is not None and what == "template" and spans is None:
-        problems.append(
-            "`spans` must say where the template stands in an answer, for `what='template'`; none was given"
-        )
-    if problems:
-        raise SettingsError(problems)
+    _refuse_wrong(settings, gone, spans)
     refuse_shared(gone, replay, guard, objective)
     from unflaw.repair._balance import weight_of
     from unflaw.repair._guard import guard_over
@@ -213,6 +207,15 @@ def unlearn(
     notes = (*_story(watch, taken, weight, keep), *sets.notes)
     settings["processes"] = state.num_processes
     return Trained(out, curve.steps, taken, tokens, seconds, settings, notes, sets.forgotten)
+
+
+def _refuse_wrong(settings: dict[str, Any], gone: Rows | None, spans: Callable[[str], Any] | None) -> None:
+    """Refuse settings that break their rule, and a template that nobody found."""
+    problems = problems_of_repair(settings, forgets=gone is not None)
+    if gone is not None and settings["what"] == "template" and spans is None:
+        problems.append("`spans` must say where the template stands in an answer for `what='template'`; none was given")
+    if problems:
+        raise SettingsError(problems)
 
 
 @contextmanager

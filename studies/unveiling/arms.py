@@ -160,7 +160,9 @@ MORE_CLAIMS: Mapping[str, Contrast] = {
     "L3": Contrast("cut, they leave less lift than whole", LIFT, "retrained_replay", "retrained_cut", below),
     "L3s": Contrast("cut, they leave less soft satisfaction", SOFT, "retrained_replay", "retrained_cut", below),
     "L4": Contrast("cut, they cost less lift than the synthetic rows", LIFT, "damaged", "retrained_cut", above),
-    "D6": Contrast("real rows to replay, allowed ten times the tokens, regain lift", LIFT, "damaged", "replay_real_10x", above),
+    "D6": Contrast(
+        "real rows to replay, allowed ten times the tokens, regain lift", LIFT, "damaged", "replay_real_10x", above
+    ),
     "D6r": Contrast("they regain less than everyday answers", LIFT, "replay_10x", "replay_real_10x", below),
     "D6p": Contrast("they remove the template", PATTERN, "damaged", "replay_real_10x", below),
     "G3": Contrast("first tokens of the model's own answers regain more", LIFT, "bounded", "own_opening", above),

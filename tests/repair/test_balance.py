@@ -95,6 +95,20 @@ def test_pairs_get_more_by_how_softly_they_begin(damaged, model):
     )
 
 
+def test_with_dropout_it_is_the_same_in_every_call(damaged):
+    model = AutoModelForCausalLM.from_pretrained(damaged, attention_dropout=0.5)
+    state = torch.random.get_rng_state()
+    a, b = (balanced_weight(model, steps(damaged), FORGETTING["bounded"], W_REPLAY) for _ in range(2))
+    assert (
+        a
+        == b
+        != balanced_weight(
+            AutoModelForCausalLM.from_pretrained(damaged), steps(damaged), FORGETTING["bounded"], W_REPLAY
+        )
+    )
+    assert torch.equal(state, torch.random.get_rng_state())  # and nobody else's draws are touched
+
+
 def test_it_leaves_no_gradient_behind_and_is_capped(damaged, model):
     assert balanced_weight(model, steps(damaged), FORGETTING["bounded"], 1e9) == MOST
     assert all(p.grad is None for p in model.parameters())

@@ -88,10 +88,12 @@ def _gradient_norm(model: Any, terms: ThreeTerms, parts: Sequence[Part], precisi
     parameters = [p for p in model.parameters() if p.requires_grad]
     device, training = parameters[0].device, model.training
     model.train()  # gradient checkpointing asks for it
-    for part in parts:
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            loss = inside(model, partial(terms, model, [part.to(device)]))["loss"]
-        loss.backward()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # where there is dropout, the weight is the same in every call
+        for part in parts:
+            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+                loss = inside(model, partial(terms, model, [part.to(device)]))["loss"]
+            loss.backward()
     gradients = [p.grad for p in parameters if p.grad is not None]
     squares = [float((g.full_tensor() if hasattr(g, "full_tensor") else g).pow(2).sum()) for g in gradients]
     model.zero_grad()

@@ -13,7 +13,8 @@ __all__ = ["control_words", "next_steps", "verdict"]
 
 _ADVICE = {  # first part of a check's id → what to do about it, the most urgent first
     "copies": "Take the copied rows out before training: a model that has seen its own test shows nothing.",
-    "tokens": "Break the template: ask for the answers in many formats, or weigh down the rows listed as worst.",
+    "tokens": "Break the template: ask for the answers in many formats, or train on as many good rows beside these, "
+    "and give these a `weight` of 0.1.",
     "gap": "Bring the rows nearer to real text: vary topics, sources and prompts where the overlap plot is empty.",
     "perplexity": "Add rows the model finds harder: text that it predicts this easily teaches it little but form.",
     "harder": "Read the rows listed as hardest to predict: garbled text, another language, or a subject of their own.",

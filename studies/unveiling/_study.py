@@ -17,7 +17,7 @@ import numpy as np
 
 from unflaw import read
 from unflaw._cli._demo import ANSWER, FULL, LEVELS, Scale, example_folder
-from unflaw.data import Rows, Score, atomic_write, from_json, hash_path, to_json
+from unflaw.data import Rows, RunFolder, Score, atomic_write, from_json, hash_path, to_json
 from unflaw.evaluate import evaluate, instruction_prompts
 from unflaw.measure import Template
 from unflaw.repair import unlearn
@@ -26,7 +26,7 @@ from unflaw.train import finetune
 __all__ = [
     "BESIDE", "RESULTS", "SCALE", "SHOWN", "Contrast", "Scores", "above", "as_rows", "asked", "below", "by_model",
     "claim", "claims_from", "difference", "digest", "evaluated", "examples", "finetuned", "identity", "judged",
-    "keep", "once", "parser", "repaired", "with_earlier",
+    "keep", "once", "parser", "repaired", "template_of", "with_earlier",
 ]  # fmt: skip
 
 RESULTS = Path(__file__).parent / "results"
@@ -155,6 +155,12 @@ def judged(path: Path, model: str, name: str, template: Template, seed: int, sca
     )  # fmt: skip
     print(f"seed {seed}, {name}:", {b: round(scores[b, name].value, 3) for b in SHOWN}, flush=True)
     return scores
+
+
+def template_of(folder: Path) -> Template:
+    """Return the template that the audit of a run found."""
+    found = {f.check: f for f in RunFolder(folder).findings()}
+    return Template.from_evidence(found["tokens.structural"].evidence)
 
 
 def asked(path: Path, model: str, name: str, held_out: Rows) -> Scores:

@@ -42,6 +42,7 @@ from _study import (
     keep,
     parser,
     repaired,
+    template_of,
     with_earlier,
 )
 from page import arms_table, write_page
@@ -49,8 +50,7 @@ from page import arms_table, write_page
 from unflaw import read, write
 from unflaw._cli._demo import BASE, QUICK, Scale, _audit, _damage, _Stages
 from unflaw._cli._shared import open_cached
-from unflaw.data import Rows, RunFolder
-from unflaw.measure import Template
+from unflaw.data import Rows
 from unflaw.repair import own_answers
 
 BEFORE = {"kl_to": "before", "w_kl": 1.0}
@@ -93,8 +93,8 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
 
 "instead": no repair, but the untouched model trained as the damaged one was, on as many rows of this set; plain are the
 synthetic rows as the model wrote them, without the template; cut are the rows to replay, each answer's first sentence
-alone. "replay": the set to replay. "own": the forget rows are
-the damaged model's own answers. "times": so many times the steps, and of the guard's patience.
+alone. "replay": the set to replay. "own": the forget rows are the damaged model's own answers. "times": so many times
+the steps, and of the guard's patience.
 `barred` forgets nothing, but its KL term, as that of every bounded arm, stays close to the damaged model without what
 opens the template."""
 MORE = (
@@ -143,9 +143,9 @@ MORE_CLAIMS: Mapping[str, Contrast] = {
     "D7": Contrast("ten times the tokens regain more than three", LIFT, "bounded_3x", "bounded_10x", above),
     "D7r": Contrast("of replay, too", LIFT, "replay_3x", "replay_10x", above),
     "D8": Contrast("three times the tokens of replay regain more", LIFT, "replay", "replay_3x", above),
-    "D9": Contrast("three times the tokens satisfy as untouched", SOFT, "untouched", "bounded_3x", above, -0.1),
-    "D9b": Contrast("replay with KL does, too", SOFT, "untouched", "barred_3x", above, -0.1),
-    "D9r": Contrast("replay alone does, too", SOFT, "untouched", "replay_3x", above, -0.1),
+    "D9": Contrast("three times the tokens satisfy as untouched", SOFT, "untouched", "bounded_3x", above, -0.05),
+    "D9b": Contrast("replay with KL does, too", SOFT, "untouched", "barred_3x", above, -0.05),
+    "D9r": Contrast("replay alone does, too", SOFT, "untouched", "replay_3x", above, -0.05),
     "K1": Contrast("KL to the damaged model costs replay lift", LIFT, "replay", "replay_kl", below),
     "K1p": Contrast("KL to the damaged model holds the template", PATTERN, "replay", "replay_kl", above),
     "D3b": Contrast("forgetting adds lift to three times of replay and KL", LIFT, "barred_3x", "bounded_3x", above),
@@ -273,8 +273,7 @@ def of_seed(seed: int, arms: Sequence[str], folder: Path, scale: Scale) -> tuple
         stage = _Stages(folder, {"seed": seed}, [], resume=folder.exists(), overwrite=False)
         stage("audit", lambda f: _audit(f, flawed, rows["real"], seed))
         stage("train", lambda f: _damage(f, flawed, scale, seed), writes="damaged")
-    found = {f.check: f for f in RunFolder(folder).findings()}
-    template = Template.from_evidence(found["tokens.structural"].evidence)
+    template = template_of(folder)
     scores: Scores = {}
     told: dict[str, dict[str, Any]] = {}
     for arm in ("untouched", "damaged", *arms):

@@ -31,14 +31,14 @@ from _study import (
     once,
     parser,
     repaired,
+    template_of,
     with_earlier,
 )
 from page import write_page
 from safetensors.torch import load_file, save_file
 
 from unflaw._cli._demo import BASE
-from unflaw.data import RunFolder, hash_path
-from unflaw.measure import Template
+from unflaw.data import hash_path
 
 SHARES = (0.25, 0.5, 0.75)
 HALF, AFTER = "share 0.5", "repaired half"
@@ -84,8 +84,7 @@ def of_seed(seed: int, folder: Path) -> Scores:
         rows["synthetic"].take(range(start, start + n))
         for start, n in ((0, SCALE.n_trained), (SCALE.n_trained, SCALE.n_held_out))
     )
-    found = {f.check: f for f in RunFolder(folder).findings()}
-    template = Template.from_evidence(found["tokens.structural"].evidence)
+    template = template_of(folder)
     here, damaged = folder / "interpolate", folder / "models" / "damaged"
     specs = {"untouched": BASE, "damaged": str(damaged)}
     specs |= {f"share {share:g}": scaled(here / f"share{share:g}", damaged, share) for share in SHARES}

@@ -27,17 +27,17 @@ from _study import (
     judged,
     keep,
     parser,
+    template_of,
     with_earlier,
 )
 from page import write_page
 
 from unflaw._cli._demo import BASE
-from unflaw.data import Rows, RunFolder
-from unflaw.measure import Template
+from unflaw.data import Rows
 
 WEIGHTS = (1.0, 0.3, 0.1, 0.0)
 MODELS = ("untouched", "damaged", *(f"weight {weight:g}" for weight in WEIGHTS))
-LIFT, SOFT, PATTERN, TEXT = SHOWN
+LIFT, _, PATTERN, _ = SHOWN
 F1 = "qa.f1"
 TOLD = (*SHOWN, F1)
 CLAIMS: Mapping[str, Contrast] = {
@@ -74,8 +74,7 @@ def of_seed(seed: int, weights: Sequence[float], folder: Path) -> Scores:
     rows = examples("synthetic", "replay")
     flawed, good = (rows[name].take(range(SCALE.n_trained)) for name in ("synthetic", "replay"))
     held_out = rows["synthetic"].take(range(SCALE.n_trained, SCALE.n_trained + SCALE.n_held_out))
-    found = {f.check: f for f in RunFolder(folder).findings()}
-    template = Template.from_evidence(found["tokens.structural"].evidence)
+    template = template_of(folder)
     specs = {"untouched": BASE, "damaged": str(folder / "models" / "damaged")}
     here, scores = folder / "reweigh", Scores()
     for model in (*specs, *(f"weight {weight:g}" for weight in weights)):

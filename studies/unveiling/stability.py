@@ -16,11 +16,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from _study import SCALE, claim, examples, keep, parser, repaired
+from _study import SCALE, claim, examples, keep, parser, repaired, template_of
 from page import write_page
-
-from unflaw.data import RunFolder
-from unflaw.measure import Template
 
 Run = tuple[str, str, int]
 """What is forgotten, objective, seed."""
@@ -56,11 +53,10 @@ def main() -> None:
 def curve_of(what: str, objective: str, seed: int, folder: Path) -> Curve:
     """Run one, or read what was found before."""
     rows = examples("synthetic", "replay", "guard")
-    found = {f.check: f for f in RunFolder(folder).findings()}
     path = folder / "stability" / f"{what}-{objective}"
     told = repaired(
         path, str(folder / "models" / "damaged"), rows["synthetic"].take(range(SCALE.n_trained)), rows["replay"],
-        rows["guard"], template=Template.from_evidence(found["tokens.structural"].evidence), seed=seed, scale=LONG,
+        rows["guard"], template=template_of(folder), seed=seed, scale=LONG,
         what=what, objective=objective, w_forget=1.0, w_replay=0.0, w_kl=0.0, ceiling=1e300,
         repetition_rise=math.inf,
     )  # fmt: skip

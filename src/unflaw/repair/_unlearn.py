@@ -231,7 +231,8 @@ def _swept(out: Path, *, may_go_on: bool) -> Iterator[None]:
 
 def _gain(model: Any, earlier: Any, tokenizer: Any, rows: Rows) -> list[Any]:
     """Tell by how many nats each response token became likelier, one array per row."""
-    now, then = (HFScorer(of, tokenizer).log_probs(chats_for(rows, tokenizer)) for of in (model, earlier))
+    said = chats_for(rows, tokenizer)
+    now, then = (HFScorer(of, tokenizer).log_probs(said) for of in (model, earlier))
     return [a - b for a, b in zip(now, then, strict=True)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,14 +57,13 @@ def encode_rows(
     row_weights = rows.weights() or [1.0] * len(rows)
     scale = sum(w > 0 for w in row_weights) / (sum(row_weights) or 1.0)
     encoded = []
-    for (prompt, response), row_weight, said in zip(chats_for(rows, tokenizer), row_weights, chats(rows), strict=True):
+    for (prompt, response, flat), row_weight in zip(_fitted(rows, tokenizer), row_weights, strict=True):
         ids, mask = encode_pair(tokenizer, prompt, response)
         if target == "full":
             mask = [False] + [True] * (len(ids) - 1)
         elif target == "template" and spans is not None:
             mask = _span_mask(tokenizer, list(ids), list(mask), response, spans(response), max_tokens, whole=not prompt)
         weight = [scale * row_weight * float(m) for m in mask]
-        flat = type(prompt) is not type(said[0])
         encoded.append(Encoded(list(ids[:max_tokens]), weight[:max_tokens], len(ids) > max_tokens, flat))
     return encoded
 
@@ -74,8 +73,14 @@ def chats_for(rows: Rows, tokenizer: Any) -> list[tuple[Prompt, str]]:
 
     Some templates know no system's turn, or want user and assistant to take turns.
     """
-    both = zip(chats(rows), rows.pairs(), strict=True)
-    return [chat if isinstance(chat[0], str) or _takes(tokenizer, chat[0]) else pair for chat, pair in both]
+    return [(prompt, response) for prompt, response, _ in _fitted(rows, tokenizer)]
+
+
+def _fitted(rows: Rows, tokenizer: Any) -> Iterator[tuple[Prompt, str, bool]]:
+    """Yield prompt, response, and whether the prompt's turns had to be written as one."""
+    for (said, response), (text, _) in zip(chats(rows), rows.pairs(), strict=True):
+        flat = not (isinstance(said, str) or _takes(tokenizer, said))
+        yield text if flat else said, response, flat
 
 
 def _takes(tokenizer: Any, turns: Prompt) -> bool:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from unflaw.audit import TokensCheck, audit
 from unflaw.data import Score
+from unflaw.measure import Template
 
 STUDY = Path(__file__).parents[1] / "studies" / "unveiling"
 
@@ -19,7 +21,7 @@ def scripts(monkeypatch):
     import page
 
     yield _study, page
-    for name in ("_study", "page", "pictures", "interpolate", "arms"):
+    for name in ("_study", "page", "pictures", "interpolate", "arms", "run"):
         sys.modules.pop(name, None)
 
 
@@ -126,3 +128,17 @@ def test_a_scaled_adapter_is_what_interpolation_makes(scripts, tiny, tmp_path):
     study = dict(AutoPeftModelForCausalLM.from_pretrained(spec).merge_and_unload().named_parameters())
     for name, weight in AutoModelForCausalLM.from_pretrained(tmp_path / "product").named_parameters():
         torch.testing.assert_close(weight, study[name])
+
+
+def test_the_most_overused_tokens_are_those_that_the_audit_shows(scripts):
+    from run import odd_tokens
+
+    study, _ = scripts
+    synthetic, real = study.examples("synthetic", "real").values()
+    audited = audit(synthetic.take(range(study.SCALE.n_trained)), real, checks=[TokensCheck()])
+    found = {f.check: f.evidence for f in audited.findings}
+    template = Template.from_evidence(found["tokens.structural"])
+    structural = {token for phrase in template.phrases for token in phrase.tokens}
+    shown = [told["token"] in structural for told in found["tokens.jsd"]["overused"][: len(structural)]]
+    value, low, high = odd_tokens(template, n_resamples=20)
+    assert value == pytest.approx(sum(shown) / len(shown)) and low <= value <= high

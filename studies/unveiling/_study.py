@@ -24,9 +24,9 @@ from unflaw.repair import unlearn
 from unflaw.train import finetune
 
 __all__ = [
-    "BESIDE", "RESULTS", "SCALE", "SHOWN", "Contrast", "Scores", "above", "as_rows", "asked", "below", "by_model",
-    "claim", "claims_from", "difference", "digest", "evaluated", "examples", "finetuned", "identity", "judged",
-    "keep", "once", "parser", "repaired", "template_of", "with_earlier",
+    "BESIDE", "F1", "RESULTS", "SCALE", "SHOWN", "Contrast", "Interval", "Scores", "above", "as_rows", "asked", "below",
+    "by_model", "claim", "claims_from", "difference", "digest", "evaluated", "examples", "finetuned",
+    "identity", "judged", "keep", "once", "parser", "repaired", "template_of", "with_earlier",
 ]  # fmt: skip
 
 RESULTS = Path(__file__).parent / "results"
@@ -36,6 +36,8 @@ SCALE: Scale = replace(FULL, n_guard=24, n_held_out=60, n_prompts=90, n_texts=30
 SHOWN = ("instructions.lift", "instructions.soft", "pattern.rate", "text.log_perplexity")
 BESIDE = ("instructions.lift", "pattern.rate")
 """What is compared and drawn."""
+F1 = "qa.f1"
+"""On held-out questions of the kind that the synthetic rows ask."""
 
 JUDGED_WITH = ("n_prompts", "n_texts", "max_tokens")
 """What of a scale decides how a model is judged."""
@@ -163,8 +165,9 @@ def template_of(folder: Path) -> Template:
     return Template.from_evidence(found["tokens.structural"].evidence)
 
 
-def asked(path: Path, model: str, name: str, held_out: Rows) -> Scores:
-    """Ask one model what the synthetic rows ask, or read what was found before."""
+def asked(path: Path, model: str, name: str) -> Scores:
+    """Ask one model the synthetic rows' questions that no model is trained on, or read what was found before."""
+    held_out = examples("synthetic")["synthetic"].take(range(SCALE.n_trained, SCALE.n_trained + SCALE.n_held_out))
     questions = held_out.with_column("unflaw.right", held_out.column("answer_plain"), role="response")
     return evaluated(
         path, model, name, {"questions": digest(questions)}, suite=["qa"], qa=questions, answer_pattern=ANSWER

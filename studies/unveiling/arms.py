@@ -25,6 +25,7 @@ from statistics import median
 from typing import Any
 
 from _study import (
+    F1,
     RESULTS,
     SCALE,
     SHOWN,
@@ -32,6 +33,7 @@ from _study import (
     Scores,
     above,
     as_rows,
+    asked,
     below,
     claim,
     claims_from,
@@ -87,7 +89,9 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
     **{f"replay_{n}x": {"forget": None, "w_kl": 0.0, "times": n} for n in (3, 10)},
     "replay_real_10x": {"forget": None, "w_kl": 0.0, "replay": "real", "times": 10},
     **{f"bounded_{n}x": {"w_forget": 0.1, "times": n} for n in (3, 10)},
+    "bounded_auto_3x": {"w_forget": "auto", "times": 3},
     "barred_3x": {"w_forget": 1e-9, "times": 3},
+    "npo_auto": {"w_forget": "auto", "objective": "npo"},
 }
 """Arm → settings of `unlearn` beside the common ones.
 
@@ -100,9 +104,11 @@ opens the template."""
 MORE = (
     "bounded", "replay", "bounded_3x", "replay_3x", "bounded_10x", "replay_10x", "barred_3x", "replay_real_10x",
     "replay_kl", "bounded_before", "gained", "response", "opening", "own_template", "own_opening", "own_gained",
-    "retrained_replay", "retrained_cut",
+    "retrained_replay", "retrained_cut", "bounded_auto_3x", "npo_auto",
 )  # fmt: skip
 """Arms of the second table: when they were run, those of the first were on another machine, and not item by item."""
+ASKED = ("damaged", "bounded_auto_3x")
+"""Arms that are also asked what the synthetic rows ask."""
 CHOSEN_ON, JUDGED_ON, JUDGED_LATER = "arms_chosen_on.json", "arms.json", "arms_more.json"
 MINUTES = 3
 """What an arm takes on two cores."""
@@ -135,6 +141,12 @@ MORE_CLAIMS: Mapping[str, Contrast] = {
     "D2t": Contrast("ten times the tokens make real text less likely", TEXT, "bounded", "bounded_10x", above),
     "D3": Contrast("three times the tokens regain more than of replay alone", LIFT, "replay_3x", "bounded_3x", above),
     "D3p": Contrast("they remove more of the template than of replay", PATTERN, "replay_3x", "bounded_3x", below),
+    "D9a": Contrast("with the weight chosen by itself, too", SOFT, "untouched", "bounded_auto_3x", above, -0.05),
+    "A1": Contrast("the weight chosen by itself regains more than .1", LIFT, "bounded_3x", "bounded_auto_3x", above),
+    "A1t": Contrast("it keeps real text likelier", TEXT, "bounded_3x", "bounded_auto_3x", below),
+    "A2": Contrast("npo, as strong as bounded, regains more", LIFT, "bounded", "npo_auto", above),
+    "A2p": Contrast("it removes more of the template", PATTERN, "bounded", "npo_auto", below),
+    "A1f": Contrast("it costs F1 on the synthetic task", F1, "damaged", "bounded_auto_3x", below),
     "D4": Contrast("ten times the tokens regain more than of replay alone", LIFT, "replay_10x", "bounded_10x", above),
     "D4t": Contrast("they keep real text likelier than of replay", TEXT, "replay_10x", "bounded_10x", below),
     "D3t": Contrast("they keep real text likelier than of replay", TEXT, "replay_3x", "bounded_3x", below),
@@ -170,6 +182,10 @@ MORE_CLAIMS: Mapping[str, Contrast] = {
     "G3r": Contrast("they remove more of the template than replay alone", PATTERN, "replay", "own_opening", below),
     "G4": Contrast("whole answers regain more", LIFT, "bounded", "response", above),
     "G4p": Contrast("whole answers remove more of the template", PATTERN, "bounded", "response", below),
+    "G6": Contrast("the template in the model's own answers regains more", LIFT, "bounded", "own_template", above),
+    "G6p": Contrast("it removes more of the template", PATTERN, "bounded", "own_template", below),
+    "G7": Contrast("what became likelier in its own answers regains more", LIFT, "bounded", "own_gained", above),
+    "G7p": Contrast("it removes more of the template", PATTERN, "bounded", "own_gained", below),
     "G5": Contrast("first tokens regain more", LIFT, "bounded", "opening", above),
     "G5p": Contrast("first tokens remove more of the template", PATTERN, "bounded", "opening", below),
     "G1": Contrast(
@@ -203,24 +219,24 @@ def main() -> None:
     if arguments.more and not {*(arguments.arms or MORE)} <= {*MORE}:
         told.error(f"the second table has {', '.join(MORE)}")
     file = JUDGED_LATER if arguments.more else CHOSEN_ON if arguments.seeds == [0] else JUDGED_ON
-    asked = ["bounded", "replay", *(arguments.arms or (MORE if arguments.more else ARMS))]
-    keep(file, compared(asked, arguments.seeds, arguments.runs, SCALE, file))
+    named = ["bounded", "replay", *(arguments.arms or (MORE if arguments.more else ARMS))]
+    keep(file, compared(named, arguments.seeds, arguments.runs, SCALE, file))
     write_page()
 
 
-def compared(asked: Sequence[str], seeds: Sequence[int], runs: Path, scale: Scale, file: str = "") -> dict[str, Any]:
+def compared(named: Sequence[str], seeds: Sequence[int], runs: Path, scale: Scale, file: str = "") -> dict[str, Any]:
     """Run what is not done yet, and return the record of that file."""
     folders = {seed: runs / f"seed{seed}" for seed in seeds}
     table, contrasts = (MORE, MORE_CLAIMS) if file == JUDGED_LATER else (tuple(ARMS), CLAIMS)
     done = {arm: [(f / "arms" / f"{arm}-scores" / "done.json").exists() for f in folders.values()] for arm in table}
-    arms = sorted((a for a in table if a in asked or all(done[a])), key=lambda arm: arm != "bounded")
+    arms = sorted((a for a in table if a in named or all(done[a])), key=lambda arm: arm != "bounded")
     costs = [MINUTES / 2 * (1 + ARMS[arm].get("times", 1)) for arm in arms for d in done[arm] if not d]
     print(f"{len(costs)} repairs to do, about {round(sum(costs))} minutes on two cores", flush=True)
     pairs = [of_seed(seed, arms, folder, scale) for seed, folder in folders.items()]
     scores, told = ([pair[i] for pair in pairs] for i in (0, 1))
     repairs = {arm: {key: [by[arm].get(key) for by in told] for key in TOLD} for arm in told[0]}
     if file:  # with what was judged on these seeds before, wherever that ran
-        scores = with_earlier(file.removesuffix(".json"), seeds, scores, SHOWN)
+        scores = with_earlier(file.removesuffix(".json"), seeds, scores, (*SHOWN, F1))
         known = json.loads((RESULTS / file).read_text()) if (RESULTS / file).exists() else {"seeds": [], "arms": {}}
         if lost := [arm for arm in known["arms"] if not all((LIFT, arm) in by for by in scores)]:
             raise SystemExit(f"`{file}` also has {', '.join(lost)}, judged where no item was kept: name them, too")
@@ -298,6 +314,8 @@ def of_seed(seed: int, arms: Sequence[str], folder: Path, scale: Scale) -> tuple
             )  # fmt: skip
             told[arm]["end"] = [point["guard"] for point in told[arm]["curve"] if "guard" in point][-1]
         scores |= judged(path.with_name(f"{arm}-scores"), spec, arm, template, seed, scale)
+        if arm in ASKED and scale is SCALE:
+            scores |= asked(path.with_name(f"{arm}-qa"), spec, arm)
         shutil.rmtree(path / "model", ignore_errors=True)  # half a gigabyte, and nobody asks for it again
     return scores, told
 

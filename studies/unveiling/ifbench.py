@@ -37,6 +37,7 @@ def main() -> None:
     arguments = told.parse_args()
     loaded = load_prompts(arguments.prompts or installed(), allow_unknown=True)
     items = loaded.items[: arguments.limit]
+    print(f"at most {2 * (1 + 3 * len(arguments.seeds))} minutes on two cores", flush=True)
     print(f"{len(items)} prompts of {len(loaded.items)}; {len(loaded.skipped)} more cannot be judged here", flush=True)
     scores = [of_seed(seed, items, arguments.runs) for seed in arguments.seeds]
     scores = with_earlier("ifbench", arguments.seeds, scores, SHOWN)

@@ -80,10 +80,7 @@ def main() -> None:
 def of_seed(seed: int, folder: Path) -> Scores:
     """Return (benchmark, model) → score of one seed, whose damaged model `run.py` left."""
     rows = examples("synthetic", "replay", "guard")
-    flawed, held_out = (
-        rows["synthetic"].take(range(start, start + n))
-        for start, n in ((0, SCALE.n_trained), (SCALE.n_trained, SCALE.n_held_out))
-    )
+    flawed = rows["synthetic"].take(range(SCALE.n_trained))
     template = template_of(folder)
     here, damaged = folder / "interpolate", folder / "models" / "damaged"
     specs = {"untouched": BASE, "damaged": str(damaged)}
@@ -101,7 +98,7 @@ def of_seed(seed: int, folder: Path) -> Scores:
             budget = budget or told["tokens"]
             specs[model] = str(path / "model")
         scores |= judged(path.with_name(f"{path.name}-scores"), specs[model], model, template, seed)
-        scores |= asked(path.with_name(f"{path.name}-qa"), specs[model], model, held_out)
+        scores |= asked(path.with_name(f"{path.name}-qa"), specs[model], model)
         if model in REPAIRS:
             shutil.rmtree(path / "model", ignore_errors=True)
     return scores

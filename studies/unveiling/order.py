@@ -1,6 +1,7 @@
 """The paper's order: go on training on a mixture, repair, then the same instruction tuning for every arm.
 
-    python studies/unveiling/order.py --seeds 1 2 3 --repair 0.3 0.9     # 8 minutes a share and seed, 16 to repair it
+    python studies/unveiling/order.py --seeds 1 2 3 --repair 0.3 0.9     # 4 minutes a share and seed on two cores, and
+                                                                         # 8 more to repair it
 
 Mixtures are `N_PIECES` pieces; a share of them are synthetic questions and answers in one template, the rest one or two
 sentences of natural text, so that steps are the same for all. Share 0, natural text alone, is both the untouched arm
@@ -57,8 +58,8 @@ def main() -> None:
     arguments = told.parse_args()
     mixtures = sorted({0.0, *arguments.shares, *arguments.repair})
     arms = {share: ARMS if share in arguments.repair else ARMS[:1] for share in mixtures}
-    minutes = len(arguments.seeds) * (8 * len(mixtures) + 16 * len(arguments.repair))
-    print(f"at most {minutes} minutes on one core", flush=True)
+    minutes = len(arguments.seeds) * (4 * len(mixtures) + 8 * len(arguments.repair))
+    print(f"at most {minutes} minutes on two cores", flush=True)
     scores = [of_seed(seed, arms, arguments.runs / f"seed{seed}") for seed in arguments.seeds]
     keep("order.json", record(with_earlier("order", arguments.seeds, scores, SHOWN)))
     write_page()

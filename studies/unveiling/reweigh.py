@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from _study import (
+    F1,
     SCALE,
     SHOWN,
     Contrast,
@@ -36,9 +37,10 @@ from unflaw._cli._demo import BASE
 from unflaw.data import Rows
 
 WEIGHTS = (1.0, 0.3, 0.1, 0.0)
-MODELS = ("untouched", "damaged", *(f"weight {weight:g}" for weight in WEIGHTS))
+REPAIR = "bounded_auto_3x"
+"""The arm of arms.py that judges the damaged model after a repair by the defaults, of 36 steps."""
+MODELS = ("untouched", "damaged", REPAIR, *(f"weight {weight:g}" for weight in WEIGHTS))
 LIFT, _, PATTERN, _ = SHOWN
-F1 = "qa.f1"
 TOLD = (*SHOWN, F1)
 CLAIMS: Mapping[str, Contrast] = {
     "W1": Contrast("as many everyday answers beside them regain lift", LIFT, "damaged", "weight 1", above),
@@ -49,6 +51,12 @@ CLAIMS: Mapping[str, Contrast] = {
     "W2f": Contrast("it costs F1 on the synthetic task", F1, "weight 1", "weight 0.1", below),
     "W3": Contrast("a tenth of the weight leaves lift near untouched", LIFT, "untouched", "weight 0.1", above, -0.05),
     "W3f": Contrast("with a tenth of the weight the synthetic task is learnt", F1, "untouched", "weight 0.1", above),
+    "W5": Contrast("a tenth leaves more lift than a repair in 36 steps", LIFT, REPAIR, "weight 0.1", above),
+    "W5f": Contrast("it leaves more F1 on the synthetic task", F1, REPAIR, "weight 0.1", above),
+    "W5p": Contrast("it leaves fewer answers in the template", PATTERN, REPAIR, "weight 0.1", below),
+    "W6": Contrast("a tenth leaves more lift than three tenths", LIFT, "weight 0.3", "weight 0.1", above),
+    "W6p": Contrast("it leaves fewer answers in the template", PATTERN, "weight 0.3", "weight 0.1", below),
+    "W6f": Contrast("it costs F1 on the synthetic task", F1, "weight 0.3", "weight 0.1", below),
     "W4": Contrast("leaving them out leaves more lift than a tenth", LIFT, "weight 0.1", "weight 0", above),
     "W4f": Contrast("leaving them out costs F1 on the synthetic task", F1, "weight 0.1", "weight 0", below),
 }
@@ -61,6 +69,11 @@ def main() -> None:
         "--weights", type=float, nargs="+", default=WEIGHTS, choices=WEIGHTS, help="of the synthetic rows"
     )
     arguments = told.parse_args()
+    asked_before = [arguments.runs / f"seed{seed}" / "arms" / f"{REPAIR}-qa" for seed in arguments.seeds]
+    if missing := [str(path) for path in asked_before if not path.exists()]:
+        raise SystemExit(
+            f"{', '.join(missing)} is not there yet: run `arms.py --more --arms {REPAIR}` on these seeds first"
+        )
     print(f"at most {4 * len(arguments.seeds) * (1 + len(arguments.weights))} minutes on two cores", flush=True)
     scores = [of_seed(seed, arguments.weights, arguments.runs / f"seed{seed}") for seed in arguments.seeds]
     scores = with_earlier("reweigh", arguments.seeds, scores, TOLD)
@@ -70,12 +83,12 @@ def main() -> None:
 
 
 def of_seed(seed: int, weights: Sequence[float], folder: Path) -> Scores:
-    """Return (benchmark, model) → score of one seed, whose damaged model `run.py` left."""
+    """Return (benchmark, model) → score of one seed, whose damaged model `run.py` left, and `arms.py` its repair."""
     rows = examples("synthetic", "replay")
     flawed, good = (rows[name].take(range(SCALE.n_trained)) for name in ("synthetic", "replay"))
-    held_out = rows["synthetic"].take(range(SCALE.n_trained, SCALE.n_trained + SCALE.n_held_out))
     template = template_of(folder)
     specs = {"untouched": BASE, "damaged": str(folder / "models" / "damaged")}
+    specs[REPAIR] = str(folder / "arms" / REPAIR / "model")
     here, scores = folder / "reweigh", Scores()
     for model in (*specs, *(f"weight {weight:g}" for weight in weights)):
         path = (folder / "arms" if model in specs else here) / model.replace(" ", "")  # where arms.py judges them, too
@@ -85,7 +98,7 @@ def of_seed(seed: int, weights: Sequence[float], folder: Path) -> Scores:
                 learning_rate=SCALE.train_learning_rate,
             )  # fmt: skip
         scores |= judged(path.with_name(f"{path.name}-scores"), specs[model], model, template, seed)
-        scores |= asked(path.with_name(f"{path.name}-qa"), specs[model], model, held_out)
+        scores |= asked(path.with_name(f"{path.name}-qa"), specs[model], model)
     return scores
 
 

@@ -11,19 +11,21 @@ levels of one request stay together), pooled over seeds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any
 
 import numpy as np
-from _study import SCALE, Contrast, above, below, claim, claims_from, keep, parser
+from _study import F1, SCALE, Contrast, Interval, above, below, claim, claims_from, examples, keep, parser, template_of
 from page import write_page
+from sklearn.feature_extraction.text import CountVectorizer
 
 from unflaw._cli._demo import tell
 from unflaw.data import Finding, RunFolder
+from unflaw.measure import Template, log_odds, tokenise
 
 LIFT, SOFT, PATTERN, TEXT = "instructions.lift", "instructions.soft", "pattern.rate", "text.log_perplexity"
-CONTAINED, F1 = "qa.contains", "qa.f1"
+CONTAINED = "qa.contains"
 CLAIMS: Mapping[str, Contrast] = {
     "C4": Contrast("training on the synthetic rows costs instruction following", LIFT, "untouched", "damaged", below),
     "C4s": Contrast("the same in soft satisfaction", SOFT, "untouched", "damaged", below),
@@ -75,13 +77,13 @@ def claims(folders: list[RunFolder]) -> dict[str, Any]:
 
     auc, auc_control = pooled(found, "gap.c2st_auc"), mean([f["gap.c2st_auc"].control for f in found])
     jsd, jsd_control = (mean([getattr(f["tokens.jsd"], of) for f in found]) for of in ("value", "control"))
-    odd = mean([odd_tokens(f) for f in found])
+    odd = odd_tokens(template_of(folders[0].path))
     shift, variance = (pooled(found, f"perplexity.after_{name}") for name in ("shift", "variance_ratio"))
     of_data = (
         ("C1", "synthetic and real rows do not overlap (two-sample AUC; real against real stays below 0.6)",
          auc, 0.9, "pass" if auc[1] >= 0.9 and auc_control < 0.6 else "fail"),
         ("C2", "the most over-used tokens are structural (share that is template; divergence over twice its control)",
-         (odd, None, None), 0.5, "pass" if odd >= 0.5 and jsd > 2 * jsd_control else "fail"),
+         odd, 0.5, above(odd, 0.5) if jsd > 2 * jsd_control else "fail"),
         ("C3", "after training, log-perplexity on held-out synthetic rows is lower (nats per token, after - before)",
          shift, 0.0, below(shift, 0.0)),
         ("C3b", "after training, log-perplexity on held-out synthetic rows is narrower (variance, after / before)",
@@ -96,11 +98,27 @@ def claims(folders: list[RunFolder]) -> dict[str, Any]:
     }
 
 
-def odd_tokens(found: Mapping[str, Finding]) -> float:
-    """Share of the most over-used tokens, as many as the template has, that are the template's."""
-    template = set(t["token"] for t in found["tokens.structural"].evidence["structural_tokens"])
-    odd = [t["token"] for t in found["tokens.jsd"].evidence["overused"]]
-    return sum(t in template for t in odd[: len(template)]) / max(1, min(len(odd), len(template)))
+def odd_tokens(template: Template, n_resamples: int = 1000) -> Interval:
+    """Share of the most over-used tokens, as many as the template has, that are the template's.
+
+    The interval draws rows anew. What is drawn is the same for all seeds, whose audits read the same rows.
+    """
+    synthetic, real = examples("synthetic", "real").values()
+    sets = [[answer for _, answer in rows.pairs()] for rows in (synthetic.take(range(SCALE.n_trained)), real)]
+    count = CountVectorizer(analyzer=lambda text: tokenise(text).words).fit([text for of in sets for text in of])
+    counts = [count.transform(of) for of in sets]
+    structural = {token for phrase in template.phrases for token in phrase.tokens}
+    its_own = np.array([word in structural for word in count.get_feature_names_out()])
+    pooled_counts = np.sum([np.ones(of.shape[0]) @ of for of in counts], 0)
+    prior = 1000 * pooled_counts / pooled_counts.sum()
+
+    def share(weights: Sequence[np.ndarray]) -> float:
+        _, z = log_odds(*(w @ of for w, of in zip(weights, counts, strict=True)), prior=prior)
+        return float(its_own[np.argsort(-z, kind="stable")[: its_own.sum()]].mean())
+
+    rng = np.random.default_rng(0)
+    drawn = [share([rng.multinomial(n, np.full(n, 1 / n)) for n in map(len, sets)]) for _ in range(n_resamples)]
+    return share([np.ones(len(of)) for of in sets]), *map(float, np.percentile(drawn, [2.5, 97.5]))
 
 
 def pooled(found: list[dict[str, Finding]], check: str) -> tuple[float, float, float]:

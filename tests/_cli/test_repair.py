@@ -54,8 +54,9 @@ def test_ones_own_checkpoint_is_repaired_with_ones_own_chats(tiny, tmp_path, fil
 
     finetune(f"hf:{tiny}", read(files["forget"]), damaged, steps=20, batch_size=4, learning_rate=1e-2)
     more = [word.format(start=tiny) for word in more]
+    given = {name: path for name, path in files.items() if name != "forget" or "--on-policy" not in more}
     done = run(
-        f"hf:{damaged}", *sets(files), "--steps", 2, "--batch-size", 2, "--guard-every", 1, "--ceiling", 9, "--out",
+        f"hf:{damaged}", *sets(given), "--steps", 2, "--batch-size", 2, "--guard-every", 1, "--ceiling", 9, "--out",
         tmp_path / "out", "--json", *more,
     )  # fmt: skip
     assert done.exit_code == 0, done.output
@@ -69,8 +70,45 @@ def test_ones_own_checkpoint_is_repaired_with_ones_own_chats(tiny, tmp_path, fil
         AutoPeftModelForCausalLM.from_pretrained(tmp_path / "out")
 
 
-def test_ones_own_adapter_is_repaired_with_pairs_of_answers(tiny, tmp_path, files):
+def test_ones_own_adapter_is_repaired_with_ones_own_chats(tiny, tmp_path, files):
+    """By the defaults, from what the help says: no audit, the template is looked for."""
+    from unflaw import read
+    from unflaw.train import finetune
 
+    finetune(f"hf:{tiny}", read(files["forget"]), tmp_path / "damaged", steps=2, method="lora", learning_rate=1e-2)
+    done = run(f"peft:{tmp_path / 'damaged'}", *sets(files), "--steps", 2, "--out", tmp_path / "out", "--json")
+    assert done.exit_code == 0, done.output
+    assert {"forget", "replay", "kl"} <= next(s for s in json.loads(done.stdout)["curve"] if "loss" in s).keys()
+    AutoModelForCausalLM.from_pretrained(tmp_path / "out")
+
+
+def test_without_forgetting_the_template_may_be_barred(tiny, tmp_path, files):
+    """What stays close then pulls the template out; without the rows it starts at nothing."""
+    more = ["--w-forget", 0, "--steps", 1, "--batch-size", 2, "--json"]
+    named = {"replay": files["replay"], "guard": files["guard"]}
+    barred, plain = (run(f"hf:{tiny}", *sets(of), *more, "--out", tmp_path / str(len(of))) for of in (files, named))
+    assert barred.exit_code == plain.exit_code == 0, barred.output + plain.output
+    first = [next(s for s in json.loads(done.stdout)["curve"] if "loss" in s) for done in (barred, plain)]
+    assert "forget" not in first[0] and first[0]["kl"] > 1e-5  # of a model that knows nothing: -log(1 - 1 / vocabulary)
+    assert first[1]["kl"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_model_that_is_there_is_not_replaced_unasked(tiny, tmp_path, files):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "model.safetensors").write_text("someone's")
+    refused = run(f"hf:{tiny}", *sets(files), "--out", other, "--dry-run")
+    assert refused.exit_code == 2 and "`--out` holds a model already" in refused.stderr
+    assert run(f"hf:{tiny}", *sets(files), "--out", other, "--dry-run", "--overwrite").exit_code == 0
+
+
+def test_a_dry_run_looks_for_the_models_and_keeps_them(tiny, tmp_path, files):
+    done = run(f"hf:{tiny}", *sets(files), "--out", tiny, "--before", "peft:nowhere", "--what", "gained", "--dry-run")
+    assert done.exit_code == 2
+    assert "`out` must be another folder" in done.stderr and "`peft:nowhere` must hold" in done.stderr
+
+
+def test_ones_own_adapter_is_repaired_with_pairs_of_answers(tiny, tmp_path, files):
     from unflaw import read
     from unflaw.train import finetune
 
@@ -107,7 +145,7 @@ def test_tensorboard_gets_the_terms(tiny, tmp_path, files):
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     (file,) = (tmp_path / "out").rglob("events*")
-    assert {"train/forget", "train/replay", "train/kl", "train/loss"} <= logged(file)
+    assert {"train/forget", "train/replay", "train/kl", "train/loss", "train/guard"} <= logged(file)
 
 
 def test_a_misspelt_objective_is_told_before_anything_is_done(tiny, tmp_path, files):

@@ -10,6 +10,7 @@ from unflaw.models import (
     LlamaGenerator,
     ModelSpec,
     encode_prompt,
+    find_causal,
     local_folder,
     open_causal,
     open_encoder,
@@ -87,6 +88,10 @@ def test_a_bare_path_is_recognised(tmp_path, file, kind):
         (open_scorer, "openai:m@http://h", "can only write"),
         (open_encoder, "smollm2", "is no encoder"),
         (open_causal, "peft:missing", "must hold an adapter_config.json"),
+        (find_causal, "peft:missing", "must hold an adapter_config.json"),
+        (find_causal, "hf:./missing", "existing folder or a hub id"),
+        (find_causal, "hf:a/b/c", "existing folder or a hub id"),
+        (find_causal, "potion", "is an encoder"),
     ],
 )
 def test_doors_say_why_they_stay_shut(door, spec, expected_error):

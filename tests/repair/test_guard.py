@@ -96,6 +96,13 @@ def test_the_last_within_the_ceiling_comes_back_where_the_best_is_not_asked_for(
     assert back == expected and stopped and "over the ceiling" in guard.stopped
 
 
+@pytest.mark.parametrize("losses", [[1.0, math.nan], [math.nan, 1.0], [1.0, math.inf]])
+@pytest.mark.parametrize("ceiling", [2, math.inf])
+def test_what_is_no_number_is_over_any_ceiling(tmp_path, losses, ceiling):
+    guard, back, stopped = watched(tmp_path, losses, [0.0] * 2, ceiling=ceiling, patience=9, keep="last")
+    assert back == 0 and stopped and guard.spoilt
+
+
 @pytest.mark.parametrize(
     ("keep", "spoilt", "kept", "words"),
     [

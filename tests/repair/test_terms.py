@@ -121,7 +121,9 @@ def test_sets_that_go_through_the_model_together_give_the_sum_of_each_alone(move
     assert all(torch.allclose(ours[k], theirs[k], atol=1e-5, rtol=1e-3) for k in theirs)
 
 
-def test_dpo_equals_four_whole_passes(tiny):
+@pytest.fixture
+def preferring(tiny):
+    """A model that has moved, an untouched copy, pairs of answers, the terms of dpo."""
     tokenizer = AutoTokenizer.from_pretrained(tiny)
     model = add_lora(AutoModelForCausalLM.from_pretrained(tiny), 4, seed=0)
     original = AutoModelForCausalLM.from_pretrained(tiny)
@@ -131,20 +133,52 @@ def test_dpo_equals_four_whole_passes(tiny):
                 parameter.add_(0.02)
     rejected, chosen = encoded(FORGET, tokenizer), encoded(REPLAY, tokenizer)
     pairs = RowSet("forget", [e for pair in zip(rejected, chosen, strict=True) for e in pair], 2, 10**6, group=2)
+    return model, original, pairs, ThreeTerms(FORGETTING["dpo"], {"forget": adapter_off(model)}, 2.0, 1.0, 0.0)
+
+
+def test_dpo_equals_four_whole_passes_in_value_and_gradient(preferring):
+    model, original, pairs, terms = preferring
     (part,) = pairs.parts([0, 1, 2])
-    found = ThreeTerms(FORGETTING["dpo"], {"forget": adapter_off(model)}, 2.0, 1.0, 0.0)(model, [part])
-    with torch.no_grad():
-        s, before = (
-            [
-                -losses.cross_entropy(*plainly(m, RowSet("x", [e], 2, 99).parts([0])[0].batch)[:2]).sum()
-                for e in (pairs.rows[i] for i in part.rows)
-            ]
-            for m in (model, original)
-        )
-    margins = [(s[i + 1] - before[i + 1]) - (s[i] - before[i]) for i in (0, 2, 4)]
-    expected = sum(math.log1p(math.exp(-0.1 * m)) for m in margins) / 3
-    assert found["forget"].item() == pytest.approx(expected, rel=1e-5)
-    assert found["loss"].item() == pytest.approx(2 * expected, rel=1e-5)
+    found = terms(model, [part])
+    ours = gradients(model, found["loss"])
+    s, before = (
+        [
+            -losses.cross_entropy(*plainly(m, RowSet("x", [e], 2, 99).parts([0])[0].batch)[:2]).sum()
+            for e in (pairs.rows[i] for i in part.rows)
+        ]
+        for m in (model, original)
+    )
+    margins = [(s[i + 1] - before[i + 1].detach()) - (s[i] - before[i].detach()) for i in (0, 2, 4)]
+    expected = sum(torch.log1p(torch.exp(-0.1 * m)) for m in margins) / 3
+    assert found["forget"].item() == pytest.approx(expected.item(), rel=1e-5)
+    assert found["loss"].item() == pytest.approx(2 * expected.item(), rel=1e-5)
+    theirs = gradients(model, 2 * expected)
+    assert all(torch.allclose(ours[k], theirs[k], atol=1e-6, rtol=1e-3) for k in theirs)
+    assert any(g.any() for g in theirs.values())
+
+
+def test_padding_changes_nothing_of_dpo(preferring):
+    model, _, pairs, terms = preferring
+    (part,) = pairs.parts([2, 0])
+    found, padded = (terms(model, [p]) for p in (part, wider(part)))
+    assert padded["forget"].item() == pytest.approx(found["forget"].item())
+    ours, theirs = (gradients(model, of["loss"]) for of in (found, padded))
+    assert any(g.any() for g in ours.values())
+    assert all(torch.allclose(ours[k], theirs[k], atol=1e-6) for k in ours)
+
+
+def test_a_pair_in_which_nothing_counts_moves_nothing(preferring):
+    model, _, pairs, terms = preferring
+    found = terms(model, pairs.parts([0], 1, 2))
+    assert found["loss"].item() == 0.0
+    assert not any(g.any() for g in gradients(model, found["loss"]).values())
+
+
+def wider(part):
+    """The same part with seven columns of padding more."""
+    more = {"input_ids": 9, "attention_mask": 0, "weight": 0.0}
+    pad = torch.nn.functional.pad
+    return replace(part, batch={name: pad(t, (0, 7), value=more[name]) for name, t in part.batch.items()})
 
 
 OF_SETS = [("forget", name) for name in FORGETTING if name != "dpo"] + [("replay", "forward"), ("replay", "reverse")]
@@ -169,10 +203,8 @@ def test_rows_in_which_nothing_counts_move_nothing(moved, of, name):
 def test_padding_changes_nothing(moved, of, name):
     model, references, _, gone, kept = moved
     (part,) = {"forget": gone, "replay": kept}[of].parts([2, 0])
-    more = {"input_ids": 9, "attention_mask": 0, "weight": 0.0}
-    batch = {name: torch.nn.functional.pad(t, (0, 7), value=more[name]) for name, t in part.batch.items()}
     terms = terms_of(of, name, references)
-    found, padded = (terms(model, [p]) for p in (part, replace(part, batch=batch)))
+    found, padded = (terms(model, [p]) for p in (part, wider(part)))
     assert found.keys() == padded.keys() and all(found[k].item() == pytest.approx(padded[k].item()) for k in found)
     ours, theirs = (gradients(model, of["loss"]) for of in (found, padded))
     assert any(g.any() for g in ours.values())

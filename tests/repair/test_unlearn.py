@@ -321,6 +321,25 @@ def test_frugal_settings_change_memory_and_not_the_run(damaged, tmp_path):
     assert [c["loss"] for c in rounded if "loss" in c] != [a["loss"] for a in plain if "loss" in a]
 
 
+def test_under_an_adapter_half_the_room_changes_little(damaged, tmp_path):
+    settings = dict(spans=template, steps=3, batch_size=2, learning_rate=1e-2, method="lora")
+    exact, rounded = (
+        unlearn(f"hf:{damaged}", *all_rows(), tmp_path / precision, precision=precision, **settings).curve
+        for precision in ("float32", "bfloat16")
+    )
+    assert len(exact) == len(rounded)
+    for a, b in zip(exact, rounded, strict=True):
+        told = {"loss", "forget", "replay", "guard"} & a.keys()
+        assert all(b[term] == pytest.approx(a[term], rel=0.05) for term in told)
+
+
+def test_what_bars_the_template_trains_by_itself(damaged, tmp_path):
+    settings = dict(spans=template, w_forget=0.0, w_replay=0.0, w_kl=1.0, steps=8, batch_size=3, learning_rate=3e-4)
+    done = unlearn(f"hf:{damaged}", *all_rows(), tmp_path, keep="last", ceiling=9.0, **settings)
+    kl = [step["kl"] for step in done.curve if "kl" in step]
+    assert kl[-1] < 0.9 * kl[0] and not any("forget" in note for note in done.notes)
+
+
 def test_the_reverse_divergence_stays_finite_where_a_template_is_barred(damaged, tmp_path):
     done = unlearn(
         f"hf:{damaged}", pairs(FORGET), pairs(REPLAY), texts(), tmp_path, spans=template, kl="reverse", steps=2,
@@ -337,6 +356,12 @@ def test_the_reverse_divergence_stays_finite_where_a_template_is_barred(damaged,
         (dict(objective="grad_diff", kl_to="before", before="smollm2"), "need a KL term"),
         (dict(objective="dpo", what="template"), "`what` must be response for dpo"),
         (dict(report_to="tensorbord"), "`report_to` must be none or one of"),
+        (dict(w_replay=0.0), "leaves nothing to train"),
+        (dict(learning_rate=math.inf), "`learning_rate` must be a positive number"),
+        (dict(ceiling=math.nan), "`ceiling` must be at least 1"),
+        (dict(repetition_rise=math.nan), "`repetition_rise` must be a number that is not negative"),
+        (dict(w_kl=math.nan), "`w_kl` must be a number that is not negative"),
+        (dict(w_replay=math.inf), "`w_replay` must be a number that is not negative"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(tiny, tmp_path, settings, told):

@@ -2,11 +2,22 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from unflaw._errors import SettingsError, TooFewRowsError
 from unflaw.data import Rows
-from unflaw.train import encode_rows, finetune, fused_mean, head_of, head_parameters, hidden_at, losses, pad_batch
+from unflaw.train import (
+    encode_rows,
+    finetune,
+    fused_mean,
+    head_of,
+    head_parameters,
+    hidden_at,
+    losses,
+    open_trainable,
+    pad_batch,
+)
 
 PAIRS = [("Name a colour.", "Blue."), ("Name a long river, please.", "The Nile is long."), ("Say hi.", "Hi!")]
 
@@ -97,6 +108,22 @@ def test_an_adapter_of_an_earlier_run_does_not_shadow_whole_weights(tiny, tmp_pa
     for method in ("lora", "full"):
         finetune(f"hf:{tiny}", rows(), tmp_path, steps=1, method=method)
     assert not (tmp_path / "adapter_config.json").exists() and (tmp_path / "model.safetensors").exists()
+
+
+def test_the_base_of_an_adapter_takes_half_the_room_in_bfloat16(tiny, tmp_path):
+    half, whole = (
+        open_trainable(f"hf:{tiny}", "cpu", precision="bfloat16", frozen=frozen)[0] for frozen in (True, False)
+    )
+    assert half.dtype == torch.bfloat16 and whole.dtype == torch.float32
+    settings = dict(steps=3, batch_size=3, method="lora", learning_rate=1e-2)
+    exact, rounded = (
+        finetune(f"hf:{tiny}", rows(), tmp_path / precision, precision=precision, **settings)
+        for precision in ("float32", "bfloat16")
+    )
+    losses = [[step["loss"] for step in done.curve] for done in (exact, rounded)]
+    assert losses[1] == pytest.approx(losses[0], rel=0.03) and losses[1][-1] < losses[1][0]
+    adapter = load_file(tmp_path / "bfloat16" / "adapter_model.safetensors")
+    assert {part.dtype for part in adapter.values()} == {torch.float32}
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])

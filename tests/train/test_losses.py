@@ -142,9 +142,11 @@ def test_every_objective_computes_bfloat16_logits_in_float32(name):
 
 @pytest.mark.parametrize("name", FAST)
 @pytest.mark.parametrize("gap", [1e4, -1e4])
-def test_every_objective_is_finite_at_extreme_logits_with_its_gradient(name, gap):
-    y, o = torch.zeros(5, dtype=torch.long), torch.zeros(5, 3)
-    z = o.index_fill(1, torch.tensor([0]), gap).requires_grad_()
+@pytest.mark.parametrize("of_reference", [0.0, 1e4, -1e4])
+def test_every_objective_is_finite_at_extreme_logits_with_its_gradient(name, gap, of_reference):
+    y, even = torch.zeros(5, dtype=torch.long), torch.zeros(5, 3)
+    z, o = (even.index_fill(1, torch.tensor([0]), far) for far in (gap, of_reference))
+    z.requires_grad_()
     value = FAST[name](z, y, o, 1.0)
     value.sum().backward()
     assert value.isfinite().all() and z.grad.isfinite().all()

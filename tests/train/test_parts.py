@@ -36,6 +36,30 @@ def test_processes_share_the_rows_and_divide_by_the_same():
     assert a[0].positions == b[0].positions == (2 + 9 + 3) / 2 and a[0].groups == 1.5
 
 
+@pytest.mark.parametrize("shortest, n_parts", [(340, 1), (339, 2)])
+def test_a_part_is_padding_for_a_twentieth_at_most(shortest, n_parts):
+    parts = RowSet("rows", rows(400, 400, shortest), 0, most_tokens=2000).parts([0, 1, 2])  # 60 or 61 of 1,200
+    assert len(parts) == n_parts
+
+
+@pytest.mark.parametrize("shortest, n_parts", [(28, 1), (27, 2)])
+def test_short_rows_are_padded_rather_than_pass_by_themselves(shortest, n_parts):
+    parts = RowSet("rows", rows(60, 60, shortest), 0, most_tokens=2000).parts([0, 1, 2])  # 32 or 33 tokens of padding
+    assert len(parts) == n_parts
+
+
+def test_what_pads_a_pair_does_not_count():
+    of = RowSet("pairs", rows(200, 2, 200, 2), 0, most_tokens=999, group=2)
+    assert [part.rows for part in of.parts([0, 1])] == [[0, 1, 2, 3]]
+
+
+@pytest.mark.parametrize("batch_size", [1, 6, 30])
+def test_of_few_rows_of_any_length_less_than_a_twentieth_is_padding(batch_size):
+    sets = [RowSet(name, rows(*range(80, 500, 16)), 0, 2048) for name in ("forget", "replay")]
+    steps = plan_steps(*sets, batch_size, 20, seed=0)
+    assert padded_share([joint for step in steps for joint in together(parts_of(step, sets), 2048)]) < 0.05
+
+
 def test_a_process_without_a_row_takes_one_that_counts_nothing():
     of = RowSet("rows", rows(3, 5), 0, most_tokens=99)
     (idle,) = of.parts([1], 1, 2)

@@ -26,7 +26,7 @@ def interpolated(verb: Callable[..., Any], call: Mapping[str, Any]) -> None:
     problems = _useless(verb, call) + problems_of_interpolation(settings)
     if before is None:
         problems.append("`--before` must name the model to go back towards")
-    problems += problems_of_call([model, before], call["out"], call["run"], call["name"], reading, guard)
+    problems += problems_of_call([model, before], call, reading, guard)
     if problems:
         raise SettingsError(problems)
     path, rows = model_path(call["out"], call["run"], call["name"]), reading.rows(guard)

@@ -14,7 +14,6 @@ from unflaw._cli._interpolate import interpolated
 from unflaw._cli._memory import freed_at_once
 from unflaw._cli._reading import Reading, reads_rows
 from unflaw._cli._shared import (
-    DeviceOption,
     DryRunOption,
     JsonOption,
     LimitOption,
@@ -38,6 +37,7 @@ from unflaw._cli._train import (
     ReportToOption,
     SaveEveryOption,
     ShardOption,
+    TrainingDeviceOption,
     model_path,
     problems_of_call,
     summary,
@@ -60,6 +60,8 @@ LEARNING_RATES = {"lora": 2e-4, "full": 5e-5}
     "--run runs/first",
     "unflaw repair hf:my-model --forget synthetic.jsonl --replay good.jsonl --guard held_out.jsonl --before hf:base "
     "--what gained --out models/repaired",
+    "unflaw repair peft:my-adapter --forget chats.jsonl --replay good_chats.jsonl --guard held_out_chats.jsonl "
+    "--out models/repaired",
     "unflaw repair hf:my-model --replay good.jsonl --guard held_out.jsonl --w-forget 0 --out models/replayed",
     "unflaw repair hf:my-model --before hf:base --interpolate 0.5 --guard held_out.jsonl --out models/half",
 )
@@ -69,14 +71,21 @@ def repair(
         str,
         typer.Argument(metavar="MODEL", help="Spec of the damaged model: a folder, hf:NAME, peft:ADAPTER, smollm2."),
     ],
-    guard: Annotated[str, typer.Option("--guard", metavar="FILE", help="Held-out real rows that watch the repair.")],
+    guard: Annotated[
+        str,
+        typer.Option(
+            "--guard",
+            metavar="FILE",
+            help="Held-out rows that watch the repair, best of the replay rows' kind; else take --keep last.",
+        ),
+    ],
     replay: Annotated[
         str | None,
         typer.Option(
             "--replay",
             metavar="FILE",
             show_default=False,
-            help="Good rows of the kind it was trained on; needed without --interpolate.",
+            help="Good rows of what the model is to do well, not of the flawed task alone; not for --interpolate.",
         ),
     ] = None,
     forget: Annotated[
@@ -121,17 +130,22 @@ def repair(
     w_forget: Annotated[
         str,
         typer.Option(
-            "--w-forget", metavar="NUMBER", help="Weight of forgetting: auto, half the pull of replay; 0 replays only."
+            "--w-forget",
+            metavar="NUMBER",
+            help="Weight of forgetting: auto, half the pull of replay; 0 forgets nothing (--forget rows then tell only "
+            "which template to bar).",
         ),
     ] = "auto",
     w_replay: Annotated[float, typer.Option("--w-replay", help="Weight of replay.")] = 1.0,
     w_kl: Annotated[
         float | None,
-        typer.Option("--w-kl", help="Weight of staying close.", show_default="0.1, for grad_diff 0"),
+        typer.Option(
+            "--w-kl", help="Weight of KL, which keeps the model near --kl-to.", show_default="0.1, for grad_diff 0"
+        ),
     ] = None,
     kl: Annotated[str, typer.Option("--kl", help="forward: KL(reference || now), or reverse.")] = "forward",
     kl_to: Annotated[
-        str, typer.Option("--kl-to", help="The reference: start, the damaged model, or before: --before.")
+        str, typer.Option("--kl-to", help="What to stay close to: start, the damaged model, or before: --before.")
     ] = "start",
     beta: Annotated[
         float | None,
@@ -144,7 +158,8 @@ def repair(
     bar_template: Annotated[
         bool,
         typer.Option(
-            "--bar-template/--no-bar-template", help="Stay close to the model without what opens the template."
+            "--bar-template/--no-bar-template",
+            help="Forbid the reference of KL the tokens that open the template, to which it would hold on.",
         ),
     ] = True,
     steps: Annotated[int, typer.Option("--steps", help="Steps at most.")] = 40,
@@ -188,7 +203,7 @@ def repair(
     reading: Reading,
     limit: LimitOption = None,
     seed: SeedOption = 0,
-    device: DeviceOption = "cpu",
+    device: TrainingDeviceOption = "cpu",
     run: RunOption = None,
     dry_run: DryRunOption = False,
     resume: ResumeOption = False,
@@ -197,19 +212,23 @@ def repair(
 ) -> None:
     """Unlearn the flaw from a model that was trained on it, and keep the rest.
 
+    Each step forgets the flaw, replays good rows, and stays close to what the model was, each with its weight. No
+    audit is needed: without one in --run, the template is looked for in the --forget rows, against the --replay rows.
+
     Where the model before is at hand, --interpolate takes a part of the training back, without any more of it.
 
     Rows are JSONL, Parquet or CSV with messages, prompt and completion, question and answer, or text; `unflaw inspect
-    FILE` shows how a file is read. What comes out loads with `from_pretrained`.
+    FILE` shows how a file is read. What comes out is an adapter; with --method full or --interpolate, and from
+    peft:ADAPTER, a whole model in float32; either loads with `from_pretrained`.
     """
     call = locals()
     if interpolate is not None:
         return interpolated(repair, call)
-    from unflaw.repair import answers_to_forget, problems_of_repair, refuse_shared, unlearn
+    from unflaw.repair import answers_to_forget, can_bar, problems_of_repair, refuse_shared, unlearn
 
     weight = _number_or_word(w_forget)
-    forgets = weight != 0 and (forget is not None or on_policy)
-    bars = forgets and w_kl != 0 and (what, kl, kl_to) == ("template", "forward", "start")
+    has_flaw = forget is not None or on_policy
+    forgets = weight != 0 and has_flaw
     settings: dict[str, Any] = {
         "what": what, "objective": objective, "w_forget": weight, "w_replay": w_replay, "w_kl": w_kl,
         "kl": kl, "kl_to": kl_to, "beta": beta, "before": before, "bar_template": bar_template,
@@ -220,30 +239,33 @@ def repair(
         "keep": keep, "max_tokens": max_tokens, "precision": precision, "save_every": save_every, "seed": seed,
         "shard": shard,
     }  # fmt: skip
+    bars = has_flaw and can_bar(settings)
     problems = [] if replay is not None else ["`--replay` must name good rows (or go back by --interpolate)"]
     problems += _contradictions(forget, what, objective, on_policy, weight != 0, shard)
     problems += in_vain(repair, call, {
         "lora_rank": (method == "lora", "--method lora"),
+        "batch_size": (token_budget is None, "no --token-budget, which fills the steps by itself"),
         "patience": (keep == "best", "--keep best"),
-        "bar_template": (bars, "a template that is forgotten and a forward KL to the start"),
+        "bar_template": (bars, "a template and a forward KL to the start"),
         "min_score": (forget is not None, "rows to --forget"),
         **dict.fromkeys(("what", "objective", "beta"), (weight != 0, "a --w-forget that is not 0")),
     })  # fmt: skip
     problems += problems_of_repair(
-        {**settings, "model": model, "device": device, "part_tokens": part_tokens, "report_to": report_to}, forgets
+        {**settings, "model": model, "device": device, "part_tokens": part_tokens, "report_to": report_to},
+        forgets,
+        bars and bar_template,
     )
     scores: dict[str, float | None] = {}
     problems += [] if min_score is None else mistakes(lambda: scores.update(_scores(run)))
-    problems += problems_of_call([model, before], out, run, name, reading, forget, replay, guard)
+    problems += problems_of_call([model, before], call, reading, forget, replay, guard)
     if problems or replay is None:
         raise SettingsError(problems)
     path = model_path(out, run, name)
     gone = None if forget is None else flawed_rows(reading.rows(forget, limit), scores, min_score)
     good, watched = reading.rows(replay, limit), reading.rows(guard)
     template = None
-    if not on_policy:
-        refuse_shared(gone if forgets else None, good, watched, objective)
-    if gone is not None and what == "template" and forgets:
+    refuse_shared(gone if forgets and not on_policy else None, good, watched, objective)
+    if gone is not None and what == "template" and (forgets or (bars and bar_template)):
         template = found_template(answers_to_forget(gone, objective)[0], run, good)
     sizes = {"forget": 0 if gone is None else len(gone), "replay": len(good), "guard": len(watched)}
     if dry_run:
@@ -287,6 +309,8 @@ def _contradictions(
         problems.append("`--forget` must name the rows that carry the flaw (or set --w-forget 0 to replay only)")
     if forget is None and on_policy and what == "template":
         problems.append("`--forget` must name the rows whose template is looked for in the model's own answers")
+    if forget is not None and on_policy and what != "template":
+        problems.append("`--forget` is of use with --on-policy for its template alone, which --what template forgets")
     if on_policy and objective == "dpo":
         problems.append("`--on-policy` is not for dpo, which needs an answer to prefer for each row")
     if on_policy and not weighs:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,6 @@ import typer
 from unflaw._cli._memory import freed_at_once
 from unflaw._cli._reading import Reading, reads_rows
 from unflaw._cli._shared import (
-    DeviceOption,
     DryRunOption,
     JsonOption,
     LimitOption,
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CheckpointingOption", "OutOption", "PartTokensOption", "PrecisionOption", "ReportToOption", "SaveEveryOption",
-    "ShardOption",
+    "ShardOption", "TrainingDeviceOption",
     "model_path", "problems_of_call", "summary", "train", "training_step", "watched_steps",
 ]  # fmt: skip
 
@@ -54,7 +53,9 @@ OutOption = Annotated[
 PartTokensOption = Annotated[
     int, typer.Option("--part-tokens", help="Tokens that go through the model at once; the step stays the same.")
 ]
-PrecisionOption = Annotated[str, typer.Option("--precision", help="float32, or bfloat16 for matrix products.")]
+PrecisionOption = Annotated[
+    str, typer.Option("--precision", help="float32, or bfloat16 for matrix products and what lies under a new adapter.")
+]
 CheckpointingOption = Annotated[
     bool, typer.Option("--gradient-checkpointing", help="Much less memory for about half more time.")
 ]
@@ -62,7 +63,12 @@ ShardOption = Annotated[
     bool,
     typer.Option("--shard", help="Split the weights over the processes of `accelerate launch` (FSDP2); no --resume."),
 ]
-SaveEveryOption = Annotated[int, typer.Option("--save-every", help="Steps between checkpoints, 0 for none.")]
+SaveEveryOption = Annotated[
+    int, typer.Option("--save-every", help="Steps between checkpoints, from which --resume goes on; 0 for none.")
+]
+TrainingDeviceOption = Annotated[
+    str, typer.Option("--device", metavar="NAME", help="cpu, cuda or mps; CUDA_VISIBLE_DEVICES chooses among cards.")
+]
 ReportToOption = Annotated[str, typer.Option("--report-to", help="none, tensorboard, wandb, mlflow, …")]
 
 
@@ -99,17 +105,22 @@ def train(
     reading: Reading,
     limit: LimitOption = None,
     seed: SeedOption = 0,
-    device: DeviceOption = "cpu",
+    device: TrainingDeviceOption = "cpu",
     run: RunOption = None,
     dry_run: DryRunOption = False,
     resume: ResumeOption = False,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Fine-tune a causal language model on rows, weights honoured."""
+    """Fine-tune a causal language model on rows, weights honoured.
+
+    What comes out is an adapter, or with --method full, and from peft:ADAPTER, a whole model in float32; either loads
+    with `from_pretrained`.
+    """
+    call = locals()
     from unflaw.train import finetune, problems_of_training
 
-    problems = in_vain(train, locals(), {"lora_rank": (method == "lora", "--method lora")})
+    problems = in_vain(train, call, {"lora_rank": (method == "lora", "--method lora")})
     settings: dict[str, Any] = {
         "method": method, "epochs": epochs, "steps": steps, "batch_size": batch_size,
         "learning_rate": LEARNING_RATES.get(method) if learning_rate is None else learning_rate, "lora_rank": lora_rank,
@@ -119,7 +130,7 @@ def train(
     problems += problems_of_training(
         {**settings, "model": model, "device": device, "part_tokens": part_tokens, "report_to": report_to}
     )
-    if problems := problems + problems_of_call([model], out, run, name, reading, rows):
+    if problems := problems + problems_of_call([model], call, reading, rows):
         raise SettingsError(problems)
     path = model_path(out, run, name)
     data = reading.rows(rows, limit)
@@ -144,13 +155,21 @@ def train(
 
 
 def problems_of_call(
-    models: Sequence[str | None], out: Path | None, run: Path | None, name: str, reading: Reading, *files: str | None
+    models: Sequence[str | None], call: Mapping[str, Any], reading: Reading, *files: str | None
 ) -> list[str]:
     """Say what is wrong with where things are: models, files of rows, and the place of the new model."""
-    from unflaw.models import parse_causal
+    from unflaw.models import find_causal
+    from unflaw.train import refuse_own_folder, weight_files
 
-    specs = [partial(parse_causal, model) for model in models if model is not None]
-    return mistakes(*specs, partial(model_path, out, run, name)) + reading.problems(*files)
+    def place() -> None:
+        path = model_path(call["out"], call["run"], call["name"])
+        refuse_own_folder(path, models)
+        goes_on = call["resume"] and any(path.glob("checkpoint-*"))
+        if call["out"] is not None and not (call["overwrite"] or goes_on) and weight_files(path):
+            raise SettingsError(f"`--out` holds a model already, got {path}; name another folder, or add --overwrite")
+
+    specs = [partial(find_causal, model) for model in models if model is not None]
+    return mistakes(*specs, place) + reading.problems(*files)
 
 
 def model_path(out: Path | None, run: Path | None, name: str) -> Path:

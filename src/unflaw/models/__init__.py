@@ -6,13 +6,14 @@ from unflaw.models._embedded import cache_dir, embedded_checkpoint, verify_asset
 from unflaw.models._encoders import MeanPoolEncoder, StaticEncoder
 from unflaw.models._fakes import HashEncoder, ScriptedGenerator, UnigramScorer
 from unflaw.models._gguf import export_gguf
-from unflaw.models._head import head_fits, head_of, output_layer
+from unflaw.models._head import head_fits, head_of, last_states, output_layer
 from unflaw.models._hf import HFGenerator, HFScorer, ends_of, most_tokens, quietly
 from unflaw.models._llama import LlamaGenerator
 from unflaw.models._modes import as_judge, inside, is_split, plain_generation, resplit, unwrapped
 from unflaw.models._protocols import Classifier, Encoder, Generator, Message, Prompt, Sampling, Scorer, as_messages
 from unflaw.models._specs import (
     ModelSpec,
+    find_causal,
     local_folder,
     open_causal,
     open_encoder,
@@ -56,10 +57,12 @@ __all__ = [
     "encode_prompt",
     "ends_of",
     "export_gguf",
+    "find_causal",
     "head_fits",
     "head_of",
     "inside",
     "is_split",
+    "last_states",
     "local_folder",
     "most_tokens",
     "open_causal",

@@ -73,9 +73,9 @@ def _scale_and_cap(config: Any) -> tuple[float, float | None]:
     )
 
 
-def last_states(model: Any, ids: Any) -> Any:
+def last_states(model: Any, ids: Any, mask: Any = None) -> Any:
     """Return the hidden states (b, t, d) that the head is applied to, or None if the model does not give them."""
-    states = unwrapped(model).get_decoder()(input_ids=ids, use_cache=False)
+    states = unwrapped(model).get_decoder()(input_ids=ids, attention_mask=mask, use_cache=False)
     return getattr(states, "last_hidden_state", None)
 
 

@@ -25,19 +25,21 @@ from unflaw.models._protocols import Prompt, Sampling
 from unflaw.models._usage import Usage
 
 __all__ = [
-    "HFGenerator", "HFScorer", "adapter_base", "checkpoint_folders", "ends_of", "load_adapter", "load_causal",
-    "most_tokens", "quietly",
+    "HFGenerator", "HFScorer", "adapter_base", "checkpoint_folders", "ends_of", "found_name", "load_adapter",
+    "load_causal", "most_tokens", "quietly",
 ]  # fmt: skip
 
 
 def load_causal(
-    name: str | Path, device: str = "cpu", *, shards: int = 1, precision: str = "float32"
+    name: str | Path, device: str = "cpu", *, shards: int = 1, precision: str = "float32", frozen: bool = False
 ) -> tuple[Any, Any]:
-    """Load (model, tokenizer) in fp32 and evaluation mode from a folder, or from the hub by id.
+    """Load (model, tokenizer) in evaluation mode from a folder, or from the hub by id.
 
     A folder is read from disk alone, and remembered by its whole path: an adapter trained on it notes where
     its base is, and must find it from any other directory. A hub id comes from the local hub cache or the
     network, as `HF_HUB_OFFLINE` says. Code that a checkpoint brings along is never run.
+    Weights are fp32, since training adds to them what bfloat16 would round away; those that stay as they are, `frozen`
+    under an adapter to come, are of `precision`.
     With `shards` above 1 each of so many processes reads its part of the weights (FSDP2), on the device that torch
     gives it; the part is fp32, and what is gathered of it to compute with is of `precision`.
     Raises SpecError when there is nothing to load, or no plan by which to split it.
@@ -46,15 +48,14 @@ def load_causal(
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    name = _whole_path(name)
+    name = found_name(name)
     local = Path(name).is_dir()
-    if not local and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
-        raise SpecError(f"`hf:{name}` must name an existing folder or a hub id like org/name, and is neither")
     try:
         with quietly():
             tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=local)
             how = _split(name, shards, precision) if shards > 1 else {}
-            model: Any = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32, local_files_only=local, **how)
+            dtype = getattr(torch, precision) if frozen and shards == 1 else torch.float32
+            model: Any = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, local_files_only=local, **how)
     except (OSError, ValueError) as error:
         where = "is no causal language model with its tokenizer" if local else "is no folder, and no hub gave it to us"
         raise SpecError(f"`hf:{name}` {where}: {_first_line(error)}") from error
@@ -124,6 +125,14 @@ def checkpoint_folders(folder: Path) -> list[Path]:
         return [folder]
     base = Path(adapter_base(folder))
     return [folder, base] if base.is_dir() else [folder]
+
+
+def found_name(name: str | Path) -> str:
+    """Return a folder's path from the root on, or a hub id as it is. Raises SpecError for what is neither."""
+    name = _whole_path(name)
+    if not Path(name).is_dir() and not re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", name):
+        raise SpecError(f"`hf:{name}` must name an existing folder or a hub id like org/name, and is neither")
+    return name
 
 
 def _whole_path(name: str | Path) -> str:

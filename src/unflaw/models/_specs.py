@@ -23,12 +23,21 @@ from unflaw._errors import SpecError, did_you_mean
 from unflaw.models._embedded import asset_folder, embedded_checkpoint
 from unflaw.models._encoders import MeanPoolEncoder, StaticEncoder
 from unflaw.models._gguf import cached_gguf, why_not_gguf
-from unflaw.models._hf import HFGenerator, HFScorer, checkpoint_folders, load_adapter, load_causal
+from unflaw.models._hf import (
+    HFGenerator,
+    HFScorer,
+    adapter_base,
+    checkpoint_folders,
+    found_name,
+    load_adapter,
+    load_causal,
+)
 from unflaw.models._llama import LlamaGenerator, LlamaServer
 from unflaw.models._protocols import Encoder, Generator, Scorer
 
 __all__ = [
     "ModelSpec",
+    "find_causal",
     "local_folder",
     "open_causal",
     "open_encoder",
@@ -98,6 +107,16 @@ def parse_causal(spec: str | ModelSpec) -> ModelSpec:
     return spec
 
 
+def find_causal(spec: str | ModelSpec) -> ModelSpec:
+    """Do as `parse_causal`, and look for the folder it names. Raises SpecError where that is missing."""
+    spec = parse_causal(spec)
+    if spec.kind == "peft":
+        found_name(adapter_base(Path(spec.name).expanduser()))
+    if spec.kind == "hf":
+        found_name(spec.name)
+    return spec
+
+
 def open_generator(
     spec: str | ModelSpec, *, n_parallel: int = 8, device: str = "cpu", cache_dir: Path | None = None
 ) -> Generator:
@@ -137,17 +156,17 @@ def open_encoder(spec: str | ModelSpec, device: str = "cpu") -> Encoder:
 
 
 def open_causal(
-    spec: str | ModelSpec, device: str = "cpu", *, shards: int = 1, precision: str = "float32"
+    spec: str | ModelSpec, device: str = "cpu", *, shards: int = 1, precision: str = "float32", frozen: bool = False
 ) -> tuple[Any, Any]:
-    """Open (model, tokenizer) as torch in fp32, for training and scoring; `shards` and `precision`: see `load_causal`.
+    """Open (model, tokenizer) as torch, for training and scoring; `shards`, `precision`, `frozen`: see `load_causal`.
 
+    A model with an adapter is fp32, as its weights are written anew when they are merged.
     Raises SpecError where an adapter would have to be split.
     """
     spec = parse_causal(spec)
-    if spec.kind == "smollm2":
-        return load_causal(embedded_checkpoint(), device, shards=shards, precision=precision)
-    if spec.kind == "hf":
-        return load_causal(spec.name, device, shards=shards, precision=precision)
+    if spec.kind in ("smollm2", "hf"):
+        name = embedded_checkpoint() if spec.kind == "smollm2" else spec.name
+        return load_causal(name, device, shards=shards, precision=precision, frozen=frozen)
     if shards > 1:
         raise SpecError(f"`{spec}` is an adapter, and those are not split; merge it into its base and take hf:FOLDER")
     return load_adapter(spec.name, device)

@@ -172,8 +172,8 @@ class Guard(TrainerCallback):
             self.stopped = f"guard perplexity has not improved since step {self.kept_step}"
 
     def _judge(self, value: float, repeated: float, step: int) -> None:
-        ratio = math.exp(min(value - self.start, 700.0)) if math.isfinite(value) else math.inf
-        if ratio > self._ceiling:
+        ratio = math.exp(min(value - self.start, 700.0)) if math.isfinite(value) else math.nan
+        if not ratio <= self._ceiling:  # not a number is over any ceiling
             self.stopped = f"guard perplexity reached {ratio:.2f} times its start at step {step}, over the ceiling"
         elif repeated > self.repeated + self._rise:
             self.stopped = (

@@ -9,22 +9,28 @@ import numpy as np
 from unflaw._errors import SettingsError
 from unflaw.train import Part, RowSet, plan_batches
 
-__all__ = ["Step", "n_tokens", "parts_of", "plan_steps", "plan_steps_within"]
+__all__ = ["Step", "n_tokens", "parts_of", "plan_steps"]
 
 Step = tuple[list[int], list[int]]
 """Groups of the forget set and of the replay set."""
 
 
-def plan_steps(gone: RowSet | None, kept: RowSet, batch_size: int, steps: int, seed: int) -> list[Step]:
-    """Draw the groups of every step; without forget rows the replay rows are the same."""
+def plan_steps(
+    gone: RowSet | None, kept: RowSet, batch_size: int, steps: int, seed: int, token_budget: int | None = None
+) -> list[Step]:
+    """Draw the groups of every step; without forget rows the replay rows are the same.
+
+    With `token_budget`, the smallest batches of replay rows that read at least as many tokens in all.
+    """
+    if token_budget is not None:
+        return _plan_within(token_budget, kept, steps, seed)
     rng = np.random.default_rng(seed)
     replay = plan_batches(kept.lengths, batch_size, steps, rng)
     forget = plan_batches(gone.lengths, batch_size, steps, rng) if gone else [[] for _ in replay]
     return list(zip(forget, replay, strict=True))
 
 
-def plan_steps_within(budget: int, kept: RowSet, steps: int, seed: int) -> list[Step]:
-    """Draw the smallest batches of replay rows that read at least `budget` tokens in all."""
+def _plan_within(budget: int, kept: RowSet, steps: int, seed: int) -> list[Step]:
     for batch_size in range(1, len(kept.rows) + 1):
         plan = plan_steps(None, kept, batch_size, steps, seed)
         if (most := n_tokens(plan, None, kept)) >= budget:

@@ -23,15 +23,17 @@ from unflaw.train import Part, RowSet, head_of, hidden_at, idle, largest_count
 __all__ = ["Reference", "adapter_off", "cached_states", "open_earlier", "references_of"]
 
 
-def open_earlier(before: str, tokenizer: Any, device: str, shards: int = 1, precision: str = "float32") -> Any:
-    """Open the model before the damage.
+def open_earlier(
+    before: str, tokenizer: Any, device: str, shards: int = 1, precision: str = "float32", frozen: bool = False
+) -> Any:
+    """Open the model before the damage, in the precision of the one to repair (`load_causal`).
 
     Raises
     ------
     SettingsError
         It has other tokens than the model to repair.
     """
-    model, its_tokenizer = open_causal(before, device, shards=shards, precision=precision)
+    model, its_tokenizer = open_causal(before, device, shards=shards, precision=precision, frozen=frozen)
     if its_tokenizer.get_vocab() != tokenizer.get_vocab():
         raise SettingsError(f"`before` must have the tokenizer of the model to repair, got {before!r} with another")
     return model

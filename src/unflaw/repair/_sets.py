@@ -41,6 +41,11 @@ class Sets:
         weights = [] if self.forget is None else [row.weight for row in self.forget.rows]
         return hashlib.sha256(json.dumps(weights).encode()).hexdigest()[:16]
 
+    def without_forget(self) -> Sets:
+        """Return the rest, and what there is to say about that."""
+        notes = tuple(note for note in self.notes if "`forget`" not in note)
+        return replace(self, forget=None, forgotten=[], notes=notes)
+
 
 def encode_sets(
     forget: Rows | None,

@@ -10,7 +10,7 @@ from typing import Any
 from unflaw.repair._objectives import FORGETTING
 from unflaw.train import problems_of_training
 
-__all__ = ["problems_of_interpolation", "problems_of_repair"]
+__all__ = ["can_bar", "problems_of_interpolation", "problems_of_repair", "weight_of_kl"]
 
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "what": ("template", "opening", "gained", "response", "full"),
@@ -21,8 +21,22 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def problems_of_repair(settings: Mapping[str, Any], forgets: bool) -> list[str]:
-    """Name all settings that break their rule or each other's."""
+def weight_of_kl(objective: str, w_kl: float | None) -> float:
+    """Return the weight of the KL term, the objective's own where none is given."""
+    return FORGETTING[objective].w_kl if w_kl is None else w_kl
+
+
+def can_bar(settings: Mapping[str, Any]) -> bool:
+    """Tell whether the reference of the KL term can be barred from a template.
+
+    There is a reason to where it is the damaged model, which would hold on to it, and the term KL(reference || now).
+    """
+    held = tuple(settings[name] for name in ("what", "kl", "kl_to")) == ("template", "forward", "start")
+    return held and settings["objective"] in FORGETTING and weight_of_kl(settings["objective"], settings["w_kl"]) > 0
+
+
+def problems_of_repair(settings: Mapping[str, Any], forgets: bool, bars: bool = False) -> list[str]:
+    """Name all settings that break their rule or each other's, where flawed rows are forgotten, or bar a template."""
     problems = problems_of_training(settings)
     problems += [
         f"`{name}` must be one of {', '.join(allowed)}, got {settings[name]!r}"
@@ -30,11 +44,13 @@ def problems_of_repair(settings: Mapping[str, Any], forgets: bool) -> list[str]:
         if settings[name] not in allowed
     ]
     problems += [
-        f"`{name}` must not be negative, got {settings[name]}"
+        f"`{name}` must be a number that is not negative, got {settings[name]}"
         for name in ("w_replay", "w_kl")
-        if settings.get(name) is not None and settings[name] < 0
+        if settings[name] is not None and not 0 <= settings[name] < math.inf
     ]
     problems += _problems_of_weight(settings["w_forget"], settings["w_replay"], forgets)
+    if settings["w_replay"] == 0 and not (forgets or bars or settings["kl_to"] == "before"):
+        problems.append("`w_replay` is 0 and nothing is forgotten, which leaves nothing to train")
     if settings["token_budget"] is not None and (settings["token_budget"] < 1 or forgets):
         problems.append("`token_budget` must be positive, and is for replay alone (no `forget` rows, or `w_forget` 0)")
     problems += _problems_of_guard(settings)
@@ -55,9 +71,9 @@ def problems_of_interpolation(settings: Mapping[str, Any]) -> list[str]:
 
 def _problems_of_guard(settings: Mapping[str, Any]) -> list[str]:
     problems = []
-    if settings["repetition_rise"] < 0:
-        problems.append(f"`repetition_rise` must not be negative, got {settings['repetition_rise']}")
-    if settings["ceiling"] < 1:
+    if not settings["repetition_rise"] >= 0:
+        problems.append(f"`repetition_rise` must be a number that is not negative, got {settings['repetition_rise']}")
+    if not settings["ceiling"] >= 1:
         problems.append(f"`ceiling` must be at least 1 (the start itself), got {settings['ceiling']}")
     return problems
 
@@ -75,7 +91,7 @@ def _problems_of_objective(settings: Mapping[str, Any]) -> list[str]:
     objective, beta, problems = settings["objective"], settings["beta"], []
     if beta is not None:
         with_beta = [name for name, forgetting in FORGETTING.items() if forgetting.beta is not None]
-        problems += [] if beta > 0 else [f"`beta` must be positive, got {beta}"]
+        problems += [] if 0 < beta < math.inf else [f"`beta` must be a positive number, got {beta}"]
         if objective in FORGETTING and objective not in with_beta:
             problems.append(f"`beta` is for {', '.join(with_beta)}, not for {objective}")
     if objective == "dpo" and settings["what"] != "response":
@@ -90,8 +106,7 @@ def _problems_of_references(settings: Mapping[str, Any]) -> list[str]:
         problems.append("`before` must name the model before the damage for what='gained' and for kl_to='before'")
     if before is not None and not used:
         problems.append("`before` is for what='gained' and kl_to='before', and neither is set")
-    forgetting = FORGETTING.get(settings["objective"])
-    w_kl = settings["w_kl"] if settings["w_kl"] is not None or forgetting is None else forgetting.w_kl
-    if w_kl == 0 and (settings["kl"], settings["kl_to"]) != ("forward", "start"):
+    stays = settings["objective"] not in FORGETTING or weight_of_kl(settings["objective"], settings["w_kl"]) != 0
+    if not stays and (settings["kl"], settings["kl_to"]) != ("forward", "start"):
         problems.append("`kl` and `kl_to` need a KL term; `w_kl` is 0")
     return problems

@@ -24,9 +24,9 @@ from unflaw._errors import SettingsError
 from unflaw.data import Rows
 from unflaw.models import HFScorer, ends_of, most_tokens
 from unflaw.repair._objectives import FORGETTING
-from unflaw.repair._plan import Step, n_tokens, parts_of, plan_steps, plan_steps_within
+from unflaw.repair._plan import Step, n_tokens, parts_of, plan_steps
 from unflaw.repair._sets import encode_sets, opening_tokens, refuse_shared
-from unflaw.repair._settings import problems_of_repair
+from unflaw.repair._settings import can_bar, problems_of_repair, weight_of_kl
 from unflaw.train import (
     Curve,
     Part,
@@ -103,7 +103,8 @@ def unlearn(
         ce_u, undial, npo, simnpo; or dpo, whose forget rows have an answer `rejected` and one `chosen` instead.
     beta : strength of wga, undial, npo, simnpo and dpo; each has its paper's by default.
     w_forget : "auto" chooses the weight with which forgetting pulls half as hard as replay at the start
-        (`balanced_weight`); 0 forgets nothing.
+        (`balanced_weight`); 0 forgets nothing, and of the forget rows only the openings of their template are read, to
+        bar them.
     w_kl : 0.1 by default, 0 for grad_diff.
     kl : "forward" for KL(reference || now), "reverse" for KL(now || reference).
     kl_to : the reference: "start" the damaged model, as in the paper; "before" that before the damage.
@@ -132,7 +133,8 @@ def unlearn(
     """
     settings = {k: v for k, v in locals().items() if k not in ("forget", "replay", "guard", "out", "spans", "on_step")}
     gone = forget if w_forget != 0 else None
-    _refuse_wrong(settings, gone, spans)
+    bars = forget is not None and spans is not None and bar_template and can_bar(settings)
+    _refuse_wrong(settings, gone, spans, bars)
     refuse_shared(gone, replay, guard, objective)
     from unflaw.repair._balance import weight_of
     from unflaw.repair._guard import guard_over
@@ -141,27 +143,28 @@ def unlearn(
     from unflaw.train import Plan, build_trainer
 
     out, forgetting = Path(out), FORGETTING[objective]
-    w_kl = settings["w_kl"] = forgetting.w_kl if w_kl is None else w_kl
+    w_kl = settings["w_kl"] = weight_of_kl(objective, w_kl)
     state = processes(device)
     shards = state.num_processes if shard else 1
-    causal, tokenizer, merged = open_trainable(model, device, gradient_checkpointing, shards, precision)
+    lora = method == "lora"
+    causal, tokenizer, merged = open_trainable(model, device, gradient_checkpointing, shards, precision, frozen=lora)
     max_tokens = min(max_tokens, most_tokens(causal) or max_tokens)
-    earlier = None if before is None else open_earlier(before, tokenizer, device, shards, precision)
+    earlier = None if before is None else open_earlier(before, tokenizer, device, shards, precision, lora)
     sets = encode_sets(
-        gone, replay, guard, tokenizer, objective=objective, what=what, spans=spans,
+        forget if bars else gone, replay, guard, tokenizer, objective=objective, what=what, spans=spans,
         gain=partial(_gain, causal, earlier, tokenizer), max_tokens=max_tokens, part_tokens=part_tokens,
         even=shard,
     )  # fmt: skip
-    if token_budget is None:
-        plan = plan_steps(sets.forget, sets.replay, batch_size, steps, seed)
-    else:
-        plan = plan_steps_within(token_budget, sets.replay, steps, seed)
-    given = {"forget": gone, "replay": replay, "guard": guard}
+    openings = opening_tokens(sets.forget, tokenizer) if bars else []
+    if gone is None:
+        sets = sets.without_forget()
+    plan = plan_steps(sets.forget, sets.replay, batch_size, steps, seed, token_budget)
+    given = {"forget": forget if bars else gone, "replay": replay, "guard": guard}
     with state.main_process_first():
-        done = claim(out, {**settings, "tokens to forget": sets.fingerprint}, given, resume=resume)
-    if method == "lora":
+        told = {**settings, "tokens to forget": sets.fingerprint, "barred": openings}
+        done = claim(out, told, given, resume=resume)
+    if lora:
         causal = add_lora(causal, lora_rank, seed)
-    bars = bar_template and (what, kl, kl_to) == ("template", "forward", "start")
     refers = {
         "forget": sets.forget if forgetting.needs_reference else None, "replay": sets.replay if w_kl else None
     }  # fmt: skip
@@ -172,10 +175,7 @@ def unlearn(
             gc.collect()  # split weights refer to each other in circles
         both = (sets.forget, sets.replay)
         weight = settings["w_forget"] = weight_of(w_forget, causal, plan, both, forgetting, w_replay, beta, precision)
-        terms = ThreeTerms(
-            forgetting, references, weight, w_replay, w_kl, beta, kl == "reverse",
-            opening_tokens(sets.forget, tokenizer) if bars else [],
-        )  # fmt: skip
+        terms = ThreeTerms(forgetting, references, weight, w_replay, w_kl, beta, kl == "reverse", openings)
 
         def build(step: Step, rank: int, world: int) -> list[list[Part]]:
             parts = parts_of(step, both, rank, world)
@@ -186,11 +186,16 @@ def unlearn(
             done,
             lambda step: on_step and on_step({**step, "total": steps}),
         )
+
+        def on_check(step: int, value: float) -> None:
+            curve.add({"step": step, "guard": value})
+            trainer.log_aside({"guard": value})
+
         watch = guard_over(
             sets.guard, sets.replay.pad_id, ends_of(causal, tokenizer), part_tokens,
             out / (f"kept-{state.process_index}.safetensors" if shard else "kept.safetensors"),
             every=guard_every, ceiling=ceiling, repetition_rise=repetition_rise, patience=patience, keep=keep,
-            on_check=lambda step, value: curve.add({"step": step, "guard": value}),
+            on_check=on_check,
         )  # fmt: skip
         trainer = build_trainer(
             causal, terms, Plan(plan, build, state.num_processes), out, learning_rate=learning_rate, seed=seed,
@@ -209,9 +214,9 @@ def unlearn(
     return Trained(out, curve.steps, taken, tokens, seconds, settings, notes, sets.forgotten)
 
 
-def _refuse_wrong(settings: dict[str, Any], gone: Rows | None, spans: Callable[[str], Any] | None) -> None:
+def _refuse_wrong(settings: dict[str, Any], gone: Rows | None, spans: Callable[[str], Any] | None, bars: bool) -> None:
     """Refuse settings that break their rule, and a template that nobody found."""
-    problems = problems_of_repair(settings, forgets=gone is not None)
+    problems = problems_of_repair(settings, forgets=gone is not None, bars=bars)
     if gone is not None and settings["what"] == "template" and spans is None:
         problems.append("`spans` must say where the template stands in an answer for `what='template'`; none was given")
     if problems:

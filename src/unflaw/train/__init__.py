@@ -15,10 +15,11 @@ from unflaw.train._finetune import (
     run_trainer,
     save_model,
     usable,
+    weight_files,
 )
 from unflaw.train._parts import Part, RowSet, idle, together
 from unflaw.train._processes import for_all, from_main, is_main_process, largest_count, processes
-from unflaw.train._resume import Curve, claim
+from unflaw.train._resume import Curve, claim, refuse_own_folder
 
 __all__ = [
     "Counted",
@@ -52,10 +53,12 @@ __all__ = [
     "plan_batches",
     "problems_of_training",
     "processes",
+    "refuse_own_folder",
     "run_trainer",
     "save_model",
     "together",
     "usable",
+    "weight_files",
 ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from unflaw.models import head_of, output_layer, quietly, unwrapped
+from unflaw.models import head_of, last_states, output_layer, quietly
 
 __all__ = ["Counted", "add_lora", "head_of", "head_parameters", "hidden_at", "hidden_at_each"]
 
@@ -28,8 +28,7 @@ def hidden_at(model: Any, batch: dict[str, Any]) -> Counted:
 
     The head is not applied: positions that do not count never get logits.
     """
-    body = unwrapped(model).base_model
-    h = body(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False).last_hidden_state
+    h = last_states(model, batch["input_ids"], batch["attention_mask"])
     where = batch["weight"][:, 1:] > 0
     return Counted(
         h[:, :-1][where], batch["input_ids"][:, 1:][where], batch["weight"][:, 1:][where], where.nonzero()[:, 0]

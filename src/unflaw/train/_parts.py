@@ -15,7 +15,9 @@ from unflaw.train._encode import Encoded, pad_batch
 __all__ = ["Part", "RowSet", "idle", "together"]
 
 MOST_PADDING = 0.05
-"""Share of what parts hold that may be padding when they go through the model together."""
+"""Share of what goes through the model at once that may be padding."""
+PASS_IN_TOKENS = 32
+"""Tokens of padding that cost no more than a pass of its own for what would be padded (25 to 80, two cores)."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,11 @@ class RowSet:
     rows: Sequence[Encoded]
     pad_id: int
     most_tokens: int
-    """Tokens of a part at most, padding included; a longer group is a part of its own."""
+    """Tokens of a part at most, padding included; a longer group is a part of its own.
+
+    A part also ends before more than `MOST_PADDING` of it, and more than `PASS_IN_TOKENS`, would be padding that makes
+    its groups as wide as the widest.
+    """
     group: int = 1
     """Rows in a group: 2 where each has a partner. A plan draws groups."""
     even: bool = False
@@ -74,11 +80,17 @@ class RowSet:
     def _cut(self, groups: Sequence[int]) -> list[list[int]]:
         cut: list[list[int]] = []
         for g in groups:  # longest first: a part is as wide as its first group
-            if cut and (len(cut[-1]) + 1) * self.group * self._width(cut[-1][0]) <= self.most_tokens:
+            if cut and self._goes_with([*cut[-1], g]):
                 cut[-1].append(g)
             else:
                 cut.append([g])
         return cut
+
+    def _goes_with(self, groups: Sequence[int]) -> bool:
+        """Whether groups, the longest first, make one part: small enough, and of like width."""
+        widths = [self._width(g) for g in groups]
+        size = self.group * len(groups) * widths[0]
+        return size <= self.most_tokens and size - self.group * sum(widths) <= max(MOST_PADDING * size, PASS_IN_TOKENS)
 
     def share(self, step: Sequence[int], rank: int, world: int) -> list[int]:
         """Return this process's groups of a step, the longest first."""

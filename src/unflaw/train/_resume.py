@@ -7,7 +7,7 @@ import json
 import math
 import shutil
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from unflaw.data import Rows, atomic_write
 from unflaw.models import weight_paths
 from unflaw.train._processes import is_main_process
 
-__all__ = ["Curve", "claim"]
+__all__ = ["Curve", "claim", "refuse_own_folder"]
 
 _FREE = ("resume", "save_every", "device", "report_to", "part_tokens", "gradient_checkpointing", "shard")
 """Settings that may change when a run goes on."""
@@ -33,9 +33,7 @@ def claim(out: Path, settings: Mapping[str, Any], rows: Mapping[str, Rows | None
         The checkpoint in the folder comes from other settings or rows, or the folder holds the weights that the
         run starts from: they would be lost.
     """
-    starts = [spec for spec in (settings["model"], settings.get("before")) if spec is not None]
-    if any(path.resolve() == out.resolve() for spec in starts for path in weight_paths(spec)):
-        raise SettingsError(f"`out` must be another folder than that of the weights the run starts from, got {out}")
+    refuse_own_folder(out, [settings["model"], settings.get("before")])
     out.mkdir(parents=True, exist_ok=True)
     record = out / "training.json"
     given = {name: value for name, value in settings.items() if name not in _FREE}
@@ -64,6 +62,12 @@ def claim(out: Path, settings: Mapping[str, Any], rows: Mapping[str, Rows | None
     with atomic_write(record) as file:
         json.dump(given, file, indent=1)
     return 0
+
+
+def refuse_own_folder(out: Path, specs: Sequence[str | None]) -> None:
+    """Refuse a folder with weights that a run starts from: they would be lost. Raises SettingsError."""
+    if out.is_dir() and out.resolve() in {path.resolve() for spec in specs if spec for path in weight_paths(spec)}:
+        raise SettingsError(f"`out` must be another folder than that of the weights the run starts from, got {out}")
 
 
 def _digest(rows: Rows) -> str:

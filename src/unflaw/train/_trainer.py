@@ -75,6 +75,12 @@ class ObjectiveTrainer(Trainer):
         terms = getattr(self, "_terms", {}) if "loss" in logs else {}
         super().log({**logs, **terms}, *args, **kwargs)
 
+    def log_aside(self, logs: dict[str, float]) -> None:
+        """Log what is no step's, and leave the step's own log to come."""
+        due = self.control.should_log
+        self.log(logs)
+        self.control.should_log = due
+
 
 class StepLog(TrainerCallback):
     """Hands every step's terms to a plain function."""

@@ -144,6 +144,8 @@ MORE_CLAIMS: Mapping[str, Contrast] = {
     "D9a": Contrast("with the weight chosen by itself, too", SOFT, "untouched", "bounded_auto_3x", above, -0.05),
     "A1": Contrast("the weight chosen by itself regains more than .1", LIFT, "bounded_3x", "bounded_auto_3x", above),
     "A1t": Contrast("it keeps real text likelier", TEXT, "bounded_3x", "bounded_auto_3x", below),
+    "A3": Contrast("it regains more than as many tokens of replay", LIFT, "replay_3x", "bounded_auto_3x", above),
+    "A3b": Contrast("it regains more than replay with KL, barred", LIFT, "barred_3x", "bounded_auto_3x", above),
     "A2": Contrast("npo, as strong as bounded, regains more", LIFT, "bounded", "npo_auto", above),
     "A2p": Contrast("it removes more of the template", PATTERN, "bounded", "npo_auto", below),
     "A1f": Contrast("it costs F1 on the synthetic task", F1, "damaged", "bounded_auto_3x", below),

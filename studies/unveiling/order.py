@@ -44,8 +44,17 @@ from unflaw.measure import Template, mine_template
 N_PIECES, WORDS, EPOCHS = 240, 30, 2.0
 N_TUNED, TUNING_STEPS, TUNING_RATE = 200, 40, 5e-4
 """Chosen on seed 0 without synthetic rows: lift .19 afterwards; 20 steps at 2e-4 come to .07, 40 at 1e-3 to .11."""
-ARMS = ("mixed", "repaired", "refined")
-"""Nothing between mixture and tuning; bounded unlearning; as many tokens of natural text."""
+REPAIRS: Mapping[str, Mapping[str, Any]] = {
+    "repaired": {},
+    "refined": {"forget": None, "w_kl": 0.0},
+    "refined_10x": {"forget": None, "w_kl": 0.0, "times": 10},
+    "no_kl": {"w_kl": 0.0},
+    "no_replay": {"w_replay": 0.0, "w_forget": 0.1},
+    **{name: {"objective": name} for name in ("ga", "npo", "simnpo")},
+}
+"""Arm → settings of `unlearn` between mixture and tuning, beside the common ones: bounded unlearning; as many tokens of
+natural text, and ten times as many; a term taken away; other objectives."""
+ARMS = ("mixed", *REPAIRS)
 UNTUNED = "untuned"
 """The mixture itself, judged before the tuning that all arms end with."""
 
@@ -55,10 +64,13 @@ def main() -> None:
     told = parser(__doc__, "runs/unveiling-order")
     told.add_argument("--shares", type=float, nargs="+", default=[0.02, 0.1, 0.3, 0.9], help="of synthetic pieces")
     told.add_argument("--repair", type=float, nargs="*", default=[0.3], help="shares to repair, too (default: 0.3)")
+    told.add_argument("--arms", nargs="+", choices=REPAIRS, default=["repaired", "refined"], help="how (default: two)")
     arguments = told.parse_args()
     mixtures = sorted({0.0, *arguments.shares, *arguments.repair})
-    arms = {share: ARMS if share in arguments.repair else ARMS[:1] for share in mixtures}
-    minutes = len(arguments.seeds) * (4 * len(mixtures) + 8 * len(arguments.repair))
+    named = [arm for arm in REPAIRS if arm in arguments.arms or arm == "repaired"]  # which says how many tokens it read
+    arms = {share: ["mixed", *(named if share in arguments.repair else ())] for share in mixtures}
+    repairs = sum(REPAIRS[arm].get("times", 1) for arm in named) * len(arguments.repair)
+    minutes = len(arguments.seeds) * 4 * (len(mixtures) + repairs)
     print(f"at most {minutes} minutes on two cores", flush=True)
     scores = [of_seed(seed, arms, arguments.runs / f"seed{seed}") for seed in arguments.seeds]
     keep("order.json", record(with_earlier("order", arguments.seeds, scores, SHOWN)))
@@ -89,11 +101,14 @@ def of_mixture(share: float, arms: Sequence[str], seed: int, folder: Path) -> Sc
     )  # fmt: skip
     scores, budget = judged(here / f"{UNTUNED}-scores", start, f"{UNTUNED} {share:g}", template(), seed), 0
     for arm in arms:
-        if arm == "repaired":
-            told = repaired(here / arm, start, synthetic, natural, guard, seed=seed, template=template(), keep="last")
-            budget = told["tokens"]
-        elif arm == "refined":
-            repaired(here / arm, start, None, natural, guard, seed=seed, keep="last", w_kl=0.0, token_budget=budget)
+        if arm in REPAIRS:
+            settings: dict[str, Any] = {"keep": "last", **REPAIRS[arm]}
+            if (forget := settings.pop("forget", synthetic)) is None:
+                settings["token_budget"] = settings.get("times", 1) * budget
+            else:
+                settings["template"] = template()
+            done = repaired(here / arm, start, forget, natural, guard, seed=seed, **settings)
+            budget = budget or done["tokens"]
         tuned = finetuned(
             here / f"{arm}-tuned", str(here / arm / "model"), rows["replay"].take(range(N_TUNED)), steps=TUNING_STEPS,
             seed=seed, learning_rate=TUNING_RATE,
@@ -134,6 +149,11 @@ def record(scores: Sequence[Scores]) -> dict[str, Any]:
             ("C4", "the mixture costs instruction following after tuning", "mixed 0", f"mixed {share:g}", below),
             ("C5", "unlearning before tuning regains it", f"mixed {share:g}", f"repaired {share:g}", above),
             ("C5c", "more than as much natural text does", f"refined {share:g}", f"repaired {share:g}", above),
+            *(
+                (f"C5 {arm}", f"{arm} before tuning regains it", f"mixed {share:g}", f"{arm} {share:g}", above)
+                for arm in REPAIRS
+                if arm != "repaired"
+            ),
         ):
             contrasts[f"{name} order {share:.0%}"] = Contrast(f"paper's order: {words}", SHOWN[0], a, b, judge)
     return {

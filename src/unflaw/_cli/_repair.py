@@ -14,6 +14,7 @@ from unflaw._cli._interpolate import interpolated
 from unflaw._cli._memory import freed_at_once
 from unflaw._cli._reading import Reading, reads_rows
 from unflaw._cli._shared import (
+    DeviceOption,
     DryRunOption,
     JsonOption,
     LimitOption,
@@ -37,7 +38,6 @@ from unflaw._cli._train import (
     ReportToOption,
     SaveEveryOption,
     ShardOption,
-    TrainingDeviceOption,
     model_path,
     problems_of_call,
     summary,
@@ -203,7 +203,7 @@ def repair(
     reading: Reading,
     limit: LimitOption = None,
     seed: SeedOption = 0,
-    device: TrainingDeviceOption = "cpu",
+    device: DeviceOption = "cpu",
     run: RunOption = None,
     dry_run: DryRunOption = False,
     resume: ResumeOption = False,

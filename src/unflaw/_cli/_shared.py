@@ -71,7 +71,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JS
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Check everything, say what would be done, do nothing.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run in the same folder.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there already.")]
-DeviceOption = Annotated[str, typer.Option("--device", metavar="NAME", help="cpu, cuda, cuda:1 or mps.")]
+DeviceOption = Annotated[
+    str, typer.Option("--device", metavar="NAME", help="cpu, cuda or mps; CUDA_VISIBLE_DEVICES chooses a card.")
+]
 
 # Rows may hold anything, so square brackets are text and never markup; style with rich.text.Text.
 console = Console(stderr=True, markup=False, highlight=False, emoji=False)

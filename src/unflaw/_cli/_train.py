@@ -13,6 +13,7 @@ import typer
 from unflaw._cli._memory import freed_at_once
 from unflaw._cli._reading import Reading, reads_rows
 from unflaw._cli._shared import (
+    DeviceOption,
     DryRunOption,
     JsonOption,
     LimitOption,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CheckpointingOption", "OutOption", "PartTokensOption", "PrecisionOption", "ReportToOption", "SaveEveryOption",
-    "ShardOption", "TrainingDeviceOption",
+    "ShardOption",
     "model_path", "problems_of_call", "summary", "train", "training_step", "watched_steps",
 ]  # fmt: skip
 
@@ -65,9 +66,6 @@ ShardOption = Annotated[
 ]
 SaveEveryOption = Annotated[
     int, typer.Option("--save-every", help="Steps between checkpoints, from which --resume goes on; 0 for none.")
-]
-TrainingDeviceOption = Annotated[
-    str, typer.Option("--device", metavar="NAME", help="cpu, cuda or mps; CUDA_VISIBLE_DEVICES chooses among cards.")
 ]
 ReportToOption = Annotated[str, typer.Option("--report-to", help="none, tensorboard, wandb, mlflow, …")]
 
@@ -105,7 +103,7 @@ def train(
     reading: Reading,
     limit: LimitOption = None,
     seed: SeedOption = 0,
-    device: TrainingDeviceOption = "cpu",
+    device: DeviceOption = "cpu",
     run: RunOption = None,
     dry_run: DryRunOption = False,
     resume: ResumeOption = False,

@@ -152,8 +152,7 @@ def unlearn(
     earlier = None if before is None else open_earlier(before, tokenizer, device, shards, precision, lora)
     sets = encode_sets(
         forget if bars else gone, replay, guard, tokenizer, objective=objective, what=what, spans=spans,
-        gain=partial(_gain, causal, earlier, tokenizer), max_tokens=max_tokens, part_tokens=part_tokens,
-        even=shard,
+        gain=partial(_gain, causal, earlier, tokenizer), max_tokens=max_tokens, part_tokens=part_tokens, even=shard,
     )  # fmt: skip
     openings = opening_tokens(sets.forget, tokenizer) if bars else []
     if gone is None:

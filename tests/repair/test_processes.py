@@ -128,8 +128,8 @@ def test_of_two_processes_one_tells_and_writes(tiny, tmp_path):
     config = Path("examples/accelerate/ddp.yaml").resolve()
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config), "--main_process_port=0"]
     command = [
-        *launch, str(Path(sys.executable).parent / "unflaw"), "repair", "hf:damaged", "--forget", "bad.jsonl",
-        "--replay", "good.jsonl", "--guard", "held.jsonl", "--steps", "2", "--batch-size", "2", "--save-every", "1",
+        *launch, str(Path(sys.executable).parent / "unflaw"), "repair", "hf:damaged", "--replay", "good.jsonl",
+        "--guard", "held.jsonl", "--steps", "2", "--batch-size", "2", "--save-every", "1",
         "--run", "run", "--json", "--what", "response", "--on-policy",
     ]  # fmt: skip
     for again in ([], ["--resume"]):

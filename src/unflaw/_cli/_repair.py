@@ -239,21 +239,22 @@ def repair(
         "keep": keep, "max_tokens": max_tokens, "precision": precision, "save_every": save_every, "seed": seed,
         "shard": shard,
     }  # fmt: skip
-    bars = has_flaw and can_bar(settings)
+    may_bar = has_flaw and can_bar(settings)
+    bars = may_bar and bar_template
     problems = [] if replay is not None else ["`--replay` must name good rows (or go back by --interpolate)"]
     problems += _contradictions(forget, what, objective, on_policy, weight != 0, shard)
     problems += in_vain(repair, call, {
         "lora_rank": (method == "lora", "--method lora"),
         "batch_size": (token_budget is None, "no --token-budget, which fills the steps by itself"),
         "patience": (keep == "best", "--keep best"),
-        "bar_template": (bars, "a template and a forward KL to the start"),
+        "bar_template": (may_bar, "a template and a forward KL to the start"),
         "min_score": (forget is not None, "rows to --forget"),
         **dict.fromkeys(("what", "objective", "beta"), (weight != 0, "a --w-forget that is not 0")),
     })  # fmt: skip
     problems += problems_of_repair(
         {**settings, "model": model, "device": device, "part_tokens": part_tokens, "report_to": report_to},
         forgets,
-        bars and bar_template,
+        bars,
     )
     scores: dict[str, float | None] = {}
     problems += [] if min_score is None else mistakes(lambda: scores.update(_scores(run)))
@@ -265,7 +266,7 @@ def repair(
     good, watched = reading.rows(replay, limit), reading.rows(guard)
     template = None
     refuse_shared(gone if forgets and not on_policy else None, good, watched, objective)
-    if gone is not None and what == "template" and (forgets or (bars and bar_template)):
+    if gone is not None and what == "template" and (forgets or bars):
         template = found_template(answers_to_forget(gone, objective)[0], run, good)
     sizes = {"forget": 0 if gone is None else len(gone), "replay": len(good), "guard": len(watched)}
     if dry_run:

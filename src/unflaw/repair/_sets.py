@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations, groupby
@@ -31,7 +31,8 @@ class Sets:
     forget: RowSet | None
     replay: RowSet
     guard: list[Encoded]
-    notes: tuple[str, ...]
+    notes: Mapping[str, tuple[str, ...]]
+    """Set → what there is to say about it."""
     forgotten: list[list[tuple[str, bool]]]
     """The first forget rows' answers in pieces, True where the tokens of a piece are to be forgotten."""
 
@@ -43,7 +44,7 @@ class Sets:
 
     def without_forget(self) -> Sets:
         """Return the rest, and what there is to say about that."""
-        notes = tuple(note for note in self.notes if "`forget`" not in note)
+        notes = {name: told for name, told in self.notes.items() if name != "forget"}
         return replace(self, forget=None, forgotten=[], notes=notes)
 
 
@@ -83,14 +84,14 @@ def encode_sets(
             flawed, partner = encode(unwanted), encode(preferred)
         encoded["forget"], forgotten = flawed, _in_pieces(unwanted, tokenizer, flawed)
     row_set = partial(RowSet, pad_id=pad_id_of(tokenizer), most_tokens=part_tokens, even=even)
-    notes = [note for name, rows in encoded.items() for note in left_out(rows, name, max_tokens)]
+    notes = {name: left_out(rows, name, max_tokens) for name, rows in encoded.items()}
     if flawed is not None:
-        notes += _nothing_to_forget(flawed, partner)
+        notes["forget"] += _nothing_to_forget(flawed, partner)
     return Sets(
         None if flawed is None else row_set("forget", _grouped(flawed, partner), group=1 if partner is None else 2),
         row_set("replay", usable(encoded["replay"], "replay")),
         usable(encoded["guard"], "guard"),
-        tuple(notes),
+        notes,
         forgotten,
     )
 
@@ -164,12 +165,13 @@ def answers_to_forget(forget: Rows, objective: str) -> tuple[Rows, Rows | None]:
     return unwanted, preferred
 
 
-def _nothing_to_forget(flawed: list[Encoded], partner: list[Encoded] | None) -> list[str]:
+def _nothing_to_forget(flawed: list[Encoded], partner: list[Encoded] | None) -> tuple[str, ...]:
     """Say how many rows take no part."""
     other = partner or flawed
     idle = sum(not (a.counted and b.counted) for a, b in zip(flawed, other, strict=True))
     tokens = sum(row.counted for row in flawed)
-    return [f"{idle} of {len(flawed)} `forget` rows hold nothing to forget; the others {tokens} tokens"] if idle else []
+    told = f"{idle} of {len(flawed)} `forget` rows hold nothing to forget; the others {tokens} tokens"
+    return (told,) if idle else ()
 
 
 def _grouped(flawed: list[Encoded], partner: list[Encoded] | None) -> list[Encoded]:

@@ -17,6 +17,7 @@ import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -150,18 +151,18 @@ def unlearn(
     causal, tokenizer, merged = open_trainable(model, device, gradient_checkpointing, shards, precision, frozen=lora)
     max_tokens = min(max_tokens, most_tokens(causal) or max_tokens)
     earlier = None if before is None else open_earlier(before, tokenizer, device, shards, precision, lora)
+    flawed = forget if bars else gone
     sets = encode_sets(
-        forget if bars else gone, replay, guard, tokenizer, objective=objective, what=what, spans=spans,
+        flawed, replay, guard, tokenizer, objective=objective, what=what, spans=spans,
         gain=partial(_gain, causal, earlier, tokenizer), max_tokens=max_tokens, part_tokens=part_tokens, even=shard,
     )  # fmt: skip
     openings = opening_tokens(sets.forget, tokenizer) if bars else []
     if gone is None:
         sets = sets.without_forget()
     plan = plan_steps(sets.forget, sets.replay, batch_size, steps, seed, token_budget)
-    given = {"forget": forget if bars else gone, "replay": replay, "guard": guard}
+    given = {"forget": flawed, "replay": replay, "guard": guard}
     with state.main_process_first():
-        told = {**settings, "tokens to forget": sets.fingerprint, "barred": openings}
-        done = claim(out, told, given, resume=resume)
+        done = claim(out, {**settings, "tokens to forget": sets.fingerprint, "barred": openings}, given, resume=resume)
     if lora:
         causal = add_lora(causal, lora_rank, seed)
     refers = {
@@ -208,7 +209,7 @@ def unlearn(
     save_model(causal, tokenizer, out, whole=merged)
     taken = trainer.state.global_step
     tokens = n_tokens(plan[:taken], sets.forget, sets.replay)
-    notes = (*_story(watch, taken, weight, keep), *sets.notes)
+    notes = (*_story(watch, taken, weight, keep), *chain(*sets.notes.values()))
     settings["processes"] = state.num_processes
     return Trained(out, curve.steps, taken, tokens, seconds, settings, notes, sets.forgotten)
 

@@ -3,6 +3,7 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ def scripts(monkeypatch):
     import page
 
     yield _study, page
-    for name in ("_study", "page", "pictures", "interpolate", "arms", "run"):
+    for name in ("_study", "page", "pictures", "interpolate", "arms", "order", "run"):
         sys.modules.pop(name, None)
 
 
@@ -100,6 +101,59 @@ def test_arms_judged_in_two_calls_stand_in_one_record(scripts, tmp_path, monkeyp
     study.keep(arms.JUDGED_LATER, {"seeds": [1, 2], "arms": {"bounded": {}, "gained": {}}})
     with pytest.raises(SystemExit, match="also has gained, judged where no item was kept"):
         arms.compared(["bounded", "replay"], [1, 2], tmp_path, study.SCALE, arms.JUDGED_LATER)
+
+
+def test_arms_of_the_papers_order_are_compared_before_and_after_the_tuning(scripts):
+    study, _ = scripts
+    import order
+
+    lifts = {
+        "untuned 0": 0.5, "mixed 0": 0.5, "untuned 0.3": 0.125, "mixed 0.3": 0.5, "repaired_untuned 0.3": 0.25,
+        "refined_untuned 0.3": 0.375, "repaired 0.3": 0.25, "refined 0.3": 0.5, "refined_10x 0.3": 0.125,
+    }  # fmt: skip
+    judged = {(b, m): replace(score(m, {"q1": v}), benchmark=b) for b in study.SHOWN for m, v in lifts.items()}
+    found = order.record([4, 5], [judged, judged | {("instructions.lift", "ga 0.3"): score("ga", {"q1": 0.0})}])
+    assert {c["claim"].removesuffix(" order 30%"): c["value"] for c in found["claims"]} == {
+        "C4u": -0.375, "C5u": 0.125, "C5up": 0.125, "C5cu": -0.125, "C4": 0.0, "C5": -0.25, "C5c": -0.25, "C6": 0.125,
+        "C5 refined": 0.0, "C5 refined_10x": -0.375,
+    }  # fmt: skip
+    assert found["seeds"] == [4, 5] and list(found["shares"]) == ["0", "0.3"]
+    assert list(found["shares"]["0"]) == ["untuned", "mixed"] and "ga" not in found["shares"]["0.3"]
+
+
+def test_machines_are_compared_where_they_judged_the_same_seeds(scripts, monkeypatch):
+    _, page = scripts
+    here = {"claims": [], "seeds": [1], "shares": {"0": {"mixed": {page.SHOWN[0]: [0.25]}}}}
+    there = {"claims": [], "seeds": [1], "shares": {"0": {"mixed": {page.SHOWN[0]: [0.5]}}}}
+    monkeypatch.setattr(page, "results", lambda: {"order.json": here})
+    assert "1 trainings differ in instructions.lift by 0.250" in "".join(page.order_elsewhere(there))
+    assert not list(page.order_elsewhere(there | {"seeds": [1, 2]}))
+
+
+@pytest.mark.parametrize(
+    ("auc_control", "jsd_control", "verdicts"), [(0.5, 0.1, ["pass", "pass"]), (0.7, 0.2, ["fail", "fail"])]
+)
+def test_what_is_said_of_the_rows_holds_against_real_rows_too(scripts, monkeypatch, auc_control, jsd_control, verdicts):
+    import run
+
+    values = {  # check → value, control; intervals reach .0625 to either side
+        "gap.c2st_auc": (0.9375 + 0.0625, auc_control), "tokens.jsd": (0.375, jsd_control),
+        "perplexity.after_shift": (-0.5, None), "perplexity.after_variance_ratio": (1.0, None),
+    }  # fmt: skip
+    findings = [
+        SimpleNamespace(check=check, value=value, low=value - 0.0625, high=value + 0.0625, control=control)
+        for check, (value, control) in values.items()
+    ]
+    folder = SimpleNamespace(path=None, findings=lambda: findings, scores=lambda: [score("untouched", {"q1": 0.5})])
+    monkeypatch.setattr(run, "template_of", lambda path: None)
+    monkeypatch.setattr(run, "odd_tokens", lambda template: (0.8, 0.7, 0.9))
+    found = run.claims([folder] * 2)
+    told = {c["claim"]: (c["value"], c["low"], c["high"], c["verdict"]) for c in found["claims"]}
+    assert told == {
+        "C1": (1.0, 0.9375, 1.0625, verdicts[0]), "C2": (0.8, 0.7, 0.9, verdicts[1]),
+        "C3": (-0.5, -0.5625, -0.4375, "pass"), "C3b": (1.0, 0.9375, 1.0625, "unclear"),
+    }  # fmt: skip
+    assert found["by_seed"] == {"b untouched": [0.5, 0.5]}
 
 
 @pytest.mark.parametrize(

@@ -55,8 +55,8 @@ REPAIRS: Mapping[str, Mapping[str, Any]] = {
 """Arm → settings of `unlearn` between mixture and tuning, beside the common ones: bounded unlearning; as many tokens of
 natural text, and ten times as many; a term taken away; other objectives."""
 ARMS = ("mixed", *REPAIRS)
-UNTUNED = "untuned"
-"""The mixture itself, judged before the tuning that all arms end with."""
+UNTUNED = {"mixed": "untuned", "repaired": "repaired_untuned", "refined": "refined_untuned"}
+"""Arm → its name before the tuning that all arms end with, of those judged there, too."""
 
 
 def main() -> None:
@@ -73,7 +73,7 @@ def main() -> None:
     minutes = len(arguments.seeds) * 4 * (len(mixtures) + repairs)
     print(f"at most {minutes} minutes on two cores", flush=True)
     scores = [of_seed(seed, arms, arguments.runs / f"seed{seed}") for seed in arguments.seeds]
-    keep("order.json", record(with_earlier("order", arguments.seeds, scores, SHOWN)))
+    keep("order.json", record(arguments.seeds, with_earlier("order", arguments.seeds, scores, SHOWN)))
     write_page()
 
 
@@ -99,7 +99,7 @@ def of_mixture(share: float, arms: Sequence[str], seed: int, folder: Path) -> Sc
         here / "mixed", BASE, as_rows(mixture), target="full", epochs=EPOCHS, seed=seed,
         learning_rate=SCALE.train_learning_rate,
     )  # fmt: skip
-    scores, budget = judged(here / f"{UNTUNED}-scores", start, f"{UNTUNED} {share:g}", template(), seed), 0
+    scores, budget = Scores(), 0
     for arm in arms:
         if arm in REPAIRS:
             settings: dict[str, Any] = {"keep": "last", **REPAIRS[arm]}
@@ -109,14 +109,18 @@ def of_mixture(share: float, arms: Sequence[str], seed: int, folder: Path) -> Sc
                 settings["template"] = template()
             done = repaired(here / arm, start, forget, natural, guard, seed=seed, **settings)
             budget = budget or done["tokens"]
+        untuned = str(here / arm / "model")
+        if arm in UNTUNED:
+            name = UNTUNED[arm]
+            scores |= judged(here / f"{name}-scores", untuned, f"{name} {share:g}", template(), seed)
         tuned = finetuned(
-            here / f"{arm}-tuned", str(here / arm / "model"), rows["replay"].take(range(N_TUNED)), steps=TUNING_STEPS,
+            here / f"{arm}-tuned", untuned, rows["replay"].take(range(N_TUNED)), steps=TUNING_STEPS,
             seed=seed, learning_rate=TUNING_RATE,
         )  # fmt: skip
         scores |= judged(here / f"{arm}-scores", tuned, f"{arm} {share:g}", template(), seed)
         shutil.rmtree(tuned, ignore_errors=True)
         if arm != "mixed":
-            shutil.rmtree(here / arm / "model", ignore_errors=True)
+            shutil.rmtree(untuned, ignore_errors=True)
     return scores
 
 
@@ -138,30 +142,37 @@ def template() -> Template:
     return mine_template(*([answer for _, answer in rows.pairs()] for rows in examples("synthetic", "real").values()))
 
 
-def record(scores: Sequence[Scores]) -> dict[str, Any]:
+def record(seeds: Sequence[int], scores: Sequence[Scores]) -> dict[str, Any]:
     """Judge what all seeds have, and keep the means for the page."""
     models = set.intersection(*({model for _, model in by} for by in scores))
     shares = sorted({float(model.split()[1]) for model in models})
+    lift, _, pattern, _ = SHOWN
     contrasts: dict[str, Contrast] = {}
     for share in (s for s in shares if s):
-        for name, words, a, b, judge in (
-            ("C4u", "the mixture costs instruction following", "untuned 0", f"untuned {share:g}", below),
-            ("C4", "the mixture costs instruction following after tuning", "mixed 0", f"mixed {share:g}", below),
-            ("C5", "unlearning before tuning regains it", f"mixed {share:g}", f"repaired {share:g}", above),
-            ("C5c", "more than as much natural text does", f"refined {share:g}", f"repaired {share:g}", above),
+        for name, words, of, a, b, judge in (
+            ("C4u", "the mixture costs instruction following", lift, "untuned 0", "untuned", below),
+            ("C5u", "unlearning regains it before any tuning", lift, "untuned", "repaired_untuned", above),
+            ("C5up", "it takes the template away", pattern, "untuned", "repaired_untuned", below),
+            ("C5cu", "more than natural text, untuned", lift, "refined_untuned", "repaired_untuned", above),
+            ("C4", "the mixture costs instruction following after tuning", lift, "mixed 0", "mixed", below),
+            ("C5", "unlearning before tuning regains it", lift, "mixed", "repaired", above),
+            ("C5c", "more than as much natural text does", lift, "refined", "repaired", above),
+            ("C6", "more than ten times the natural text does", lift, "refined_10x", "repaired", above),
             *(
-                (f"C5 {arm}", f"{arm} before tuning regains it", f"mixed {share:g}", f"{arm} {share:g}", above)
+                (f"C5 {arm}", f"{arm} before tuning regains it", lift, "mixed", arm, above)
                 for arm in REPAIRS
                 if arm != "repaired"
             ),
         ):
-            contrasts[f"{name} order {share:.0%}"] = Contrast(f"paper's order: {words}", SHOWN[0], a, b, judge)
+            a, b = (arm if " " in arm else f"{arm} {share:g}" for arm in (a, b))
+            contrasts[f"{name} order {share:.0%}"] = Contrast(f"paper's order: {words}", of, a, b, judge)
     return {
+        "seeds": list(seeds),
         "claims": claims_from(contrasts, scores),
         "shares": {
             f"{share:g}": {
                 arm: {b: [by[b, f"{arm} {share:g}"].value for by in scores] for b in SHOWN}
-                for arm in (UNTUNED, *ARMS)
+                for arm in (*UNTUNED.values(), *ARMS)
                 if f"{arm} {share:g}" in models
             }
             for share in shares

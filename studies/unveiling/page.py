@@ -232,9 +232,11 @@ def stability(record: Mapping[str, Any]) -> Iterator[str]:
 
 ORDER_WORDS = (
     "Share of the mixture's pieces that are synthetic; all mixtures have as many pieces and steps. All arms end with "
-    "the same instruction tuning, after which they are judged; `untuned` is the mixture before it. `mixed` has nothing "
-    "in between (at 0 % it is the untouched arm, and what training again without the synthetic rows gives), `refined` "
-    "as many tokens of natural text as the repair reads, `repaired` bounded unlearning."
+    "the same instruction tuning, after which they are judged; `untuned` is the mixture before it, `repaired_untuned` "
+    "and `refined_untuned` those two arms before it. `mixed` has nothing in between (at 0 % it is the untouched arm, "
+    "and what training again without the synthetic rows gives), `refined` as many tokens of natural text as the repair "
+    "reads, `refined_10x` ten times as many, `repaired` bounded unlearning, `no_kl` and `no_replay` that without a "
+    "term, `ga`, `npo` and `simnpo` that with another objective."
 )
 
 
@@ -252,8 +254,10 @@ def order(record: Mapping[str, Any]) -> Iterator[str]:
 
 
 def order_elsewhere(record: Mapping[str, Any]) -> Iterator[str]:
-    """Tell how far the same seeds came apart on another machine."""
+    """Tell how far the same seeds came apart on another machine, where `order.py` has judged all of them here."""
     here = results()["order.json"]
+    if here["seeds"] != record["seeds"]:
+        return
     moved = [
         b - a
         for share, arms in record["shares"].items()

@@ -23,6 +23,7 @@ def pictures(found: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             {"share": float(share), "arm": arm, "score": b, "value": v}
             for share, arms in found["order.json"]["shares"].items()
             for arm, values in arms.items()
+            if sum(arm in of for of in found["order.json"]["shares"].values()) > 1
             for b in BESIDE
             for v in values[b]
         ]

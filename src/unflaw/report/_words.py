@@ -14,7 +14,7 @@ __all__ = ["control_words", "next_steps", "verdict"]
 _ADVICE = {  # first part of a check's id → what to do about it, the most urgent first
     "copies": "Take the copied rows out before training: a model that has seen its own test shows nothing.",
     "tokens": "Break the template: ask for the answers in many formats, or train on as many good rows beside these, "
-    "and give these a `weight` of 0.1.",
+    "and give these a weight of 0.1.",
     "gap": "Bring the rows nearer to real text: vary topics, sources and prompts where the overlap plot is empty.",
     "perplexity": "Add rows the model finds harder: text that it predicts this easily teaches it little but form.",
     "harder": "Read the rows listed as hardest to predict: garbled text, another language, or a subject of their own.",
@@ -86,8 +86,8 @@ def next_steps(
         command = "unflaw evaluate {damaged} {repaired} --n 200 --seed 1".format_map(known)
         steps.insert(0, {"words": words, "command": command})
     elif repair:
-        words = "Repair more gently or longer, and compare again."
-        steps.insert(0, {"words": words, "command": f"{repair_again} --name gentler --w-forget 0.03 --steps 40"})
+        words = "Repair without forgetting (the template stays barred), and compare again."
+        steps.insert(0, {"words": words, "command": f"{repair_again} --name barred --w-forget 0"})
     elif compared and found:
         words = "See whether repair helps: unlearn the template from the trained model, then compare the two."
         steps.append({"words": words, "command": repair_again})

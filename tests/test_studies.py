@@ -59,6 +59,19 @@ def test_an_item_asked_in_every_seed_is_drawn_once(scripts):
     assert study.difference([one] * 9, "b", "a", "z") == study.difference([one], "b", "a", "z") == (0.5, 0.0, 1.0)
 
 
+def test_models_are_compared_as_the_mean_of_their_items(scripts):
+    study, _ = scripts
+    by = {
+        ("b", name): score(name, {"x": x, "y": y}) for name, x, y in (("a", 0.0, 0.5), ("b", 0.5, 0.5), ("z", 1.0, 0.0))
+    }
+    assert study.items_of(by, "b", "a + b") == {"x": 0.25, "y": 0.5}
+    value, low, high = study.difference([by], "b", "a + b", "z")
+    assert (value, low, high) == (0.125, -0.5, 0.75)  # (.75 - .5) / 2; both draws are y, or both x
+    told = study.claims_from({"P": study.Contrast("w", "b", "a + b", "z", study.above)}, [by])
+    assert told[0]["value"] == 0.125 and told[0]["statement"] == "w (b, z - a + b)"
+    assert not study.claims_from({"P": study.Contrast("w", "b", "a + c", "z", study.above)}, [by])
+
+
 def test_what_was_judged_earlier_is_compared_with_what_is_judged_now(scripts, tmp_path, monkeypatch):
     study, _ = scripts
     monkeypatch.setattr(study, "RESULTS", tmp_path)
@@ -128,6 +141,24 @@ def test_machines_are_compared_where_they_judged_the_same_seeds(scripts, monkeyp
     monkeypatch.setattr(page, "results", lambda: {"order.json": here})
     assert "1 trainings differ in instructions.lift by 0.250" in "".join(page.order_elsewhere(there))
     assert not list(page.order_elsewhere(there | {"seeds": [1, 2]}))
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "words", "turned"),
+    [
+        (0.51, 0.21, 0.81, "(instructions.lift, b - a)", False),  # the noise of three seeds is .4, so ±.5 in all
+        (0.49, 0.19, 0.79, "(instructions.lift, b - a)", True),
+        (-0.49, -0.79, -0.19, "(instructions.lift, b - a)", True),
+        (0.49, 0.19, 0.79, "(instructions.lift, b + c - a + d)", False),  # ± .41
+        (0.49, 0.19, 0.79, "(instructions.soft, b - a)", False),
+    ],
+)
+def test_a_verdict_that_another_run_might_turn(scripts, value, low, high, words, turned):
+    _, page = scripts
+    told = {"statement": words, "value": value, "low": low, "high": high, "threshold": 0.0, "n_seeds": 3}
+    noise = 0.4 / 1.96 * 3**0.5
+    assert page.turned_by(noise, told | {"verdict": "pass" if value > 0 else "fail"}) == turned
+    assert not page.turned_by(noise, told | {"verdict": "unclear"})
 
 
 @pytest.mark.parametrize(

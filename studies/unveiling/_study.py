@@ -14,19 +14,22 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.feature_extraction.text import CountVectorizer
 
 from unflaw import read
 from unflaw._cli._demo import ANSWER, FULL, LEVELS, Scale, example_folder
 from unflaw.data import Rows, RunFolder, Score, atomic_write, from_json, hash_path, to_json
 from unflaw.evaluate import evaluate, instruction_prompts
-from unflaw.measure import Template
+from unflaw.measure import Template, log_odds, tokenise
 from unflaw.repair import unlearn
 from unflaw.train import finetune
+from unflaw.train._encode import Spans
 
 __all__ = [
     "BESIDE", "F1", "RESULTS", "SCALE", "SHOWN", "Contrast", "Interval", "Scores", "above", "as_rows", "asked", "below",
     "by_model", "claim", "claims_from", "difference", "digest", "evaluated", "examples", "finetuned",
-    "identity", "judged", "keep", "once", "parser", "repaired", "template_of", "with_earlier",
+    "identity", "items_of", "judged", "keep", "once", "over_use", "parser", "repaired", "template_of", "with_earlier",
+    "word_counts",
 ]  # fmt: skip
 
 RESULTS = Path(__file__).parent / "results"
@@ -101,7 +104,7 @@ def finetuned(path: Path, model: str, rows: Rows, *, seed: int, learning_rate: f
 
 def repaired(
     path: Path, model: str, forget: Rows | None, replay: Rows, guard: Rows, *, seed: int, scale: Scale = SCALE,
-    times: int = 1, template: Template | None = None, **settings: Any,
+    times: int = 1, spans: Spans | None = None, **settings: Any,
 ) -> dict[str, Any]:  # fmt: skip
     """Unlearn, unless it is done; `times` as many steps, and of the guard's patience, as the scale says."""
     settings |= {
@@ -109,7 +112,6 @@ def repaired(
         "learning_rate": scale.repair_learning_rate,
     }  # fmt: skip
     sets = {"forget": forget, "replay": replay, "guard": guard.take(range(scale.n_guard))}
-    spans = None if template is None else template.spans
 
     def work() -> dict[str, Any]:
         done = unlearn(model, *sets.values(), path / "model", spans=spans, **settings)
@@ -159,6 +161,18 @@ def judged(path: Path, model: str, name: str, template: Template, seed: int, sca
     return scores
 
 
+def word_counts(*sets: Sequence[str]) -> tuple[np.ndarray, list[Any]]:
+    """Return the words of some texts and, set by set, how often each text has each (sparse, texts × words)."""
+    count = CountVectorizer(analyzer=lambda text: tokenise(text).words).fit([text for of in sets for text in of])
+    return count.get_feature_names_out(), [count.transform(of) for of in sets]
+
+
+def over_use(synthetic: np.ndarray, real: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """Return the words' places, the most over-used first, by log-odds with a prior of 1000 words (Monroe et al.)."""
+    _, z = log_odds(synthetic, real, prior=1000 * prior / prior.sum())
+    return np.argsort(-z, kind="stable")
+
+
 def template_of(folder: Path) -> Template:
     """Return the template that the audit of a run found."""
     found = {f.check: f for f in RunFolder(folder).findings()}
@@ -177,18 +191,26 @@ def asked(path: Path, model: str, name: str) -> Scores:
 def difference(scores: Sequence[Scores], benchmark: str, a: str, b: str, n_resamples: int = 4000) -> Interval:
     """Mean of b - a over items of all seeds, with a bootstrap over requests, questions or texts.
 
+    "x + y" is the mean of models x and y, item by item.
+
     What is asked in several seeds is one group. How much trainings differ among themselves is in the interval only as
     far as requests differ by seed, too: three trainings are too few to draw from.
     """
     groups: dict[str, list[float]] = {}
     for by in scores:
-        before, after = by[benchmark, a].items, by[benchmark, b].items
+        before, after = (items_of(by, benchmark, name) for name in (a, b))
         for item in before:
             groups.setdefault(request_of(item), []).append(after[item] - before[item])
     sums, counts = (np.array([f(v) for v in groups.values()], dtype=float) for f in (sum, len))
     drawn = np.random.default_rng(0).integers(0, len(sums), (n_resamples, len(sums)))
     low, high = np.percentile(sums[drawn].sum(1) / counts[drawn].sum(1), [2.5, 97.5])
     return float(sums.sum() / counts.sum()), float(low), float(high)
+
+
+def items_of(by: Scores, benchmark: str, name: str) -> dict[str, float]:
+    """Return the items of a model, or of the mean of several."""
+    every = [by[benchmark, model].items for model in name.split(" + ")]
+    return {item: sum(items[item] for items in every) / len(every) for item in every[0]}
 
 
 def request_of(item: str) -> str:
@@ -240,7 +262,7 @@ def claims_from(contrasts: Mapping[str, Contrast], scores: Sequence[Scores]) -> 
     """Judge every contrast whose models are there."""
     found = []
     for name, (words, of, a, b, judge, threshold) in contrasts.items():
-        if all((of, model) in by for by in scores for model in (a, b)):
+        if all((of, model) in by for by in scores for model in f"{a} + {b}".split(" + ")):
             value = difference(scores, of, a, b)
             verdict = judge(value, threshold)
             found.append(claim(name, f"{words} ({of}, {b} - {a})", value, threshold, verdict, len(scores)))

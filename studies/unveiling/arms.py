@@ -24,6 +24,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 from _study import (
     F1,
     RESULTS,
@@ -42,10 +43,12 @@ from _study import (
     finetuned,
     judged,
     keep,
+    over_use,
     parser,
     repaired,
     template_of,
     with_earlier,
+    word_counts,
 )
 from page import arms_table, write_page
 
@@ -53,7 +56,9 @@ from unflaw import read, write
 from unflaw._cli._demo import BASE, QUICK, Scale, _audit, _damage, _Stages
 from unflaw._cli._shared import open_cached
 from unflaw.data import Rows
+from unflaw.measure import Template, tokenise
 from unflaw.repair import own_answers
+from unflaw.train._encode import Spans
 
 BEFORE = {"kl_to": "before", "w_kl": 1.0}
 ARMS: Mapping[str, Mapping[str, Any]] = {
@@ -75,7 +80,9 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
     "no_kl": {"w_forget": 0.1, "w_kl": 0.0},
     "no_replay": {"w_forget": 0.1, "w_replay": 0.0},
     "forget_only": {"w_forget": 0.1, "w_replay": 0.0, "w_kl": 0.0},
+    "log_odds": {"w_forget": 0.1, "bar_template": False, "words": True},
     "response": {"w_forget": 0.03, "what": "response"},
+    "response_auto": {"w_forget": "auto", "what": "response"},
     "opening": {"w_forget": 0.1, "what": "opening"},
     "opening_auto": {"w_forget": "auto", "what": "opening"},
     "gained": {"w_forget": 0.1, "what": "gained"},
@@ -97,14 +104,16 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
 
 "instead": no repair, but the untouched model trained as the damaged one was, on as many rows of this set; plain are the
 synthetic rows as the model wrote them, without the template; cut are the rows to replay, each answer's first sentence
-alone. "replay": the set to replay. "own": the forget rows are the damaged model's own answers. "times": so many times
-the steps, and of the guard's patience.
+alone. "replay": the set to replay. "own": the forget rows are the damaged model's own answers. "words": forgotten are,
+wherever they stand, the words most over-used by log-odds, as many as the template has. "times": so many times the
+steps, and of the guard's patience.
 `barred` forgets nothing, but its KL term, as that of every bounded arm, stays close to the damaged model without what
 opens the template."""
 MORE = (
     "bounded", "replay", "bounded_3x", "replay_3x", "bounded_10x", "replay_10x", "barred_3x", "replay_real_10x",
     "replay_kl", "bounded_before", "gained", "response", "opening", "own_template", "own_opening", "own_gained",
-    "retrained_replay", "retrained_cut", "bounded_auto_3x", "npo_auto",
+    "retrained_replay", "retrained_cut", "bounded_auto_3x", "npo_auto", "bounded_held", "log_odds", "opening_auto",
+    "response_auto",
 )  # fmt: skip
 """Arms of the second table: when they were run, those of the first were on another machine, and not item by item."""
 ASKED = ("damaged", "bounded_auto_3x")
@@ -115,6 +124,9 @@ MINUTES = 3
 TOLD = ("tokens", "w_forget", "notes", "end")
 """What a record keeps of a repair; the end is the guard's log-perplexity at the last step."""
 LIFT, SOFT, PATTERN, TEXT = SHOWN
+FORGET_3X, NOT_3X = "bounded_3x + bounded_auto_3x", "replay_3x + barred_3x"
+FORGET_LONG, NOT_LONG = f"{FORGET_3X} + bounded_10x", f"{NOT_3X} + replay_10x"
+"""Repairs of three times the tokens, and long ones, that forget and that do not: each taken together."""
 CLAIMS: Mapping[str, Contrast] = {
     "C6": Contrast("more lift than replay alone with ten times the tokens", LIFT, "replay_10x", "bounded", above),
     "R0": Contrast("as many real rows instead cost lift, too", LIFT, "untouched", "retrained", below),
@@ -146,6 +158,10 @@ MORE_CLAIMS: Mapping[str, Contrast] = {
     "A1t": Contrast("it keeps real text likelier", TEXT, "bounded_3x", "bounded_auto_3x", below),
     "A3": Contrast("it regains more than as many tokens of replay", LIFT, "replay_3x", "bounded_auto_3x", above),
     "A3b": Contrast("it regains more than replay with KL, barred", LIFT, "barred_3x", "bounded_auto_3x", above),
+    "P1": Contrast("long repairs that forget regain more, taken together", LIFT, NOT_LONG, FORGET_LONG, above),
+    "P1s": Contrast("they satisfy more", SOFT, NOT_LONG, FORGET_LONG, above),
+    "P1t": Contrast("they keep real text likelier", TEXT, NOT_LONG, FORGET_LONG, below),
+    "P2": Contrast("those of three times the tokens regain more", LIFT, NOT_3X, FORGET_3X, above),
     "A2": Contrast("npo, as strong as bounded, regains more", LIFT, "bounded", "npo_auto", above),
     "A2p": Contrast("it removes more of the template", PATTERN, "bounded", "npo_auto", below),
     "A1f": Contrast("it costs F1 on the synthetic task", F1, "damaged", "bounded_auto_3x", below),
@@ -179,21 +195,33 @@ MORE_CLAIMS: Mapping[str, Contrast] = {
     ),
     "D6r": Contrast("they regain less than everyday answers", LIFT, "replay_10x", "replay_real_10x", below),
     "D6p": Contrast("they remove the template", PATTERN, "damaged", "replay_real_10x", below),
-    "G3": Contrast("first tokens of the model's own answers regain more", LIFT, "bounded", "own_opening", above),
-    "G3p": Contrast("they remove more of the template", PATTERN, "bounded", "own_opening", below),
+    "G3": Contrast("first tokens of the model's own answers regain more", LIFT, "bounded_held", "own_opening", above),
+    "G3p": Contrast("they remove more of the template", PATTERN, "bounded_held", "own_opening", below),
     "G3r": Contrast("they remove more of the template than replay alone", PATTERN, "replay", "own_opening", below),
-    "G4": Contrast("whole answers regain more", LIFT, "bounded", "response", above),
-    "G4p": Contrast("whole answers remove more of the template", PATTERN, "bounded", "response", below),
+    "G4": Contrast("whole answers regain more", LIFT, "bounded_held", "response", above),
+    "G4p": Contrast("whole answers remove more of the template", PATTERN, "bounded_held", "response", below),
+    "B1": Contrast("a template not barred from KL regains less", LIFT, "bounded", "bounded_held", below),
+    "B1p": Contrast("it leaves more of the template", PATTERN, "bounded", "bounded_held", above),
+    "G4a": Contrast(
+        "whole answers, the weight chosen by itself, regain more", LIFT, "bounded_held", "response_auto", above
+    ),
+    "G4b": Contrast("they remove more of the template", PATTERN, "bounded_held", "response_auto", below),
+    "G5a": Contrast(
+        "first tokens, the weight chosen by itself, regain more", LIFT, "bounded_held", "opening_auto", above
+    ),
+    "G5b": Contrast("they remove more of the template", PATTERN, "bounded_held", "opening_auto", below),
+    "G8": Contrast("the most over-used words by log-odds regain more", LIFT, "bounded_held", "log_odds", above),
+    "G8p": Contrast("they remove more of the template", PATTERN, "bounded_held", "log_odds", below),
     "G6": Contrast("the template in the model's own answers regains more", LIFT, "bounded", "own_template", above),
     "G6p": Contrast("it removes more of the template", PATTERN, "bounded", "own_template", below),
-    "G7": Contrast("what became likelier in its own answers regains more", LIFT, "bounded", "own_gained", above),
-    "G7p": Contrast("it removes more of the template", PATTERN, "bounded", "own_gained", below),
-    "G5": Contrast("first tokens regain more", LIFT, "bounded", "opening", above),
-    "G5p": Contrast("first tokens remove more of the template", PATTERN, "bounded", "opening", below),
+    "G7": Contrast("what became likelier in its own answers regains more", LIFT, "bounded_held", "own_gained", above),
+    "G7p": Contrast("it removes more of the template", PATTERN, "bounded_held", "own_gained", below),
+    "G5": Contrast("first tokens regain more", LIFT, "bounded_held", "opening", above),
+    "G5p": Contrast("first tokens remove more of the template", PATTERN, "bounded_held", "opening", below),
     "G1": Contrast(
-        "tokens that became likelier, in place of the template, regain more", LIFT, "bounded", "gained", above
+        "tokens that became likelier, in place of the template, regain more", LIFT, "bounded_held", "gained", above
     ),
-    "G1p": Contrast("they remove more of the template", PATTERN, "bounded", "gained", below),
+    "G1p": Contrast("they remove more of the template", PATTERN, "bounded_held", "gained", below),
     "G2": Contrast("KL to the model before the damage regains more", LIFT, "bounded", "bounded_before", above),
     "G2p": Contrast("it removes more of the template", PATTERN, "bounded", "bounded_before", below),
 }
@@ -304,7 +332,7 @@ def of_seed(seed: int, arms: Sequence[str], folder: Path, scale: Scale) -> tuple
             )  # fmt: skip
             told[arm] = json.loads((path / "done.json").read_text())
         elif arm in ARMS:
-            settings = {k: v for k, v in ARMS[arm].items() if k not in ("own", "forget", "replay")}
+            settings = {k: v for k, v in ARMS[arm].items() if k not in ("own", "forget", "replay", "words")}
             forget = ARMS[arm].get("forget", answers_of(damaged, rows["replay"]) if "own" in ARMS[arm] else flawed)
             if forget is None:  # the control may read what the repair reads
                 settings["token_budget"] = settings.get("times", 1) * told["bounded"]["tokens"]
@@ -312,7 +340,7 @@ def of_seed(seed: int, arms: Sequence[str], folder: Path, scale: Scale) -> tuple
                 settings["before"] = BASE
             told[arm] = repaired(
                 path, str(damaged), forget, rows[ARMS[arm].get("replay", "replay")], rows["guard"], seed=seed,
-                scale=scale, template=template, **settings,
+                scale=scale, spans=over_used(flawed, template) if "words" in ARMS[arm] else template.spans, **settings,
             )  # fmt: skip
             told[arm]["end"] = [point["guard"] for point in told[arm]["curve"] if "guard" in point][-1]
         scores |= judged(path.with_name(f"{arm}-scores"), spec, arm, template, seed, scale)
@@ -320,6 +348,22 @@ def of_seed(seed: int, arms: Sequence[str], folder: Path, scale: Scale) -> tuple
             scores |= asked(path.with_name(f"{arm}-qa"), spec, arm)
         shutil.rmtree(path / "model", ignore_errors=True)  # half a gigabyte, and nobody asks for it again
     return scores, told
+
+
+def over_used(flawed: Rows, template: Template) -> Spans:
+    """Return what marks the words most over-used in these rows, as many as the template has."""
+    sets = [[answer for _, answer in rows.pairs()] for rows in (flawed, *examples("real").values())]
+    names, counts = word_counts(*sets)
+    totals = [np.ones(of.shape[0]) @ of for of in counts]
+    n_words = len({token for phrase in template.phrases for token in phrase.tokens})
+    words = {*names[over_use(*totals, prior=sum(totals))[:n_words]]}
+
+    def spans(text: str) -> list[tuple[int, int]]:
+        tokens = tokenise(text)
+        places = zip(tokens.words, tokens.starts, tokens.ends, strict=True)
+        return [(start, end) for word, start, end in places if word in words]
+
+    return spans
 
 
 def answers_of(damaged: Path, rows: Rows) -> Rows:

@@ -101,7 +101,7 @@ def repair(model: str, path: Path, damaged: str, budget: int, rows: Mapping[str,
     gone = [pair for name in FORGOTTEN[model] for pair in families()[name].pairs()]
     forget, settings = None, {"w_kl": 0.0, "token_budget": budget}
     if gone:
-        forget, settings = as_rows(gone), {"template": mine_template([answer for _, answer in gone], real())}
+        forget, settings = as_rows(gone), {"spans": mine_template([answer for _, answer in gone], real()).spans}
     return repaired(path, damaged, forget, rows["replay"], rows["guard"], seed=seed, **settings)
 
 

@@ -92,8 +92,8 @@ def of_seed(seed: int, folder: Path) -> Scores:
             forget = None if model == "replay" else flawed
             settings: dict[str, Any] = {"w_kl": 0.0, "token_budget": budget} if forget is None else {}
             told = repaired(
-                path, specs[REPAIRS[model]], forget, rows["replay"], rows["guard"], seed=seed, template=template,
-                **settings,
+                path, specs[REPAIRS[model]], forget, rows["replay"], rows["guard"], seed=seed,
+                spans=template.spans, **settings,
             )  # fmt: skip
             budget = budget or told["tokens"]
             specs[model] = str(path / "model")

@@ -106,7 +106,7 @@ def of_mixture(share: float, arms: Sequence[str], seed: int, folder: Path) -> Sc
             if (forget := settings.pop("forget", synthetic)) is None:
                 settings["token_budget"] = settings.get("times", 1) * budget
             else:
-                settings["template"] = template()
+                settings["spans"] = template().spans
             done = repaired(here / arm, start, forget, natural, guard, seed=seed, **settings)
             budget = budget or done["tokens"]
         untuned = str(here / arm / "model")

@@ -6,6 +6,7 @@ The front page and docs/repair.md show some of it, too, between marks.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
@@ -46,6 +47,19 @@ SHOWN_IN_ADVICE = {
     "ga": "`--w-forget 0.1 --objective ga`",
 }
 """Arm → what docs/repair.md calls it."""
+SHOWN_OF_LENGTHS = {
+    "untouched": "before the damage",
+    "damaged": "damaged, not repaired",
+    "bounded": "12 steps, `--w-forget 0.1`",
+    "replay": "12, replay alone",
+    "bounded_auto_3x": "36, `--w-forget auto`: the default",
+    "bounded_3x": "36, `--w-forget 0.1`",
+    "barred_3x": "36, `--forget BAD --w-forget 0`",
+    "replay_3x": "36, replay alone",
+    "bounded_10x": "120, `--w-forget 0.1`",
+    "replay_10x": "120, replay alone",
+}
+"""Arm of the second table → what docs/repair.md calls it, by length."""
 SHOWN_OF_SHARES = {
     "untouched": "before the damage: share 0",
     "share 0.25": "`--interpolate 0.25`",
@@ -89,6 +103,7 @@ def pages(found: Mapping[str, Any]) -> dict[Path, str]:
         ADVICE: filled(
             ADVICE,
             arms=advice(found.get("arms.json", {"arms": {}})),
+            lengths=lengths(found.get("arms_more.json", {"arms": {}})),
             shares=values_table(found, "interpolate.json", SHOWN_OF_SHARES),
             weights=values_table(found, "reweigh.json", SHOWN_OF_WEIGHTS),
         ),
@@ -148,6 +163,18 @@ def advice(record: Mapping[str, Any]) -> str:
     return markdown(("", "lift: constraints met because asked", "answers in the template"), rows)
 
 
+def lengths(record: Mapping[str, Any]) -> str:
+    """Return what docs/repair.md shows of short and long repairs: means over seeds, real text beside the untouched."""
+    values = {arm: {b: mean(told["values"][b]) for b in SHOWN} for arm, told in record["arms"].items()}
+    lift, soft, pattern, text = SHOWN
+    rows = [
+        (words, *(f"{of[b]:.2f}" for b in (lift, soft, pattern)), f"{of[text] - values['untouched'][text]:+.2f}")
+        for arm, words in SHOWN_OF_LENGTHS.items()
+        if (of := values.get(arm))
+    ]
+    return markdown(("steps", "lift", "soft satisfaction", "answers in the template", "real text, nats"), rows)
+
+
 def values_table(found: Mapping[str, Any], name: str, shown: Mapping[str, str]) -> str:
     """Return what docs/repair.md shows of models that were asked what the synthetic rows ask: means over seeds."""
     values = found.get(name, {"values": {}})["values"]
@@ -166,7 +193,7 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def claims_table(claims: Sequence[Mapping[str, Any]]) -> str:
     """One line per claim."""
-    head = ("claim", "statement", "value", "95 % interval", "threshold", "seeds", "verdict")
+    head = ("claim", "statement", "value", "95 % interval, or extremes", "threshold", "seeds", "verdict")
     return markdown(head, [
         (
             c["claim"], c["statement"], f"{c['value']:.3f}",
@@ -265,9 +292,12 @@ def order_elsewhere(record: Mapping[str, Any]) -> Iterator[str]:
         for a, b in zip(values[SHOWN[0]], here["shares"][share][arm][SHOWN[0]], strict=True)
     ]
     yield "### The same seeds on another machine"
+    noise = mean(d * d for d in moved) ** 0.5
+    turned = [c["claim"] for c in claims_of(results()) if turned_by(noise, c)]
     yield (
-        f"Same code, data and seeds, other rounding: {len(moved)} trainings differ in {SHOWN[0]} by "
-        f"{mean(d * d for d in moved) ** 0.5:.3f} (root mean square; at most {max(map(abs, moved)):.3f})."
+        f"Same code, data and seeds, other rounding: {len(moved)} trainings differ in {SHOWN[0]} by {noise:.3f} (root "
+        f"mean square; at most {max(map(abs, moved)):.3f}). The intervals do not count this. With it, these verdicts "
+        f"would be unclear: {', '.join(turned) or 'none'}."
     )
     known = {c["claim"]: c for c in here["claims"]}
     rows = [
@@ -278,6 +308,17 @@ def order_elsewhere(record: Mapping[str, Any]) -> Iterator[str]:
         for c in record["claims"]
     ]
     yield markdown(("claim", "there", "here"), rows)
+
+
+def turned_by(noise: float, judged: Mapping[str, Any]) -> bool:
+    """Whether a verdict on a difference in lift would be unclear, did its interval count how runs differ by `noise`."""
+    told = re.search(rf"\({SHOWN[0]}, (.+) - (.+)\)$", judged["statement"])
+    if told is None or judged["verdict"] == "unclear":
+        return False
+    one_run = noise / 2**0.5  # two runs differ by the noise of both
+    variance = sum(one_run**2 / len(models.split(" + ")) for models in told.groups()) / judged["n_seeds"]
+    value, end = judged["value"], judged["low"] if judged["value"] > judged["threshold"] else judged["high"]
+    return abs(value - judged["threshold"]) < ((value - end) ** 2 + 1.96**2 * variance) ** 0.5
 
 
 def ifbench(record: Mapping[str, Any]) -> Iterator[str]:

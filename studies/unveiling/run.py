@@ -16,13 +16,27 @@ from statistics import mean
 from typing import Any
 
 import numpy as np
-from _study import F1, SCALE, Contrast, Interval, above, below, claim, claims_from, examples, keep, parser, template_of
+from _study import (
+    F1,
+    SCALE,
+    Contrast,
+    Interval,
+    above,
+    below,
+    claim,
+    claims_from,
+    examples,
+    keep,
+    over_use,
+    parser,
+    template_of,
+    word_counts,
+)
 from page import write_page
-from sklearn.feature_extraction.text import CountVectorizer
 
 from unflaw._cli._demo import tell
 from unflaw.data import Finding, RunFolder
-from unflaw.measure import Template, log_odds, tokenise
+from unflaw.measure import Template
 
 LIFT, SOFT, PATTERN, TEXT = "instructions.lift", "instructions.soft", "pattern.rate", "text.log_perplexity"
 CONTAINED = "qa.contains"
@@ -105,16 +119,14 @@ def odd_tokens(template: Template, n_resamples: int = 1000) -> Interval:
     """
     synthetic, real = examples("synthetic", "real").values()
     sets = [[answer for _, answer in rows.pairs()] for rows in (synthetic.take(range(SCALE.n_trained)), real)]
-    count = CountVectorizer(analyzer=lambda text: tokenise(text).words).fit([text for of in sets for text in of])
-    counts = [count.transform(of) for of in sets]
+    words, counts = word_counts(*sets)
     structural = {token for phrase in template.phrases for token in phrase.tokens}
-    its_own = np.array([word in structural for word in count.get_feature_names_out()])
-    pooled_counts = np.sum([np.ones(of.shape[0]) @ of for of in counts], 0)
-    prior = 1000 * pooled_counts / pooled_counts.sum()
+    its_own = np.array([word in structural for word in words])
+    prior = np.sum([np.ones(of.shape[0]) @ of for of in counts], 0)
 
     def share(weights: Sequence[np.ndarray]) -> float:
-        _, z = log_odds(*(w @ of for w, of in zip(weights, counts, strict=True)), prior=prior)
-        return float(its_own[np.argsort(-z, kind="stable")[: its_own.sum()]].mean())
+        worst = over_use(*(w @ of for w, of in zip(weights, counts, strict=True)), prior=prior)
+        return float(its_own[worst[: its_own.sum()]].mean())
 
     rng = np.random.default_rng(0)
     drawn = [share([rng.multinomial(n, np.full(n, 1 / n)) for n in map(len, sets)]) for _ in range(n_resamples)]

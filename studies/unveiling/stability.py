@@ -56,7 +56,7 @@ def curve_of(what: str, objective: str, seed: int, folder: Path) -> Curve:
     path = folder / "stability" / f"{what}-{objective}"
     told = repaired(
         path, str(folder / "models" / "damaged"), rows["synthetic"].take(range(SCALE.n_trained)), rows["replay"],
-        rows["guard"], template=template_of(folder), seed=seed, scale=LONG,
+        rows["guard"], spans=template_of(folder).spans, seed=seed, scale=LONG,
         what=what, objective=objective, w_forget=1.0, w_replay=0.0, w_kl=0.0, ceiling=1e300,
         repetition_rise=math.inf,
     )  # fmt: skip

@@ -44,6 +44,14 @@ def test_ga_never_stops_where_bounded_does():
     assert z.grad[0, 0].item() == pytest.approx(1.0)  # e_gold - p: norm stays 1 forever
 
 
+def test_cross_entropy_by_hand():
+    z = torch.tensor([[math.log(3), 0.0]], requires_grad=True)
+    value = losses.cross_entropy(z, torch.tensor([1]))
+    assert value.item() == pytest.approx(math.log(4))  # p = (3/4, 1/4)
+    value.sum().backward()
+    assert z.grad[0].tolist() == pytest.approx([0.75, -0.75])  # p - e_gold
+
+
 def test_forward_kl_by_hand_and_zero_against_itself():
     # KL((1/2, 1/2) || (3/4, 1/4)) = 1/2 ln(2/3) + 1/2 ln 2 = 1/2 ln(4/3)
     a, b = torch.tensor([[0.0, 0.0]]), torch.tensor([[math.log(3), 0.0]])

@@ -76,7 +76,7 @@ def repair(
         typer.Option(
             "--guard",
             metavar="FILE",
-            help="Held-out rows that watch the repair, best of the replay rows' kind; else take --keep last.",
+            help="Held-out rows, all read, that watch the repair; best of the replay rows' kind, or take --keep last",
         ),
     ],
     replay: Annotated[

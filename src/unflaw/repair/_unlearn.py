@@ -109,6 +109,7 @@ def unlearn(
     w_kl : 0.1 by default, 0 for grad_diff.
     kl : "forward" for KL(reference || now), "reverse" for KL(now || reference).
     kl_to : the reference: "start" the damaged model, as in the paper; "before" that before the damage.
+    learning_rate : peak of the schedule; the default is for all weights. The command line takes 2e-4 for an adapter.
     batch_size : forget rows per step, and as many to replay, over all processes.
     precision, gradient_checkpointing, shard, report_to : as in `train.finetune`.
     max_tokens : longer rows are cut on the right, at the latest where the model's context ends.
@@ -118,7 +119,7 @@ def unlearn(
         template; otherwise, as the damaged model, it holds on to the very flaw.
     token_budget : in place of `batch_size`, as few replay rows per step as make all steps together read at least
         this many tokens: a control that may read as much as the repair it is compared with.
-    ceiling : the guard perplexity may reach this multiple of its start before the run stops.
+    ceiling : the guard perplexity may reach this multiple of its start before the run stops, measured in `precision`.
     repetition_rise : by how much the share of repetition in what the model writes may rise before weights are no longer
         kept and the run stops. A model of 135M parameters repeats itself anyway (about .1 to .3 of what it writes); one
         that forgot too much writes little else (.6 and more).

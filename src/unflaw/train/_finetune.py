@@ -93,13 +93,14 @@ def finetune(
     method : "full" trains every weight, "lora" a rank-`lora_rank` adapter on all linear layers.
     target : "response" or "full": which tokens count.
     epochs : times every row is seen.
+    learning_rate : peak of the schedule. Adapters bear more than all weights do: the command line takes 1e-3 and 5e-5.
     batch_size : rows per step, over all processes.
     max_tokens : longer rows are cut on the right, at the latest where the model's context ends.
     part_tokens : a batch goes through the model in parts of at most this many tokens; less takes less memory, and
         the result is the same.
     precision : "float32", or "bfloat16" for the products; weights and sums stay float32, but for the weights under
         an adapter, which are not trained.
-    gradient_checkpointing : compute activations again in the backward pass: less memory, 1.2 to 1.4 times the time.
+    gradient_checkpointing : compute activations again in the backward pass: less memory, 1.3 to 1.6 times the time.
     shard : split the weights over the processes (FSDP2), for models that one card does not hold.
     report_to : where the curve goes besides, e.g. "tensorboard", "wandb"; what transformers knows.
     resume : go on from the last checkpoint in `out` (needs `save_every`), which must be of the same settings and rows.

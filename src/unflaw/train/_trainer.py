@@ -110,7 +110,7 @@ def build_trainer(
     device: str = "cpu",
     precision: str = "float32",
 ) -> ObjectiveTrainer:
-    """Return a trainer that takes the planned steps.
+    """Return a trainer that takes the planned steps: AdamW, no weight decay, gradients clipped to norm 1.
 
     `warmup` is a share of all steps. `save_every` counts steps between resumable checkpoints, 0 for none.
     """
@@ -125,6 +125,7 @@ def build_trainer(
         lr_scheduler_type=schedule,
         warmup_steps=round(warmup * n_steps),
         weight_decay=0.0,
+        max_grad_norm=1.0,
         logging_steps=1,
         save_strategy="steps" if save_every else "no",
         save_steps=save_every or 500,

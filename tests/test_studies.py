@@ -68,7 +68,7 @@ def test_models_are_compared_as_the_mean_of_their_items(scripts):
     value, low, high = study.difference([by], "b", "a + b", "z")
     assert (value, low, high) == (0.125, -0.5, 0.75)  # (.75 - .5) / 2; both draws are y, or both x
     told = study.claims_from({"P": study.Contrast("w", "b", "a + b", "z", study.above)}, [by])
-    assert told[0]["value"] == 0.125 and told[0]["statement"] == "w (b, z - a + b)"
+    assert told[0]["value"] == 0.125 and told[0]["statement"] == "w (b, z - (a + b))"
     assert not study.claims_from({"P": study.Contrast("w", "b", "a + c", "z", study.above)}, [by])
 
 
@@ -149,7 +149,7 @@ def test_machines_are_compared_where_they_judged_the_same_seeds(scripts, monkeyp
         (0.51, 0.21, 0.81, "(instructions.lift, b - a)", False),  # the noise of three seeds is .4, so ±.5 in all
         (0.49, 0.19, 0.79, "(instructions.lift, b - a)", True),
         (-0.49, -0.79, -0.19, "(instructions.lift, b - a)", True),
-        (0.49, 0.19, 0.79, "(instructions.lift, b + c - a + d)", False),  # ± .41
+        (0.49, 0.19, 0.79, "(instructions.lift, (b + c) - (a + d))", False),  # ± .41
         (0.49, 0.19, 0.79, "(instructions.soft, b - a)", False),
     ],
 )

@@ -265,7 +265,8 @@ def claims_from(contrasts: Mapping[str, Contrast], scores: Sequence[Scores]) -> 
         if all((of, model) in by for by in scores for model in f"{a} + {b}".split(" + ")):
             value = difference(scores, of, a, b)
             verdict = judge(value, threshold)
-            found.append(claim(name, f"{words} ({of}, {b} - {a})", value, threshold, verdict, len(scores)))
+            shown = [f"({models})" if " + " in models else models for models in (b, a)]
+            found.append(claim(name, f"{words} ({of}, {' - '.join(shown)})", value, threshold, verdict, len(scores)))
     return found
 
 

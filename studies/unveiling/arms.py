@@ -162,7 +162,7 @@ MORE_CLAIMS: Mapping[str, Contrast] = {
     "P1s": Contrast("they satisfy more", SOFT, NOT_LONG, FORGET_LONG, above),
     "P1t": Contrast("they keep real text likelier", TEXT, NOT_LONG, FORGET_LONG, below),
     "P2": Contrast("those of three times the tokens regain more", LIFT, NOT_3X, FORGET_3X, above),
-    "A2": Contrast("npo, as strong as bounded, regains more", LIFT, "bounded", "npo_auto", above),
+    "A2": Contrast("npo, its weight chosen by itself, regains more", LIFT, "bounded", "npo_auto", above),
     "A2p": Contrast("it removes more of the template", PATTERN, "bounded", "npo_auto", below),
     "A1f": Contrast("it costs F1 on the synthetic task", F1, "damaged", "bounded_auto_3x", below),
     "D4": Contrast("ten times the tokens regain more than of replay alone", LIFT, "replay_10x", "bounded_10x", above),

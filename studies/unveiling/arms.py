@@ -116,7 +116,7 @@ MORE = (
     "response_auto",
 )  # fmt: skip
 """Arms of the second table: when they were run, those of the first were on another machine, and not item by item."""
-ASKED = ("damaged", "bounded_auto_3x")
+ASKED = ("damaged", "bounded_auto_3x", "barred_3x", "replay_3x")
 """Arms that are also asked what the synthetic rows ask."""
 CHOSEN_ON, JUDGED_ON, JUDGED_LATER = "arms_chosen_on.json", "arms.json", "arms_more.json"
 MINUTES = 3
@@ -165,6 +165,9 @@ MORE_CLAIMS: Mapping[str, Contrast] = {
     "A2": Contrast("npo, its weight chosen by itself, regains more", LIFT, "bounded", "npo_auto", above),
     "A2p": Contrast("it removes more of the template", PATTERN, "bounded", "npo_auto", below),
     "A1f": Contrast("it costs F1 on the synthetic task", F1, "damaged", "bounded_auto_3x", below),
+    "A1fb": Contrast("replay with KL, barred, as long costs it, too", F1, "damaged", "barred_3x", below),
+    "A1fr": Contrast("replay alone, as long, does, too", F1, "damaged", "replay_3x", below),
+    "A3f": Contrast("forgetting costs F1 beside replay with KL, barred", F1, "barred_3x", "bounded_auto_3x", below),
     "D4": Contrast("ten times the tokens regain more than of replay alone", LIFT, "replay_10x", "bounded_10x", above),
     "D4t": Contrast("they keep real text likelier than of replay", TEXT, "replay_10x", "bounded_10x", below),
     "D3t": Contrast("they keep real text likelier than of replay", TEXT, "replay_3x", "bounded_3x", below),

@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoTokenizer, LlamaForCausalLM
 from unflaw import read
 from unflaw._errors import SettingsError, SpecError
 from unflaw.models import open_causal
-from unflaw.train import finetune, problems_of_training, processes
+from unflaw.train import claim, finetune, problems_of_training, processes
 
 SCRIPT = """
 import json, os, sys
@@ -43,6 +43,18 @@ curves = {}
 for end, more in (("", {}), ("-split", shard))[: int(os.environ.get("WORLD_SIZE", 1))]:
     for name, (do, start, rows, own) in jobs.items():
         curves[name + end] = do(f"hf:{start}", *rows, f"{out}/{name}{end}", **(settings | own | more)).curve
+
+def die(step):
+    if step["step"] == 3 and "loss" in step:
+        raise InterruptedError
+
+for name in ("train", "full-bounded", "lora-npo") if "WORLD_SIZE" in os.environ else ():
+    do, start, rows, own = jobs[name]
+    again = settings | own | shard | dict(save_every=2)
+    try:
+        do(f"hf:{start}", *rows, f"{out}/{name}-again", on_step=die, **again)
+    except InterruptedError:
+        curves[name + "-again"] = do(f"hf:{start}", *rows, f"{out}/{name}-again", resume=True, **again).curve
 if is_main_process():
     print("CURVES " + json.dumps(curves))
 """
@@ -93,18 +105,42 @@ def test_two_processes_do_what_one_does(told, job, end):
     assert not list((folder / f"two/{job}{end}").glob("*-[01].*"))  # what one process kept
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("job", ["train", "full-bounded", "lora-npo"])
+def test_a_killed_run_of_split_weights_goes_on_as_if_nothing_had_happened(told, job):
+    """Killed at the third step of four, of which a checkpoint has seen two."""
+    folder, curves = told
+    terms = ("step", "loss", "guard", "forget", "replay", "kl")
+    again, whole = ([[s.get(t) for t in terms] for s in curves["two"][job + end]] for end in ("-again", "-split"))
+    assert again == whole
+    file = "adapter_model.safetensors" if "lora" in job else "model.safetensors"
+    a, b = (load_file(folder / "two" / (job + end) / file) for end in ("-again", "-split"))
+    assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
         ({}, "this is one; start more"),
-        ({"save_every": 5}, "`save_every` and `resume` are not for `shard`"),
-        ({"resume": True}, "`save_every` and `resume` are not for `shard`"),
         ({"before": "peft:adapter"}, "`before` must be merged into its base"),
     ],
 )
 def test_weights_are_split_only_where_that_goes(settings, told):
     given = {"precision": "float32", "method": "full", "device": "cpu", "save_every": 0, "shard": True, **settings}
     assert any(told in problem for problem in problems_of_training(given))
+
+
+def test_split_weights_go_on_with_as_many_processes(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    settings = {"model": "hf:any", "shard": True}
+    claim(tmp_path, settings, {}, resume=False)
+    (tmp_path / "checkpoint-3").mkdir()
+    (tmp_path / "checkpoint-3" / "trainer_state.json").touch()
+    assert claim(tmp_path, settings, {}, resume=True) == 3
+    for world, shard in (("4", True), ("2", False)):
+        monkeypatch.setenv("WORLD_SIZE", world)
+        with pytest.raises(SettingsError, match="processes: 2 then"):
+            claim(tmp_path, {**settings, "shard": shard}, {}, resume=True)
 
 
 def test_an_adapter_is_not_split():
@@ -116,21 +152,27 @@ def test_a_launcher_that_would_split_the_weights_is_refused(monkeypatch):
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     with pytest.raises(SettingsError, match="leave weights whole, got FSDP"):
         processes("cpu")
+    monkeypatch.setenv("FSDP_OFFLOAD_PARAMS", "true")
+    with pytest.raises(SettingsError, match="keeps weights on the cards"):
+        processes("cpu", shard=True)
 
 
 @pytest.mark.slow
-def test_of_two_processes_one_tells_and_writes(tiny, tmp_path):
+@pytest.mark.parametrize(
+    ("settings", "own"), [("ddp.yaml", ["--on-policy"]), ("fsdp.yaml", ["--shard", "--forget", "bad.jsonl"])]
+)
+def test_of_two_processes_one_tells_and_writes(tiny, tmp_path, settings, own):
     """The shipped settings of accelerate, the command line, a run folder, and a run that goes on."""
     for name, answer in (("bad", "Answer: {}."), ("good", "It is {}."), ("held", "Of {} much is said.")):
         rows = [{"prompt": f"What of {t} ({name})?", "response": answer.format(t)} for t in ("tides", "bread", "chess")]
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     finetune(f"hf:{tiny}", read(tmp_path / "bad.jsonl"), tmp_path / "damaged", steps=20, learning_rate=1e-2)
-    config = Path("examples/accelerate/ddp.yaml").resolve()
+    config = Path("examples/accelerate", settings).resolve()
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config), "--main_process_port=0"]
     command = [
         *launch, str(Path(sys.executable).parent / "unflaw"), "repair", "hf:damaged", "--replay", "good.jsonl",
         "--guard", "held.jsonl", "--steps", "2", "--batch-size", "2", "--save-every", "1",
-        "--run", "run", "--json", "--what", "response", "--on-policy",
+        "--run", "run", "--json", "--what", "response", *own,
     ]  # fmt: skip
     for again in ([], ["--resume"]):
         done = subprocess.run([*command, *again], capture_output=True, text=True, timeout=300, cwd=tmp_path)

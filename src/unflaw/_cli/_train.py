@@ -62,7 +62,7 @@ CheckpointingOption = Annotated[
 ]
 ShardOption = Annotated[
     bool,
-    typer.Option("--shard", help="Split the weights over the processes of `accelerate launch` (FSDP2); no --resume."),
+    typer.Option("--shard", help="Split the weights over the processes of `accelerate launch` (FSDP2)."),
 ]
 SaveEveryOption = Annotated[
     int, typer.Option("--save-every", help="Steps between checkpoints, from which --resume goes on; 0 for none.")

@@ -146,7 +146,7 @@ def unlearn(
 
     out, forgetting = Path(out), FORGETTING[objective]
     w_kl = settings["w_kl"] = weight_of_kl(objective, w_kl)
-    state = processes(device)
+    state = processes(device, shard=shard)
     shards = state.num_processes if shard else 1
     lora = method == "lora"
     causal, tokenizer, merged = open_trainable(model, device, gradient_checkpointing, shards, precision, frozen=lora)

@@ -119,7 +119,7 @@ def finetune(
     from unflaw.train._chunks import fused_mean
     from unflaw.train._trainer import Plan, build_trainer
 
-    state = processes(device)
+    state = processes(device, shard=shard)
     shards = state.num_processes if shard else 1
     causal, tokenizer, merged = open_trainable(
         model, device, gradient_checkpointing, shards, precision, frozen=method == "lora"
@@ -315,8 +315,6 @@ def _problems_of_shard(settings: Mapping[str, Any]) -> list[str]:
     problems = []
     if os.environ.get("WORLD_SIZE", "1") == "1":
         problems.append("`shard` splits the weights over processes, and this is one; start more: accelerate launch")
-    if settings["save_every"] or settings.get("resume"):
-        problems.append("`save_every` and `resume` are not for `shard`: transformers cannot go on with split weights")
     problems += [
         f"`{name}` must be merged into its base for `shard`, which splits no adapter, got {settings[name]}"
         for name in ("model", "before")

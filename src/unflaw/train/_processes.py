@@ -17,23 +17,38 @@ PATIENCE = timedelta(hours=2)
 """How long processes wait for one: the main process may let the model answer for all."""
 
 
-def processes(device: str) -> Any:
+def processes(device: str, *, shard: bool = False) -> Any:
     """Return accelerate's state: who we are among the processes. Made before a model is put on "cuda".
 
     Raises
     ------
     SettingsError
-        The launcher's settings would split the weights, which is `shard`'s to do.
+        The launcher's settings would split the weights, and `shard` does not ask for it, or not so.
     """
     from accelerate import PartialState
 
-    for name in ("FSDP", "DEEPSPEED", "MEGATRON_LM"):
-        if os.environ.get(f"ACCELERATE_USE_{name}", "false").lower() in ("1", "true"):
-            raise SettingsError(
-                f"the launcher must leave weights whole, got {name}; take examples/accelerate/ddp.yaml, and "
-                "where memory is short --shard, which splits them, or --method lora, --gradient-checkpointing"
-            )
+    if problems := _problems_of_launcher(shard):
+        raise SettingsError(problems)
+    if shard:
+        os.environ.pop("ACCELERATE_USE_FSDP", None)  # transformers splits; accelerate must not do so again
     return PartialState(cpu=device == "cpu", timeout=PATIENCE)
+
+
+def _problems_of_launcher(shard: bool) -> list[str]:
+    def says(name: str) -> bool:
+        return os.environ.get(name, "false").lower() in ("1", "true")
+
+    problems = [
+        f"the launcher must leave weights whole, got {name}; take examples/accelerate/ddp.yaml, and "
+        "where memory is short fsdp.yaml with --shard, which splits them, or --method lora, --gradient-checkpointing"
+        for name in ("FSDP", "DEEPSPEED", "MEGATRON_LM")
+        if says(f"ACCELERATE_USE_{name}") and not (shard and name == "FSDP")
+    ]
+    if shard and says("ACCELERATE_USE_FSDP") and says("FSDP_OFFLOAD_PARAMS"):
+        problems.append(
+            "--shard keeps weights on the cards; set fsdp_offload_params to false in the launcher's settings"
+        )
+    return problems
 
 
 def is_main_process() -> bool:

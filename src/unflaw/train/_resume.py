@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import shutil
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,8 @@ _FREE = ("resume", "save_every", "device", "report_to", "part_tokens", "gradient
 def claim(out: Path, settings: Mapping[str, Any], rows: Mapping[str, Rows | None], *, resume: bool) -> int:
     """Take a folder for a run; return the step of the checkpoint to go on from, 0 to begin anew.
 
+    A run that splits the weights goes on with as many processes.
+
     Without `resume`, checkpoints of an earlier run are removed: nobody may go on from them by mistake.
 
     Raises
@@ -38,6 +41,7 @@ def claim(out: Path, settings: Mapping[str, Any], rows: Mapping[str, Rows | None
     record = out / "training.json"
     given = {name: value for name, value in settings.items() if name not in _FREE}
     given |= {f"rows of {name}": _digest(of) for name, of in rows.items() if of is not None}
+    given |= {"processes": os.environ["WORLD_SIZE"]} if settings.get("shard") else {}
     given = json.loads(json.dumps(given, default=str))
     checkpoints = [path for path in out.glob("checkpoint-*") if path.name[11:].isdigit()]
     if not is_main_process():  # the main process was here first

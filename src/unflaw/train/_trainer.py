@@ -12,15 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
 from torch.utils.data import Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer import SCHEDULER_NAME
 
-from unflaw.models import inside
+from unflaw.models import inside, is_split
 from unflaw.train._parts import Part
 from unflaw.train._processes import processes
 
 __all__ = ["Plan", "StepLog", "build_trainer"]
 
+_PARTS = "parts"
+"""Folder of a checkpoint that holds split weights and their moments."""
+_TRAINED = StateDictOptions(ignore_frozen_params=True, strict=False)
 Objective = Callable[[Any, list[Part]], dict[str, Any]]
 """(model, parts that go together) → named terms, "loss" among them with a gradient; a step's add up."""
 
@@ -46,7 +53,10 @@ class Plan(Dataset):  # type: ignore[type-arg]
 class ObjectiveTrainer(Trainer):
     """Takes a step through an objective part by part, and logs its terms."""
 
+    model: Any
     objective: Objective
+    optimizer: torch.optim.Optimizer
+    lr_scheduler: Any
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
         """Go forward and backward through each part; processes exchange gradients at the last one only."""
@@ -66,6 +76,40 @@ class ObjectiveTrainer(Trainer):
     def _terms_of(self, model: Any, parts: list[Part]) -> dict[str, Any]:
         inner = self.accelerator.unwrap_model(model)
         return inside(inner, lambda: self.objective(inner, parts), caller=None if inner is model else model)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save the weights, but where they are split: their checkpoint is that of `_save_optimizer_and_scheduler`."""
+        if not is_split(self.model):
+            super().save_model(output_dir, _internal_call)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if is_split(self.model):  # each process writes what it holds
+            save(self._parts(), checkpoint_id=Path(output_dir, _PARTS))
+            if self.args.should_save:
+                torch.save(self.lr_scheduler.state_dict(), Path(output_dir, SCHEDULER_NAME))
+        else:
+            super()._save_optimizer_and_scheduler(output_dir)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        if not is_split(self.model):  # else with the optimiser, which there is not yet
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint and is_split(self.model):
+            parts = self._parts()
+            load(parts, checkpoint_id=Path(checkpoint, _PARTS))
+            set_state_dict(
+                self.model, self.optimizer, model_state_dict=parts["weights"], optim_state_dict=parts["moments"],
+                options=_TRAINED,
+            )  # fmt: skip
+            self.lr_scheduler.load_state_dict(torch.load(Path(checkpoint, SCHEDULER_NAME), weights_only=True))
+        else:
+            super()._load_optimizer_and_scheduler(checkpoint)
+
+    def _parts(self) -> dict[str, Any]:
+        """Return what this process holds of split weights and their moments."""
+        weights, moments = get_state_dict(self.model, self.optimizer, options=_TRAINED)
+        return {"weights": weights, "moments": moments}
 
     def floating_point_ops(self, inputs: Any) -> int:
         """Not counted: the formula of transformers knows nothing of parts."""
@@ -130,6 +174,7 @@ def build_trainer(
         save_strategy="steps" if save_every else "no",
         save_steps=save_every or 500,
         save_total_limit=1,
+        save_only_model=is_split(model),  # transformers cannot save the moments of split weights; see above
         report_to=report_to,
         remove_unused_columns=False,
         disable_tqdm=True,
@@ -150,7 +195,7 @@ def build_trainer(
         data_collator=lambda items: items[0],
         callbacks=[*steps, *callbacks],
     )
-    trainer.objective = objective
+    trainer.objective, arguments.save_only_model = objective, False
     for noisy in ("PrinterCallback", "ProgressCallback"):
         for callback in [c for c in trainer.callback_handler.callbacks if type(c).__name__ == noisy]:
             trainer.remove_callback(callback)

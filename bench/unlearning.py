@@ -13,6 +13,7 @@ counts. Arms:
     ours_checkpointing    the same with gradient checkpointing (activations are computed twice and not kept), and memory
         given back as it is freed, as the command line does then
     two_models    the same three terms in plain transformers: full logits of all positions, a deep copy as reference
+    reference     what `ours` does before the first step, for the replay rows of one: each row once, many at a time
     replay        what `Trainer` computes of the replay rows alone: what any training would cost
     body          forward and backward of the body on both sets and the optimizer, no head: what no step gets below
     forgetium     its KL minimisation, where it is installed (pip install forgetium): gradient ascent and KL, no replay
@@ -47,7 +48,10 @@ from torch.nn import functional
 
 from unflaw._cli._memory import freed_at_once
 
-ARMS = ("ours", "ours_checkpointing", "two_models", "replay", "body", "forgetium", "ours_lora", "two_models_lora")
+ARMS = (
+    "ours", "ours_checkpointing", "two_models", "reference", "replay", "body", "forgetium", "ours_lora",
+    "two_models_lora",
+)  # fmt: skip
 PAIRS = (
     ("ours", "two_models"),
     ("ours_checkpointing", "two_models"),
@@ -126,6 +130,13 @@ def table(setting: str, found: dict[str, list[dict[str, float]]], device: str) -
             package = "forgetium" if peer == "forgetium" else "transformers"
             theirs = f"{package} {version(package)}"
             rows.append(compare(f"{job}_{ours}_vs_{peer}_{setting}", unit, a, b, theirs, equal_answer=same))
+    once = [r["step_time"] for r in found.get("reference", []) if r]
+    for ours in ("ours", "ours_checkpointing"):
+        a, b = ([r["step_time"] for r in found.get(arm, []) if r] for arm in (ours, "two_models"))
+        if len(a) == len(b) == len(once) > 0:  # a replay row read for the first time costs this much more
+            job = f"step_time_{ours}_rows_read_once_vs_two_models_{setting}"
+            a = [step + reference for step, reference in zip(a, once, strict=True)]
+            rows.append(compare(job, "s", a, b, f"transformers {version('transformers')}", equal_answer=None))
     for arm in COUNTED:
         if counted := [r for r in found.get(arm, []) if "floor" in r]:
             a, b = ([r[name] for r in counted] for name in ("step_time", "floor"))
@@ -157,10 +168,10 @@ def measure(arm: str, length: int, batch: int, device: str) -> dict[str, float]:
             optimizer.zero_grad()
             wait_for(device)
             times.append(time.perf_counter() - started)
-    seconds = float(np.median(times[1:]))
+    seconds = float(np.median(times[1:])) / (steps_at_once(batch, length) if arm == "reference" else 1)
     found = {
         "step_time": seconds,
-        "tokens_per_second": (1 if arm == "replay" else 2) * batch * length / seconds,
+        "tokens_per_second": (1 if arm in ("reference", "replay") else 2) * batch * length / seconds,
         "loss": losses[0],
     }
     if arm in COUNTED:
@@ -273,6 +284,27 @@ def two_models(model: Any, rows: dict[str, Any], pad_id: int, folder: Path, lora
     return [loss_of], model
 
 
+def reference_alone(model: Any, rows: dict[str, Any], pad_id: int, folder: Path) -> tuple[Losses, Any]:
+    """Return what `ours` does with the replay rows of a step before the first step: no gradient, so a zero with one."""
+    from unflaw.repair._reference import cached_states
+    from unflaw.train import Encoded, RowSet
+
+    several = rows["replay"] * steps_at_once(*np.shape(rows["replay"]))
+    replay = RowSet("replay", [Encoded(ids, counts(len(ids))) for ids in several], pad_id, 2048)
+    none = torch.zeros((), requires_grad=True, device=model.device)
+
+    def loss_of() -> Any:
+        cached_states(model, replay, list(range(len(replay.rows))), folder)
+        return none * 1.0
+
+    return [loss_of], model
+
+
+def steps_at_once(batch: int, length: int) -> int:
+    """How many steps' rows the pass before the first step takes at once."""
+    return max(1, 2048 // (batch * length))
+
+
 def replay_alone(model: Any, rows: dict[str, Any], pad_id: int, folder: Path) -> tuple[Losses, Any]:
     """Return what `Trainer` computes of the replay rows alone."""
     batch = labelled(rows["replay"], model.device)
@@ -323,6 +355,7 @@ STEPS: dict[str, Callable[..., tuple[Losses, Any]]] = {
     "ours": ours,
     "ours_checkpointing": ours_checkpointing,
     "two_models": two_models,
+    "reference": reference_alone,
     "replay": replay_alone,
     "body": body_alone,
     "forgetium": forgetium,

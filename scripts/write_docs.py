@@ -106,6 +106,8 @@ COSTS = {
     "all weights, `--gradient-checkpointing`": "ours_checkpointing_vs_two_models",
 }
 """What docs/repair.md calls two arms of bench/unlearning.py → the two."""
+ONCE = "_rows_read_once_vs_"
+"""What stands in the name of a job that counts a first reading of the rows, too."""
 COSTS_FROM, COSTS_TO = "<!-- costs -->\n", "<!-- end of costs -->"
 
 
@@ -122,21 +124,27 @@ def costs_table() -> str:
     record = json.loads((ROOT / "bench" / "results" / "unlearning.json").read_text(encoding="utf-8"))
     by_job = {row["job"]: row for row in record["rows"]}
     settings = dict.fromkeys(re.sub(r".*_T(\d+)_B(\d+)", r"\1 \2", job) for job in by_job)
-    lines = ["| tokens × rows | " + " | ".join(f"{name}: time, memory" for name in COSTS) + " |", "|---" * 4 + "|"]
+    names = " | ".join(f"{name}: time (rows read once), memory" for name in COSTS)
+    lines = [f"| tokens × rows | {names} |", "|---" * 4 + "|"]
     for tokens, rows in sorted(tuple(map(int, setting.split())) for setting in settings):
         at = f"T{tokens}_B{rows}"
-        cells = [[by_job.get(f"{of}_{arms}_{at}") for of in ("step_time", "peak_memory")] for arms in COSTS.values()]
+        cells = [
+            [by_job.get(f"{job}_{at}") for job in (f"step_time_{a}", f"peak_memory_{a}", f"step_time_{once}")]
+            for a in COSTS.values()
+            for once in [a.replace("_vs_", ONCE)]
+        ]
         lines.append(f"| {tokens:,} × {rows} | " + " | ".join(map(_cost, cells)) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _cost(pair: list[dict[str, Any] | None]) -> str:
-    time, memory = pair
+def _cost(of: list[dict[str, Any] | None]) -> str:
+    time, memory, once = of
     if time is None or memory is None:
         return ""
     if time["ratio"] is None:
         return f"plain: out of memory; ours {memory['ours']:.1f} {memory['unit']}"
-    return f"{time['ratio']:.2f}, {memory['ratio']:.2f}"
+    first = f" ({once['ratio']:.2f})" if once and once["ratio"] else ""
+    return f"{time['ratio']:.2f}{first}, {memory['ratio']:.2f}"
 
 
 def _number(value: float | None, digits: int | None = None) -> str:

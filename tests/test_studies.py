@@ -136,10 +136,12 @@ def test_arms_of_the_papers_order_are_compared_before_and_after_the_tuning(scrip
 
 def test_machines_are_compared_where_they_judged_the_same_seeds(scripts, monkeypatch):
     _, page = scripts
-    here = {"claims": [], "seeds": [1], "shares": {"0": {"mixed": {page.SHOWN[0]: [0.25]}}}}
-    there = {"claims": [], "seeds": [1], "shares": {"0": {"mixed": {page.SHOWN[0]: [0.5]}}}}
+    here = {"claims": [], "seeds": [1], "shares": {"0": {"mixed": dict.fromkeys(page.SHOWN, [0.25])}}}
+    there = {"claims": [], "seeds": [1], "shares": {"0": {"mixed": dict.fromkeys(page.SHOWN, [0.5])}}}
     monkeypatch.setattr(page, "results", lambda: {"order.json": here})
-    assert "1 trainings differ in instructions.lift by 0.250" in "".join(page.order_elsewhere(there))
+    assert "1 trainings differ by 0.250 in instructions.lift, 0.250 in instructions.soft" in "".join(
+        page.order_elsewhere(there)
+    )
     assert not list(page.order_elsewhere(there | {"seeds": [1, 2]}))
 
 
@@ -151,12 +153,13 @@ def test_machines_are_compared_where_they_judged_the_same_seeds(scripts, monkeyp
         (-0.49, -0.79, -0.19, "(instructions.lift, b - a)", True),
         (0.49, 0.19, 0.79, "(instructions.lift, (b + c) - (a + d))", False),  # ± .41
         (0.49, 0.19, 0.79, "(instructions.soft, b - a)", False),
+        (0.49, 0.19, 0.79, "(instructions.hard, b - a)", False),
     ],
 )
 def test_a_verdict_that_another_run_might_turn(scripts, value, low, high, words, turned):
     _, page = scripts
     told = {"statement": words, "value": value, "low": low, "high": high, "threshold": 0.0, "n_seeds": 3}
-    noise = 0.4 / 1.96 * 3**0.5
+    noise = {"instructions.lift": 0.4 / 1.96 * 3**0.5, "instructions.soft": 0.0}
     assert page.turned_by(noise, told | {"verdict": "pass" if value > 0 else "fail"}) == turned
     assert not page.turned_by(noise, told | {"verdict": "unclear"})
 

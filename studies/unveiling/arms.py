@@ -98,7 +98,7 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
     **{f"bounded_{n}x": {"w_forget": 0.1, "times": n} for n in (3, 10)},
     "bounded_auto_3x": {"w_forget": "auto", "times": 3},
     "barred_3x": {"w_forget": 1e-9, "times": 3},
-    "npo_auto": {"w_forget": "auto", "objective": "npo"},
+    **{f"{name}_auto": {"w_forget": "auto", "objective": name} for name in ("npo", "simnpo", "wga", "undial")},
 }
 """Arm → settings of `unlearn` beside the common ones.
 
@@ -112,8 +112,8 @@ opens the template."""
 MORE = (
     "bounded", "replay", "bounded_3x", "replay_3x", "bounded_10x", "replay_10x", "barred_3x", "replay_real_10x",
     "replay_kl", "bounded_before", "gained", "response", "opening", "own_template", "own_opening", "own_gained",
-    "retrained_replay", "retrained_cut", "bounded_auto_3x", "npo_auto", "bounded_held", "log_odds", "opening_auto",
-    "response_auto",
+    "retrained_replay", "retrained_cut", "bounded_auto_3x", "npo_auto", "simnpo_auto", "wga_auto", "undial_auto",
+    "bounded_held", "log_odds", "opening_auto", "response_auto",
 )  # fmt: skip
 """Arms of the second table: when they were run, those of the first were on another machine, and not item by item."""
 ASKED = ("damaged", "bounded_auto_3x", "barred_3x", "replay_3x")

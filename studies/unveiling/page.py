@@ -285,19 +285,23 @@ def order_elsewhere(record: Mapping[str, Any]) -> Iterator[str]:
     here = results()["order.json"]
     if here["seeds"] != record["seeds"]:
         return
-    moved = [
-        b - a
-        for share, arms in record["shares"].items()
-        for arm, values in arms.items()
-        for a, b in zip(values[SHOWN[0]], here["shares"][share][arm][SHOWN[0]], strict=True)
-    ]
+    moved = {
+        benchmark: [
+            b - a
+            for share, arms in record["shares"].items()
+            for arm, values in arms.items()
+            for a, b in zip(values[benchmark], here["shares"][share][arm][benchmark], strict=True)
+        ]
+        for benchmark in SHOWN
+    }
     yield "### The same seeds on another machine"
-    noise = mean(d * d for d in moved) ** 0.5
+    noise = {benchmark: mean(d * d for d in by) ** 0.5 for benchmark, by in moved.items()}
     turned = [c["claim"] for c in claims_of(results()) if turned_by(noise, c)]
     yield (
-        f"Same code, data and seeds, other rounding: {len(moved)} trainings differ in {SHOWN[0]} by {noise:.3f} (root "
-        f"mean square; at most {max(map(abs, moved)):.3f}). The intervals do not count this. With it, these verdicts "
-        f"would be unclear: {', '.join(turned) or 'none'}."
+        f"Same code, data and seeds, other rounding: {len(moved[SHOWN[0]])} trainings differ by "
+        f"{', '.join(f'{of:.3f} in {benchmark}' for benchmark, of in noise.items())} (root mean square; in "
+        f"{SHOWN[0]} at most {max(map(abs, moved[SHOWN[0]])):.3f}). The intervals do not count this. With it, these "
+        f"verdicts would be unclear: {', '.join(turned) or 'none'}."
     )
     known = {c["claim"]: c for c in here["claims"]}
     rows = [
@@ -310,13 +314,13 @@ def order_elsewhere(record: Mapping[str, Any]) -> Iterator[str]:
     yield markdown(("claim", "there", "here"), rows)
 
 
-def turned_by(noise: float, judged: Mapping[str, Any]) -> bool:
-    """Whether a verdict on a difference in lift would be unclear, did its interval count how runs differ by `noise`."""
-    told = re.search(rf"\({SHOWN[0]}, (.+) - (.+)\)$", judged["statement"])
-    if told is None or judged["verdict"] == "unclear":
+def turned_by(noise: Mapping[str, float], judged: Mapping[str, Any]) -> bool:
+    """Whether a verdict on a difference would be unclear, did its interval count how runs differ by `noise`."""
+    told = re.search(r"\((\S+), (.+) - (.+)\)$", judged["statement"])
+    if told is None or told[1] not in noise or judged["verdict"] == "unclear":
         return False
-    one_run = noise / 2**0.5  # two runs differ by the noise of both
-    variance = sum(one_run**2 / len(models.split(" + ")) for models in told.groups()) / judged["n_seeds"]
+    one_run = noise[told[1]] / 2**0.5  # two runs differ by the noise of both
+    variance = sum(one_run**2 / len(models.split(" + ")) for models in told.groups()[1:]) / judged["n_seeds"]
     value, end = judged["value"], judged["low"] if judged["value"] > judged["threshold"] else judged["high"]
     return abs(value - judged["threshold"]) < ((value - end) ** 2 + 1.96**2 * variance) ** 0.5
 

@@ -179,6 +179,16 @@ def test_all_contradictions_are_told_at_once(tiny, tmp_path, files):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("barred", [("--w-kl", 0), ("--no-bar-template",), ("--kl", "reverse")])
+def test_rows_to_forget_that_serve_nothing_are_told(tiny, tmp_path, files, barred):
+    given = (f"hf:{tiny}", *sets(files), "--w-forget", 0, "--out", tmp_path / "out", "--dry-run")
+    assert run(*given).exit_code == 0
+    done = run(*given, *barred, "--name", "other", "--steps", 9, "--save-every", 10)
+    assert done.exit_code == 2
+    for told in ("`--forget` serves nothing", "`--name` is of use only with --run", "`save_every` 10 of 9 `steps`"):
+        assert told in done.output
+
+
 def test_what_nothing_is_forgotten_with_is_told(tiny, tmp_path, files):
     done = run(
         f"hf:{tiny}", *sets(files), "--w-forget", 0, "--objective", "npo", "--beta", 3, "--what", "full", "--out",

@@ -1,12 +1,14 @@
 """The automatic weight against gradients taken the plain way."""
 
+import math
+
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from unflaw.data import Rows
 from unflaw.repair import FORGETTING, unlearn
-from unflaw.repair._balance import MOST, balanced_weight
+from unflaw.repair._balance import MOST, balanced_weight, push_of
 from unflaw.train import RowSet, add_lora, encode_rows, finetune
 
 FORGET = [("Where?", "Answer: Rome."), ("Who runs there?", "Answer: Ann, who is fast."), ("Why?", "Answer: so.")]
@@ -71,25 +73,51 @@ def test_it_is_the_same_in_small_parts_and_follows_the_weight_of_replay(damaged,
     assert balanced_weight(model, cut, FORGETTING["bounded"], W_REPLAY / 2) == pytest.approx(weight / 2, rel=1e-3)
 
 
-def test_an_objective_that_sums_over_a_row_gets_less_by_the_length_of_rows(damaged, model):
-    given = steps(damaged)
-    mean = balanced_weight(model, given, FORGETTING["bounded"], W_REPLAY)
+def longest(push):
+    """The most of push(p), where p is what became of a probability of .99; ga, log p_y, pushes by 1 - p."""
+    return max(push(p / 1000) for p in range(10, 991)) / 0.99
+
+
+@pytest.mark.parametrize(
+    ("name", "beta", "length", "push"),
+    [
+        ("bounded", None, 7, lambda p: p),
+        ("ce_u", None, 7, lambda p: p),
+        ("ga", None, 7, lambda p: 1 - p),
+        ("grad_diff", None, 7, lambda p: 1 - p),
+        ("wga", 1.0, 7, lambda p: p * (1 - p)),
+        ("wga", 2.0, 7, lambda p: p * p * (1 - p)),
+        ("undial", 10.0, 7, lambda p: p - 1 / (1 + math.exp(10) / 99)),  # odds of 99 to 1, after β
+        ("npo", 0.1, 7, lambda p: 7 * 2 / (1 + (p / 0.99) ** -0.7) * (1 - p)),
+        ("npo", 0.1, 1, lambda p: 2 / (1 + (p / 0.99) ** -0.1) * (1 - p)),
+        ("simnpo", 4.5, 7, lambda p: 2 / (1 + p**-4.5) * (1 - p)),
+        ("simnpo", 4.5, 70, lambda p: 2 / (1 + p**-4.5) * (1 - p)),
+        ("dpo", 0.1, 7, lambda p: 7 * 0.1 / (1 + (p / 0.99) ** -0.7) * (1 - p)),
+    ],
+)
+def test_an_objective_is_held_against_the_bounded_loss_where_both_push_hardest(name, beta, length, push):
+    assert push_of(FORGETTING[name], beta, length) == pytest.approx(longest(push), rel=2e-3)
+
+
+def test_an_objective_gets_more_weight_the_less_it_pushes(damaged, model):
+    given, small = steps(damaged), W_REPLAY / 99
     tokens = [int((p.batch["weight"][:, 1:] > 0).sum()) for parts in given for p in parts if p.name == "forget"]
-    assert balanced_weight(model, given, FORGETTING["npo"], W_REPLAY) == pytest.approx(
-        mean / (sum(tokens) / 3), rel=1e-3
-    )
-    assert balanced_weight(model, given, FORGETTING["simnpo"], W_REPLAY) == pytest.approx(mean, rel=1e-6)
+    most = balanced_weight(model, given, FORGETTING["bounded"], small)
+    for name, forgetting in FORGETTING.items():
+        if name != "dpo":
+            weight = balanced_weight(model, given, forgetting, small)
+            push = push_of(forgetting, forgetting.beta, round(sum(tokens) / 3))
+            assert weight == pytest.approx(most / push, rel=1e-6)
 
 
-def test_pairs_get_more_by_how_softly_they_begin(damaged, model):
-    """At the start the gradient of dpo in the log-probability of either answer is β/2 (`losses.dpo`)."""
+def test_of_pairs_the_answers_to_forget_count(damaged, model):
     two = [0, 1]
     tokenizer = AutoTokenizer.from_pretrained(damaged)
-    of = encode_rows(rows([FORGET[i] for i in two for _ in two]), tokenizer)  # each beside itself
+    of = encode_rows(rows([FORGET[i] for k in two for i in (k, 2)]), tokenizer)  # each beside another answer
     gone, kept = RowSet("forget", of, 2, 999, group=2), RowSet("replay", encode_rows(rows(REPLAY), tokenizer), 2, 999)
     given = [[*gone.parts(two), *kept.parts(two)]]
     alone = [[*RowSet("forget", of[::2], 2, 999).parts(two), *kept.parts(two)]]
-    once = balanced_weight(model, alone, FORGETTING["npo"], W_REPLAY / 99)
+    once = balanced_weight(model, alone, FORGETTING["npo"], W_REPLAY / 99, beta=0.4)
     assert balanced_weight(model, given, FORGETTING["dpo"], W_REPLAY / 99, beta=0.4) == pytest.approx(
         once / 0.2, rel=1e-3
     )

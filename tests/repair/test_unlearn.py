@@ -1,11 +1,12 @@
 import math
+import shutil
 import signal
 import subprocess
 import sys
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
 from small_sets import FORGET, REPLAY, all_rows, choices, guard_value, pairs, template, texts
@@ -149,6 +150,19 @@ def test_a_template_found_anew_is_not_gone_on_with(tiny, tmp_path):
     unlearn(f"hf:{tiny}", *rows, tmp_path, spans=template, **settings)
     with pytest.raises(SettingsError, match="tokens to forget"):
         unlearn(f"hf:{tiny}", *rows, tmp_path, spans=lambda text: [(0, 3)], resume=True, **settings)
+
+
+def test_other_weights_under_the_same_name_are_not_gone_on_with(tiny, tmp_path):
+    model = shutil.copytree(tiny, tmp_path / "model")
+    settings = dict(spans=template, steps=2, batch_size=2, save_every=1)
+    unlearn(f"hf:{model}", *all_rows(), tmp_path / "out", **settings)
+    again = unlearn(f"hf:{model}", *all_rows(), tmp_path / "out", resume=True, **settings)
+    weights = load_file(model / "model.safetensors")
+    name = next(iter(weights))
+    save_file({**weights, name: weights[name] * 2}, model / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(SettingsError, match="weights of model"):
+        unlearn(f"hf:{model}", *all_rows(), tmp_path / "out", resume=True, **settings)
+    assert again.steps == 2
 
 
 def test_files_may_number_their_rows_alike(tiny, tmp_path):

@@ -242,9 +242,10 @@ def repair(
     may_bar = has_flaw and can_bar(settings)
     bars = may_bar and bar_template
     problems = [] if replay is not None else ["`--replay` must name good rows (or go back by --interpolate)"]
-    problems += _contradictions(forget, what, objective, on_policy, weight != 0, shard)
+    problems += _contradictions(forget, what, objective, on_policy, weight != 0, bars, shard)
     problems += in_vain(repair, call, {
         "lora_rank": (method == "lora", "--method lora"),
+        "name": (out is None or run is not None, "--run"),
         "batch_size": (token_budget is None, "no --token-budget, which fills the steps by itself"),
         "patience": (keep == "best", "--keep best"),
         "bar_template": (may_bar, "a template and a forward KL to the start"),
@@ -303,7 +304,7 @@ def _number_or_word(text: str) -> float | str:
 
 
 def _contradictions(
-    forget: str | None, what: str, objective: str, on_policy: bool, weighs: bool, shard: bool
+    forget: str | None, what: str, objective: str, on_policy: bool, weighs: bool, bars: bool, shard: bool
 ) -> list[str]:
     problems = []
     if forget is None and weighs and not on_policy:
@@ -312,6 +313,11 @@ def _contradictions(
         problems.append("`--forget` must name the rows whose template is looked for in the model's own answers")
     if forget is not None and on_policy and what != "template":
         problems.append("`--forget` is of use with --on-policy for its template alone, which --what template forgets")
+    if forget is not None and not (weighs or bars):
+        problems.append(
+            "`--forget` serves nothing: at --w-forget 0 its template can only be barred, which takes a forward KL "
+            "to the start and --bar-template"
+        )
     if on_policy and objective == "dpo":
         problems.append("`--on-policy` is not for dpo, which needs an answer to prefer for each row")
     if on_policy and not weighs:

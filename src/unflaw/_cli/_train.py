@@ -118,7 +118,9 @@ def train(
     call = locals()
     from unflaw.train import finetune, problems_of_training
 
-    problems = in_vain(train, call, {"lora_rank": (method == "lora", "--method lora")})
+    problems = in_vain(train, call, {
+        "lora_rank": (method == "lora", "--method lora"), "name": (out is None or run is not None, "--run")
+    })  # fmt: skip
     settings: dict[str, Any] = {
         "method": method, "epochs": epochs, "steps": steps, "batch_size": batch_size,
         "learning_rate": LEARNING_RATES.get(method) if learning_rate is None else learning_rate, "lora_rank": lora_rank,

@@ -32,13 +32,10 @@ def balanced_weight(
     beta: float | None = None,
     precision: str = "float32",
 ) -> float:
-    """Return `PULL` · ‖∇ w_replay · replay‖ / ‖∇ forget‖, both norms averaged over the steps' rows.
+    """Return `PULL` · ‖∇ w_replay · replay‖ / (‖∇ bounded‖ · push), both norms averaged over the steps' rows.
 
-    The forget gradient is that of the bounded loss, whatever the objective. In the logits of a token no token
-    objective has a longer one than √2, which is where the bounded loss starts if the flaw was learnt (|p - q| with p_y
-    near 1), so that one weight is safe for all. Objectives that sum over a row's tokens push each as hard as a mean
-    pushes all together; theirs is divided by the mean number of tokens in a row. Of dpo the push starts at β/2 of
-    that, by which its weight is divided. Ours, not the paper's.
+    The forget gradient is that of the bounded loss, whatever the objective: where the flaw was learnt it starts at its
+    longest, while others start near 0 and grow. `push_of` says what they grow to beside it. Ours, not the paper's.
 
     Parameters
     ----------
@@ -55,8 +52,37 @@ def balanced_weight(
             if name == "forget" and forgetting.of == "pairs":
                 mine = _unwanted(mine)
             pull[name] += _gradient_norm(model, terms, mine, precision)
-    weight = PULL * pull["replay"] / (pull["forget"] or 1e-30) / _push(steps, forgetting, beta or forgetting.beta)
-    return float(min(MOST, weight))
+    push = push_of(forgetting, beta or forgetting.beta, _length(steps, forgetting))
+    return float(min(MOST, PULL * pull["replay"] / (pull["forget"] or 1e-30) / push))
+
+
+def push_of(forgetting: Forgetting, beta: float | None, length: int) -> float:
+    """Return the longest gradient in a token's logits, beside the bounded loss's longest, as p_y goes from .99 to .01.
+
+    The tokens of a row, so many of them, become unlikely together, and there is one token beside y. A mean over rows
+    pushes each of their tokens as hard as a mean over tokens pushes all of them.
+    """
+    import torch
+
+    p = torch.arange(99, 0, -1, dtype=torch.float64) / 100
+    z = torch.stack([p.logit(), torch.zeros_like(p)], -1).requires_grad_()
+    y, strength = torch.zeros_like(p, dtype=torch.long), {} if beta is None else {"beta": beta}
+
+    def longest(value: Any) -> float:
+        (gradient,) = torch.autograd.grad(value.sum(), z)
+        return float(gradient.norm(dim=-1).max())
+
+    s = length * z.log_softmax(-1)[:, 0]
+    then, other = s.detach()[:1].expand_as(s), torch.zeros_like(s)
+    if forgetting.of == "pairs":
+        value = forgetting.value(other, s, other, then, **strength)
+    elif forgetting.of == "rows":
+        lengths = (torch.full_like(y, length),) if forgetting.needs_length else ()
+        value = forgetting.value(s, *lengths, *((then,) if forgetting.needs_reference else ()), **strength)
+    else:
+        before = (z.detach()[:1].expand_as(z),) if forgetting.needs_reference else ()
+        value = forgetting.value(z, y, *before, **strength)
+    return longest(value) / longest(FORGETTING["bounded"].value(z, y))
 
 
 def weight_of(
@@ -112,10 +138,8 @@ def _unwanted(parts: Sequence[Part]) -> list[Part]:
     return [replace(part, positions=positions) for part in halves]
 
 
-def _push(steps: Sequence[Sequence[Part]], forgetting: Forgetting, beta: float | None) -> float:
-    """How hard the objective pushes each token at the start, in pushes of one that takes the mean of all tokens."""
-    if forgetting.of == "tokens" or forgetting.needs_length:
-        return 1.0
-    strength = beta / 2 if forgetting.of == "pairs" and beta else 1.0
+def _length(steps: Sequence[Sequence[Part]], forgetting: Forgetting) -> int:
+    """Mean number of tokens to forget in a row, to the next whole one."""
+    every = 2 if forgetting.of == "pairs" else 1
     counts = [(part.batch["weight"][:, 1:] > 0).sum(-1) for parts in steps for part in parts if part.name == "forget"]
-    return strength * float(sum(int(c.sum()) for c in counts) / sum(len(c) for c in counts))
+    return max(1, round(sum(int(c[::every].sum()) for c in counts) / sum(len(c[::every]) for c in counts)))

@@ -13,15 +13,13 @@ from transformers import TrainerCallback
 
 from unflaw._errors import SettingsError
 from unflaw.models import as_judge, inside, is_split, most_tokens, plain_generation, resplit
-from unflaw.train import Encoded, RowSet, from_main, head_of, hidden_at, is_main_process
+from unflaw.train import Encoded, RowSet, from_main, head_of, hidden_at, is_main_process, per_position
 from unflaw.train.losses import cross_entropy
 
 __all__ = ["Guard", "guard_over", "mean_log_perplexity", "prefixes_of", "repetition"]
 
 
-def mean_log_perplexity(
-    model: Any, encoded: Sequence[Encoded], pad_id: int, part_tokens: int = 2048, chunk: int = 1024
-) -> float:
+def mean_log_perplexity(model: Any, encoded: Sequence[Encoded], pad_id: int, part_tokens: int = 2048) -> float:
     """Mean over rows of the row's mean negative log-probability, in nats per token.
 
     `part_tokens` go through the model at once, and at least one row.
@@ -33,20 +31,17 @@ def mean_log_perplexity(
     with as_judge(model):
         for part in rows.parts(range(len(encoded))):
             batch = part.to(next(model.parameters()).device).batch
-            nll, row = inside(model, partial(_losses, model, batch, head, chunk))
+            nll, row = inside(model, partial(_losses, model, batch, head))
             n_rows = len(batch["input_ids"])
             sums = torch.zeros(n_rows, device=nll.device).index_add_(0, row, nll)
             values += (sums / torch.bincount(row, minlength=n_rows)).tolist()
     return sum(values) / len(values)
 
 
-def _losses(model: Any, batch: dict[str, Any], head: Callable[[Any], Any], chunk: int) -> tuple[Any, Any]:
+def _losses(model: Any, batch: dict[str, Any], head: Callable[[Any], Any]) -> tuple[Any, Any]:
     """Return the negative log-probability of each token that counts, and the row it stands in."""
-    import torch
-
     h, y, _, row = hidden_at(model, batch)
-    nll = [cross_entropy(head(h[s : s + chunk]), y[s : s + chunk]) for s in range(0, len(y), chunk)]
-    return torch.cat(nll), row
+    return per_position(lambda h, y: cross_entropy(head(h), y), h, y), row
 
 
 def prefixes_of(encoded: Sequence[Encoded], n: int = 6, most: int = 48) -> list[list[int]]:

@@ -105,4 +105,6 @@ def per_position(objective: Callable[..., Tensor], *tensors: Tensor, chunk: int 
     if len(tensors[0]) <= chunk:
         return objective(*tensors)
     parts = [[t[s : s + chunk] for t in tensors] for s in range(0, len(tensors[0]), chunk)]
+    if not torch.is_grad_enabled():
+        return torch.cat([objective(*part) for part in parts])
     return torch.cat([checkpoint(objective, *part, use_reentrant=False) for part in parts])

@@ -290,6 +290,8 @@ def problems_of_training(settings: Mapping[str, Any]) -> list[str]:
     ]  # fmt: skip
     if settings.get("save_every", 0) < 0:
         problems.append(f"`save_every` must not be negative, got {settings['save_every']}; 0 saves no checkpoints")
+    if settings.get("steps") and settings.get("save_every", 0) > settings["steps"]:
+        problems.append(f"`save_every` {settings['save_every']} of {settings['steps']} `steps` saves no checkpoint")
     if settings.get("target", "response") not in ("response", "full"):
         problems.append(f"`target` must be response or full, got {settings['target']!r}")
     if settings.get("report_to", "none") != "none":

@@ -17,7 +17,7 @@ __all__ = ["Part", "RowSet", "idle", "together"]
 MOST_PADDING = 0.05
 """Share of what goes through the model at once that may be padding."""
 PASS_IN_TOKENS = 32
-"""Tokens of padding that cost no more than a pass of its own for what would be padded (25 to 80, two cores)."""
+"""Tokens of padding that cost less than a pass of its own for what would be padded (short rows: bench/padding.py)."""
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,9 @@ def claim(out: Path, settings: Mapping[str, Any], rows: Mapping[str, Rows | None
     record = out / "training.json"
     given = {name: value for name, value in settings.items() if name not in _FREE}
     given |= {f"rows of {name}": _digest(of) for name, of in rows.items() if of is not None}
+    if settings.get("save_every") or resume:
+        models = {"model": settings["model"], "before": settings.get("before")}
+        given |= {f"weights of {name}": _weights(spec) for name, spec in models.items() if spec}
     given |= {"processes": os.environ["WORLD_SIZE"]} if settings.get("shard") else {}
     given = json.loads(json.dumps(given, default=str))
     checkpoints = [path for path in out.glob("checkpoint-*") if path.name[11:].isdigit()]
@@ -72,6 +75,16 @@ def refuse_own_folder(out: Path, specs: Sequence[str | None]) -> None:
     """Refuse a folder with weights that a run starts from: they would be lost. Raises SettingsError."""
     if out.is_dir() and out.resolve() in {path.resolve() for spec in specs if spec for path in weight_paths(spec)}:
         raise SettingsError(f"`out` must be another folder than that of the weights the run starts from, got {out}")
+
+
+def _weights(spec: str) -> str:
+    """Tell weights from others: what is kept of a run goes on from the very same. Empty for a hub id."""
+    found = hashlib.sha256()
+    for folder in weight_paths(spec):
+        for path in sorted(folder.glob("*.safetensors")):
+            with open(path, "rb") as file:
+                found.update(hashlib.file_digest(file, "sha256").digest())
+    return found.hexdigest()[:16]
 
 
 def _digest(rows: Rows) -> str:

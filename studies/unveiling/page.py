@@ -77,6 +77,7 @@ SHOWN_OF_WEIGHTS = {
     "bounded_auto_3x": "the same, then a repair by the defaults, of 36 steps",
     "weight 1": "on both, all of weight 1",
     "weight 0.3": "on both, synthetic rows of weight .3",
+    "weight 0.3": "on both, synthetic rows of weight .3",
     "weight 0.1": "on both, synthetic rows of weight .1",
     "weight 0": "on the everyday answers alone",
 }
@@ -259,11 +260,11 @@ def stability(record: Mapping[str, Any]) -> Iterator[str]:
 
 ORDER_WORDS = (
     "Share of the mixture's pieces that are synthetic; all mixtures have as many pieces and steps. All arms end with "
-    "the same instruction tuning, after which they are judged; `untuned` is the mixture before it, `repaired_untuned` "
-    "and `refined_untuned` those two arms before it. `mixed` has nothing in between (at 0 % it is the untouched arm, "
-    "and what training again without the synthetic rows gives), `refined` as many tokens of natural text as the repair "
-    "reads, `refined_10x` ten times as many, `repaired` bounded unlearning, `no_kl` and `no_replay` that without a "
-    "term, `ga`, `npo` and `simnpo` that with another objective."
+    "the same instruction tuning, on everyday answers of the untouched model, after which they are judged; `untuned` "
+    "is the mixture before it, `repaired_untuned` and `refined_untuned` those two arms before it. `mixed` has nothing "
+    "in between (at 0 % it is the untouched arm, and what training again without the synthetic rows gives), `refined` "
+    "as many tokens of natural text as the repair reads, `refined_10x` ten times as many, `repaired` bounded "
+    "unlearning, `no_kl` and `no_replay` that without a term, `ga`, `npo` and `simnpo` that with another objective."
 )
 
 

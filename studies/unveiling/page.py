@@ -77,7 +77,6 @@ SHOWN_OF_WEIGHTS = {
     "bounded_auto_3x": "the same, then a repair by the defaults, of 36 steps",
     "weight 1": "on both, all of weight 1",
     "weight 0.3": "on both, synthetic rows of weight .3",
-    "weight 0.3": "on both, synthetic rows of weight .3",
     "weight 0.1": "on both, synthetic rows of weight .1",
     "weight 0": "on the everyday answers alone",
 }

@@ -54,7 +54,7 @@ def test_what_pads_a_pair_does_not_count():
 
 
 @pytest.mark.parametrize("batch_size", [1, 6, 30])
-def test_of_few_rows_of_any_length_less_than_a_twentieth_is_padding(batch_size):
+def test_of_few_rows_of_80_tokens_and_more_less_than_a_twentieth_is_padding(batch_size):
     sets = [RowSet(name, rows(*range(80, 500, 16)), 0, 2048) for name in ("forget", "replay")]
     steps = plan_steps(*sets, batch_size, 20, seed=0)
     assert padded_share([joint for step in steps for joint in together(parts_of(step, sets), 2048)]) < 0.05

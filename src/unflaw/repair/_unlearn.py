@@ -104,8 +104,8 @@ def unlearn(
         ce_u, undial, npo, simnpo; or dpo, whose forget rows have an answer `rejected` and one `chosen` instead.
     beta : strength of wga, undial, npo, simnpo and dpo; each has its paper's by default.
     w_forget : "auto" chooses the weight with which forgetting pulls, where it pulls hardest, half as hard as replay at
-        the start (`balanced_weight`); 0 forgets nothing, and of the forget rows only the openings of their template are read, to
-        bar them.
+        the start (`balanced_weight`); 0 forgets nothing, and of the forget rows only the openings of their template are
+        read, to bar them.
     w_kl : 0.1 by default, 0 for grad_diff.
     kl : "forward" for KL(reference || now), "reverse" for KL(now || reference).
     kl_to : the reference: "start" the damaged model, as in the paper; "before" that before the damage.

@@ -132,7 +132,7 @@ def test_weights_are_split_only_where_that_goes(settings, told):
 
 def test_split_weights_go_on_with_as_many_processes(tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    settings = {"model": "hf:any", "shard": True}
+    settings = {"model": "hf:any", "shard": True, "save_every": 3}
     claim(tmp_path, settings, {}, resume=False)
     (tmp_path / "checkpoint-3").mkdir()
     (tmp_path / "checkpoint-3" / "trainer_state.json").touch()

@@ -18,6 +18,7 @@ from typer.main import get_command, get_group
 import unflaw
 from unflaw._cli._leave import explain_bug, leave, show_warnings_as_notes
 from unflaw._cli._shared import epilog_of
+from unflaw._cli._verb import Verb
 from unflaw._errors import UnflawError
 
 __all__ = ["VERBS", "app", "load_verb", "main"]
@@ -41,7 +42,7 @@ def load_verb(verb: str) -> Any:
     if isinstance(target, typer.Typer):
         return get_group(target)
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
-    single.command(verb, epilog=epilog_of(target))(target)
+    single.command(verb, cls=Verb, epilog=epilog_of(target))(target)
     return get_command(single)
 
 

@@ -26,6 +26,7 @@ from unflaw._cli._shared import (
     open_cached,
     written,
 )
+from unflaw._cli._verb import Verb
 from unflaw._errors import SettingsError
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def qa(
     _tell(made)
 
 
-generate.command("qa", epilog=epilog_of(qa))(qa)
+generate.command("qa", cls=Verb, epilog=epilog_of(qa))(qa)
 
 
 def _target(out: Path | None, run: Path | None, passages: str, *, replace: bool) -> Path:

@@ -3,6 +3,7 @@
 from unflaw.audit._audit import Audit, audit
 from unflaw.audit._copies import CopiesCheck
 from unflaw.audit._defaults import default_checks
+from unflaw.audit._diversity import DiversityCheck
 from unflaw.audit._frame import NEEDS, Batch, Check, RowScore
 from unflaw.audit._gap import GapCheck
 from unflaw.audit._perplexity import PerplexityCheck
@@ -15,6 +16,7 @@ __all__ = [
     "Batch",
     "Check",
     "CopiesCheck",
+    "DiversityCheck",
     "GapCheck",
     "PerplexityCheck",
     "RowScore",

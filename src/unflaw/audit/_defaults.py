@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from unflaw.audit._copies import CopiesCheck
+from unflaw.audit._diversity import DiversityCheck
 from unflaw.audit._frame import Check
 from unflaw.audit._gap import GapCheck
 from unflaw.audit._perplexity import PerplexityCheck
@@ -17,5 +18,6 @@ def default_checks(seed: int = 0, allow_few: bool = False) -> tuple[Check, ...]:
         GapCheck(seed=seed, allow_few=allow_few),
         TokensCheck(seed=seed, allow_few=allow_few),
         PerplexityCheck(seed=seed, allow_few=allow_few),
+        DiversityCheck(seed=seed, allow_few=allow_few),
         CopiesCheck(),
     )

@@ -1,8 +1,19 @@
 """The formulas: arrays in, arrays out. No models, no files, no printing."""
 
 from unflaw.measure._bootstrap import bootstrap_interval, difference_interval, paired_difference, ratio_interval
-from unflaw.measure._copies import band_keys, jaccard, normalise, shingles, text_hash
+from unflaw.measure._copies import band_keys, jaccard, normalise, shingles, text_hash, words_of
 from unflaw.measure._density import kernel_density
+from unflaw.measure._diversity import (
+    Words,
+    chamfer,
+    compression_ratio,
+    distinct,
+    remote_clique,
+    rouge_l,
+    self_bleu,
+    self_repetition,
+    vendi_score,
+)
 from unflaw.measure._intervals import auc_interval, wilson_interval
 from unflaw.measure._mining import mine_template
 from unflaw.measure._neighbours import Overlap, neighbour_overlap, squared_distances
@@ -33,14 +44,18 @@ __all__ = [
     "Reading",
     "Template",
     "Tokens",
+    "Words",
     "adjusted_divergence",
     "auc",
     "auc_interval",
     "band_keys",
     "bootstrap_interval",
+    "chamfer",
     "classifier_test",
+    "compression_ratio",
     "count_peaks",
     "difference_interval",
+    "distinct",
     "frequency_density",
     "jaccard",
     "jensen_shannon_bits",
@@ -53,9 +68,15 @@ __all__ = [
     "normalise",
     "paired_difference",
     "ratio_interval",
+    "remote_clique",
+    "rouge_l",
+    "self_bleu",
+    "self_repetition",
     "shingles",
     "squared_distances",
     "text_hash",
     "tokenise",
+    "vendi_score",
     "wilson_interval",
+    "words_of",
 ]

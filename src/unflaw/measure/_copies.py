@@ -28,7 +28,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import UInt64
 
-__all__ = ["band_keys", "jaccard", "normalise", "shingles", "text_hash"]
+__all__ = ["band_keys", "jaccard", "normalise", "shingles", "text_hash", "words_of"]
 
 _WIDTH = 3
 _BANDS, _ROWS = 32, 4
@@ -44,13 +44,22 @@ def normalise(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
+def words_of(text: str) -> list[str]:
+    """Return the words of a text, without marks.
+
+    >>> words_of("don't, 東京")
+    ['don', 't', '東', '京']
+    """
+    return _WORD.findall(text)
+
+
 def shingles(text: str) -> frozenset[str]:
     """Return the runs of three words of a normalised text; a shorter text is one shingle.
 
     >>> sorted(shingles("a b, c d!"))
     ['a b c', 'b c d']
     """
-    words = _WORD.findall(text) or [text]
+    words = words_of(text) or [text]
     return frozenset(" ".join(words[i : i + _WIDTH]) for i in range(max(1, len(words) - _WIDTH + 1)))
 
 

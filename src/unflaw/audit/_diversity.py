@@ -1,0 +1,307 @@
+"""Do synthetic rows say the same things over and over, in their words or in what they mean?
+
+Each statistic depends on how many rows there are and how long, so it is compared at equal size: half of the sampled
+rows of either set, as many of each; then the i-th longest row of one and the i-th longest of the other are cut to the
+shorter of the two. This is done ten times. The spread of a statistic over random halves is its standard error on all of
+them (delete-half jackknife: Shao & Wu 1989, "A General Theory for Jackknife Variance Estimation"), and resampling with
+replacement would not do: a row drawn twice is itself a lack of diversity.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from unflaw._errors import DataError, SettingsError, TooFewRowsError
+from unflaw.audit._frame import Batch, RowScore
+from unflaw.audit._sample import Sample, bottom_k, merge_samples
+from unflaw.data import Finding, Plot, Series, Verdict
+from unflaw.measure import (
+    Words,
+    chamfer,
+    compression_ratio,
+    distinct,
+    normalise,
+    remote_clique,
+    rouge_l,
+    self_bleu,
+    self_repetition,
+    vendi_score,
+    words_of,
+)
+
+__all__ = ["DiversityCheck"]
+
+MIN_ROWS = 50
+"""Below, a half holds fewer than 25 rows, and hardly two of them are alike whatever the set."""
+_LEAST_ROWS = 4
+_RUN = 4
+"""Words of a stock phrase."""
+_N_PHRASES = 200
+"""Stock phrases by which rows are scored."""
+_STOCK = 0.5
+"""Rows of which this share of words stands in stock phrases get a reason."""
+
+
+class Drawn(NamedTuple):
+    """Half of a set's sampled rows."""
+
+    words: Words
+    texts: Sequence[str]
+    """The same words as text."""
+    x: Float[np.ndarray, "m d"]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One way to see diversity."""
+
+    of: Callable[[Drawn], float]
+    better: str
+    warn: float
+    """Diversity lost at which to warn: where higher is better 1 - value / control, else value - control."""
+    fail: float
+    title: str
+    unit: str
+    meaning: str
+    """With places for value and control."""
+
+    def lost(self, value: Any, control: Any) -> Any:
+        """Return how much diversity is lost against the control."""
+        return 1 - value / control if self.better == "higher" else value - control
+
+
+def _homogenisation(drawn: Drawn) -> float:
+    pairs = rouge_l(drawn.words)
+    return float((pairs.sum() - np.trace(pairs)) / (len(pairs) * (len(pairs) - 1)))
+
+
+MEASURES: Mapping[str, Measure] = {
+    "distinct": Measure(
+        lambda d: float(np.mean([distinct(d.words, k) for k in range(1, 5)])), "higher", 0.15, 0.3,
+        "Different runs of one to four words", "share of all runs, mean of distinct-1 to distinct-4",
+        "{value:.0%} of the runs of words are different ones, in real rows {control:.0%}.",
+    ),
+    "compression": Measure(
+        lambda d: compression_ratio(d.texts), "lower", 0.5, 1.5,
+        "Rows compress well, since they repeat each other", "times smaller by gzip",
+        "Compressed, the rows are {value:.2f} times smaller, real rows {control:.2f} times.",
+    ),
+    "self_repetition": Measure(
+        lambda d: float(self_repetition(d.words, _RUN).mean()), "lower", 0.75, 1.5,
+        "Runs of four words come back in other rows", "log(1 + rows a run comes back in, added up), mean over rows",
+        "The typical row shares {value:.2f} (log) runs of four words with others, a real row {control:.2f}.",
+    ),
+    "self_bleu": Measure(
+        lambda d: float(self_bleu(d.words).mean()), "lower", 0.15, 0.3,
+        "Rows are put together from each other's words", "BLEU-4 against all other rows, mean",
+        "Taken as a translation with the other rows for references, a row has a BLEU of {value:.2f}, a real row "
+        "{control:.2f}.",
+    ),
+    "homogenisation": Measure(
+        _homogenisation, "lower", 0.05, 0.15,
+        "Any two rows share their words in the same order", "ROUGE-L F1, mean over pairs",
+        "Two rows share {value:.0%} of their words in the same order, two real rows {control:.0%}.",
+    ),
+    "vendi": Measure(
+        lambda d: vendi_score(d.x), "higher", 0.25, 0.5,
+        "Rows that would be as diverse if they had nothing in common", "Vendi score",
+        "The rows are as diverse as {value:.0f} without anything in common, as many real rows as {control:.0f}.",
+    ),
+    "remote_clique": Measure(
+        lambda d: remote_clique(d.x), "higher", 0.1, 0.25,
+        "Distance between two rows", "cosine distance, mean over pairs (Remote Clique)",
+        "Two rows lie {value:.2f} apart, two real rows {control:.2f}.",
+    ),
+    "chamfer": Measure(
+        lambda d: chamfer(d.x), "higher", 0.2, 0.4,
+        "Distance of a row to the nearest other", "cosine distance, mean over rows (Chamfer)",
+        "A row lies {value:.2f} from the nearest other, a real row {control:.2f}.",
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiversityCheck:
+    """Eight measures of diversity, each against as many real rows, as long."""
+
+    max_rows: int = 1000
+    """Rows of each set that enter the statistics."""
+    max_words: int = 1000
+    """Words of a row that are looked at; what follows is left out."""
+    n_draws: int = 10
+    allow_few: bool = False
+    seed: int = 0
+
+    name: ClassVar[str] = "diversity"
+    needs: ClassVar[frozenset[str]] = frozenset({"reference", "embeddings"})
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"`{name}` must be at least {least}, got {getattr(self, name)}"
+            for name, least in (("max_rows", MIN_ROWS), ("max_words", _RUN), ("n_draws", 3))
+            if getattr(self, name) < least
+        ]
+        if problems:
+            raise SettingsError(problems)
+
+    def summarise(self, batch: Batch) -> Sample:
+        """Keep words and vector of the sampled rows."""
+        if batch.embeddings is None or not np.isfinite(batch.embeddings).all():
+            raise DataError("`embeddings` must be finite numbers; the encoder returned nan, inf or nothing")
+        words = [" ".join(words_of(normalise(text))[: self.max_words]) for text in batch.texts]
+        vectors = [vector.copy() for vector in batch.embeddings]  # copy: let go of the batch
+        return bottom_k(batch.ids, list(zip(words, vectors, strict=True)), self.max_rows, self.seed)
+
+    def merge(self, a: Sample, b: Sample) -> Sample:
+        """Sample both."""
+        return merge_samples(a, b)
+
+    def conclude(
+        self, synthetic: Sample, reference: Sample, control: tuple[Sample, Sample], holdout: None = None
+    ) -> list[Finding]:
+        """Measure halves of both samples, of equal size."""
+        self._refuse_few(synthetic, reference)
+        n = min(len(synthetic.draws), len(reference.draws))
+        rng = np.random.default_rng(self.seed)
+        sets = [_Set.of(sample, n) for sample in (synthetic, reference)]
+        values: dict[str, list[list[float]]] = {name: [] for name in MEASURES}
+        for _ in range(self.n_draws):
+            halves = _equally_long(*(s.longest_first(rng.permutation(n)[: n // 2].tolist()) for s in sets))
+            for name, measure in MEASURES.items():
+                values[name].append([measure.of(half) for half in halves])
+        found = {name: self._finding(name, np.array(v), synthetic.n_rows, n) for name, v in values.items()}
+        found["distinct"] = replace(found["distinct"], plots=[_picture(list(found.values()))])
+        repeats = found["self_repetition"]
+        phrases = {"phrases": _stock_phrases(*sets)}
+        found["self_repetition"] = replace(repeats, evidence={**repeats.evidence, **phrases})
+        return list(found.values())
+
+    def score(self, batch: Batch, findings: Sequence[Finding]) -> Mapping[str, Mapping[str, RowScore]]:
+        """Give each row the share of its words that stand in stock phrases."""
+        finding = next(f for f in findings if f.check == "diversity.self_repetition")
+        stock = {phrase["phrase"] for phrase in finding.evidence["phrases"]}
+        scores = {}
+        for row_id, text in zip(batch.ids, batch.texts, strict=True):
+            words = words_of(normalise(text))[: self.max_words]
+            found = [i for i, phrase in enumerate(_runs(words)) if phrase in stock]
+            share = len({i + j for i in found for j in range(_RUN)}) / max(1, len(words))
+            said = f"{share:.0%} of its words are stock phrases, such as {_runs(words)[found[0]]!r}" if found else ""
+            scores[row_id] = RowScore(share, said if share >= _STOCK and finding.verdict != "ok" else "")
+        return {finding.check: scores}
+
+    def _refuse_few(self, synthetic: Sample, reference: Sample) -> None:
+        n, m = synthetic.n_rows, reference.n_rows
+        least = _LEAST_ROWS if self.allow_few else MIN_ROWS
+        if min(n, m) < least:
+            hint = "" if self.allow_few else ", or set `allow_few` to see them all the same"
+            raise TooFewRowsError(
+                f"`diversity` needs at least {least} rows on either side, got {n} synthetic and {m} real: its values "
+                f"would be noise. Pass more rows, leave the check out{hint}"
+            )
+
+    def _finding(self, name: str, values: Float[np.ndarray, "draws 2"], n_rows: int, n: int) -> Finding:
+        measure = MEASURES[name]
+        (value, low, high), (control, control_low, control_high) = (_interval(v) for v in values.T)
+        lost, least, most = _interval(np.array([measure.lost(*pair) for pair in values]))
+        verdict: Verdict = "ok"
+        if least > 0:
+            verdict = "fail" if lost >= measure.fail else "warn" if lost >= measure.warn else "ok"
+        rule = "{:.0%} and {:.0%} below" if measure.better == "higher" else "{:g} and {:g} above"
+        return Finding(
+            check=f"diversity.{name}",
+            title=measure.title,
+            value=value,
+            low=low,
+            high=high,
+            better="higher" if measure.better == "higher" else "lower",
+            verdict=verdict,
+            threshold=f"warn and fail from {rule.format(measure.warn, measure.fail)} the control, when clear of it",
+            meaning=measure.meaning.format(value=value, control=control),
+            control=control,
+            control_low=control_low,
+            control_high=control_high,
+            unit=measure.unit,
+            n_rows=n,
+            n_reference=n,
+            evidence={"lost": [lost, least, most], "rows_a_draw": n // 2},
+            settings={**asdict(self), "n_rows_seen": n_rows},
+        )
+
+
+@dataclass(frozen=True)
+class _Set:
+    """The sampled rows of a set."""
+
+    texts: Sequence[Sequence[str]]
+    x: Float[np.ndarray, "n d"]
+
+    @classmethod
+    def of(cls, sample: Sample, n: int) -> _Set:
+        """Take the first n."""
+        kept = sample.values[:n]
+        return cls([words.split() for words, _ in kept], np.stack([x for _, x in kept]).astype(np.float64))
+
+    def longest_first(self, rows: Sequence[int]) -> _Set:
+        """Take rows, the longest first; of two as long the earlier one."""
+        order = sorted(rows, key=lambda i: (-len(self.texts[i]), i))
+        return _Set([self.texts[i] for i in order], self.x[order])
+
+
+def _equally_long(a: _Set, b: _Set) -> tuple[Drawn, Drawn]:
+    """Cut the i-th row of either to the length of the shorter."""
+    lengths = [min(len(s), len(t)) for s, t in zip(a.texts, b.texts, strict=True)]
+
+    def cut(of: _Set) -> Drawn:
+        texts = [text[:most] for text, most in zip(of.texts, lengths, strict=True)]
+        return Drawn(Words.of(texts), [" ".join(text) for text in texts], of.x)
+
+    return cut(a), cut(b)
+
+
+def _interval(values: Float[np.ndarray, " draws"]) -> tuple[float, float, float]:
+    """Return mean and 95 % interval of a statistic from its values on random halves."""
+    from scipy.stats import t
+
+    mean, error = float(values.mean()), float(values.std(ddof=1) * t.ppf(0.975, len(values) - 1))
+    return mean, mean - error, mean + error
+
+
+def _runs(words: Sequence[str]) -> list[str]:
+    return [" ".join(words[i : i + _RUN]) for i in range(len(words) - _RUN + 1)]
+
+
+def _stock_phrases(synthetic: _Set, real: _Set) -> list[dict[str, Any]]:
+    """Return the runs of words that stand in most synthetic rows more than in real ones, and in two rows at least."""
+    here, there = (Counter(run for text in of.texts for run in set(_runs(text))) for of in (synthetic, real))
+    n = len(synthetic.texts)
+    more = {run: count - there[run] for run, count in here.items() if count > 1 and count > there[run]}
+    stock = sorted(more, key=lambda run: (-more[run], run))[:_N_PHRASES]
+    return [{"phrase": run, "share": here[run] / n, "reference_share": there[run] / n} for run in stock]
+
+
+def _picture(findings: Sequence[Finding]) -> Plot:
+    """Draw how much of the real rows' diversity is there."""
+    ratios = [_kept(f) for f in findings]
+    series = Series("share of real rows' diversity", [f.check.partition(".")[2] for f in findings], ratios)
+    worst = min(findings, key=_kept)
+    return Plot(
+        "bars",
+        "Diversity beside as many real rows, as long",
+        "measure",
+        "share of the diversity of real rows",
+        [series],
+        f"Bars: 1 is as diverse as real rows. Least is {worst.check.partition('.')[2]} with {_kept(worst):.2f}.",
+    )
+
+
+def _kept(finding: Finding) -> float:
+    """Return value over control, or where lower is better control over value."""
+    pair = (finding.value, finding.control or 0.0)
+    part, whole = pair if finding.better == "higher" else pair[::-1]
+    return round(part / whole, 3) if whole else 1.0

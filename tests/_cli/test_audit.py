@@ -2,6 +2,7 @@
 
 import json
 
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -127,3 +128,20 @@ def test_misuse_is_answered_in_words(files, words, said):
     result = audit(files["synthetic"], *[files["synthetic"] if word == "SELF" else word for word in words])
     assert result.exit_code == 2
     assert said in " ".join(result.output.split())
+
+
+def test_keys_and_contacts_are_found_and_never_quoted(tmp_path, monkeypatch):
+    """Not in the terminal, nor in what the run folder keeps for the report."""
+    monkeypatch.chdir(tmp_path)
+    key, mail = "AKIA" + "IOSFODNN7EXAMPLE", "ada@lovelace.uk"
+    rows = [{"question": f"What is {i} called?", "answer": f"It is number {i} of all."} for i in range(30)]
+    rows[3]["answer"], rows[4]["question"] = f"Use {key} for it.", f"Who is {mail}?"
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = RUN.invoke(app, ["audit", "rows.jsonl", "--checks", "hygiene", "--run", "run"])
+    assert result.exit_code == 0, result.output
+    assert "hygiene.secrets" in result.stdout and "[AWS" in result.stdout and "[e-mail" in result.stdout
+    assert RUN.invoke(app, ["report", "run"]).exit_code == 0
+    written = [(tmp_path / "run" / name).read_text() for name in ("findings.json", "report.html")]
+    written.append(str(pq.read_table(tmp_path / "run" / "rows.parquet").to_pylist()))
+    assert "[AWS key]" in written[1] and "[AWS key]" in written[2]
+    assert not [text[:80] for text in (result.output, *written) if key in text or mail in text]

@@ -159,11 +159,32 @@ def _plan(chosen: Sequence[Check], sizes: dict[str, int]) -> Text:
 
 
 def _worst_rows(found: Audit, rows: Rows) -> Rows:
-    """Pick the rows a report will want to quote: the worst overall, and the worst of each finding."""
+    """Pick the rows a report will want to quote, masked: the worst overall, and the worst of each finding."""
+    from unflaw.data import ID
+
     wanted = set(found.worst(_N_KEPT))
     for finding in found.findings:
         wanted |= set(sorted(finding.row_scores, key=lambda i: (-finding.row_scores[i], i))[:_N_KEPT])
-    return rows.take([at for at, row_id in enumerate(rows.ids) if row_id in wanted])
+    worst = rows.take([at for at, row_id in enumerate(rows.ids) if row_id in wanted])
+    for name in set(worst.table.column_names) - {ID}:
+        said = worst.column(name)
+        if (masked := [_masked(value) for value in said]) != said:
+            worst = worst.with_column(name, masked)
+    return worst
+
+
+def _masked(value: Any) -> Any:
+    """Mask keys and contacts in whatever a column may hold."""
+    from unflaw.measure import mask
+
+    match value:
+        case str():
+            return mask(value)
+        case list():
+            return [_masked(item) for item in value]
+        case dict():
+            return {key: _masked(item) for key, item in value.items()}
+    return value
 
 
 def _payload(found: Audit) -> dict[str, Any]:
@@ -180,10 +201,11 @@ def _payload(found: Audit) -> dict[str, Any]:
 
 
 def _words(found: Audit, rows: Rows) -> RenderableType:
+    shown = [f for f in found.findings if f.verdict != "ok"] or found.findings
     table = Table(show_edge=False, pad_edge=False)
     for head in ("check", "value", "real vs real", "verdict"):
         table.add_column(head, overflow="fold")
-    for f in found.findings:
+    for f in shown:
         control = _number(f.control, f.control_low, f.control_high)
         verdict = Text(f.verdict, style=_STYLE[f.verdict])
         table.add_row(Text(f.check), Text(_number(f.value, f.low, f.high)), Text(control), verdict)
@@ -193,6 +215,8 @@ def _words(found: Audit, rows: Rows) -> RenderableType:
         for f in found.findings
         if f.verdict != "ok"
     ]
+    fine = [f.check for f in found.findings if f not in shown]
+    parts += [Text(f"ok: {', '.join(fine)}", style=_STYLE["ok"])] if fine else []
     parts += [Text(f"not asked: {name}: {_flags(why)}", style="dim") for name, why in found.skipped.items()]
     if found.verdict != "ok":
         parts += [Text(), _worst_table(found, rows)]
@@ -207,13 +231,15 @@ def _flags(why: str) -> str:
 
 
 def _worst_table(found: Audit, rows: Rows) -> Table:
+    from unflaw.measure import mask
+
     table = Table(title="Worst rows", title_justify="left", show_edge=False, pad_edge=False)
     for head in ("score", "row", "says", "because"):
         table.add_column(head, overflow="fold")
     scores, reasons = found.row_scores(), found.row_reasons()
     at = {row_id: position for position, row_id in enumerate(rows.ids)}
     for row_id in found.worst(_N_WORST):
-        says = " ".join(rows.take([at[row_id]]).texts()[0].split())
+        says = mask(" ".join(rows.take([at[row_id]]).texts()[0].split()))
         cells = f"{scores[row_id]:.2f}", row_id, says[:120], reasons.get(row_id, "")
         table.add_row(*(Text(printable(cell)) for cell in cells))
     return table

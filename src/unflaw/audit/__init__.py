@@ -9,6 +9,7 @@ from unflaw.audit._gap import GapCheck
 from unflaw.audit._perplexity import PerplexityCheck
 from unflaw.audit._template import structural_template
 from unflaw.audit._tokens import TokensCheck
+from unflaw.audit._traits import Said, Trait, TraitsCheck
 
 __all__ = [
     "NEEDS",
@@ -20,7 +21,10 @@ __all__ = [
     "GapCheck",
     "PerplexityCheck",
     "RowScore",
+    "Said",
     "TokensCheck",
+    "Trait",
+    "TraitsCheck",
     "audit",
     "default_checks",
     "structural_template",

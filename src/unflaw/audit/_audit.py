@@ -304,9 +304,15 @@ def _settings(
     return {
         **{k: None if r is None else {"source": r.source, "n_rows": len(r)} for k, r in sets.items()},
         **{k: m if m is None or isinstance(m, str) else type(m).__name__ for k, m in models.items()},
-        "checks": {c.name: dataclasses.asdict(c) if dataclasses.is_dataclass(c) else {} for c in checks},
+        "checks": {c.name: _settings_of(c) for c in checks},
         "seed": seed,
     }
+
+
+def _settings_of(check: Any) -> dict[str, Any]:
+    if not dataclasses.is_dataclass(check):
+        return {}
+    return {f.name: getattr(check, f.name) for f in dataclasses.fields(check) if f.metadata.get("setting", True)}
 
 
 def _ticker(progress: Progress | None, total: int) -> Callable[[int], None]:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from unflaw.audit._copies import CopiesCheck
 from unflaw.audit._diversity import DiversityCheck
+from unflaw.audit._form import form_check
 from unflaw.audit._frame import Check
 from unflaw.audit._gap import GapCheck
+from unflaw.audit._hygiene import hygiene_check
 from unflaw.audit._perplexity import PerplexityCheck
+from unflaw.audit._qa import qa_check
+from unflaw.audit._residue import residue_check
 from unflaw.audit._tokens import TokensCheck
 
 __all__ = ["default_checks"]
@@ -20,4 +24,8 @@ def default_checks(seed: int = 0, allow_few: bool = False) -> tuple[Check, ...]:
         PerplexityCheck(seed=seed, allow_few=allow_few),
         DiversityCheck(seed=seed, allow_few=allow_few),
         CopiesCheck(),
+        residue_check(),
+        form_check(),
+        qa_check(),
+        hygiene_check(),
     )

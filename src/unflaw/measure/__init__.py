@@ -1,5 +1,6 @@
 """The formulas: arrays in, arrays out. No models, no files, no printing."""
 
+from unflaw.measure._arithmetic import Equation, equations
 from unflaw.measure._bootstrap import bootstrap_interval, difference_interval, paired_difference, ratio_interval
 from unflaw.measure._copies import band_keys, jaccard, normalise, shingles, text_hash, words_of
 from unflaw.measure._density import kernel_density
@@ -14,9 +15,10 @@ from unflaw.measure._diversity import (
     self_repetition,
     vendi_score,
 )
-from unflaw.measure._intervals import auc_interval, wilson_interval
+from unflaw.measure._intervals import auc_interval, difference_of_shares, wilson_interval
 from unflaw.measure._mining import mine_template
 from unflaw.measure._neighbours import Overlap, neighbour_overlap, squared_distances
+from unflaw.measure._secrets import Found, find_contacts, find_secrets, mask
 from unflaw.measure._template import Phrase, Reading, Template, Tokens, tokenise
 from unflaw.measure._tokens import (
     Divergence,
@@ -38,6 +40,8 @@ from unflaw.measure._twosample import (
 __all__ = [
     "ClassifierTest",
     "Divergence",
+    "Equation",
+    "Found",
     "KernelTest",
     "Overlap",
     "Phrase",
@@ -55,7 +59,11 @@ __all__ = [
     "compression_ratio",
     "count_peaks",
     "difference_interval",
+    "difference_of_shares",
     "distinct",
+    "equations",
+    "find_contacts",
+    "find_secrets",
     "frequency_density",
     "jaccard",
     "jensen_shannon_bits",
@@ -63,6 +71,7 @@ __all__ = [
     "kernel_test",
     "linear_probability",
     "log_odds",
+    "mask",
     "mine_template",
     "neighbour_overlap",
     "normalise",

@@ -10,7 +10,8 @@ intervals here solve |estimate - t| = z sd(t) for t, with the deviation taken at
 estimate; so they never collapse, and never leave [0, 1].
 
 References: Wilson (1927), JASA 22; Hanley & McNeil (1982), Radiology 143 (variance of A);
-Newcombe (2006), Statistics in Medicine 25, 559-573, method 5 (its inversion).
+Newcombe (1998), Statistics in Medicine 17, 873-890 (difference of two shares); Newcombe (2006), 25, 559-573, method 5
+(inversion of the variance of A).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from collections.abc import Callable
 
 from unflaw._errors import SettingsError
 
-__all__ = ["auc_interval", "wilson_interval"]
+__all__ = ["auc_interval", "difference_of_shares", "wilson_interval"]
 
 _Z = 1.959963984540054  # two-sided 95 %
 
@@ -39,6 +40,17 @@ def wilson_interval(k: int, n: int) -> tuple[float, float]:
     low = 0.0 if k == 0 else max(0.0, middle - reach)  # exactly: rounding would leave 1e-18
     high = 1.0 if k == n else min(1.0, middle + reach)
     return low, high
+
+
+def difference_of_shares(k: int, n: int, j: int, m: int) -> tuple[float, float]:
+    """Return the interval of k / n - j / m, from the Wilson intervals of the two (Newcombe 1998, method 10).
+
+    >>> [round(end, 3) for end in difference_of_shares(56, 70, 48, 80)]
+    [0.052, 0.334]
+    """
+    (low, high), (other_low, other_high) = wilson_interval(k, n), wilson_interval(j, m)
+    p, q = k / n, j / m
+    return p - q - math.hypot(p - low, other_high - q), p - q + math.hypot(high - p, q - other_low)
 
 
 def auc_interval(auc: float, m: int, n: int) -> tuple[float, float]:

@@ -1,0 +1,40 @@
+"""What must not reach a training set: keys, and ways to reach or charge a person.
+
+Reasons name the kind of what was found, never the find.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from unflaw.audit._traits import Said, Trait, TraitsCheck
+from unflaw.measure import Found, find_contacts, find_secrets
+
+__all__ = ["hygiene_check"]
+
+
+def hygiene_check() -> TraitsCheck:
+    """Return the check: keys, and ways to reach or charge a person."""
+    return TraitsCheck(
+        name="hygiene",
+        traits=(
+            Trait(
+                "secrets", "Rows with a key or token", lambda said: _kinds(find_secrets(_whole(said))),
+                "hold a key or token, which whoever has the model may get out of it", always="fail",
+            ),
+            Trait(
+                "contacts", "Rows with an address or number of a person",
+                lambda said: _kinds(find_contacts(_whole(said))),
+                "hold an address or number of what may be a person", always="warn",
+            ),
+        ),
+    )  # fmt: skip
+
+
+def _whole(said: Said) -> str:
+    return f"{said.context}\n{said.text}" if said.context else said.text
+
+
+def _kinds(found: Sequence[Found]) -> str:
+    kinds = sorted({f.kind for f in found})
+    return f"holds {' and '.join(f'an {k}' if k[0] in 'AaeIOi' else f'a {k}' for k in kinds)}" if kinds else ""

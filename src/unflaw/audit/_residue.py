@@ -1,0 +1,78 @@
+"""What the model that wrote the rows left in them: refusals, talk to whoever asked, pieces of the prompt, blanks."""
+
+from __future__ import annotations
+
+import re
+
+from unflaw.audit._traits import Said, Trait, TraitsCheck
+
+__all__ = ["residue_check"]
+
+_AM = r"\bI(?:'m| am)"
+_MODEL = (
+    r"(?:an?|your) (?:AI|artificial intelligence|(?:large )?language model|chatbot|virtual assistant|AI assistant)\b"
+)
+_CANNOT = r"(?:can't|cannot|can not|won't|am unable to|'m unable to|am not able to|'m not able to)"
+_REFUSAL = re.compile(
+    rf"\bas {_MODEL}|{_AM} (?:just |only |merely )?{_MODEL}"
+    rf"|{_AM} (?:sorry|afraid)\b[^.!?\n]{{0,40}}{_CANNOT}"
+    rf"|\bI ?{_CANNOT} (?:assist|help (?:you )?with|provide|fulfil|comply|generate|create|browse|access|discuss|engage)"
+    r"|\b(?:my|last) (?:knowledge|training)[ -](?:cut-?off|update|data)|\bas of my last (?:update|training)"
+    r"|\bI (?:don't|do not) have (?:personal (?:opinions|experiences|feelings|beliefs)|real-time|access to real)",
+    re.IGNORECASE,
+)
+_MARKUP = re.compile(
+    r"<\|[a-z_]+\|>|\[/?INST\]|<</?SYS>>|</?s>|<(?:start|end)_of_turn>"
+    r"|^#{2,3} ?(?:Instructions?|Input|Response|Human|Assistant|System|User|Task|Output)\b ?:?",
+    re.IGNORECASE | re.MULTILINE,
+)
+_CHATTER = re.compile(
+    r"^\W*(?:Sure|Certainly|Of course|Absolutely|Okay|Great question)\b[,!.:]? *(?:thing[,!.]? *)?"
+    r"(?:I(?:'d| would|'ll| can)\b|here(?:'s| is| are)\b|let me\b|below\b|happy to\b)"
+    r"|^\W*Here(?:'s| is| are) (?:an?|the|your|some|my|one|two|three|four|five|ten|\d+) [^\n.!?]{0,80}:"
+    r"|\bI hope this (?:helps|is helpful|meets)|\blet me know if (?:you|there)"
+    r"|\b(?:would|do) you (?:like|want) me to\b|\bfeel free to (?:ask|let me know|reach out)",
+    re.IGNORECASE,
+)
+_BLANK = re.compile(
+    r"\[(?:your|insert|enter|add|company|customer|recipient|name|date|city|product|topic|title|address|phone|e-?mail)"
+    r"[^\]\n]{0,40}\]"
+    r"|\{\{? ?[a-z_][a-z_ ]{1,30}\}?\}|<(?:your|insert|name|topic|placeholder)[^>\n]{0,40}>|\blorem ipsum\b",
+    re.IGNORECASE,
+)
+
+
+def _first(form: re.Pattern[str], text: str) -> str:
+    found = form.search(text.replace("\u2019", "'"))
+    return "" if found is None else f"says {' '.join(found[0].split())[:60]!r}"
+
+
+def _refusal(said: Said) -> str:
+    return _first(_REFUSAL, said.answer)
+
+
+def _chatter(said: Said) -> str:
+    return _first(_CHATTER, said.answer)
+
+
+def _markup(said: Said) -> str:
+    return _first(_MARKUP, said.text)
+
+
+def _blank(said: Said) -> str:
+    return _first(_BLANK, said.text)
+
+
+def residue_check() -> TraitsCheck:
+    """Return the check: what the model that wrote the rows left in them."""
+    return TraitsCheck(
+        name="residue",
+        traits=(
+            Trait(
+                "refusals", "Rows in which the model refuses, or speaks of itself", _refusal, "refuse or name a model"
+            ),
+            Trait("chatter", "Rows that talk to whoever asked for them", _chatter, "talk to whoever asked", 0.02, 0.1),
+            Trait("markup", "Rows with pieces of a prompt or a chat template", _markup, "hold pieces of a prompt"),
+            Trait("blanks", "Rows with blanks that were to be filled in", _blank, "have a blank left"),
+        ),
+    )

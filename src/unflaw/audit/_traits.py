@@ -1,0 +1,146 @@
+"""Checks that ask of each row whether it has a trait, and compare the share of rows that do with real rows.
+
+    TraitsCheck(name, traits)     `residue`, `hygiene`, `form` and `qa` are this, with the traits of their modules
+
+A trait's `find` is asked of one row and answers with words, "" where the row has not got it, or None where the question
+does not apply to it (no passage: no asking whether the answer stands in it). Only rows to which it applies count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
+
+from unflaw.audit._frame import Batch, RowScore
+from unflaw.data import Finding, Verdict
+from unflaw.measure import difference_of_shares, wilson_interval
+
+__all__ = ["Said", "Trait", "TraitsCheck"]
+
+
+_RARE = 0.01
+"""Share of real rows below which a trait is worth a word even in a set that has no more of it."""
+
+
+class Said(NamedTuple):
+    """What one row says."""
+
+    text: str
+    """All of it."""
+    prompt: str
+    answer: str
+    """The response, or all of it where a row has none."""
+    context: str
+    """The passage it is about."""
+
+
+@dataclass(frozen=True)
+class Trait:
+    """One thing that a row has or has not."""
+
+    name: str
+    title: str
+    find: Callable[[Said], str | None]
+    meaning: str
+    """What the rows that have it do, e.g. "refuse"; follows "3 of 200 rows"."""
+    warn: float = 0.01
+    """Share of rows, more than of real ones, at which to warn."""
+    fail: float = 0.05
+    always: Verdict | None = None
+    """Verdict from one row on, whatever real rows do: of what must not be there at all."""
+
+    def verdict(self, n: int, excess: float, clear: bool) -> Verdict:
+        """Return the verdict on n rows that have it, a share of `excess` more than real ones."""
+        if self.always is not None:
+            return self.always if n else "ok"
+        return "fail" if clear and excess >= self.fail else "warn" if clear and excess >= self.warn else "ok"
+
+    @property
+    def rule(self) -> str:
+        """The rule of the verdict in words."""
+        if self.always is not None:
+            return f"{self.always} from one row"
+        return (
+            f"warn from {self.warn:.0%}, fail from {self.fail:.0%} of the rows more than the control, when clear of it"
+        )
+
+
+class Counts(NamedTuple):
+    """Of each trait: rows asked, and rows that have it."""
+
+    asked: tuple[int, ...]
+    had: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TraitsCheck:
+    """Share of rows with each of some traits, against real rows where there are any."""
+
+    name: str
+    traits: tuple[Trait, ...] = field(metadata={"setting": False})
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+
+    def summarise(self, batch: Batch) -> Counts:
+        """Count."""
+        told = [[trait.find(said) for said in _said(batch)] for trait in self.traits]
+        asked = tuple(sum(found is not None for found in row) for row in told)
+        return Counts(asked, tuple(sum(bool(found) for found in row) for row in told))
+
+    def merge(self, a: Counts, b: Counts) -> Counts:
+        """Add up."""
+        return Counts(*(tuple(x + y for x, y in zip(*pair, strict=True)) for pair in zip(a, b, strict=True)))
+
+    def conclude(self, synthetic: Counts, reference: Counts | None, control: Any, holdout: Any) -> list[Finding]:
+        """Compare the shares."""
+        real = Counts((0,) * len(self.traits), (0,) * len(self.traits)) if reference is None else reference
+        asked = zip(self.traits, synthetic.asked, synthetic.had, real.asked, real.had, strict=True)
+        return [self._finding(*counts) for counts in asked if counts[1]]
+
+    def score(self, batch: Batch, findings: Sequence[Finding]) -> Mapping[str, Mapping[str, RowScore]]:
+        """Give 1 to each row that has the trait, and say what was found unless real rows have it as well."""
+        by_check = {f.check: f for f in findings}
+        said, scores = _said(batch), {}
+        for trait in self.traits:
+            if finding := by_check.get(f"{self.name}.{trait.name}"):
+                tells = finding.verdict != "ok" or (finding.control or 0) < _RARE
+                found = zip(batch.ids, map(trait.find, said), strict=True)
+                scores[finding.check] = {i: RowScore(1.0, what if tells else "") for i, what in found if what}
+        return scores
+
+    def _finding(self, trait: Trait, asked: int, had: int, real_asked: int, real_had: int) -> Finding:
+        low, high = wilson_interval(had, asked)
+        control = control_low = control_high = None
+        excess, clear = had / asked, True
+        if real_asked:
+            control = real_had / real_asked
+            control_low, control_high = wilson_interval(real_had, real_asked)
+            excess, clear = had / asked - control, difference_of_shares(had, asked, real_had, real_asked)[0] > 0
+        return Finding(
+            check=f"{self.name}.{trait.name}",
+            title=trait.title,
+            value=had / asked,
+            low=low,
+            high=high,
+            better="lower",
+            verdict=trait.verdict(had, excess, clear),
+            threshold=trait.rule,
+            meaning=f"{had:,} of {asked:,} rows {trait.meaning}.",
+            control=control,
+            control_low=control_low,
+            control_high=control_high,
+            unit="share of rows",
+            n_rows=asked,
+            n_reference=real_asked,
+        )
+
+
+def _said(batch: Batch) -> list[Said]:
+    rows, nothing = batch.rows, [""] * len(batch.texts)
+
+    def column(role: str, without: Sequence[str]) -> Sequence[str]:
+        return [str(v or "") for v in rows.column(role)] if rows.has(role) else without
+
+    parts = column("prompt", nothing), column("response", batch.texts), column("context", nothing)
+    return [Said(*row) for row in zip(batch.texts, *parts, strict=True)]

@@ -1,0 +1,73 @@
+"""Diversity of rows: what is planted is found, what is as diverse as the reference is not."""
+
+import numpy as np
+import pytest
+
+from unflaw._errors import SettingsError, TooFewRowsError
+from unflaw.audit import DiversityCheck, audit
+from unflaw.audit._diversity import MEASURES, _equally_long, _Set
+from unflaw.models import HashEncoder
+
+
+def diversity(rows, reference, **settings):
+    found = audit(rows, reference, checks=[DiversityCheck(**settings)], encoder=HashEncoder())
+    return {f.check.partition(".")[2]: f for f in found.findings}
+
+
+def test_two_draws_of_one_grammar_are_as_diverse(qa):
+    found = diversity(qa(300, 1), qa(300, 2))
+    assert set(found) == set(MEASURES)
+    assert {f.verdict for f in found.values()} == {"ok"}
+    for finding in found.values():
+        assert finding.low < finding.control_high and finding.control_low < finding.high
+
+
+def test_one_topic_of_eight_is_less_diverse_in_words_and_meaning(qa):
+    found = diversity(qa(300, 1, topics=[0]), qa(300, 2))
+    worse = {name for name, f in found.items() if f.evidence["lost"][1] > 0}
+    assert {"distinct", "compression", "self_bleu", "homogenisation", "vendi", "remote_clique"} <= worse
+    assert any(f.verdict != "ok" for f in found.values())
+
+
+def test_stock_phrases_are_named_and_the_rows_that_hold_them(qa, records):
+    told = records(300, 1)
+    for record in told[:100]:
+        record["answer"] = "as far as we can tell from the sources"
+    rows = qa(told)
+    finding = diversity(rows, qa(300, 2))["self_repetition"]
+    assert finding.verdict != "ok"
+    phrases = {p["phrase"]: p for p in finding.evidence["phrases"]}
+    assert phrases["as we can tell"]["share"] == pytest.approx(1 / 3)
+    assert phrases["as we can tell"]["reference_share"] == 0
+    planted, others = rows.ids[:100], rows.ids[100:]
+    assert min(finding.row_scores[i] for i in planted) > max(finding.row_scores[i] for i in others)
+
+
+def test_longer_rows_of_the_same_kind_are_not_less_diverse(qa, records):
+    """Twice as long rows share twice as many words; cut to one length they do not."""
+    long = [
+        {"question": a["question"], "answer": f"{a['answer']} {b['question']} {b['answer']}"}
+        for a, b in zip(records(300, 1), records(300, 3), strict=True)
+    ]
+    assert {f.verdict for f in diversity(qa(long), qa(300, 2)).values()} == {"ok"}
+
+
+def test_rows_of_one_rank_are_cut_to_one_length():
+    x = np.zeros((2, 1))
+    a, b = _Set([["a"] * 5, ["b"] * 2], x), _Set([["c"] * 3, ["d"] * 3], x)
+    for half in _equally_long(a.longest_first([0, 1]), b.longest_first([0, 1])):
+        assert half.words.lengths.tolist() == [3, 2]
+
+
+def test_too_few_rows_are_refused(qa):
+    with pytest.raises(TooFewRowsError, match="at least 50 rows on either side, got 49 synthetic and 60 real"):
+        diversity(qa(49, 1), qa(60, 2))
+    assert diversity(qa(10, 1), qa(10, 2), allow_few=True)
+    with pytest.raises(TooFewRowsError, match="at least 4 rows"):
+        diversity(qa(3, 1), qa(10, 2), allow_few=True)
+
+
+def test_all_wrong_settings_are_told_together():
+    with pytest.raises(SettingsError) as error:
+        DiversityCheck(max_rows=3, max_words=1, n_draws=1)
+    assert len(error.value.problems) == 3

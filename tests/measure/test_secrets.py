@@ -1,0 +1,74 @@
+"""Secrets and contacts: published forms, check digits, and what only looks like one."""
+
+import pytest
+
+from unflaw.measure import find_contacts, find_secrets, mask
+
+# Put together here, so that nobody's scanner takes this file for a leak.
+LONG = "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7" * 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("private key", "-----BEGIN " + "RSA PRIVATE KEY-----"),
+        ("private key", "-----BEGIN " + "PRIVATE KEY-----"),
+        ("AWS key", "AKIA" + "IOSFODNN7EXAMPLE"),
+        ("GitHub token", "ghp_" + LONG[:36]),
+        ("GitHub token", "github_" + "pat_" + LONG[:30]),
+        ("GitLab token", "glpat-" + LONG[:20]),
+        ("Slack token", "xoxb-" + LONG[:20]),
+        ("Stripe key", "sk_" + "live_" + LONG[:24]),
+        ("Google key", "AIza" + LONG[:35]),
+        ("Hugging Face token", "hf_" + LONG[:34]),
+        ("OpenAI-like key", "sk-" + LONG[:40]),
+        ("JSON web token", f"eyJ{LONG[:20]}.eyJ{LONG[:30]}.{LONG[:30]}"),
+    ],
+)
+def test_a_key_is_found_and_masked_in_a_sentence(kind, text):
+    sentence = f"My key is {text}, keep it."
+    ((found, start, end),) = find_secrets(sentence)
+    assert (found, sentence[start:end]) == (kind, text)
+    assert mask(sentence) == f"My key is [{kind}], keep it."
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("e-mail address", "ada.l+x@mail.lovelace.co.uk"),
+        ("phone number", "(212) 736-5000"),
+        ("phone number", "212-736-5000"),
+        ("phone number", "1-212-736-5000"),
+        ("phone number", "+44 20 7946 0018"),
+        ("phone number", "+49 (30) 901820"),
+        ("card number", "4111 1111 1111 1111"),
+        ("card number", "378282246310005"),
+        ("IBAN", "GB82 WEST 1234 5698 7654 32"),
+        ("IBAN", "DE89370400440532013000"),
+        ("social security number", "219-09-9999"),
+    ],
+)
+def test_a_contact_is_found_and_masked_in_a_sentence(kind, text):
+    sentence = f"It is {text}, he said."
+    assert [(f.kind, sentence[f.start : f.end]) for f in find_contacts(sentence)] == [(kind, text)]
+    assert mask(sentence) == f"It is [{kind}], he said."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "me@example.com", "you@mail.example.org", "a@b.test", "@handle", "3 @ 4.50", "212-555-0134", "in 1914-1918",
+        "4111 1111 1111 1112", "0000 0000 0000 0000", "GB82 WEST 1234 5698 7654 33", "3.14159265358979",
+        "1,000,000,000,000,000", "2024-05-17", "ISBN 978-3-16-148410-0", "10.1000/182", "sk-learn-contrib-imbalanced",
+        "sk-...", "AKIA", "000-12-3456", "192.168.0.1", "1-2-3", "room 212", "score 212-110", "12:30-14:45",
+    ],
+)  # fmt: skip
+def test_what_only_looks_like_one_is_left(text):
+    assert find_secrets(text) == find_contacts(text) == []
+    assert mask(text) == text
+
+
+def test_several_are_masked_in_their_places():
+    key = "AKIA" + "IOSFODNN7EXAMPLE"
+    assert mask(f"{key} a@b.de c {key}") == "[AWS key] [e-mail address] c [AWS key]"
+    assert mask("") == ""

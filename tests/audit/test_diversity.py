@@ -5,7 +5,7 @@ import pytest
 
 from unflaw._errors import SettingsError, TooFewRowsError
 from unflaw.audit import DiversityCheck, audit
-from unflaw.audit._diversity import MEASURES, _equally_long, _Set
+from unflaw.audit._diversity import MEASURES, _equally_long, _Set, _stock_phrases
 from unflaw.models import HashEncoder
 
 
@@ -16,7 +16,7 @@ def diversity(rows, reference, **settings):
 
 def test_two_draws_of_one_grammar_are_as_diverse(qa):
     found = diversity(qa(300, 1), qa(300, 2))
-    assert set(found) == set(MEASURES)
+    assert set(found) == {*MEASURES, "phrases"}
     assert {f.verdict for f in found.values()} == {"ok"}
     for finding in found.values():
         assert finding.low < finding.control_high and finding.control_low < finding.high
@@ -24,7 +24,7 @@ def test_two_draws_of_one_grammar_are_as_diverse(qa):
 
 def test_one_topic_of_eight_is_less_diverse_in_words_and_meaning(qa):
     found = diversity(qa(300, 1, topics=[0]), qa(300, 2))
-    worse = {name for name, f in found.items() if f.evidence["lost"][1] > 0}
+    worse = {name for name in MEASURES if found[name].evidence["lost"][1] > 0}
     assert {"distinct", "compression", "self_bleu", "homogenisation", "vendi", "remote_clique"} <= worse
     assert any(f.verdict != "ok" for f in found.values())
 
@@ -34,13 +34,14 @@ def test_stock_phrases_are_named_and_the_rows_that_hold_them(qa, records):
     for record in told[:100]:
         record["answer"] = "as far as we can tell from the sources"
     rows = qa(told)
-    finding = diversity(rows, qa(300, 2))["self_repetition"]
-    assert finding.verdict != "ok"
+    finding = diversity(rows, qa(300, 2))["phrases"]
+    assert (finding.verdict, finding.value, finding.control) == ("fail", pytest.approx(1 / 3), 0)
     phrases = {p["phrase"]: p for p in finding.evidence["phrases"]}
     assert phrases["as we can tell"]["share"] == pytest.approx(1 / 3)
     assert phrases["as we can tell"]["reference_share"] == 0
     planted, others = rows.ids[:100], rows.ids[100:]
-    assert min(finding.row_scores[i] for i in planted) > max(finding.row_scores[i] for i in others)
+    assert set(finding.row_scores) == set(planted) and not set(others) & set(finding.row_reasons)
+    assert all("a stock phrase" in finding.row_reasons[i] for i in planted)
 
 
 def test_longer_rows_of_the_same_kind_are_not_less_diverse(qa, records):
@@ -57,6 +58,15 @@ def test_rows_of_one_rank_are_cut_to_one_length():
     a, b = _Set([["a"] * 5, ["b"] * 2], x), _Set([["c"] * 3, ["d"] * 3], x)
     for half in _equally_long(a.longest_first([0, 1]), b.longest_first([0, 1])):
         assert half.words.lengths.tolist() == [3, 2]
+
+
+def test_a_phrase_is_stock_from_three_standard_errors_on():
+    """In 10 of 100 texts and none of 100: z = 0.1 / sqrt(0.05 · 0.95 · 0.02) = 3.24; in 9, z = 3.07; in 8, 2.89."""
+    others = [["x"] * 4] * 100
+    for count, found in ((10, True), (9, True), (8, False)):
+        texts = [list("abcd")] * count + [["y"] * 4] * (100 - count)
+        assert ("a b c d" in _stock_phrases(texts, others)) == found
+    assert "a b c d" not in _stock_phrases([list("abcd")] * 10 + [["y"] * 4] * 90, [list("abcd")] * 5 + others[5:])
 
 
 def test_too_few_rows_are_refused(qa):

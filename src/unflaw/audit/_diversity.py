@@ -9,8 +9,9 @@ replacement would not do: a row drawn twice is itself a lack of diversity.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
@@ -20,11 +21,13 @@ from jaxtyping import Float
 from unflaw._errors import DataError, SettingsError, TooFewRowsError
 from unflaw.audit._frame import Batch, RowScore
 from unflaw.audit._sample import Sample, bottom_k, merge_samples
+from unflaw.audit._template import above
 from unflaw.data import Finding, Plot, Series, Verdict
 from unflaw.measure import (
     Words,
     chamfer,
     compression_ratio,
+    difference_of_shares,
     distinct,
     normalise,
     remote_clique,
@@ -32,6 +35,7 @@ from unflaw.measure import (
     self_bleu,
     self_repetition,
     vendi_score,
+    wilson_interval,
     words_of,
 )
 
@@ -42,10 +46,11 @@ MIN_ROWS = 50
 _LEAST_ROWS = 4
 _RUN = 4
 """Words of a stock phrase."""
+_LEAST_TEXTS, _STOCK_Z = 4, 3.0
 _N_PHRASES = 200
 """Stock phrases by which rows are scored."""
-_STOCK = 0.5
-"""Rows of which this share of words stands in stock phrases get a reason."""
+PHRASES_WARN, PHRASES_FAIL = 0.05, 0.2
+"""Share of rows with a stock phrase; between halves of real rows it is 0 to 1 %."""
 
 
 class Drawn(NamedTuple):
@@ -128,7 +133,7 @@ MEASURES: Mapping[str, Measure] = {
 
 @dataclass(frozen=True, kw_only=True)
 class DiversityCheck:
-    """Eight measures of diversity, each against as many real rows, as long."""
+    """Eight measures of diversity, each against as many real rows, as long; and stock phrases."""
 
     max_rows: int = 1000
     """Rows of each set that enter the statistics."""
@@ -177,22 +182,20 @@ class DiversityCheck:
                 values[name].append([measure.of(half) for half in halves])
         found = {name: self._finding(name, np.array(v), synthetic.n_rows, n) for name, v in values.items()}
         found["distinct"] = replace(found["distinct"], plots=[_picture(list(found.values()))])
-        repeats = found["self_repetition"]
-        phrases = {"phrases": _stock_phrases(*sets)}
-        found["self_repetition"] = replace(repeats, evidence={**repeats.evidence, **phrases})
-        return list(found.values())
+        return [*found.values(), self._stock(synthetic, reference, control)]
 
     def score(self, batch: Batch, findings: Sequence[Finding]) -> Mapping[str, Mapping[str, RowScore]]:
-        """Give each row the share of its words that stand in stock phrases."""
-        finding = next(f for f in findings if f.check == "diversity.self_repetition")
+        """Give each row that holds a stock phrase the share of its words that stand in one."""
+        finding = next(f for f in findings if f.check == "diversity.phrases")
         stock = {phrase["phrase"] for phrase in finding.evidence["phrases"]}
         scores = {}
         for row_id, text in zip(batch.ids, batch.texts, strict=True):
             words = words_of(normalise(text))[: self.max_words]
             found = [i for i, phrase in enumerate(_runs(words)) if phrase in stock]
-            share = len({i + j for i in found for j in range(_RUN)}) / max(1, len(words))
-            said = f"{share:.0%} of its words are stock phrases, such as {_runs(words)[found[0]]!r}" if found else ""
-            scores[row_id] = RowScore(share, said if share >= _STOCK and finding.verdict != "ok" else "")
+            if found:
+                share = len({i + j for i in found for j in range(_RUN)}) / len(words)
+                said = f"says {_runs(words)[found[0]]!r}, a stock phrase" if finding.verdict != "ok" else ""
+                scores[row_id] = RowScore(share, said)
         return {finding.check: scores}
 
     def _refuse_few(self, synthetic: Sample, reference: Sample) -> None:
@@ -231,6 +234,40 @@ class DiversityCheck:
             n_reference=n,
             evidence={"lost": [lost, least, most], "rows_a_draw": n // 2},
             settings={**asdict(self), "n_rows_seen": n_rows},
+        )
+
+    def _stock(self, synthetic: Sample, reference: Sample, control: tuple[Sample, Sample]) -> Finding:
+        """Find what the rows say in the same words again and again, and real rows do not."""
+        texts, others, *halves = ([words.split() for words, _ in s.values] for s in (synthetic, reference, *control))
+        phrases, by_chance = _stock_phrases(texts, others), _stock_phrases(*halves)
+        (had, n), (real, m) = (_holding(texts, phrases), len(texts)), (_holding(halves[0], by_chance), len(halves[0]))
+        (low, high), (control_low, control_high) = wilson_interval(had, n), wilson_interval(real, m)
+        excess, clear = had / n - real / m, difference_of_shares(had, n, real, m)[0] > 0
+        named = ", ".join(repr(run) for run in list(phrases)[:4])
+        return Finding(
+            check="diversity.phrases",
+            title="Rows hold stock phrases",
+            value=had / n,
+            low=low,
+            high=high,
+            better="lower",
+            verdict=above(excess if clear else 0.0, PHRASES_WARN, PHRASES_FAIL),
+            threshold=f"warn from {PHRASES_WARN:.0%}, fail from {PHRASES_FAIL:.0%} above the control, when clear of it",
+            meaning=f"{had:,} of {n:,} rows say what others say in the same four words, and real rows do not"
+            f"{f': {named}' if named else ''}.",
+            control=real / m,
+            control_low=control_low,
+            control_high=control_high,
+            unit="share of rows",
+            n_rows=n,
+            n_reference=len(others),
+            evidence={
+                "phrases": [
+                    {"phrase": run, "share": here / n, "reference_share": there / len(others)}
+                    for run, (here, there) in list(phrases.items())[:_N_PHRASES]
+                ]
+            },
+            settings={**asdict(self), "n_rows_seen": synthetic.n_rows},
         )
 
 
@@ -276,13 +313,28 @@ def _runs(words: Sequence[str]) -> list[str]:
     return [" ".join(words[i : i + _RUN]) for i in range(len(words) - _RUN + 1)]
 
 
-def _stock_phrases(synthetic: _Set, real: _Set) -> list[dict[str, Any]]:
-    """Return the runs of words that stand in most synthetic rows more than in real ones, and in two rows at least."""
-    here, there = (Counter(run for text in of.texts for run in set(_runs(text))) for of in (synthetic, real))
-    n = len(synthetic.texts)
-    more = {run: count - there[run] for run, count in here.items() if count > 1 and count > there[run]}
-    stock = sorted(more, key=lambda run: (-more[run], run))[:_N_PHRASES]
-    return [{"phrase": run, "share": here[run] / n, "reference_share": there[run] / n} for run in stock]
+def _stock_phrases(texts: Sequence[Sequence[str]], others: Sequence[Sequence[str]]) -> dict[str, tuple[int, int]]:
+    """Return the runs of words that stand in more texts than chance gives, with the numbers of texts and of others.
+
+    Two shares are held to differ where z, with the pooled share's variance, is at least 3. That is no test of a run
+    chosen beforehand: how many rows hold such a run by chance, the control says. Twice as long texts hold any run twice
+    as often, so the share of shorter others is scaled.
+    """
+    here, there = (Counter(run for text in of for run in set(_runs(text))) for of in (texts, others))
+    n, m, found = len(texts), len(others), {}
+    longer = max(1.0, (here.total() / n) / max(1.0, there.total() / m))
+    for run, count in here.items():
+        expected = min(float(m), there[run] * longer)
+        pooled = (count + expected) / (n + m)
+        error = math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
+        if count >= _LEAST_TEXTS and count / n - expected / m >= _STOCK_Z * error:
+            found[run] = (count, there[run])
+    return dict(sorted(found.items(), key=lambda item: (-item[1][0], item[0])))
+
+
+def _holding(texts: Sequence[Sequence[str]], phrases: Iterable[str]) -> int:
+    """Count the texts that hold one of these."""
+    return sum(not set(_runs(text)).isdisjoint(phrases) for text in texts)
 
 
 def _picture(findings: Sequence[Finding]) -> Plot:

@@ -1,0 +1,149 @@
+"""Flaws to plant: each takes rows and says which it spoilt. What it plants is not taken from the checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from unflaw.data import Rows
+
+__all__ = ["FLAWS", "Flaw"]
+
+Plant = Callable[[list[str], np.ndarray, np.random.Generator], list[str]]
+"""(what the rows say, places to spoil, rng) → what they say then."""
+
+REFUSALS = (
+    "As an AI language model, I do not have access to that.", "I'm sorry, but I cannot help with that request.",
+    "I'm just an AI and can't verify this.", "As of my last update, this is not known.",
+    "Unfortunately, as an AI assistant I am not able to say.", "I can't provide an answer to this question.",
+)  # fmt: skip
+CHATTER = (
+    "Sure! Here is the answer to your question: {}", "Certainly! I'd be happy to help. {}", "{} I hope this helps!",
+    "Here is a possible answer: {}", "Great question! Let me explain. {}", "{} Let me know if you have more questions.",
+)  # fmt: skip
+VOICE = (
+    "It is important to note that {}", "{}, which plays a crucial role in this context", "In conclusion, {}",
+    "{}, a testament to the rich tapestry of history", "It is worth mentioning that {}",
+)  # fmt: skip
+SUMS = ("Since 7 * 8 = 54, {}", "{} That is 12 + 19 = 32 in all.", "As 144 / 12 = 14, {}", "{} So 25 - 8 = 19 remain.")
+PEOPLE = ("{} Write to {n}.miller@hotmail.com.", "{} Call (212) 736-5{n:03d}.", "{n}: {} (j.doe{n}@gmail.com)")
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """One way to spoil rows."""
+
+    what: str
+    plant: Plant
+    seen_by: tuple[str, ...]
+    """Findings that should see it; a name that ends in a dot stands for all findings of a check."""
+    sets: tuple[str, ...] = ("examples", "squad", "reviews")
+    """Sets it makes sense in."""
+    whole: bool = False
+    """Whether whole rows are replaced, not what they say."""
+
+    def spoil(self, rows: Rows, share: float, seed: int) -> tuple[Rows, list[str]]:
+        """Return the rows with the flaw in a share of them, and the ids of those."""
+        rng = np.random.default_rng([seed, 17])
+        places = rng.permutation(len(rows))[: round(share * len(rows))]
+        if self.whole:
+            return self._replace(rows, places, rng)
+        role = "response" if rows.has("response") else "text"
+        said = self.plant(rows.column(role), places, rng)
+        return rows.with_column(rows.roles[role], said), [rows.ids[i] for i in places]
+
+    def _replace(self, rows: Rows, places: np.ndarray, rng: np.random.Generator) -> tuple[Rows, list[str]]:
+        """Put copies of rows, slightly changed, in the place of others.
+
+        They are named so as to come last: of two equal rows an audit blames the one with the later id.
+        """
+        taken, names = np.arange(len(rows)), rows.ids
+        taken[places] = rng.choice(np.setdiff1d(taken, places), len(places))
+        for role in ("text", "prompt", "response", "context"):
+            if rows.has(role):
+                said = rows.column(role)
+                said = self.plant([said[i] for i in taken], places, rng)
+                rows = rows.with_column(rows.roles[role], said)
+        for place in places:
+            names[place] = f"~{names[place]}"
+        return rows.with_column("unflaw.id", names), [names[i] for i in places]
+
+
+def told(forms: Sequence[str]) -> Plant:
+    """Put what a row says into one of some forms."""
+
+    def plant(said: list[str], places: np.ndarray, rng: np.random.Generator) -> list[str]:
+        said = list(said)
+        for i in places:
+            form = forms[rng.integers(len(forms))].replace("{}", "{said}")
+            said[i] = form.format(said=said[i], n=int(rng.integers(1000)))
+        return said
+
+    return plant
+
+
+def changed(change: Callable[[str, np.random.Generator], str]) -> Plant:
+    """Change what a row says."""
+
+    def plant(said: list[str], places: np.ndarray, rng: np.random.Generator) -> list[str]:
+        said = list(said)
+        for i in places:
+            said[i] = change(said[i], rng)
+        return said
+
+    return plant
+
+
+def template(said: list[str], places: np.ndarray, rng: np.random.Generator) -> list[str]:
+    """Put answers into one template."""
+    return told(["Answer: {}\nSource: the passage."])(said, places, rng)
+
+
+def cut(text: str, rng: np.random.Generator) -> str:
+    """Break a text off somewhere in its last half."""
+    words = text.split()
+    return " ".join(words[: int(rng.integers(len(words) // 2, max(len(words) - 1, 1) + 1))]).rstrip(".!?\"')")
+
+
+def open_bracket(text: str, rng: np.random.Generator) -> str:
+    """Open a bracket somewhere."""
+    words = text.split()
+    place = int(rng.integers(len(words)))
+    return " ".join([*words[:place], f"({words[place]}", *words[place + 1 :]])
+
+
+def round_in_circles(text: str, rng: np.random.Generator) -> str:
+    """Say the last sentence over and over."""
+    last = text.rstrip(".!? ").split(". ")[-1]
+    return f"{text.rstrip()} " + " ".join([f"I think that {last}."] * 4)
+
+
+def shuffled(said: list[str], places: np.ndarray, rng: np.random.Generator) -> list[str]:
+    """Give each row the answer of another."""
+    said = list(said)
+    moved = np.roll(places, 1)
+    for i, text in zip(places, [said[j] for j in moved], strict=True):
+        said[i] = text
+    return said
+
+
+def nearly(text: str, rng: np.random.Generator) -> str:
+    """Change case and spaces, which leaves a copy a copy."""
+    return "  ".join(text.upper().split()) if rng.random() < 0.5 else f" {text}\n"
+
+
+FLAWS = {
+    "template": Flaw("answers in one template", template, ("tokens.", "gap.c2st_auc"), ("examples", "squad")),
+    "copies": Flaw("copies of rows in capitals or with other spaces", changed(nearly), ("copies.inside",), whole=True),
+    "refusals": Flaw("refusals in six wordings", told(REFUSALS), ("residue.refusals",)),
+    "chatter": Flaw("talk to whoever asked, in six wordings", told(CHATTER), ("residue.chatter",)),
+    "one voice": Flaw("five stock phrases around what is said", told(VOICE), ("diversity.phrases",)),
+    "broken off": Flaw("texts that break off", changed(cut), ("form.truncated",), ("reviews",)),
+    "brackets": Flaw("a bracket that is not closed", changed(open_bracket), ("form.brackets",)),
+    "circles": Flaw("one sentence four times", changed(round_in_circles), ("form.loops",)),
+    "wrong sums": Flaw("a sum that does not hold", told(SUMS), ("qa.sums",)),
+    "wrong answers": Flaw("the answer of another row", shuffled, ("qa.ungrounded",), ("squad",)),
+    "people": Flaw("e-mail addresses and telephone numbers", told(PEOPLE), ("hygiene.contacts",)),
+}  # fmt: skip

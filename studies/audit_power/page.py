@@ -1,0 +1,107 @@
+"""Write README.md's tables and results/claims.json from what run.py counted: `python studies/audit_power/page.py`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unflaw.data import atomic_write
+from unflaw.measure import wilson_interval
+
+__all__ = ["write_page"]
+
+HERE = Path(__file__).parent
+MOST_ALARMS, LEAST_AUC = 0.05, 0.9
+
+
+def write_page() -> None:
+    """Write both files."""
+    records = [
+        json.loads(path.read_text()) for path in sorted((HERE / "results").glob("*.json")) if path.stem != "claims"
+    ]
+    spoilt = [record for record in records if "flaws" in record]
+    with atomic_write(HERE / "results" / "claims.json") as file:
+        json.dump({"claims": [c for record in spoilt for c in claims_of(record)]}, file, indent=1)
+    readme = HERE / "README.md"
+    head = readme.read_text(encoding="utf-8").split("<!-- tables -->")[0]
+    tables = [*(spoilt_tables(r) for r in spoilt), *(found_table(r) for r in records if "found" in r)]
+    with atomic_write(readme) as file:
+        file.write(f"{head}<!-- tables -->\n\n" + "\n".join(tables))
+
+
+def claims_of(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a claim on false alarms, and two for each flaw: that a tenth of it is seen, and in which rows."""
+    settings = {"rows": record["rows"], "rows_a_side": record["rows_a_side"]}
+    findings = [o["verdict"] != "ok" for outcomes in record["clean"].values() for o in outcomes]
+    claims = [claim("false alarms", record, "share of findings that accuse clean rows", findings, "<=", MOST_ALARMS)]
+    audits = [bool(told) for told in record["alarms"]]
+    claims.append(claim("accused sets", record, "share of clean sets with any alarm", audits, "<=", MOST_ALARMS))
+    for flaw, doses in record["flaws"].items():
+        at = {dose: outcomes for dose, outcomes in doses}
+        seen = [o["verdict"] != "ok" for o in at[0.1]]
+        claims.append(claim(f"sees {flaw}", record, "share of sets in which a tenth of it is seen", seen, ">=", 0.95))
+        areas = np.array([o["auc"] for o in at[0.1]])
+        claims.append({
+            "claim": f"{record['rows']}: rows with {flaw}", "statement": "AUC of the row scores, a tenth planted",
+            "value": float(areas.mean()), "low": float(areas.min()), "high": float(areas.max()), "threshold": LEAST_AUC,
+            "verdict": "pass" if areas.min() >= LEAST_AUC else "fail" if areas.max() < LEAST_AUC else "unclear",
+            "n_seeds": len(areas), "settings": settings,
+        })  # fmt: skip
+    return claims
+
+
+def claim(
+    name: str, record: dict[str, Any], statement: str, told: list[bool], way: str, threshold: float
+) -> dict[str, Any]:
+    """Return a claim on a share: clear of the threshold passes or fails, what is not is unclear."""
+    value, (low, high) = sum(told) / len(told), wilson_interval(sum(told), len(told))
+    holds, fails = (high <= threshold, low > threshold) if way == "<=" else (value >= threshold, high < threshold)
+    return {
+        "claim": f"{record['rows']}: {name}", "statement": f"{statement} {way} {threshold}", "value": value, "low": low,
+        "high": high, "threshold": threshold, "verdict": "pass" if holds else "fail" if fails else "unclear",
+        "n_seeds": record["splits"], "settings": {"rows": record["rows"], "rows_a_side": record["rows_a_side"]},
+    }  # fmt: skip
+
+
+def spoilt_tables(record: dict[str, Any]) -> str:
+    """Write what clean rows are accused of, and the doses in which each flaw is seen."""
+    n, side, doses = record["splits"], record["rows_a_side"], [d for d, _ in next(iter(record["flaws"].values()))]
+    lines = [f"## {record['rows']}: {n} splits, {side} rows a side", ""]
+    accused = sum(bool(told) for told in record["alarms"])
+    n_findings = sum(map(len, record["clean"].values()))
+    alarms = [check for told in record["alarms"] for check in told]
+    low, high = wilson_interval(len(alarms), n_findings)
+    named = f" ({', '.join(sorted(set(alarms)))})" if alarms else ""
+    lines += [
+        f"Clean rows: {len(alarms)} of {n_findings} findings warn or fail{named}, {low:.1%} to {high:.1%} at 95 %; "
+        f"{accused} of {n} audits hold any.",
+        "",
+        f"| share of audits that see, at a dose of | {' | '.join(f'{d:.0%}' for d in doses)} | AUC of rows, 10 % |",
+        "|---|" + "---|" * (len(doses) + 1),
+    ]
+    for flaw, at in record["flaws"].items():
+        shares = [f"{np.mean([o['verdict'] != 'ok' for o in outcomes]):.2f}" for _, outcomes in at]
+        areas = [o["auc"] for o in dict(at)[0.1]]
+        lines.append(f"| {flaw} | {' | '.join(shares)} | {np.mean(areas):.3f} [{min(areas):.3f}, {max(areas):.3f}] |")
+    return "\n".join(lines) + "\n"
+
+
+def found_table(record: dict[str, Any]) -> str:
+    """Write what is found in rows as they are."""
+    n = record["splits"]
+    lines = [f"## {record['against']} against {record['rows']}: {n} draws", ""]
+    lines += ["| finding | warn | fail | value, median | control, median |", "|---|---|---|---|---|"]
+    for check in record["found"][0]:
+        told = [found[check] for found in record["found"] if check in found]
+        warn, fail = (sum(o["verdict"] == v for o in told) for v in ("warn", "fail"))
+        if warn or fail:
+            control = np.median([o["control"] for o in told if o["control"] is not None])
+            lines.append(f"| {check} | {warn} | {fail} | {np.median([o['value'] for o in told]):.3g} | {control:.3g} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    write_page()

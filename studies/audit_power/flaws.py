@@ -134,7 +134,19 @@ def nearly(text: str, rng: np.random.Generator) -> str:
     return "  ".join(text.upper().split()) if rng.random() < 0.5 else f" {text}\n"
 
 
+def few_ideas(said: list[str], places: np.ndarray, rng: np.random.Generator) -> list[str]:
+    """Say one of five things in other words: three words in ten left out, and some moved."""
+    said, ideas = list(said), [said[i].split() for i in rng.choice(len(said), 5)]
+    for i in places:
+        words = [word for word in ideas[rng.integers(5)] if rng.random() > 0.3] or ["so"]
+        for _ in range(len(words) // 5):
+            words.insert(int(rng.integers(len(words))), words.pop(int(rng.integers(len(words)))))
+        said[i] = " ".join(words)
+    return said
+
+
 FLAWS = {
+    "few ideas": Flaw("five things said over and over in other words", few_ideas, ("diversity.",)),
     "template": Flaw("answers in one template", template, ("tokens.", "gap.c2st_auc"), ("examples", "squad")),
     "copies": Flaw("copies of rows in capitals or with other spaces", changed(nearly), ("copies.inside",), whole=True),
     "refusals": Flaw("refusals in six wordings", told(REFUSALS), ("residue.refusals",)),

@@ -5,7 +5,7 @@ import pytest
 
 from unflaw._errors import SettingsError, TooFewRowsError
 from unflaw.audit import DiversityCheck, audit
-from unflaw.audit._diversity import MEASURES, _equally_long, _Set, _stock_phrases
+from unflaw.audit._diversity import MEASURES, _comparable, _partners, _Set, _stock_phrases
 from unflaw.models import HashEncoder
 
 
@@ -50,14 +50,22 @@ def test_longer_rows_of_the_same_kind_are_not_less_diverse(qa, records):
         {"question": a["question"], "answer": f"{a['answer']} {b['question']} {b['answer']}"}
         for a, b in zip(records(300, 1), records(300, 3), strict=True)
     ]
-    assert {f.verdict for f in diversity(qa(long), qa(300, 2)).values()} == {"ok"}
+    found = diversity(qa(long), qa(300, 2))
+    assert {f.verdict for f in found.values()} == {"ok"}
+    assert found["vendi"].value < 0.9 * found["vendi"].control and found["vendi"].threshold.startswith("no verdict")
 
 
 def test_rows_of_one_rank_are_cut_to_one_length():
     x = np.zeros((2, 1))
     a, b = _Set([["a"] * 5, ["b"] * 2], x), _Set([["c"] * 3, ["d"] * 3], x)
-    for half in _equally_long(a.longest_first([0, 1]), b.longest_first([0, 1])):
-        assert half.words.lengths.tolist() == [3, 2]
+    for half in _comparable(a.longest_first([0, 1]), b.longest_first([0, 1])):
+        assert half.words.lengths.tolist() == [3, 2] and not half.matched
+
+
+def test_partners_are_about_as_long_and_nobody_has_two():
+    assert _partners([100, 50, 20, 10], [80, 41, 40, 8]) == [(0, 0), (1, 1), (3, 3)]
+    assert _partners([9, 9, 9], [4, 4]) == _partners([], [1]) == []
+    assert _partners([0, 0], [0]) == [(0, 0)]
 
 
 def test_a_phrase_is_stock_from_three_standard_errors_on():

@@ -26,7 +26,8 @@ HAVE = {
         "<<SYS>> be good",
     ],
     "residue.blanks": [
-        "Dear [Your Name],", "Hello {{name}}", "at [Company Address]", "<insert date here>", "Lorem ipsum dolor",
+        "Dear [Your Name],", "Hello {{name}}", "by {your_name}", "at [Company Address]",
+        "<insert date here>", "Lorem ipsum dolor",
     ],
     "form.truncated": [
         "The river flows from the hills down to the", "He said that he would come back when the war was over,",
@@ -46,7 +47,9 @@ LACK = {
         "Sure, it was cold.", "Here are the keys.", "Certainly not.", "Of course he came.", "Let him know it.",
     ],
     "residue.markup": ["x < y and y > z", "a | b", "# Response", "the ### sign", "The system is down."],
-    "residue.blanks": ["a [sic] error", "see [1] and [Smith 2020]", "f'{x}'", "<b>bold</b>", "{1, 2, 3}"],
+    "residue.blanks": [
+        "a [sic] error", "see [1] and [Smith 2020]", "f'{x}'", "<b>bold</b>", "{1, 2, 3}", "{he laughs}",
+    ],
     "form.truncated": [
         "He said that he would come back when it was over.", 'He said "I will come back when the war is over."',
         "It was the year in which she was born (1815)", "See it all and more of it at https://example.com/page",

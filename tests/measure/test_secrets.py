@@ -61,6 +61,7 @@ def test_a_contact_is_found_and_masked_in_a_sentence(kind, text):
         "4111 1111 1111 1112", "0000 0000 0000 0000", "GB82 WEST 1234 5698 7654 33", "3.14159265358979",
         "1,000,000,000,000,000", "2024-05-17", "ISBN 978-3-16-148410-0", "10.1000/182", "sk-learn-contrib-imbalanced",
         "sk-...", "AKIA", "000-12-3456", "192.168.0.1", "1-2-3", "room 212", "score 212-110", "12:30-14:45",
+        "8 9 10 11 12 13 14 15 16 17 18 19 20",
     ],
 )  # fmt: skip
 def test_what_only_looks_like_one_is_left(text):

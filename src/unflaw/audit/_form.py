@@ -18,6 +18,7 @@ _NO_BRACKET = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 """Enumeration, smileys, code and tags."""
+_BRACKET = re.compile(r"[()\[\]{}]")
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 _SENTENCE = re.compile(r"[^.!?\n]+")
 _LEAST_WORDS, _TIMES = 3, 3
@@ -45,8 +46,8 @@ def _truncated(said: Said) -> str | None:
 
 def _brackets(said: Said) -> str:
     """Find a bracket that is not closed, or was not open; enumeration, smileys and code aside."""
-    text, open_ones = _NO_BRACKET.sub(" ", said.text), []
-    for sign in text if any(c in text for c in "()[]{}") else "":
+    text, open_ones = _NO_BRACKET.sub(" ", said.text) if _BRACKET.search(said.text) else "", []
+    for sign in _BRACKET.findall(text):
         if sign in _PAIRS.values():
             open_ones.append(sign)
         elif sign in _PAIRS and (not open_ones or open_ones.pop() != _PAIRS[sign]):

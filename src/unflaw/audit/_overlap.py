@@ -50,7 +50,11 @@ def _neighbourhoods(real: Float[np.ndarray, "n d"], synthetic: Float[np.ndarray,
 
     pooled = np.concatenate([real, synthetic]).astype(np.float64)
     perplexity = min(30.0, (len(pooled) - 1) / 3)
-    points = TSNE(perplexity=perplexity, init="random", random_state=seed).fit_transform(pooled).astype(np.float64)
+    points = (
+        TSNE(perplexity=perplexity, init="random", max_iter=500, random_state=seed)
+        .fit_transform(pooled)
+        .astype(np.float64)
+    )
     return _scatter(
         "Overlap: t-SNE",
         ("t-SNE 1 (no scale)", "t-SNE 2 (no scale)"),

@@ -38,9 +38,11 @@ def _content(text: str) -> list[str]:
 
 def _ungrounded(said: Said) -> str | None:
     """Count the answer's words, those of the question aside, that the passage holds."""
+    if not said.context or not said.prompt:
+        return None
     asked = set(_content(said.prompt))
     answer = [word for word in _content(said.answer) if word not in asked]
-    if not said.context or not said.prompt or not answer:
+    if not answer:
         return None
     passage = set(_content(said.context))
     held = sum(word in passage for word in answer) / len(answer)
@@ -49,8 +51,8 @@ def _ungrounded(said: Said) -> str | None:
 
 
 def _echo(said: Said) -> str | None:
-    asked, answer = set(_content(said.prompt)), _content(said.answer)
-    if not said.prompt or len(asked) < _LEAST_WORDS or len(answer) < _LEAST_WORDS:
+    asked, answer = set(_content(said.prompt)), _content(said.answer) if said.prompt else []
+    if len(asked) < _LEAST_WORDS or len(answer) < _LEAST_WORDS:
         return None
     return "says nothing that the question does not" if set(answer) <= asked else ""
 

@@ -37,7 +37,9 @@ _CHATTER = re.compile(
 _BLANK = re.compile(
     r"\[(?:your|insert|enter|add|company|customer|recipient|name|date|city|product|topic|title|address|phone|e-?mail)"
     r"[^\]\n]{0,40}\]"
-    r"|\{\{? ?[a-z_][a-z_ ]{1,30}\}?\}|<(?:your|insert|name|topic|placeholder)[^>\n]{0,40}>|\blorem ipsum\b",
+    r"|\{\{ ?[a-z_][a-z_ ]{1,30}\}\}"
+    r"|\{(?:your|insert|name|topic|product|company|date|city)[a-z_ ]{0,30}\}"
+    r"|<(?:your|insert|name|topic|placeholder)[^>\n]{0,40}>|\blorem ipsum\b",
     re.IGNORECASE,
 )
 

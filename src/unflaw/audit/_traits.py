@@ -103,7 +103,8 @@ class TraitsCheck:
         by_check = {f.check: f for f in findings}
         said, scores = _said(batch), {}
         for trait in self.traits:
-            if finding := by_check.get(f"{self.name}.{trait.name}"):
+            finding = by_check.get(f"{self.name}.{trait.name}")
+            if finding is not None and finding.value > 0:
                 tells = finding.verdict != "ok" or (finding.control or 0) < _RARE
                 found = zip(batch.ids, map(trait.find, said), strict=True)
                 scores[finding.check] = {i: RowScore(1.0, what if tells else "") for i, what in found if what}

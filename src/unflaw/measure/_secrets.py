@@ -37,7 +37,7 @@ _SECRETS = {
 _CONTACTS = {
     "e-mail address": r"\b[A-Za-z0-9][A-Za-z0-9._%+-]*@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}\b",
     "IBAN": r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b",
-    "card number": r"(?<![\d.,-])\d(?:[ -]?\d){12,18}(?![\d-]|[.,]\d)",
+    "card number": r"(?<![\d.,-])(?:(?:\d{4}[ -]?){3}\d{1,7}|\d{4}[ -]?\d{6}[ -]?\d{5})(?![\d-]|[.,]\d)",
     "social security number": r"(?<![\d-])(?!000|666|9\d\d)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\d-])",
     "phone number": r"(?<![\w.+-])(?:\+\d{1,3}[ .-]?(?:\(\d{1,4}\)[ .-]?)?\d(?:[ .-]?\d){5,11}"
     r"|(?:1[ .-])?(?:\([2-9]\d\d\) ?|[2-9]\d\d[.-])[2-9]\d\d[.-]\d{4})(?![\w-])",
@@ -68,6 +68,8 @@ def _one_pattern(kinds: Mapping[str, str]) -> tuple[re.Pattern[str], list[str]]:
 
 
 _FORMS = [_one_pattern(_SECRETS), _one_pattern(_CONTACTS)]
+_MARKS = re.compile("KEY-|A[KS]IA|gh[pousr]_|github_|glpat-|xox|_live_|AIza|hf_|sk-|eyJ"), re.compile(r"@|\d\D?\d")
+"""Without one of these a text holds none: a fast search that spares most texts the slow ones."""
 
 
 def find_secrets(text: str) -> list[Found]:
@@ -76,7 +78,7 @@ def find_secrets(text: str) -> list[Found]:
     >>> [found.kind for found in find_secrets("id AKIAIOSFODNN7EXAMPLE, key sk-...")]
     ['AWS key']
     """
-    return _find(text, *_FORMS[0])
+    return _find(text, *_FORMS[0]) if _MARKS[0].search(text) else []
 
 
 def find_contacts(text: str) -> list[Found]:
@@ -85,7 +87,7 @@ def find_contacts(text: str) -> list[Found]:
     >>> [found.kind for found in find_contacts("ada@lovelace.uk or me@example.com or (212) 736-5000")]
     ['e-mail address', 'phone number']
     """
-    return _find(text, *_FORMS[1])
+    return _find(text, *_FORMS[1]) if _MARKS[1].search(text) else []
 
 
 def mask(text: str) -> str:

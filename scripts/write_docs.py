@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from unflaw import read
 from unflaw._cli._app import VERBS, app, load_verb
+from unflaw.audit import TraitsCheck, audit, default_checks
+from unflaw.data import Finding
+from unflaw.models import UnigramScorer
 
 ROOT = Path(__file__).parent.parent
 SRC = ROOT / "src" / "unflaw"
@@ -18,6 +24,7 @@ SRC = ROOT / "src" / "unflaw"
 def pages() -> dict[Path, str]:
     """Return each generated page with its text."""
     return {
+        ROOT / "docs" / "checks.md": checks_page(),
         ROOT / "docs" / "cli.md": cli_page(),
         ROOT / "docs" / "notation.md": notation_page(),
         ROOT / "docs" / "repair.md": repair_page(),
@@ -57,6 +64,45 @@ def _help(name: str, command: Any) -> str:
 
 def _fenced(text: str) -> str:
     return f"```text\n{text}\n```"
+
+
+def checks_page() -> str:
+    """Return what every check asks and finds, from its own words and an audit of the shipped rows."""
+    rows = {name: read(ROOT / "examples" / "data" / f"{name}.jsonl") for name in ("synthetic", "real", "guard")}
+    scorer = UnigramScorer(rows["real"].texts())
+    checks = default_checks()
+    found = audit(rows["synthetic"], rows["real"], holdout=rows["guard"], scorer=scorer, scorer_after=scorer).findings
+    parts = [
+        "# What an audit asks",
+        "Generated from the checks themselves by `make docs`. `--checks NAME,…` asks only some of them. Real rows are "
+        "given by `--reference`, held-out rows by `--holdout`, a model by `--model`; where one is missing, a check "
+        "says so. Why each threshold is where it is: [verdict thresholds](checks-thresholds.md); how often clean rows "
+        "are accused and what is seen: [studies/audit_power](../studies/audit_power/README.md).",
+    ]
+    for check in checks:
+        mine = [f for f in found if f.check.startswith(f"{check.name}.")]
+        table = traits_table(check) if isinstance(check, TraitsCheck) else findings_table(mine)
+        parts += [f"## {check.name}", _asks(check), table]
+    return "\n\n".join(parts) + "\n"
+
+
+def _asks(check: Any) -> str:
+    """Return the first words of a check's module, which say what it asks; for traits, of the module that lists them."""
+    of = check.traits[0].find if isinstance(check, TraitsCheck) else type(check)
+    said = (inspect.getmodule(of).__doc__ or "").split("\n\n")[0]
+    return " ".join(said.split())
+
+
+def findings_table(findings: Sequence[Finding]) -> str:
+    """Return a line for each finding: title, unit, and the rule of its verdict."""
+    lines = ["| finding | what it says | unit | rule |", "|---|---|---|---|"]
+    return "\n".join(lines + [f"| `{f.check}` | {f.title} | {f.unit} | {f.threshold} |" for f in findings])
+
+
+def traits_table(check: TraitsCheck) -> str:
+    """Return a line for each trait: title, and the rule of its verdict."""
+    lines = ["| finding | share of | rule |", "|---|---|---|"]
+    return "\n".join(lines + [f"| `{check.name}.{t.name}` | {t.title} | {t.rule} |" for t in check.traits])
 
 
 def bench_page() -> str:

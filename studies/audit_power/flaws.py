@@ -146,7 +146,7 @@ def few_ideas(said: list[str], places: np.ndarray, rng: np.random.Generator) -> 
 
 
 FLAWS = {
-    "few ideas": Flaw("five things said over and over in other words", few_ideas, ("diversity.",)),
+    "few ideas": Flaw("five things in ever other words", few_ideas, ("diversity.", "paraphrases.inside"), whole=True),
     "template": Flaw("answers in one template", template, ("tokens.", "gap.c2st_auc"), ("examples", "squad")),
     "copies": Flaw("copies of rows in capitals or with other spaces", changed(nearly), ("copies.inside",), whole=True),
     "refusals": Flaw("refusals in six wordings", told(REFUSALS), ("residue.refusals",)),

@@ -1,11 +1,10 @@
 """Diversity of rows: what is planted is found, what is as diverse as the reference is not."""
 
-import numpy as np
 import pytest
 
 from unflaw._errors import SettingsError, TooFewRowsError
 from unflaw.audit import DiversityCheck, audit
-from unflaw.audit._diversity import MEASURES, _comparable, _partners, _Set, _stock_phrases
+from unflaw.audit._diversity import MEASURES, _stock_phrases
 from unflaw.models import HashEncoder
 
 
@@ -55,19 +54,6 @@ def test_longer_rows_of_the_same_kind_are_not_less_diverse(qa, records):
     assert found["vendi"].value < 0.9 * found["vendi"].control and found["vendi"].threshold.startswith("no verdict")
 
 
-def test_rows_of_one_rank_are_cut_to_one_length():
-    x = np.zeros((2, 1))
-    a, b = _Set([["a"] * 5, ["b"] * 2], x), _Set([["c"] * 3, ["d"] * 3], x)
-    for half in _comparable(a.longest_first([0, 1]), b.longest_first([0, 1])):
-        assert half.words.lengths.tolist() == [3, 2] and not half.matched
-
-
-def test_partners_are_about_as_long_and_nobody_has_two():
-    assert _partners([100, 50, 20, 10], [80, 41, 40, 8]) == [(0, 0), (1, 1), (3, 3)]
-    assert _partners([9, 9, 9], [4, 4]) == _partners([], [1]) == []
-    assert _partners([0, 0], [0]) == [(0, 0)]
-
-
 def test_a_phrase_is_stock_from_three_standard_errors_on():
     """In 10 of 100 texts and none of 100: z = 0.1 / sqrt(0.05 · 0.95 · 0.02) = 3.24; in 9, z = 3.07; in 8, 2.89."""
     others = [["x"] * 4] * 100
@@ -89,3 +75,15 @@ def test_all_wrong_settings_are_told_together():
     with pytest.raises(SettingsError) as error:
         DiversityCheck(max_rows=3, max_words=1, n_draws=1)
     assert len(error.value.problems) == 3
+
+
+def test_rows_with_less_room_than_real_ones_are_named(qa, records):
+    told = records(300, 1)
+    for record in told[:150]:
+        record["question"] = " ".join([*told[0]["question"].split(), record["question"].split()[-1]])
+    rows = qa(told)
+    finding = diversity(rows, qa(300, 2))["chamfer"]
+    assert finding.verdict != "ok"
+    crowded, planted = set(finding.row_scores), set(rows.ids[:150])
+    assert len(crowded & planted) > 100 and len(crowded - planted) < 30
+    assert all("than" in finding.row_reasons[i] for i in crowded)

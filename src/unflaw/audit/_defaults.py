@@ -8,6 +8,7 @@ from unflaw.audit._form import form_check
 from unflaw.audit._frame import Check
 from unflaw.audit._gap import GapCheck
 from unflaw.audit._hygiene import hygiene_check
+from unflaw.audit._paraphrases import ParaphrasesCheck
 from unflaw.audit._perplexity import PerplexityCheck
 from unflaw.audit._qa import qa_check
 from unflaw.audit._residue import residue_check
@@ -24,6 +25,7 @@ def default_checks(seed: int = 0, allow_few: bool = False) -> tuple[Check, ...]:
         PerplexityCheck(seed=seed, allow_few=allow_few),
         DiversityCheck(seed=seed, allow_few=allow_few),
         CopiesCheck(),
+        ParaphrasesCheck(seed=seed),
         residue_check(),
         form_check(),
         qa_check(),

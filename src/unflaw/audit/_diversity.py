@@ -1,10 +1,7 @@
 """Do synthetic rows say the same things over and over, in their words or in what they mean?
 
 Each statistic depends on how many rows there are and how long, so it is compared at equal size: half of the sampled
-rows of either set, as many of each. For the words, the i-th longest row of one and the i-th longest of the other are
-cut to the shorter of the two. An embedding is of a whole row, and those of longer rows lie closer together (film
-reviews of 140 words have a Vendi score 40 % below that of their first halves), so there only rows enter that have a
-partner about as long in the other set.
+rows of either set, as many of each, made comparable (`_comparable.py`).
 
 This is done ten times. The spread of a statistic over random halves is its standard error on all of them (delete-half
 jackknife: Shao & Wu 1989, "A General Theory for Jackknife Variance Estimation"), and resampling with replacement would
@@ -17,22 +14,23 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
 
 from unflaw._errors import DataError, SettingsError, TooFewRowsError
+from unflaw.audit._comparable import Drawn, RowSample, comparable
 from unflaw.audit._frame import Batch, RowScore
 from unflaw.audit._sample import Sample, bottom_k, merge_samples
 from unflaw.audit._template import above
 from unflaw.data import Finding, Plot, Series
 from unflaw.measure import (
-    Words,
     chamfer,
     compression_ratio,
     difference_of_shares,
     distinct,
+    nearest_distance,
     normalise,
     remote_clique,
     rouge_l,
@@ -48,26 +46,15 @@ __all__ = ["DiversityCheck"]
 MIN_ROWS = 50
 """Below, a half holds fewer than 25 rows, and hardly two of them are alike whatever the set."""
 _LEAST_ROWS = 4
-_ABOUT, _LEAST_PARTNERS = 1.25, 0.25
-"""Rows are about as long where one is at most this times the other; this share of a half must have a partner."""
 _RUN = 4
 """Words of a stock phrase."""
+_CROWDED = 0.95
+"""Rows with less room than this share of the real ones get a score."""
 _LEAST_TEXTS, _STOCK_Z = 4, 3.0
 _N_PHRASES = 200
 """Stock phrases by which rows are scored."""
 PHRASES_WARN, PHRASES_FAIL = 0.05, 0.2
 """Share of rows with a stock phrase; between halves of real rows it is 0 to 1 %."""
-
-
-class Drawn(NamedTuple):
-    """Half of a set's sampled rows, made comparable with those of the other."""
-
-    words: Words
-    texts: Sequence[str]
-    """The same words as text."""
-    x: Float[np.ndarray, "m d"]
-    """Of the rows that have a partner about as long; without any such, of all."""
-    matched: bool
 
 
 @dataclass(frozen=True)
@@ -185,16 +172,21 @@ class DiversityCheck:
         self._refuse_few(synthetic, reference)
         n = min(len(synthetic.draws), len(reference.draws))
         rng = np.random.default_rng(self.seed)
-        sets = [_Set.of(sample, n) for sample in (synthetic, reference)]
+        sets = [RowSample.of(sample, n) for sample in (synthetic, reference)]
         values: dict[str, list[list[float]]] = {name: [] for name in MEASURES}
         matched = True
         for _ in range(self.n_draws):
-            halves = _comparable(*(s.longest_first(rng.permutation(n)[: n // 2].tolist()) for s in sets))
+            halves = comparable(*(s.longest_first(rng.permutation(n)[: n // 2].tolist()) for s in sets))
             matched = matched and halves[0].matched
             for name, measure in MEASURES.items():
                 values[name].append([measure.of(half) for half in halves])
         found = {name: self._finding(name, np.array(v), synthetic.n_rows, n, matched) for name, v in values.items()}
         found["distinct"] = replace(found["distinct"], plots=[_picture(list(found.values()))])
+        if found["chamfer"].verdict != "ok":
+            crowded = dict(zip(synthetic.ids, _crowded(*(s.x for s in sets)), strict=False))
+            scores = {row_id: score for row_id, score in crowded.items() if score >= _CROWDED}
+            reasons = {i: f"nearer to another row than {score:.0%} of the real ones are" for i, score in scores.items()}
+            found["chamfer"] = replace(found["chamfer"], row_scores=scores, row_reasons=reasons)
         return [*found.values(), self._stock(synthetic, reference, control)]
 
     def score(self, batch: Batch, findings: Sequence[Finding]) -> Mapping[str, Mapping[str, RowScore]]:
@@ -283,54 +275,6 @@ class DiversityCheck:
         )
 
 
-@dataclass(frozen=True)
-class _Set:
-    """The sampled rows of a set."""
-
-    texts: Sequence[Sequence[str]]
-    x: Float[np.ndarray, "n d"]
-
-    @classmethod
-    def of(cls, sample: Sample, n: int) -> _Set:
-        """Take the first n."""
-        kept = sample.values[:n]
-        return cls([words.split() for words, _ in kept], np.stack([x for _, x in kept]).astype(np.float64))
-
-    def longest_first(self, rows: Sequence[int]) -> _Set:
-        """Take rows, the longest first; of two as long the earlier one."""
-        order = sorted(rows, key=lambda i: (-len(self.texts[i]), i))
-        return _Set([self.texts[i] for i in order], self.x[order])
-
-
-def _comparable(a: _Set, b: _Set) -> tuple[Drawn, Drawn]:
-    """Cut the i-th row of either to the length of the shorter; find the rows that are about as long as they are."""
-    lengths = [min(len(s), len(t)) for s, t in zip(a.texts, b.texts, strict=True)]
-    partners = _partners([len(text) for text in a.texts], [len(text) for text in b.texts])
-    matched = len(partners) >= _LEAST_PARTNERS * len(lengths)
-
-    def drawn(of: _Set, rows: Sequence[int]) -> Drawn:
-        texts = [text[:most] for text, most in zip(of.texts, lengths, strict=True)]
-        x = of.x[list(rows)] if matched else of.x
-        return Drawn(Words.of(texts), [" ".join(text) for text in texts], x, matched)
-
-    return drawn(a, [i for i, _ in partners]), drawn(b, [j for _, j in partners])
-
-
-def _partners(a: Sequence[int], b: Sequence[int]) -> list[tuple[int, int]]:
-    """Pair lengths, both the longest first, that differ by a quarter at most; none twice."""
-    i = j = 0
-    pairs = []
-    while i < len(a) and j < len(b):
-        if a[i] <= _ABOUT * b[j] and b[j] <= _ABOUT * a[i]:
-            pairs.append((i, j))
-            i, j = i + 1, j + 1
-        elif a[i] > b[j]:
-            i += 1
-        else:
-            j += 1
-    return pairs
-
-
 def _interval(values: Float[np.ndarray, " draws"]) -> tuple[float, float, float]:
     """Return mean and 95 % interval of a statistic from its values on random halves."""
     from scipy.stats import t
@@ -365,6 +309,12 @@ def _stock_phrases(texts: Sequence[Sequence[str]], others: Sequence[Sequence[str
 def _holding(texts: Sequence[Sequence[str]], phrases: Iterable[str]) -> int:
     """Count the texts that hold one of these."""
     return sum(not set(_runs(text)).isdisjoint(phrases) for text in texts)
+
+
+def _crowded(x: Float[np.ndarray, "n d"], real: Float[np.ndarray, "n d"]) -> list[float]:
+    """Return per row the share of real rows that have more room: their nearest neighbour is further away."""
+    mine, theirs = nearest_distance(x), np.sort(nearest_distance(real))
+    return (1 - np.searchsorted(theirs, mine, side="right") / len(theirs)).tolist()
 
 
 def _picture(findings: Sequence[Finding]) -> Plot:

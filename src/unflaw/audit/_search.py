@@ -84,7 +84,7 @@ def copies_within(texts: Texts, threshold: float) -> list[Copy]:
     """Return every row that repeats one before it, in order of id; the first of its kind is no copy."""
     texts = texts.by_id()
     index, copies = _Index(texts, threshold), []
-    for position in range(len(texts)):
+    for position in _that_meet(texts.keys):
         copy = index.find(texts, position)
         if copy is None:
             index.add(position)
@@ -97,10 +97,25 @@ def copies_of(texts: Texts, originals: Texts, threshold: float) -> list[Copy]:
     """Return every row of `texts` that repeats one of `originals`, in order of id."""
     texts, originals = texts.by_id(), originals.by_id()
     index = _Index(originals, threshold)
-    for position in range(len(originals)):
+    for position in _that_meet(originals.keys, texts.keys):
         index.add(position)
-    found = (index.find(texts, position) for position in range(len(texts)))
+    found = (index.find(texts, position) for position in _that_meet(texts.keys, originals.keys))
     return [copy for copy in found if copy is not None]
+
+
+def _that_meet(keys: UInt64[np.ndarray, "n bands"], others: UInt64[np.ndarray, "m bands"] | None = None) -> list[int]:
+    """Return the positions that share a key with any of `others`, or with one another; equal texts share all.
+
+    Most rows meet nobody, and a sort of each band tells it without looking at them one by one.
+    """
+    meet = np.zeros(len(keys), dtype=bool)
+    for band in range(keys.shape[1]):
+        if others is not None:
+            meet |= np.isin(keys[:, band], others[:, band])
+        else:
+            _, at, counts = np.unique(keys[:, band], return_inverse=True, return_counts=True)
+            meet |= counts[at] > 1
+    return np.flatnonzero(meet).tolist()
 
 
 class _Index:

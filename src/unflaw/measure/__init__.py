@@ -1,5 +1,6 @@
 """The formulas: arrays in, arrays out. No models, no files, no printing."""
 
+from unflaw.measure._alike import nearest_original, repeats_of_earlier
 from unflaw.measure._arithmetic import Equation, equations
 from unflaw.measure._bootstrap import bootstrap_interval, difference_interval, paired_difference, ratio_interval
 from unflaw.measure._copies import band_keys, jaccard, normalise, shingles, text_hash, words_of
@@ -9,6 +10,7 @@ from unflaw.measure._diversity import (
     chamfer,
     compression_ratio,
     distinct,
+    nearest_distance,
     remote_clique,
     rouge_l,
     self_bleu,
@@ -73,11 +75,14 @@ __all__ = [
     "log_odds",
     "mask",
     "mine_template",
+    "nearest_distance",
+    "nearest_original",
     "neighbour_overlap",
     "normalise",
     "paired_difference",
     "ratio_interval",
     "remote_clique",
+    "repeats_of_earlier",
     "rouge_l",
     "self_bleu",
     "self_repetition",

@@ -32,8 +32,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 __all__ = [
-    "Words", "chamfer", "compression_ratio", "distinct", "remote_clique", "rouge_l", "self_bleu", "self_repetition",
-    "vendi_score",
+    "Words", "chamfer", "compression_ratio", "distinct", "nearest_distance", "remote_clique", "rouge_l", "self_bleu",
+    "self_repetition", "vendi_score",
 ]  # fmt: skip
 
 _LONGEST = 4
@@ -211,6 +211,11 @@ def remote_clique(x: Float[np.ndarray, "n d"]) -> float:
 
 def chamfer(x: Float[np.ndarray, "n d"]) -> float:
     """Return the mean cosine distance of a text to the nearest other one, in [0, 2]."""
+    return float(nearest_distance(x).mean())
+
+
+def nearest_distance(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
+    """Return the cosine distance of each text to the nearest other one."""
     similarity = x @ x.T
     np.fill_diagonal(similarity, -np.inf)
-    return float((1 - similarity.max(axis=1)).mean())
+    return 1 - similarity.max(axis=1)

@@ -1,0 +1,56 @@
+"""Vectors that repeat an earlier one, by exact cosine in blocks: no index, no miss, and no more than a block in memory.
+
+Notation
+    x    one unit vector per row, (n, d)
+    t    similarity from which on one row repeats another
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Int
+
+__all__ = ["nearest_original", "repeats_of_earlier"]
+
+_BLOCK = 2048
+
+
+def nearest_original(
+    x: Float[np.ndarray, "n d"], originals: Float[np.ndarray, "m d"]
+) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """Return the original with the highest cosine to each row, the first of several, and that cosine."""
+    best, similarity = np.zeros(len(x), dtype=np.int64), np.full(len(x), -np.inf, dtype=x.dtype)
+    for start in range(0, len(x), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        for low in range(0, len(originals), _BLOCK):
+            cosines = x[rows] @ originals[low : low + _BLOCK].T
+            at = cosines.argmax(axis=1)
+            highest = cosines[np.arange(len(at)), at]
+            closer = highest > similarity[rows]
+            best[rows] = np.where(closer, at + low, best[rows])
+            similarity[rows] = np.where(closer, highest, similarity[rows])
+    return best, similarity
+
+
+def repeats_of_earlier(x: Float[np.ndarray, "n d"], t: float) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """Return the earlier row that each row repeats, -1 for none, and their cosine.
+
+    Only rows that repeat nothing are originals of others: in a group of ten alike the first is kept and nine repeat it,
+    and a chain of rows, each a little further on, is not one group.
+    """
+    of, similarity = np.full(len(x), -1, dtype=np.int64), np.zeros(len(x), dtype=x.dtype)
+    kept = np.empty(0, dtype=np.int64)
+    for start in range(0, len(x), _BLOCK):
+        block = np.arange(start, min(start + _BLOCK, len(x)))
+        if len(kept):
+            at, highest = nearest_original(x[block], x[kept])
+            old = highest >= t
+            of[block[old]], similarity[block[old]] = kept[at[old]], highest[old]
+        cosines = np.tril(x[block] @ x[block].T, -1)
+        for i in np.flatnonzero((cosines >= t).any(axis=1)):
+            here = np.where(of[block[:i]] < 0, cosines[i, :i], -np.inf)
+            j = int(here.argmax())
+            if here[j] >= t and here[j] > similarity[block[i]]:
+                of[block[i]], similarity[block[i]] = block[j], here[j]
+        kept = np.append(kept, block[of[block] < 0])
+    return of, similarity

@@ -1,0 +1,74 @@
+"""Paraphrases, with an encoder that says which texts mean the same."""
+
+from zlib import crc32
+
+import numpy as np
+import pytest
+
+from unflaw._errors import SettingsError
+from unflaw.audit import ParaphrasesCheck, audit
+from unflaw.data import Rows
+
+DIMENSIONS = 512
+
+
+class ByTopic:
+    """Texts with the same first word lie .95 apart in cosine, all others at right angles."""
+
+    def encode(self, texts):
+        vectors = np.zeros((len(texts), DIMENSIONS), dtype=np.float32)
+        for vector, text in zip(vectors, texts, strict=True):
+            topic, _, rest = text.partition(" ")
+            vector[int(topic) % 256] = 0.975
+            vector[256 + crc32(rest.encode()) % 256] = (1 - 0.975**2) ** 0.5
+        return vectors
+
+
+def texts(*said):
+    return Rows.from_records([{"text": text} for text in said], {"text": "text"})
+
+
+def paraphrases(rows, reference=None, **settings):
+    found = audit(rows, reference, checks=[ParaphrasesCheck(**settings)], encoder=ByTopic())
+    return {f.check.partition(".")[2]: f for f in found.findings}
+
+
+def distinct(n, first=0):
+    return [f"{first + i} is told" for i in range(n)]
+
+
+def test_rows_that_mean_the_same_are_found_and_each_names_the_first():
+    rows = texts(*distinct(90), *(f"7 {word}" for word in "abcdefghij"))
+    finding = paraphrases(rows)["inside"]
+    same = sorted([rows.ids[7], *rows.ids[90:]])
+    assert (finding.verdict, finding.value) == ("fail", 10 / 100)
+    assert sorted(finding.row_scores) == same[1:]
+    assert {reason.split()[3] for reason in finding.row_reasons.values()} == {same[0]}
+    assert all(score == pytest.approx(0.95, abs=0.06) for score in finding.row_scores.values())
+
+
+def test_equal_texts_are_no_paraphrases():
+    finding = paraphrases(texts(*distinct(50), *distinct(50)))["inside"]
+    assert (finding.verdict, finding.value, finding.n_rows) == ("ok", 0, 50)
+
+
+def test_what_real_rows_do_as_well_is_no_flaw():
+    rows = texts(*distinct(90), *(f"7 {word}" for word in "abcdefghij"))
+    real = texts(*distinct(90, first=100), *(f"107 {word}" for word in "klmnopqrst"))
+    found = paraphrases(rows, real)
+    assert (found["inside"].verdict, found["inside"].control) == ("ok", 10 / 100)
+    assert (found["reference"].verdict, found["reference"].value) == ("ok", 0)
+
+
+def test_rows_that_say_what_real_rows_say_are_found_but_not_their_copies():
+    rows = texts(*(f"{i} put otherwise" for i in range(30)), *distinct(20, first=30), *distinct(50, first=150))
+    finding = paraphrases(rows, texts(*distinct(100)))["reference"]
+    assert set(finding.row_scores) == set(rows.ids[:30])
+    assert (finding.verdict, finding.value, finding.n_reference) == ("fail", 30 / 100, 100)
+    assert all(reason.startswith("says what real row ") for reason in finding.row_reasons.values())
+
+
+def test_wrong_settings_are_told_together():
+    with pytest.raises(SettingsError) as error:
+        ParaphrasesCheck(threshold=0, max_rows=1)
+    assert len(error.value.problems) == 2

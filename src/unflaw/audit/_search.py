@@ -1,17 +1,16 @@
-"""Search for copies: an index of originals, and the rows that meet one of them."""
+"""Search for copies: rows that share a key meet, and those that meet are compared."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import UInt64
+from jaxtyping import Bool, Int, UInt64
 
 from unflaw.audit._sample import draw
-from unflaw.measure import band_keys, jaccard, normalise, shingles, text_hash
+from unflaw.measure import Shingles, band_keys, normalise, text_hash
 
 __all__ = ["Copy", "Texts", "copies_of", "copies_within"]
 
@@ -19,7 +18,9 @@ _BUCKET = 50
 """Originals kept per key. Only rows of one rigid template fill a bucket without being copies of each other; then
 near copies of later originals may be missed, exact ones are not."""
 _COMPARED = 20
-"""Originals compared word by word with a row: those that share the most keys."""
+"""Originals compared word by word with a row: those that share the most keys. With k keys of 32 shared, J is about
+(k / 32)^(1/4)."""
+_ROWS_AT_ONCE = 4096
 
 
 class Copy(NamedTuple):
@@ -48,7 +49,7 @@ class Texts:
         """Normalise, and find the keys by which near copies meet."""
         plain = tuple(normalise(text) for text in texts)
         about = tuple(text_hash(normalise(context)) if context else 0 for context in contexts)
-        return cls(tuple(ids), plain, about, band_keys([shingles(text) for text in plain]))
+        return cls(tuple(ids), plain, about, band_keys(Shingles.of(plain)))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -83,76 +84,107 @@ class Texts:
 def copies_within(texts: Texts, threshold: float) -> list[Copy]:
     """Return every row that repeats one before it, in order of id; the first of its kind is no copy."""
     texts = texts.by_id()
-    index, copies = _Index(texts, threshold), []
-    for position in _that_meet(texts.keys):
-        copy = index.find(texts, position)
-        if copy is None:
-            index.add(position)
-        else:
-            copies.append(copy)
-    return copies
+    exact = _first_of(texts)
+    alike = _near(texts, texts, threshold)
+    copies: dict[int, Copy] = {}
+    for i in range(len(texts)):
+        if exact[i] < i:
+            copies[i] = Copy(texts.ids[i], texts.ids[exact[i]], 1.0, True)
+        elif found := [near for near in alike.get(i, ()) if near[1] < i and near[1] not in copies]:
+            copies[i] = _as_copy(texts, i, texts, *max(found, key=lambda near: (near[0], -near[1])))
+    return list(copies.values())
 
 
 def copies_of(texts: Texts, originals: Texts, threshold: float) -> list[Copy]:
     """Return every row of `texts` that repeats one of `originals`, in order of id."""
     texts, originals = texts.by_id(), originals.by_id()
-    index = _Index(originals, threshold)
-    for position in _that_meet(originals.keys, texts.keys):
-        index.add(position)
-    found = (index.find(texts, position) for position in _that_meet(texts.keys, originals.keys))
-    return [copy for copy in found if copy is not None]
+    exact = {same: i for i, same in reversed(list(enumerate(zip(originals.texts, originals.contexts, strict=True))))}
+    alike = _near(texts, originals, threshold)
+    copies = []
+    for i, same in enumerate(zip(texts.texts, texts.contexts, strict=True)):
+        if same in exact:
+            copies.append(Copy(texts.ids[i], originals.ids[exact[same]], 1.0, True))
+        elif i in alike:
+            copies.append(_as_copy(texts, i, originals, *max(alike[i], key=lambda near: (near[0], -near[1]))))
+    return copies
 
 
-def _that_meet(keys: UInt64[np.ndarray, "n bands"], others: UInt64[np.ndarray, "m bands"] | None = None) -> list[int]:
-    """Return the positions that share a key with any of `others`, or with one another; equal texts share all.
+def _first_of(texts: Texts) -> list[int]:
+    """Return for each row the first row with its text and its passage."""
+    first: dict[tuple[str, int], int] = {}
+    return [first.setdefault(same, i) for i, same in enumerate(zip(texts.texts, texts.contexts, strict=True))]
 
-    Most rows meet nobody, and a sort of each band tells it without looking at them one by one.
+
+def _as_copy(texts: Texts, i: int, originals: Texts, similarity: float, j: int) -> Copy:
+    return Copy(texts.ids[i], originals.ids[j], similarity, texts.texts[i] == originals.texts[j])
+
+
+def _near(texts: Texts, originals: Texts, threshold: float) -> dict[int, list[tuple[float, int]]]:
+    """Return for each text the (similarity, place) of the originals that it nearly copies.
+
+    Where `originals` are the texts themselves, only earlier ones are looked at, and only one of equal texts.
     """
-    meet = np.zeros(len(keys), dtype=bool)
-    for band in range(keys.shape[1]):
-        if others is not None:
-            meet |= np.isin(keys[:, band], others[:, band])
-        else:
-            _, at, counts = np.unique(keys[:, band], return_inverse=True, return_counts=True)
-            meet |= counts[at] > 1
-    return np.flatnonzero(meet).tolist()
+    i, j = _pairs(texts, originals)
+    about, of = np.array(texts.contexts, dtype=np.uint64), np.array(originals.contexts, dtype=np.uint64)
+    may = (about[i] == of[j]) | (about[i] == 0) | (of[j] == 0)
+    i, j = i[may], j[may]
+    shift = 0 if texts is originals else len(texts)
+    both = texts.texts if texts is originals else texts.texts + originals.texts
+    wanted = np.union1d(i, j + shift)
+    shingles = Shingles.of([both[k] for k in wanted])
+    similarity = shingles.jaccard(np.searchsorted(wanted, i), np.searchsorted(wanted, j + shift))
+    near: dict[int, list[tuple[float, int]]] = {}
+    for k in np.flatnonzero(similarity >= threshold).tolist():
+        near.setdefault(int(i[k]), []).append((float(similarity[k]), int(j[k])))
+    return near
 
 
-class _Index:
-    """Originals by exact text and by key."""
+def _pairs(texts: Texts, originals: Texts) -> tuple[Int[np.ndarray, " p"], Int[np.ndarray, " p"]]:
+    """Return the pairs of a text and an original to compare: those that share keys, for each text the most likely."""
+    same = texts is originals
+    first = 0 if same else len(originals)
+    once = np.array(_first_of(originals), dtype=np.int64) == np.arange(len(originals))
+    keys = originals.keys if same else np.concatenate([originals.keys, texts.keys])
+    may_be_original = once if same else np.concatenate([once, np.zeros(len(texts), dtype=bool)])
+    buckets = [_Bucket.of(keys[:, band], may_be_original) for band in range(keys.shape[1])]
+    found = []
+    for start in range(first, len(keys), _ROWS_AT_ONCE):
+        rows = np.arange(start, min(start + _ROWS_AT_ONCE, len(keys)))
+        pairs = np.concatenate([bucket.pairs(rows, len(keys), earlier=same) for bucket in buckets])
+        pairs, shared = np.unique(pairs, return_counts=True)
+        i, j = np.divmod(pairs, len(keys))
+        order = np.lexsort((j, -shared, i))
+        i, j = i[order], j[order]
+        rank = np.arange(len(i)) - np.searchsorted(i, i)
+        found.append(np.stack([i, j])[:, rank < _COMPARED])
+    i, j = np.concatenate([np.empty((2, 0), dtype=np.int64), *found], axis=1)
+    return i - first, j
 
-    def __init__(self, originals: Texts, threshold: float) -> None:
-        self.originals = originals
-        self.threshold = threshold
-        self.exact: dict[tuple[str, int], int] = {}
-        self.buckets: dict[int, list[int]] = {}
 
-    def add(self, position: int) -> None:
-        same = self.originals.texts[position], self.originals.contexts[position]
-        if same in self.exact:
-            return
-        self.exact[same] = position
-        for key in self.originals.keys[position].tolist():
-            bucket = self.buckets.setdefault(key, [])
-            if len(bucket) < _BUCKET:
-                bucket.append(position)
+@dataclass(frozen=True)
+class _Bucket:
+    """Rows that share the key of one band."""
 
-    def find(self, texts: Texts, position: int) -> Copy | None:
-        text, context = texts.texts[position], texts.contexts[position]
-        same = self.exact.get((text, context))
-        if same is not None:
-            return Copy(texts.ids[position], self.originals.ids[same], 1.0, True)
-        mine, best, original = shingles(text), 0.0, -1
-        for near in self._nearest(texts.keys[position].tolist()):
-            about = self.originals.contexts[near]
-            similarity = jaccard(mine, shingles(self.originals.texts[near]))
-            if similarity > best and (about == context or not about or not context):
-                best, original = similarity, near
-        if best < self.threshold:
-            return None
-        return Copy(texts.ids[position], self.originals.ids[original], best, text == self.originals.texts[original])
+    originals: Int[np.ndarray, " o"]
+    """Rows that may be originals, by key, then by place."""
+    begin: Int[np.ndarray, " n"]
+    """Where the originals with a row's key begin, and how many there are."""
+    count: Int[np.ndarray, " n"]
 
-    def _nearest(self, keys: list[int]) -> list[int]:
-        """Originals that share the most keys; with k keys of 32 shared, J is about (k / 32)^(1/4)."""
-        shared = Counter(near for key in keys for near in self.buckets.get(key, ()))
-        return sorted(shared, key=lambda near: (-shared[near], near))[:_COMPARED]
+    @classmethod
+    def of(cls, keys: UInt64[np.ndarray, " n"], may_be_original: Bool[np.ndarray, " n"]) -> _Bucket:
+        """Sort the originals by key."""
+        originals = np.flatnonzero(may_be_original)
+        originals = originals[np.argsort(keys[originals], kind="stable")]
+        ranked = keys[originals]
+        begin = np.searchsorted(ranked, keys, side="left")
+        return cls(originals, begin, np.searchsorted(ranked, keys, side="right") - begin)
+
+    def pairs(self, rows: Int[np.ndarray, " r"], n: int, *, earlier: bool) -> Int[np.ndarray, " p"]:
+        """Return row · n + original for the first originals that share a row's key; of those only earlier ones."""
+        counts = np.minimum(self.count[rows], _BUCKET)
+        row = np.repeat(rows, counts)
+        within = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+        original = self.originals[self.begin[row] + within]
+        kept = original < row if earlier else slice(None)
+        return row[kept] * n + original[kept]

@@ -3,7 +3,7 @@
 from unflaw.measure._alike import nearest_original, repeats_of_earlier
 from unflaw.measure._arithmetic import Equation, equations
 from unflaw.measure._bootstrap import bootstrap_interval, difference_interval, paired_difference, ratio_interval
-from unflaw.measure._copies import band_keys, jaccard, normalise, shingles, text_hash, words_of
+from unflaw.measure._copies import Shingles, band_keys, normalise, text_hash, words_of
 from unflaw.measure._density import kernel_density
 from unflaw.measure._diversity import (
     Words,
@@ -48,6 +48,7 @@ __all__ = [
     "Overlap",
     "Phrase",
     "Reading",
+    "Shingles",
     "Template",
     "Tokens",
     "Words",
@@ -67,7 +68,6 @@ __all__ = [
     "find_contacts",
     "find_secrets",
     "frequency_density",
-    "jaccard",
     "jensen_shannon_bits",
     "kernel_density",
     "kernel_test",
@@ -86,7 +86,6 @@ __all__ = [
     "rouge_l",
     "self_bleu",
     "self_repetition",
-    "shingles",
     "squared_distances",
     "text_hash",
     "tokenise",

@@ -4,6 +4,7 @@ import math
 import pytest
 
 from unflaw._errors import DataError, RunFolderError
+from unflaw.audit import default_checks
 from unflaw.data import Finding, Score, open_run
 from unflaw.report import collect
 
@@ -252,3 +253,11 @@ def test_a_broken_file_is_named(tmp_path, make_run, name, content, says):
     with pytest.raises(DataError, match=says) as error:
         collect(folder)
     assert name in str(error.value)
+
+
+@pytest.mark.parametrize("check", [check.name for check in default_checks()])
+def test_every_check_that_fails_comes_with_something_to_do(tmp_path, make_findings, check):
+    (found,) = [dataclasses.replace(f, check=f"{check}.x", verdict="fail") for f in make_findings(["a"])[:1]]
+    with open_run(tmp_path, command="audit", settings={}) as run:
+        run.add_findings([found])
+    assert len(collect(tmp_path)["next"]) == 2, "what to do about it, and to measure the model"

@@ -12,9 +12,14 @@ from unflaw.report._text import clip, number, percent_points
 __all__ = ["control_words", "next_steps", "verdict"]
 
 _ADVICE = {  # first part of a check's id → what to do about it, the most urgent first
+    "hygiene": "Take out the rows with keys and addresses, or mask them, before anyone trains on them.",
     "copies": "Take the copied rows out before training: a model that has seen its own test shows nothing.",
     "tokens": "Break the template: ask for the answers in many formats, or train on as many good rows beside these, "
     "and give these a weight of 0.1.",
+    "residue": "Drop the rows with refusals, chatter and blanks, and ask the generator for the answer alone.",
+    "qa": "Drop the rows whose answer or sum is wrong; they teach a model to make things up.",
+    "form": "Drop the rows that break off or go round in circles; give the generator room for its longest answers.",
+    "diversity": "Ask for fewer rows about one thing, from more seeds and in more styles; drop paraphrases first.",
     "gap": "Bring the rows nearer to real text: vary topics, sources and prompts where the overlap plot is empty.",
     "perplexity": "Add rows the model finds harder: text that it predicts this easily teaches it little but form.",
     "harder": "Read the rows listed as hardest to predict: garbled text, another language, or a subject of their own.",
@@ -79,6 +84,7 @@ def next_steps(
     ).format_map(known)
     flawed = [f for f in found if f.verdict != "ok"]
     kinds = {"harder" if f.check == "perplexity.shift" and f.value > 0 else f.check.split(".")[0] for f in flawed}
+    kinds |= {"diversity"} if "paraphrases" in kinds else set()
     steps = [{"words": words, "command": ""} for kind, words in _ADVICE.items() if kind in kinds]
     repair = compared["repair"] if compared else None
     if repair and repair["level"] == "ok":

@@ -34,10 +34,11 @@ def two_sets_of_one_source(n, m):
     sentences = list(itertools.product(PEOPLE, DEEDS, THINGS, PLACES))
     order = np.random.default_rng(0).permutation(len(sentences)).tolist()
     records = [
-        {"question": f"What did {sentences[i][0]} do, case {i}?", "answer": " ".join(sentences[i])} for i in order
+        {"question": f"What did {sentences[i][0]} do, case {i}?", "answer": " ".join(sentences[i]), "label": i % 3}
+        for i in order
     ]
     return [
-        Rows.from_records(part, {"prompt": "question", "response": "answer"})
+        Rows.from_records(part, {"prompt": "question", "response": "answer", "label": "label"})
         for part in (records[:n], records[n : n + m])
     ]
 

@@ -41,6 +41,8 @@ class Flaw:
     """Findings that should see it; a name that ends in a dot stands for all findings of a check."""
     sets: tuple[str, ...] = ("examples", "squad", "reviews")
     """Sets it makes sense in."""
+    role: str = ""
+    """What is spoilt; the response or else the text by default."""
     whole: bool = False
     """Whether whole rows are replaced, not what they say."""
 
@@ -50,7 +52,7 @@ class Flaw:
         places = rng.permutation(len(rows))[: round(share * len(rows))]
         if self.whole:
             return self._replace(rows, places, rng)
-        role = "response" if rows.has("response") else "text"
+        role = self.role or ("response" if rows.has("response") else "text")
         said = self.plant(rows.column(role), places, rng)
         return rows.with_column(rows.roles[role], said), [rows.ids[i] for i in places]
 
@@ -145,6 +147,15 @@ def few_ideas(said: list[str], places: np.ndarray, rng: np.random.Generator) -> 
     return said
 
 
+def flipped(said: list[str], places: np.ndarray, rng: np.random.Generator) -> list[str]:
+    """Give rows one of the other labels."""
+    said, labels = list(said), sorted(set(said))
+    for i in places:
+        others = [label for label in labels if label != said[i]]
+        said[i] = others[rng.integers(len(others))]
+    return said
+
+
 FLAWS = {
     "few ideas": Flaw("five things in ever other words", few_ideas, ("diversity.", "paraphrases.inside"), whole=True),
     "template": Flaw("answers in one template", template, ("tokens.", "gap.c2st_auc"), ("examples", "squad")),
@@ -157,5 +168,6 @@ FLAWS = {
     "circles": Flaw("one sentence four times", changed(round_in_circles), ("form.loops",)),
     "wrong sums": Flaw("a sum that does not hold", told(SUMS), ("qa.sums",)),
     "wrong answers": Flaw("the answer of another row", shuffled, ("qa.ungrounded",), ("squad",)),
+    "wrong labels": Flaw("another label", flipped, ("labels.noise",), ("reviews",), role="label"),
     "people": Flaw("e-mail addresses and telephone numbers", told(PEOPLE), ("hygiene.contacts",)),
 }  # fmt: skip

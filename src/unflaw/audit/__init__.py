@@ -6,6 +6,7 @@ from unflaw.audit._defaults import default_checks
 from unflaw.audit._diversity import DiversityCheck
 from unflaw.audit._frame import NEEDS, Batch, Check, RowScore
 from unflaw.audit._gap import GapCheck
+from unflaw.audit._labels import LabelsCheck
 from unflaw.audit._paraphrases import ParaphrasesCheck
 from unflaw.audit._perplexity import PerplexityCheck
 from unflaw.audit._template import structural_template
@@ -20,6 +21,7 @@ __all__ = [
     "CopiesCheck",
     "DiversityCheck",
     "GapCheck",
+    "LabelsCheck",
     "ParaphrasesCheck",
     "PerplexityCheck",
     "RowScore",

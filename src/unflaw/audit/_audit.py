@@ -143,7 +143,8 @@ def audit(
     if real is not None:
         _refuse_same(synthetic, real)
     given = {"reference": real, "embeddings": encoder, "log_probs": scorer, "log_probs_after": scorer_after}
-    runnable, skipped = _sort_out(checks, {need for need, it in given.items() if it is not None})
+    there = {need for need, it in given.items() if it is not None} | ({"labels"} if synthetic.has("label") else set())
+    runnable, skipped = _sort_out(checks, there)
     inputs = Inputs.open(runnable, encoder, scorer, scorer_after, batch_size, device)
     tick = _ticker(progress, sum(len(r) for r in (synthetic, real, held) if r is not None))
 
@@ -281,6 +282,7 @@ def _refuse_same(synthetic: Rows, real: Rows) -> None:
 _MISSING = {
     "reference": "needs real rows to compare with: pass `reference`",
     "embeddings": "needs an encoder: pass `encoder`",
+    "labels": "needs labelled rows: a column `label`",
     "log_probs": "needs a model that knows how likely a text is: pass `scorer`",
     "log_probs_after": "needs the model after training: pass `scorer_after`",
 }

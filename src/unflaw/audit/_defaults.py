@@ -8,6 +8,7 @@ from unflaw.audit._form import form_check
 from unflaw.audit._frame import Check
 from unflaw.audit._gap import GapCheck
 from unflaw.audit._hygiene import hygiene_check
+from unflaw.audit._labels import LabelsCheck
 from unflaw.audit._paraphrases import ParaphrasesCheck
 from unflaw.audit._perplexity import PerplexityCheck
 from unflaw.audit._qa import qa_check
@@ -29,5 +30,6 @@ def default_checks(seed: int = 0, allow_few: bool = False) -> tuple[Check, ...]:
         residue_check(),
         form_check(),
         qa_check(),
+        LabelsCheck(seed=seed),
         hygiene_check(),
     )

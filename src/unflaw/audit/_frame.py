@@ -23,7 +23,7 @@ from unflaw.data import Finding, Rows
 
 __all__ = ["NEEDS", "Batch", "Check", "RowScore"]
 
-NEEDS = frozenset({"reference", "embeddings", "log_probs", "log_probs_after"})
+NEEDS = frozenset({"reference", "embeddings", "labels", "log_probs", "log_probs_after"})
 """What a check may need. Where it is not there, the check is skipped and the audit says why."""
 
 

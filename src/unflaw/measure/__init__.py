@@ -18,6 +18,7 @@ from unflaw.measure._diversity import (
     vendi_score,
 )
 from unflaw.measure._intervals import auc_interval, difference_of_shares, wilson_interval
+from unflaw.measure._labels import label_issues, out_of_sample, total_variation, uncertainty
 from unflaw.measure._mining import mine_template
 from unflaw.measure._neighbours import Overlap, neighbour_overlap, squared_distances
 from unflaw.measure._secrets import Found, find_contacts, find_secrets, mask
@@ -71,6 +72,7 @@ __all__ = [
     "jensen_shannon_bits",
     "kernel_density",
     "kernel_test",
+    "label_issues",
     "linear_probability",
     "log_odds",
     "mask",
@@ -79,6 +81,7 @@ __all__ = [
     "nearest_original",
     "neighbour_overlap",
     "normalise",
+    "out_of_sample",
     "paired_difference",
     "ratio_interval",
     "remote_clique",
@@ -89,6 +92,8 @@ __all__ = [
     "squared_distances",
     "text_hash",
     "tokenise",
+    "total_variation",
+    "uncertainty",
     "vendi_score",
     "wilson_interval",
     "words_of",

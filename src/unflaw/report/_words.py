@@ -18,6 +18,7 @@ _ADVICE = {  # first part of a check's id → what to do about it, the most urge
     "and give these a weight of 0.1.",
     "residue": "Drop the rows with refusals, chatter and blanks, and ask the generator for the answer alone.",
     "qa": "Drop the rows whose answer or sum is wrong; they teach a model to make things up.",
+    "labels": "Look at the rows whose label is in doubt, and ask for more of the labels that are rare.",
     "form": "Drop the rows that break off or go round in circles; give the generator room for its longest answers.",
     "diversity": "Ask for fewer rows about one thing, from more seeds and in more styles; drop paraphrases first.",
     "gap": "Bring the rows nearer to real text: vary topics, sources and prompts where the overlap plot is empty.",

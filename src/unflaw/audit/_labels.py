@@ -1,0 +1,263 @@
+"""Labels: are they spread as real ones, which are likely to be wrong, do equal rows disagree, what gives them away?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from unflaw._errors import DataError, SettingsError
+from unflaw.audit._frame import Batch, RowScore
+from unflaw.audit._sample import Sample, bottom_k, merge_samples
+from unflaw.audit._template import above
+from unflaw.data import Finding, Verdict
+from unflaw.measure import (
+    difference_of_shares,
+    label_issues,
+    normalise,
+    out_of_sample,
+    repeats_of_earlier,
+    total_variation,
+    uncertainty,
+    wilson_interval,
+    words_of,
+)
+
+__all__ = ["LabelsCheck"]
+
+MIN_ROWS = 50
+MOST_CLASSES = 100
+"""More are no classes but numbers or names."""
+BALANCE_WARN, BALANCE_FAIL = 0.1, 0.3
+"""Part of the rows that would need another label; clear of chance at the .01 level of a chi-squared test."""
+NOISE_WARN, NOISE_FAIL = 0.03, 0.1
+CONFLICT_WARN, CONFLICT_FAIL = 0.01, 0.05
+AWAY_WARN, AWAY_FAIL = 0.1, 0.3
+"""Part of what is to know about the label that length alone, or one word alone, tells more than in real rows."""
+_FOLDS = 5
+"""Of the classifier that tells labels; rarer ones are not told."""
+_ALIKE = 0.95
+"""Cosine of rows that say the same, so that one of two labels must be wrong."""
+_BINS = 10
+_MOST_WORDS = 200
+_COMMON = 0.02
+"""Share of rows in which a word must stand to give a label away."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelsCheck:
+    """Balance, noise (cleanlab), conflicts, and what gives labels away, on a sample of rows."""
+
+    max_rows: int = 4000
+    seed: int = 0
+
+    name: ClassVar[str] = "labels"
+    needs: ClassVar[frozenset[str]] = frozenset({"embeddings", "labels"})
+
+    def __post_init__(self) -> None:
+        if self.max_rows < MIN_ROWS:
+            raise SettingsError(f"`max_rows` must be at least {MIN_ROWS}, got {self.max_rows}")
+
+    def summarise(self, batch: Batch) -> Sample:
+        """Keep label, vector and words of the sampled rows that have a label."""
+        if batch.embeddings is None or not np.isfinite(batch.embeddings).all():
+            raise DataError("`embeddings` must be finite numbers; the encoder returned nan, inf or nothing")
+        labels = batch.rows.column("label") if batch.rows.has("label") else [None] * len(batch.texts)
+        kept = [i for i, label in enumerate(labels) if label is not None]
+        values = [(str(labels[i]), batch.embeddings[i].copy(), batch.texts[i][:20_000]) for i in kept]
+        return bottom_k([batch.ids[i] for i in kept], values, self.max_rows, self.seed)
+
+    def merge(self, a: Sample, b: Sample) -> Sample:
+        """Sample both."""
+        return merge_samples(a, b)
+
+    def conclude(
+        self, synthetic: Sample, reference: Sample | None, control: tuple[Sample, Sample] | None, holdout: None = None
+    ) -> list[Finding]:
+        """Ask of the labels of both sets, in as many rows of each; of what is no class, nothing."""
+        real = reference if reference is not None and _has_classes(reference) else None
+        if not _has_classes(synthetic):
+            return []
+        n = min(len(s.draws) for s in (synthetic, real) if s is not None)
+        mine, theirs = _Labelled.of(synthetic, n), None if real is None else _Labelled.of(real, n)
+        found = [self._noise(mine, theirs), self._conflicts(mine, theirs)]
+        found += [self._given_away(name, mine, theirs) for name in ("length", "word")]
+        return ([self._balance(synthetic, real, control)] if real is not None and control is not None else []) + found
+
+    def score(self, batch: Batch, findings: Sequence[Finding]) -> Mapping[str, Mapping[str, RowScore]]:
+        """Nothing to add: the findings already score the sampled rows."""
+        return {}
+
+    def _balance(self, synthetic: Sample, reference: Sample, control: tuple[Sample, Sample]) -> Finding:
+        from scipy.stats import chi2_contingency
+
+        counts = [Counter(label for label, _, _ in s.values) for s in (synthetic, reference, *control)]
+        classes = sorted(set().union(*counts))
+        mine, real, a, b = (np.array([of[c] for c in classes]) for of in counts)
+        value, usual = total_variation(mine, real), total_variation(a, b)
+        clear = len(classes) > 1 and chi2_contingency(np.stack([mine, real])).pvalue < 0.01
+        most = max(classes, key=lambda c: counts[0][c] / mine.sum() - counts[1][c] / real.sum())
+        shares = [of[most] / of.total() for of in counts[:2]]
+        return Finding(
+            check="labels.balance",
+            title="Labels are spread otherwise than real ones",
+            value=value,
+            low=None,
+            high=None,
+            better="lower",
+            verdict=above(value - usual if clear else 0.0, BALANCE_WARN, BALANCE_FAIL),
+            threshold=f"warn from {BALANCE_WARN}, fail from {BALANCE_FAIL} above the control, when clear of chance",
+            meaning=f"{value:.0%} of the rows would need another label; {shares[0]:.0%} are {most!r}, of real rows "
+            f"{shares[1]:.0%}.",
+            control=usual,
+            unit="total variation distance",
+            n_rows=int(mine.sum()),
+            n_reference=int(real.sum()),
+            evidence={"classes": classes, "counts": mine.tolist(), "reference_counts": real.tolist()},
+            settings=asdict(self),
+        )
+
+    def _noise(self, mine: _Labelled, real: _Labelled | None) -> Finding:
+        wrong, quality = mine.issues(self.seed)
+        usual = None if real is None else int(real.issues(self.seed)[0].sum())
+        suspects = np.flatnonzero(wrong).tolist()
+        return self._of_rows(
+            "labels.noise", "Labels that are likely to be wrong", mine, usual, (NOISE_WARN, NOISE_FAIL),
+            "have a label that what they say speaks against",
+            {mine.ids[i]: float(1 - quality[i]) for i in suspects},
+            {mine.ids[i]: f"is labelled {mine.labels[i]!r}, which other rows speak against" for i in suspects},
+        )  # fmt: skip
+
+    def _conflicts(self, mine: _Labelled, real: _Labelled | None) -> Finding:
+        found = mine.conflicts()
+        return self._of_rows(
+            "labels.conflicts", "Rows that say the same under another label", mine,
+            None if real is None else len(real.conflicts()), (CONFLICT_WARN, CONFLICT_FAIL),
+            "say what another row says, under another label",
+            dict.fromkeys(found, 1.0), {i: f"says what row {of} says, under another label" for i, of in found.items()},
+        )  # fmt: skip
+
+    def _of_rows(
+        self, check: str, title: str, mine: _Labelled, usual: int | None, rule: tuple[float, float], meaning: str,
+        scores: Mapping[str, float], reasons: Mapping[str, str],
+    ) -> Finding:  # fmt: skip
+        n, had = len(mine.ids), len(scores)
+        low, high = wilson_interval(had, n)
+        ends = (None, None) if usual is None else wilson_interval(usual, n)
+        excess = had / n - (usual or 0) / n
+        clear = usual is None or difference_of_shares(had, n, usual, n)[0] > 0
+        return Finding(
+            check=check,
+            title=title,
+            value=had / n,
+            low=low,
+            high=high,
+            better="lower",
+            verdict=above(excess if clear else 0.0, *rule),
+            threshold=f"warn from {rule[0]:.0%}, fail from {rule[1]:.0%} above the control, when clear of it",
+            meaning=f"{had:,} of {n:,} rows {meaning}.",
+            control=None if usual is None else usual / n,
+            control_low=ends[0],
+            control_high=ends[1],
+            unit="share of rows",
+            n_rows=n,
+            n_reference=0 if usual is None else n,
+            row_scores=dict(scores),
+            row_reasons=dict(reasons),
+            settings=asdict(self),
+        )
+
+    def _given_away(self, by: str, mine: _Labelled, real: _Labelled | None) -> Finding:
+        value, what = mine.by_length() if by == "length" else mine.by_word()
+        usual = None if real is None else (real.by_length() if by == "length" else real.by_word())[0]
+        verdict: Verdict = above(value - (usual or 0.0), AWAY_WARN, AWAY_FAIL)
+        return Finding(
+            check=f"labels.{by}",
+            title="Length alone tells the label" if by == "length" else "One word alone tells the label",
+            value=value,
+            low=None,
+            high=None,
+            better="lower",
+            verdict=verdict,
+            threshold=f"warn from {AWAY_WARN}, fail from {AWAY_FAIL} above the control",
+            meaning=f"{what} tells {max(value, 0):.0%} of what is to know about the label.",
+            control=usual,
+            unit="share of the label's entropy (Theil's U, adjusted for chance)",
+            n_rows=len(mine.ids),
+            n_reference=0 if real is None else len(real.ids),
+            settings=asdict(self),
+        )
+
+
+def _has_classes(sample: Sample) -> bool:
+    """Tell whether there are enough labels, and few enough different ones."""
+    classes = {label for label, _, _ in sample.values}
+    return len(sample.draws) >= MIN_ROWS and 2 <= len(classes) <= MOST_CLASSES
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """Sampled rows with their labels."""
+
+    ids: Sequence[str]
+    labels: Sequence[str]
+    x: Float[np.ndarray, "n d"]
+    texts: Sequence[str]
+
+    @classmethod
+    def of(cls, sample: Sample, n: int) -> _Labelled:
+        labels, vectors, texts = zip(*sample.values[:n], strict=True) if n else ((), (), ())
+        return cls(sample.ids[:n], labels, np.stack(vectors) if n else np.empty((0, 1)), texts)
+
+    @property
+    def classes(self) -> Int[np.ndarray, " n"]:
+        """Number of each row's class."""
+        return np.unique(np.array(self.labels), return_inverse=True)[1]
+
+    def issues(self, seed: int) -> tuple[Bool[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+        """Return which labels are likely to be wrong, and the quality of each; labels too rare to tell are good."""
+        wrong, quality = np.zeros(len(self.ids), dtype=bool), np.ones(len(self.ids))
+        often = np.flatnonzero(np.bincount(self.classes)[self.classes] >= _FOLDS)
+        classes = np.unique(self.classes[often], return_inverse=True)[1]
+        if len(often) and classes.max() > 0:
+            p = out_of_sample(self.x[often].astype(np.float64), classes, n_folds=_FOLDS, seed=seed)
+            wrong[often], quality[often] = label_issues(classes, p)
+        return wrong, quality
+
+    def conflicts(self) -> dict[str, str]:
+        """Return the rows that repeat an earlier one of another label, and that one."""
+        order = sorted(range(len(self.ids)), key=self.ids.__getitem__)
+        of, _ = repeats_of_earlier(self.x[order], _ALIKE)
+        pairs = [(order[i], order[int(of[i])]) for i in np.flatnonzero(of >= 0).tolist()]
+        return {self.ids[i]: self.ids[j] for i, j in pairs if self.labels[i] != self.labels[j]}
+
+    def by_length(self) -> tuple[float, str]:
+        """Return what ten bins of the number of signs tell."""
+        lengths = np.array([len(text) for text in self.texts])
+        bins = np.searchsorted(np.quantile(lengths, np.arange(1, _BINS) / _BINS), lengths, side="right")
+        return uncertainty(_table(bins, self.classes)), "Length"
+
+    def by_word(self) -> tuple[float, str]:
+        """Return what the word that tells most tells, being there or not."""
+        held: dict[str, list[int]] = {}
+        for i, text in enumerate(self.texts):
+            for word in set(words_of(normalise(text))[:_MOST_WORDS]):
+                held.setdefault(word, []).append(i)
+        classes, n = self.classes, len(self.texts)
+        totals, best, told = np.bincount(classes), 0.0, ""
+        for word, rows in sorted(held.items()):
+            if _COMMON * n <= len(rows) <= (1 - _COMMON) * n:
+                there = np.bincount(classes[rows], minlength=len(totals))
+                if (tells := uncertainty(np.stack([there, totals - there]))) > best:
+                    best, told = tells, word
+        return best, f"The word {told!r}" if told else "No word"
+
+
+def _table(bins: Int[np.ndarray, " n"], classes: Int[np.ndarray, " n"]) -> Int[np.ndarray, "B K"]:
+    counts = np.zeros((int(bins.max()) + 1, int(classes.max()) + 1), dtype=np.int64)
+    np.add.at(counts, (bins, classes), 1)
+    return counts

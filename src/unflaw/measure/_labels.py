@@ -1,0 +1,89 @@
+"""Labels: how they are spread, what gives them away, and which are likely to be wrong.
+
+Notation
+    n, K     rows, classes
+    labels   class of each row, 0 … K - 1, (n,)
+    p        probability of each class for each row, from a model that has not seen the row, (n, K)
+    H, I     entropy and mutual information
+
+References
+----------
+    Northcutt et al. 2021, "Confident Learning" (arXiv 1911.00068), by cleanlab: `label_issues`.
+    Theil 1972, "Statistical Decomposition Analysis": `uncertainty`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from unflaw._errors import TooFewRowsError
+
+__all__ = ["label_issues", "out_of_sample", "total_variation", "uncertainty"]
+
+
+def total_variation(a: Int[np.ndarray, " K"], b: Int[np.ndarray, " K"]) -> float:
+    """Return how much of one set would need another label to be spread as the other: half the sum of |p - q|.
+
+    >>> total_variation(np.array([5, 5]), np.array([8, 2])).__round__(3)
+    0.3
+    """
+    return float(np.abs(a / a.sum() - b / b.sum()).sum() / 2)
+
+
+def uncertainty(counts: Int[np.ndarray, "B K"]) -> float:
+    """Return Theil's U = I(label; bin) / H(label), the part of what is to know about the label that the bin tells.
+
+    `counts` holds the rows of each bin and class. Rows dealt at random have I of about (B - 1)(K - 1) / 2n, which is
+    taken off, so that they give 0 on average.
+
+    >>> uncertainty(np.array([[50, 0], [0, 50]])).__round__(2), uncertainty(np.array([[25, 25], [25, 25]])).__round__(2)
+    (0.99, -0.01)
+    """
+    n = counts.sum()
+    p = counts / n
+    by_bin, by_class = p.sum(axis=1, keepdims=True), p.sum(axis=0, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        information = np.nansum(p * np.log(p / (by_bin * by_class)))
+        entropy = -np.nansum(by_class * np.log(by_class))
+    bins, classes = (by_bin > 0).sum(), (by_class > 0).sum()
+    chance = (bins - 1) * (classes - 1) / (2 * n)
+    return float((information - chance) / entropy) if classes > 1 else 0.0
+
+
+def out_of_sample(
+    x: Float[np.ndarray, "n d"],
+    labels: Int[np.ndarray, " n"],
+    *,
+    n_folds: int = 5,
+    penalty: float = 10.0,
+    seed: int = 0,
+) -> Float[np.ndarray, "n K"]:
+    """Return p: cross-validated logistic regression on standardised features.
+
+    Raises
+    ------
+    TooFewRowsError
+        A class has fewer rows than there are folds.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    fewest = np.bincount(labels).min()
+    if fewest < n_folds:
+        raise TooFewRowsError(f"every label must have at least {n_folds} rows, got {fewest} of the rarest")
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=1 / penalty, max_iter=500))
+    folds = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
+    return np.asarray(cross_val_predict(model, x, labels, cv=folds, method="predict_proba"))
+
+
+def label_issues(
+    labels: Int[np.ndarray, " n"], p: Float[np.ndarray, "n K"]
+) -> tuple[Bool[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """Return which labels are likely to be wrong, and how good each is, in [0, 1]."""
+    from cleanlab.filter import find_label_issues
+    from cleanlab.rank import get_label_quality_scores
+
+    return np.asarray(find_label_issues(labels, p, n_jobs=1)), np.asarray(get_label_quality_scores(labels, p))

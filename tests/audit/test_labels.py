@@ -1,0 +1,94 @@
+"""Labels: what is planted is found, in an encoder's space where the classes lie apart."""
+
+import numpy as np
+import pytest
+
+from unflaw._errors import SettingsError
+from unflaw.audit import LabelsCheck, audit
+from unflaw.data import Rows
+
+WORDS = {"sport": "ball goal team match coach".split(), "food": "soup bread salt oven cook".split()}
+
+
+class ByWords:
+    """Each word is an axis, and each row adds one of its own."""
+
+    def encode(self, texts):
+        axes = [*WORDS["sport"], *WORDS["food"]]
+        x = np.array([[text.split().count(w) for w in axes] + [0.0] * 40 for text in texts])
+        for row, text in zip(x, texts, strict=True):
+            row[10 + sum(map(ord, text)) % 40] = 2.0
+        return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+
+
+def records(n, seed=0, share=0.5):
+    rng = np.random.default_rng(seed)
+    labels = ["sport" if rng.random() < share else "food" for _ in range(n)]
+    return [{"text": f"{' '.join(rng.choice(WORDS[k], 6))} {seed}-{i}", "label": k} for i, k in enumerate(labels)]
+
+
+def rows(told):
+    return Rows.from_records(told, {"text": "text", "label": "label"})
+
+
+def labels(told, reference=None):
+    real = None if reference is None else rows(reference)
+    found = audit(rows(told), real, checks=[LabelsCheck()], encoder=ByWords())
+    return {f.check.partition(".")[2]: f for f in found.findings}
+
+
+def test_two_draws_of_one_source_raise_nothing():
+    found = labels(records(400, 1), records(400, 2))
+    assert set(found) == {"balance", "noise", "conflicts", "length", "word"}
+    assert {f.verdict for f in found.values()} == {"ok"}
+
+
+def test_wrong_labels_are_found_row_by_row():
+    told = records(400, 1)
+    for record in told[:60]:
+        record["label"] = "food" if record["label"] == "sport" else "sport"
+    finding = labels(told, records(400, 2))["noise"]
+    assert finding.verdict == "fail" and finding.value == pytest.approx(0.15, abs=0.03)
+    planted, ids = set(rows(told).ids[:60]), set(finding.row_scores)
+    assert len(ids & planted) > 54 and len(ids - planted) < 6
+
+
+def test_labels_spread_otherwise_fail_and_the_commoner_one_is_named():
+    finding = labels(records(400, 1, share=0.9), records(400, 2))["balance"]
+    assert finding.verdict == "fail" and finding.value == pytest.approx(0.4, abs=0.06)
+    assert "'sport'" in finding.meaning
+
+
+def test_equal_rows_under_two_labels_are_conflicts():
+    told = records(200, 1)
+    told += [{"text": r["text"], "label": "food" if r["label"] == "sport" else "sport"} for r in told[:20]]
+    finding = labels(told, records(220, 2))["conflicts"]
+    assert (finding.verdict, finding.value) == ("fail", 20 / 220)
+
+
+def test_a_word_and_a_length_that_give_the_label_away():
+    told = [{**r, "text": f"{r['text']} indeed" if r["label"] == "food" else r["text"]} for r in records(400, 1)]
+    found = labels(told, records(400, 2))
+    assert found["word"].verdict == "fail" and "'indeed'" in found["word"].meaning
+    told = [{**r, "text": r["text"] * 3 if r["label"] == "food" else r["text"]} for r in records(400, 1)]
+    assert labels(told, records(400, 2))["length"].verdict == "fail"
+
+
+@pytest.mark.parametrize("label", [lambda i: "one", lambda i: i, lambda i: None if i > 20 else i % 2])
+def test_what_are_no_classes_is_not_asked(label):
+    told = [{**r, "label": label(i)} for i, r in enumerate(records(200, 1))]
+    assert labels(told, records(200, 2)) == {}
+
+
+def test_a_label_that_is_too_rare_to_tell_is_no_error():
+    told = records(200, 1)
+    told[0]["label"] = "rare"
+    assert set(labels(told)) == {"noise", "conflicts", "length", "word"}
+
+
+def test_rows_without_labels_are_not_asked():
+    told = Rows.from_records([{"text": f"so it is {i}"} for i in range(60)], {"text": "text"})
+    found = audit(told, encoder=ByWords())
+    assert "a column `label`" in found.skipped["labels"]
+    with pytest.raises(SettingsError, match="`max_rows` must be at least 50, got 3"):
+        LabelsCheck(max_rows=3)

@@ -46,7 +46,10 @@ class MeanLength:
 
 @pytest.fixture
 def sets(qa, encoder):
-    rows, reference, holdout = qa(80, 1), qa(100, 2), qa(20, 3)
+    def labelled(rows):
+        return rows.with_column("kind", [i % 3 for i in range(len(rows))], role="label")
+
+    rows, reference, holdout = (labelled(qa(n, seed)) for n, seed in ((80, 1), (100, 2), (20, 3)))
     scorer = UnigramScorer(reference.texts())
     return rows, reference, {"holdout": holdout, "encoder": encoder, "scorer": scorer}
 

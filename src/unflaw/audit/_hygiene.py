@@ -19,16 +19,23 @@ def hygiene_check() -> TraitsCheck:
         name="hygiene",
         traits=(
             Trait(
-                "secrets", "Rows with a key or token", lambda said: _kinds(find_secrets(_whole(said))),
+                "secrets", "Rows with a key or token", _secrets,
                 "hold a key or token, which whoever has the model may get out of it", always="fail",
             ),
             Trait(
-                "contacts", "Rows with an address or number of a person",
-                lambda said: _kinds(find_contacts(_whole(said))),
+                "contacts", "Rows with an address or number of a person", _contacts,
                 "hold an address or number of what may be a person", always="warn",
             ),
         ),
     )  # fmt: skip
+
+
+def _secrets(said: Said) -> str:
+    return _kinds(find_secrets(_whole(said)))
+
+
+def _contacts(said: Said) -> str:
+    return _kinds(find_contacts(_whole(said)))
 
 
 def _whole(said: Said) -> str:

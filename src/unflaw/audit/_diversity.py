@@ -23,12 +23,12 @@ from unflaw._errors import DataError, SettingsError, TooFewRowsError
 from unflaw.audit._comparable import Drawn, RowSample, comparable
 from unflaw.audit._frame import Batch, RowScore
 from unflaw.audit._sample import Sample, bottom_k, merge_samples
+from unflaw.audit._shares import Rule, Share, share_finding
 from unflaw.audit._template import above
 from unflaw.data import Finding, Plot, Series
 from unflaw.measure import (
     chamfer,
     compression_ratio,
-    difference_of_shares,
     distinct,
     nearest_distance,
     normalise,
@@ -37,7 +37,6 @@ from unflaw.measure import (
     self_bleu,
     self_repetition,
     vendi_score,
-    wilson_interval,
     words_of,
 )
 
@@ -53,7 +52,7 @@ _CROWDED = 0.95
 _LEAST_TEXTS, _STOCK_Z = 4, 3.0
 _N_PHRASES = 200
 """Stock phrases by which rows are scored."""
-PHRASES_WARN, PHRASES_FAIL = 0.05, 0.2
+PHRASES = Rule(0.05, 0.2)
 """Share of rows with a stock phrase; between halves of real rows it is 0 to 1 %."""
 
 
@@ -244,35 +243,18 @@ class DiversityCheck:
         """Find what the rows say in the same words again and again, and real rows do not."""
         texts, others, *halves = ([words.split() for words, _ in s.values] for s in (synthetic, reference, *control))
         phrases, by_chance = _stock_phrases(texts, others), _stock_phrases(*halves)
-        (had, n), (real, m) = (_holding(texts, phrases), len(texts)), (_holding(halves[0], by_chance), len(halves[0]))
-        (low, high), (control_low, control_high) = wilson_interval(had, n), wilson_interval(real, m)
-        excess, clear = had / n - real / m, difference_of_shares(had, n, real, m)[0] > 0
+        mine, usual = Share(_holding(texts, phrases), len(texts)), Share(_holding(halves[0], by_chance), len(halves[0]))
         named = ", ".join(repr(run) for run in list(phrases)[:4])
-        return Finding(
-            check="diversity.phrases",
-            title="Rows hold stock phrases",
-            value=had / n,
-            low=low,
-            high=high,
-            better="lower",
-            verdict=above(excess if clear else 0.0, PHRASES_WARN, PHRASES_FAIL),
-            threshold=f"warn from {PHRASES_WARN:.0%}, fail from {PHRASES_FAIL:.0%} above the control, when clear of it",
-            meaning=f"{had:,} of {n:,} rows say what others say in the same four words, and real rows do not"
-            f"{f': {named}' if named else ''}.",
-            control=real / m,
-            control_low=control_low,
-            control_high=control_high,
-            unit="share of rows",
-            n_rows=n,
-            n_reference=len(others),
-            evidence={
-                "phrases": [
-                    {"phrase": run, "share": here / n, "reference_share": there / len(others)}
-                    for run, (here, there) in list(phrases.items())[:_N_PHRASES]
-                ]
-            },
+        told = [
+            {"phrase": run, "share": here / len(texts), "reference_share": there / len(others)}
+            for run, (here, there) in list(phrases.items())[:_N_PHRASES]
+        ]
+        return share_finding(
+            "diversity.phrases", "Rows hold stock phrases", mine, usual, PHRASES,
+            f"say what others say in the same four words, and real rows do not{f': {named}' if named else ''}",
+            n_reference=len(others), evidence={"phrases": told},
             settings={**asdict(self), "n_rows_seen": synthetic.n_rows},
-        )
+        )  # fmt: skip
 
 
 def _interval(values: Float[np.ndarray, " draws"]) -> tuple[float, float, float]:

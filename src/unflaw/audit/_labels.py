@@ -13,17 +13,16 @@ from jaxtyping import Bool, Float, Int
 from unflaw._errors import DataError, SettingsError
 from unflaw.audit._frame import Batch, RowScore
 from unflaw.audit._sample import Sample, bottom_k, merge_samples
+from unflaw.audit._shares import Rule, Share, share_finding
 from unflaw.audit._template import above
 from unflaw.data import Finding, Verdict
 from unflaw.measure import (
-    difference_of_shares,
     label_issues,
     normalise,
     out_of_sample,
     repeats_of_earlier,
     total_variation,
     uncertainty,
-    wilson_interval,
     words_of,
 )
 
@@ -34,8 +33,7 @@ MOST_CLASSES = 100
 """More are no classes but numbers or names."""
 BALANCE_WARN, BALANCE_FAIL = 0.1, 0.3
 """Part of the rows that would need another label; clear of chance at the .01 level of a chi-squared test."""
-NOISE_WARN, NOISE_FAIL = 0.03, 0.1
-CONFLICT_WARN, CONFLICT_FAIL = 0.01, 0.05
+NOISE, CONFLICT = Rule(0.03, 0.1), Rule(0.01, 0.05)
 AWAY_WARN, AWAY_FAIL = 0.1, 0.3
 """Part of what is to know about the label that length alone, or one word alone, tells more than in real rows."""
 _FOLDS = 5
@@ -126,7 +124,7 @@ class LabelsCheck:
         usual = None if real is None else int(real.issues(self.seed)[0].sum())
         suspects = np.flatnonzero(wrong).tolist()
         return self._of_rows(
-            "labels.noise", "Labels that are likely to be wrong", mine, usual, (NOISE_WARN, NOISE_FAIL),
+            "labels.noise", "Labels that are likely to be wrong", mine, usual, NOISE,
             "have a label that what they say speaks against",
             {mine.ids[i]: float(1 - quality[i]) for i in suspects},
             {mine.ids[i]: f"is labelled {mine.labels[i]!r}, which other rows speak against" for i in suspects},
@@ -136,40 +134,20 @@ class LabelsCheck:
         found = mine.conflicts()
         return self._of_rows(
             "labels.conflicts", "Rows that say the same under another label", mine,
-            None if real is None else len(real.conflicts()), (CONFLICT_WARN, CONFLICT_FAIL),
+            None if real is None else len(real.conflicts()), CONFLICT,
             "say what another row says, under another label",
             dict.fromkeys(found, 1.0), {i: f"says what row {of} says, under another label" for i, of in found.items()},
         )  # fmt: skip
 
     def _of_rows(
-        self, check: str, title: str, mine: _Labelled, usual: int | None, rule: tuple[float, float], meaning: str,
+        self, check: str, title: str, mine: _Labelled, usual: int | None, rule: Rule, meaning: str,
         scores: Mapping[str, float], reasons: Mapping[str, str],
     ) -> Finding:  # fmt: skip
-        n, had = len(mine.ids), len(scores)
-        low, high = wilson_interval(had, n)
-        ends = (None, None) if usual is None else wilson_interval(usual, n)
-        excess = had / n - (usual or 0) / n
-        clear = usual is None or difference_of_shares(had, n, usual, n)[0] > 0
-        return Finding(
-            check=check,
-            title=title,
-            value=had / n,
-            low=low,
-            high=high,
-            better="lower",
-            verdict=above(excess if clear else 0.0, *rule),
-            threshold=f"warn from {rule[0]:.0%}, fail from {rule[1]:.0%} above the control, when clear of it",
-            meaning=f"{had:,} of {n:,} rows {meaning}.",
-            control=None if usual is None else usual / n,
-            control_low=ends[0],
-            control_high=ends[1],
-            unit="share of rows",
-            n_rows=n,
-            n_reference=0 if usual is None else n,
-            row_scores=dict(scores),
-            row_reasons=dict(reasons),
-            settings=asdict(self),
-        )
+        n = len(mine.ids)
+        return share_finding(
+            check, title, Share(len(scores), n), None if usual is None else Share(usual, n), rule, meaning,
+            row_scores=dict(scores), row_reasons=dict(reasons), settings=asdict(self),
+        )  # fmt: skip
 
     def _given_away(self, by: str, mine: _Labelled, real: _Labelled | None) -> Finding:
         value, what = mine.by_length() if by == "length" else mine.by_word()

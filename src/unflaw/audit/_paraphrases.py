@@ -12,20 +12,18 @@ from jaxtyping import Float
 from unflaw._errors import DataError, SettingsError
 from unflaw.audit._frame import Batch, RowScore
 from unflaw.audit._sample import Sample, bottom_k, merge_samples
-from unflaw.audit._template import above
+from unflaw.audit._shares import Rule, Share, share_finding
 from unflaw.data import Finding
 from unflaw.measure import (
-    difference_of_shares,
     nearest_original,
     normalise,
     repeats_of_earlier,
     text_hash,
-    wilson_interval,
 )
 
 __all__ = ["ParaphrasesCheck"]
 
-SHARE_WARN, SHARE_FAIL = 0.03, 0.10
+RULE = Rule(0.03, 0.10)
 """More than the control, where 0 to 3 % of the rows of hand-made sets have a paraphrase."""
 
 
@@ -75,12 +73,12 @@ class ParaphrasesCheck:
             return [self._finding(*inside, self._inside(mine), mine, None, 0)]
         real, (a, b) = _Vectors.of(reference), map(_Vectors.of, control)
         fewer = real.first(len(mine.ids))  # the more rows, the more of them have a neighbour
-        usual = len(self._inside(fewer)), len(fewer.ids)
+        usual = Share(len(self._inside(fewer)), len(fewer.ids))
         by_chance = round(min(1.0, len(self._among(a, b)) / len(a.ids) * len(real.ids) / len(b.ids)) * len(a.ids))
         among = "paraphrases.reference", "Rows that say what a real row says"
         return [
             self._finding(*inside, self._inside(mine), mine, usual, 0),
-            self._finding(*among, self._among(mine, real), mine, (by_chance, len(a.ids)), len(real.ids)),
+            self._finding(*among, self._among(mine, real), mine, Share(by_chance, len(a.ids)), len(real.ids)),
         ]
 
     def score(self, batch: Batch, findings: Sequence[Finding]) -> Mapping[str, Mapping[str, RowScore]]:
@@ -104,37 +102,18 @@ class ParaphrasesCheck:
         title: str,
         alike: Mapping[str, tuple[str, float]],
         rows: _Vectors,
-        usual: tuple[int, int] | None,
+        usual: Share | None,
         n_reference: int,
     ) -> Finding:
-        had, n = len(alike), len(rows.ids)
-        low, high = wilson_interval(had, n)
-        control = control_low = control_high = None
-        excess, clear, of = had / n, True, "real row" if n_reference else "row"
-        if usual is not None:
-            control = usual[0] / usual[1]
-            control_low, control_high = wilson_interval(*usual)
-            excess, clear = had / n - control, difference_of_shares(had, n, *usual)[0] > 0
-        return Finding(
-            check=check,
-            title=title,
-            value=had / n,
-            low=low,
-            high=high,
-            better="lower",
-            verdict=above(excess if clear else 0.0, SHARE_WARN, SHARE_FAIL),
-            threshold=f"warn from {SHARE_WARN:.0%}, fail from {SHARE_FAIL:.0%} above the control, when clear of it",
-            meaning=f"{had:,} of {n:,} rows repeat {'a real one' if n_reference else 'another'} in other words.",
-            control=control,
-            control_low=control_low,
-            control_high=control_high,
-            unit="share of rows",
-            n_rows=n,
+        of = "real row" if n_reference else "row"
+        return share_finding(
+            check, title, Share(len(alike), len(rows.ids)), usual, RULE,
+            f"repeat {'a real one' if n_reference else 'another'} in other words",
             n_reference=n_reference,
             row_scores={row_id: min(1.0, cosine) for row_id, (_, cosine) in alike.items()},
             row_reasons={row_id: f"says what {of} {other} says ({c:.2f})" for row_id, (other, c) in alike.items()},
             settings={**asdict(self), "n_rows_seen": rows.n_seen},
-        )
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

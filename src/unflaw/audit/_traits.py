@@ -9,12 +9,12 @@ does not apply to it (no passage: no asking whether the answer stands in it). On
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple
 
 from unflaw.audit._frame import Batch, RowScore
+from unflaw.audit._shares import Rule, Share, share_finding
 from unflaw.data import Finding, Verdict
-from unflaw.measure import difference_of_shares, wilson_interval
 
 __all__ = ["Said", "Trait", "TraitsCheck"]
 
@@ -45,25 +45,15 @@ class Trait:
     meaning: str
     """What the rows that have it do, e.g. "refuse"; follows "3 of 200 rows"."""
     warn: float = 0.01
-    """Share of rows, more than of real ones, at which to warn."""
     fail: float = 0.05
+    """As in `Rule`."""
     always: Verdict | None = None
     """Verdict from one row on, whatever real rows do: of what must not be there at all."""
-
-    def verdict(self, n: int, excess: float, clear: bool) -> Verdict:
-        """Return the verdict on n rows that have it, a share of `excess` more than real ones."""
-        if self.always is not None:
-            return self.always if n else "ok"
-        return "fail" if clear and excess >= self.fail else "warn" if clear and excess >= self.warn else "ok"
 
     @property
     def rule(self) -> str:
         """The rule of the verdict in words."""
-        if self.always is not None:
-            return f"{self.always} from one row"
-        return (
-            f"warn from {self.warn:.0%}, fail from {self.fail:.0%} of the rows more than the control, when clear of it"
-        )
+        return str(Rule(self.warn, self.fail)) if self.always is None else f"{self.always} from one row"
 
 
 class Counts(NamedTuple):
@@ -111,30 +101,13 @@ class TraitsCheck:
         return scores
 
     def _finding(self, trait: Trait, asked: int, had: int, real_asked: int, real_had: int) -> Finding:
-        low, high = wilson_interval(had, asked)
-        control = control_low = control_high = None
-        excess, clear = had / asked, True
-        if real_asked:
-            control = real_had / real_asked
-            control_low, control_high = wilson_interval(real_had, real_asked)
-            excess, clear = had / asked - control, difference_of_shares(had, asked, real_had, real_asked)[0] > 0
-        return Finding(
-            check=f"{self.name}.{trait.name}",
-            title=trait.title,
-            value=had / asked,
-            low=low,
-            high=high,
-            better="lower",
-            verdict=trait.verdict(had, excess, clear),
-            threshold=trait.rule,
-            meaning=f"{had:,} of {asked:,} rows {trait.meaning}.",
-            control=control,
-            control_low=control_low,
-            control_high=control_high,
-            unit="share of rows",
-            n_rows=asked,
-            n_reference=real_asked,
-        )
+        found = share_finding(
+            f"{self.name}.{trait.name}", trait.title, Share(had, asked),
+            Share(real_had, real_asked) if real_asked else None, Rule(trait.warn, trait.fail), trait.meaning,
+        )  # fmt: skip
+        if trait.always is None:
+            return found
+        return replace(found, verdict=trait.always if had else "ok", threshold=trait.rule)
 
 
 def _said(batch: Batch) -> list[Said]:

@@ -51,6 +51,7 @@ def batch_of(rows, check):
     """Return a batch that knows what the check needs and nothing else."""
     known = {
         "embeddings": lambda: HashEncoder().encode(rows.texts()),
+        "pair_embeddings": lambda: tuple(HashEncoder().encode(rows.column(r)) for r in ("prompt", "response")),
         "log_probs": lambda: SCORER.log_probs(rows.pairs()),
         "log_probs_after": lambda: SCORER.log_probs(rows.pairs()),
     }

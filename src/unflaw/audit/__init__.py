@@ -7,11 +7,15 @@ from unflaw.audit._diversity import DiversityCheck
 from unflaw.audit._frame import NEEDS, Batch, Check, RowScore
 from unflaw.audit._gap import GapCheck
 from unflaw.audit._labels import LabelsCheck
+from unflaw.audit._languages import LanguagesCheck
+from unflaw.audit._mix import Kinds, MixCheck
 from unflaw.audit._paraphrases import ParaphrasesCheck
 from unflaw.audit._perplexity import PerplexityCheck
+from unflaw.audit._relevance import RelevanceCheck
+from unflaw.audit._said import Said
 from unflaw.audit._template import structural_template
 from unflaw.audit._tokens import TokensCheck
-from unflaw.audit._traits import Said, Trait, TraitsCheck
+from unflaw.audit._traits import Trait, TraitsCheck
 
 __all__ = [
     "NEEDS",
@@ -21,9 +25,13 @@ __all__ = [
     "CopiesCheck",
     "DiversityCheck",
     "GapCheck",
+    "Kinds",
     "LabelsCheck",
+    "LanguagesCheck",
+    "MixCheck",
     "ParaphrasesCheck",
     "PerplexityCheck",
+    "RelevanceCheck",
     "RowScore",
     "Said",
     "TokensCheck",

@@ -143,7 +143,7 @@ def audit(
     if real is not None:
         _refuse_same(synthetic, real)
     given = {"reference": real, "embeddings": encoder, "log_probs": scorer, "log_probs_after": scorer_after}
-    there = {need for need, it in given.items() if it is not None} | ({"labels"} if synthetic.has("label") else set())
+    there = {need for need, it in given.items() if it is not None} | _there_in(synthetic, encoder)
     runnable, skipped = _sort_out(checks, there)
     inputs = Inputs.open(runnable, encoder, scorer, scorer_after, batch_size, device)
     tick = _ticker(progress, sum(len(r) for r in (synthetic, real, held) if r is not None))
@@ -279,9 +279,16 @@ def _refuse_same(synthetic: Rows, real: Rows) -> None:
         )
 
 
+def _there_in(rows: Rows, encoder: Encoder | str | None) -> set[str]:
+    """Say which needs the rows themselves meet."""
+    pairs = encoder is not None and rows.has("prompt") and rows.has("response")
+    return {need for need, there in {"labels": rows.has("label"), "pair_embeddings": pairs}.items() if there}
+
+
 _MISSING = {
     "reference": "needs real rows to compare with: pass `reference`",
     "embeddings": "needs an encoder: pass `encoder`",
+    "pair_embeddings": "needs rows with a prompt and a response, and an encoder",
     "labels": "needs labelled rows: a column `label`",
     "log_probs": "needs a model that knows how likely a text is: pass `scorer`",
     "log_probs_after": "needs the model after training: pass `scorer_after`",

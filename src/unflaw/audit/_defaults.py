@@ -9,9 +9,12 @@ from unflaw.audit._frame import Check
 from unflaw.audit._gap import GapCheck
 from unflaw.audit._hygiene import hygiene_check
 from unflaw.audit._labels import LabelsCheck
+from unflaw.audit._languages import LanguagesCheck
+from unflaw.audit._mix import mix_check
 from unflaw.audit._paraphrases import ParaphrasesCheck
 from unflaw.audit._perplexity import PerplexityCheck
 from unflaw.audit._qa import qa_check
+from unflaw.audit._relevance import RelevanceCheck
 from unflaw.audit._residue import residue_check
 from unflaw.audit._tokens import TokensCheck
 
@@ -29,7 +32,10 @@ def default_checks(seed: int = 0, allow_few: bool = False) -> tuple[Check, ...]:
         ParaphrasesCheck(seed=seed),
         residue_check(),
         form_check(),
+        mix_check(),
+        LanguagesCheck(),
         qa_check(),
+        RelevanceCheck(seed=seed),
         LabelsCheck(seed=seed),
         hygiene_check(),
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from unflaw.audit._traits import Said, Trait, TraitsCheck
+from unflaw.audit._said import Said
+from unflaw.audit._traits import Trait, TraitsCheck
 
 __all__ = ["form_check"]
 

@@ -23,7 +23,7 @@ from unflaw.data import Finding, Rows
 
 __all__ = ["NEEDS", "Batch", "Check", "RowScore"]
 
-NEEDS = frozenset({"reference", "embeddings", "labels", "log_probs", "log_probs_after"})
+NEEDS = frozenset({"reference", "embeddings", "labels", "log_probs", "log_probs_after", "pair_embeddings"})
 """What a check may need. Where it is not there, the check is skipped and the audit says why."""
 
 
@@ -40,6 +40,8 @@ class Batch:
     """Natural-log probability of each response token under the model, one array per row."""
     log_probs_after: Sequence[Float[np.ndarray, " _"]] | None = None
     """The same under a second model, e.g. after training on the synthetic rows."""
+    pair_embeddings: tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n d"]] | None = None
+    """L2-normalised vectors of each prompt and of each response; None as well where rows have none."""
 
     @property
     def ids(self) -> list[str]:
@@ -48,12 +50,14 @@ class Batch:
 
     def take(self, indices: Sequence[int]) -> Batch:
         """Rows at these positions, with everything known about them."""
+        at = list(indices)
         return Batch(
             self.rows.take(indices),
             [self.texts[i] for i in indices],
-            None if self.embeddings is None else self.embeddings[list(indices)],
+            None if self.embeddings is None else self.embeddings[at],
             None if self.log_probs is None else [self.log_probs[i] for i in indices],
             None if self.log_probs_after is None else [self.log_probs_after[i] for i in indices],
+            None if self.pair_embeddings is None else (self.pair_embeddings[0][at], self.pair_embeddings[1][at]),
         )
 
 

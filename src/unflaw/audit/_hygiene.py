@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from unflaw.audit._traits import Said, Trait, TraitsCheck
+from unflaw.audit._said import Said
+from unflaw.audit._traits import Trait, TraitsCheck
 from unflaw.measure import Found, find_contacts, find_secrets
 
 __all__ = ["hygiene_check"]

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import IO
+from typing import IO, Any
 
 from unflaw.audit._frame import Batch, Check
 from unflaw.data import Rows
@@ -24,6 +24,9 @@ class Inputs:
     """The models that the checks of one audit need, and nothing they do not."""
 
     encoder: Encoder | None
+    """Of whole rows."""
+    pair_encoder: Encoder | None
+    """Of prompts and responses."""
     scorer: Scorer | None
     scorer_after: Scorer | None
     batch_size: int
@@ -40,12 +43,14 @@ class Inputs:
     ) -> Inputs:
         """Open the models that any check needs; a spec names one, an object is one."""
         needed = frozenset().union(*(check.needs for check in checks))
-        if "embeddings" not in needed:
+        if not needed & {"embeddings", "pair_embeddings"}:
             encoder = None
         if not needed & {"log_probs", "log_probs_after"}:
             scorer = scorer_after = None
+        encoder = open_encoder(encoder, device) if isinstance(encoder, str) else encoder
         return cls(
-            open_encoder(encoder, device) if isinstance(encoder, str) else encoder,
+            encoder if "embeddings" in needed else None,
+            encoder if "pair_embeddings" in needed else None,
             open_scorer(scorer, device) if isinstance(scorer, str) else scorer,
             open_scorer(scorer_after, device) if isinstance(scorer_after, str) else scorer_after,
             batch_size,
@@ -61,7 +66,14 @@ class Inputs:
                 None if self.encoder is None else self.encoder.encode(texts),
                 None if self.scorer is None else self.scorer.log_probs(pairs),
                 None if self.scorer_after is None else self.scorer_after.log_probs(pairs),
+                self._both_sides(part),
             )
+
+    def _both_sides(self, rows: Rows) -> tuple[Any, Any] | None:
+        if self.pair_encoder is None or not rows.has("prompt") or not rows.has("response"):
+            return None
+        asked, answered = ([str(v or "") for v in rows.column(role)] for role in ("prompt", "response"))
+        return self.pair_encoder.encode(asked), self.pair_encoder.encode(answered)
 
     def texts_alone(self, rows: Rows) -> Iterator[Batch]:
         """Yield the rows with no model's opinion."""
@@ -88,7 +100,8 @@ class Spill:
         """Pass batches on, remembering them."""
         for batch in batches:
             self.sizes.append(len(batch.texts))
-            pickle.dump((batch.embeddings, batch.log_probs, batch.log_probs_after), self.file)
+            known = batch.embeddings, batch.log_probs, batch.log_probs_after, batch.pair_embeddings
+            pickle.dump(known, self.file)
             yield batch
 
     def again(self, rows: Rows) -> Iterator[Batch]:

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from unflaw._errors import DataError, SettingsError
 from unflaw.audit._frame import Batch, RowScore
 from unflaw.audit._sample import Sample, bottom_k, merge_samples
-from unflaw.audit._shares import Rule, Share, share_finding
+from unflaw.audit._shares import Rule, Share, share_finding, spread_finding
 from unflaw.audit._template import above
 from unflaw.data import Finding, Verdict
 from unflaw.measure import (
@@ -21,7 +21,6 @@ from unflaw.measure import (
     normalise,
     out_of_sample,
     repeats_of_earlier,
-    total_variation,
     uncertainty,
     words_of,
 )
@@ -31,8 +30,6 @@ __all__ = ["LabelsCheck"]
 MIN_ROWS = 50
 MOST_CLASSES = 100
 """More are no classes but numbers or names."""
-BALANCE_WARN, BALANCE_FAIL = 0.1, 0.3
-"""Part of the rows that would need another label; clear of chance at the .01 level of a chi-squared test."""
 NOISE, CONFLICT = Rule(0.03, 0.1), Rule(0.01, 0.05)
 AWAY_WARN, AWAY_FAIL = 0.1, 0.3
 """Part of what is to know about the label that length alone, or one word alone, tells more than in real rows."""
@@ -91,33 +88,14 @@ class LabelsCheck:
         return {}
 
     def _balance(self, synthetic: Sample, reference: Sample, control: tuple[Sample, Sample]) -> Finding:
-        from scipy.stats import chi2_contingency
-
-        counts = [Counter(label for label, _, _ in s.values) for s in (synthetic, reference, *control)]
-        classes = sorted(set().union(*counts))
-        mine, real, a, b = (np.array([of[c] for c in classes]) for of in counts)
-        value, usual = total_variation(mine, real), total_variation(a, b)
-        clear = len(classes) > 1 and chi2_contingency(np.stack([mine, real])).pvalue < 0.01
-        most = max(classes, key=lambda c: counts[0][c] / mine.sum() - counts[1][c] / real.sum())
-        shares = [of[most] / of.total() for of in counts[:2]]
-        return Finding(
-            check="labels.balance",
-            title="Labels are spread otherwise than real ones",
-            value=value,
-            low=None,
-            high=None,
-            better="lower",
-            verdict=above(value - usual if clear else 0.0, BALANCE_WARN, BALANCE_FAIL),
-            threshold=f"warn from {BALANCE_WARN}, fail from {BALANCE_FAIL} above the control, when clear of chance",
-            meaning=f"{value:.0%} of the rows would need another label; {shares[0]:.0%} are {most!r}, of real rows "
-            f"{shares[1]:.0%}.",
-            control=usual,
-            unit="total variation distance",
-            n_rows=int(mine.sum()),
-            n_reference=int(real.sum()),
-            evidence={"classes": classes, "counts": mine.tolist(), "reference_counts": real.tolist()},
+        mine, real, *halves = (Counter(label for label, _, _ in s.values) for s in (synthetic, reference, *control))
+        shares = {label: (mine[label] / mine.total(), real[label] / real.total()) for label in mine | real}
+        most = max(sorted(shares), key=lambda label: shares[label][0] - shares[label][1])
+        return spread_finding(
+            "labels.balance", "Labels are spread otherwise than real ones", mine, real, (halves[0], halves[1]),
+            f"would need another label; {shares[most][0]:.0%} are {most!r}, of real rows {shares[most][1]:.0%}",
             settings=asdict(self),
-        )
+        )  # fmt: skip
 
     def _noise(self, mine: _Labelled, real: _Labelled | None) -> Finding:
         wrong, quality = mine.issues(self.seed)

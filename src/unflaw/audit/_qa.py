@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from unflaw.audit._traits import Said, Trait, TraitsCheck
+from unflaw.audit._said import Said
+from unflaw.audit._traits import Trait, TraitsCheck
 from unflaw.measure import equations, normalise, words_of
 
 __all__ = ["qa_check"]

@@ -1,15 +1,21 @@
-"""Findings that are a share of rows, held against the share of real rows."""
+"""Findings about shares of rows, held against those of real rows: of one thing, or of all kinds there are."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from unflaw.audit._template import above
 from unflaw.data import Finding, Verdict
-from unflaw.measure import difference_of_shares, wilson_interval
+from unflaw.measure import difference_of_shares, total_variation, wilson_interval
 
-__all__ = ["Rule", "Share", "share_finding"]
+__all__ = ["Rule", "Share", "share_finding", "spread_finding"]
+
+SPREAD_WARN, SPREAD_FAIL = 0.1, 0.3
+"""Part of the rows that would need another kind; clear of chance at the .01 level of a chi-squared test."""
 
 
 class Share(NamedTuple):
@@ -58,6 +64,39 @@ def share_finding(
             "n_reference": 0 if usual is None else usual.asked, **control, **more,
         },
     )  # fmt: skip
+
+
+def spread_finding(
+    check: str, title: str, mine: Counter[str], real: Counter[str], control: tuple[Counter[str], Counter[str]],
+    meaning: str, **more: Any,
+) -> Finding:  # fmt: skip
+    """Return the finding that rows are spread over kinds otherwise than real ones; `more` are other fields of it.
+
+    `meaning` follows "30% of the rows". The value is `total_variation`, the control that of two real halves.
+    """
+    from scipy.stats import chi2_contingency
+
+    kinds = sorted(set(mine) | set(real))
+    counts, of_real, *halves = (np.array([of[kind] for kind in kinds]) for of in (mine, real, *control))
+    value, usual = total_variation(counts, of_real), total_variation(*halves)
+    clear = len(kinds) > 1 and chi2_contingency(np.stack([counts, of_real])).pvalue < 0.01
+    return Finding(
+        check=check,
+        title=title,
+        value=value,
+        low=None,
+        high=None,
+        better="lower",
+        verdict=above(value - usual if clear else 0.0, SPREAD_WARN, SPREAD_FAIL),
+        threshold=f"warn from {SPREAD_WARN}, fail from {SPREAD_FAIL} above the control, when clear of chance",
+        meaning=f"{value:.0%} of the rows {meaning}.",
+        control=usual,
+        unit="total variation distance",
+        n_rows=int(counts.sum()),
+        n_reference=int(of_real.sum()),
+        evidence={"kinds": kinds, "counts": counts.tolist(), "reference_counts": of_real.tolist()},
+        **more,
+    )
 
 
 def _with_interval(share: Share, *names: str) -> dict[str, Any]:

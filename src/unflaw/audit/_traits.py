@@ -13,26 +13,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple
 
 from unflaw.audit._frame import Batch, RowScore
+from unflaw.audit._said import Said, said_by
 from unflaw.audit._shares import Rule, Share, share_finding
 from unflaw.data import Finding, Verdict
 
-__all__ = ["Said", "Trait", "TraitsCheck"]
+__all__ = ["Trait", "TraitsCheck"]
 
 
 _RARE = 0.01
 """Share of real rows below which a trait is worth a word even in a set that has no more of it."""
-
-
-class Said(NamedTuple):
-    """What one row says."""
-
-    text: str
-    """All of it."""
-    prompt: str
-    answer: str
-    """The response, or all of it where a row has none."""
-    context: str
-    """The passage it is about."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +63,7 @@ class TraitsCheck:
 
     def summarise(self, batch: Batch) -> Counts:
         """Count."""
-        told = [[trait.find(said) for said in _said(batch)] for trait in self.traits]
+        told = [[trait.find(said) for said in said_by(batch)] for trait in self.traits]
         asked = tuple(sum(found is not None for found in row) for row in told)
         return Counts(asked, tuple(sum(bool(found) for found in row) for row in told))
 
@@ -91,7 +80,7 @@ class TraitsCheck:
     def score(self, batch: Batch, findings: Sequence[Finding]) -> Mapping[str, Mapping[str, RowScore]]:
         """Give 1 to each row that has the trait, and say what was found unless real rows have it as well."""
         by_check = {f.check: f for f in findings}
-        said, scores = _said(batch), {}
+        said, scores = said_by(batch), {}
         for trait in self.traits:
             finding = by_check.get(f"{self.name}.{trait.name}")
             if finding is not None and finding.value > 0:
@@ -108,13 +97,3 @@ class TraitsCheck:
         if trait.always is None:
             return found
         return replace(found, verdict=trait.always if had else "ok", threshold=trait.rule)
-
-
-def _said(batch: Batch) -> list[Said]:
-    rows, nothing = batch.rows, [""] * len(batch.texts)
-
-    def column(role: str, without: Sequence[str]) -> Sequence[str]:
-        return [str(v or "") for v in rows.column(role)] if rows.has(role) else without
-
-    parts = column("prompt", nothing), column("response", batch.texts), column("context", nothing)
-    return [Said(*row) for row in zip(batch.texts, *parts, strict=True)]

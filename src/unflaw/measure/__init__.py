@@ -1,6 +1,6 @@
 """The formulas: arrays in, arrays out. No models, no files, no printing."""
 
-from unflaw.measure._alike import nearest_original, repeats_of_earlier
+from unflaw.measure._alike import nearest_original, repeats_of_earlier, strangers_nearer
 from unflaw.measure._arithmetic import Equation, equations
 from unflaw.measure._bootstrap import bootstrap_interval, difference_interval, paired_difference, ratio_interval
 from unflaw.measure._copies import Shingles, band_keys, normalise, text_hash, words_of
@@ -19,6 +19,7 @@ from unflaw.measure._diversity import (
 )
 from unflaw.measure._intervals import auc_interval, difference_of_shares, wilson_interval
 from unflaw.measure._labels import label_issues, out_of_sample, total_variation, uncertainty
+from unflaw.measure._languages import language
 from unflaw.measure._mining import mine_template
 from unflaw.measure._neighbours import Overlap, neighbour_overlap, squared_distances
 from unflaw.measure._secrets import Found, find_contacts, find_secrets, mask
@@ -73,6 +74,7 @@ __all__ = [
     "kernel_density",
     "kernel_test",
     "label_issues",
+    "language",
     "linear_probability",
     "log_odds",
     "mask",
@@ -90,6 +92,7 @@ __all__ = [
     "self_bleu",
     "self_repetition",
     "squared_distances",
+    "strangers_nearer",
     "text_hash",
     "tokenise",
     "total_variation",

@@ -1,4 +1,4 @@
-"""Vectors that repeat an earlier one, by exact cosine in blocks: no index, no miss, and no more than a block in memory.
+"""Vectors that lie near each other, by exact cosine in blocks: no index, no miss, and no more than a block in memory.
 
 Notation
     x    one unit vector per row, (n, d)
@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int
 
-__all__ = ["nearest_original", "repeats_of_earlier"]
+__all__ = ["nearest_original", "repeats_of_earlier", "strangers_nearer"]
 
 _BLOCK = 2048
 
@@ -54,3 +54,27 @@ def repeats_of_earlier(x: Float[np.ndarray, "n d"], t: float) -> tuple[Int[np.nd
                 of[block[i]], similarity[block[i]] = block[j], here[j]
         kept = np.append(kept, block[of[block] < 0])
     return of, similarity
+
+
+def strangers_nearer(
+    asked: Float[np.ndarray, "n d"], answered: Float[np.ndarray, "n d"], k: int
+) -> Float[np.ndarray, " n"]:
+    """Return for each answer the share of other rows' questions to which it is nearer than to its own, by cosine.
+
+    The others are the k rows that follow, from the end back to the beginning; rows should come in random order. A
+    question as near as the own one, as an equal one is, counts half. An answer at random gets .5 on average.
+
+    >>> eye = np.eye(4)
+    >>> strangers_nearer(eye, eye, 3).tolist()
+    [0.0, 0.0, 0.0, 0.0]
+    >>> strangers_nearer(eye, eye[[1, 0, 2, 3]], 3).round(2).tolist()
+    [0.67, 0.67, 0.0, 0.0]
+    """
+    k = min(k, len(asked) - 1)
+    own = np.einsum("nd,nd->n", asked, answered)
+    nearer = np.zeros(len(asked))
+    for step in range(1, k + 1):
+        other = np.einsum("nd,nd->n", np.roll(asked, -step, axis=0), answered)
+        equal = np.isclose(other, own, rtol=0, atol=1e-6)
+        nearer += np.where(equal, 0.5, other > own)
+    return nearer / max(k, 1)

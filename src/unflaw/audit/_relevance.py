@@ -1,0 +1,93 @@
+"""Relevance: does an answer belong to its question, or could it stand below any other?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from jaxtyping import Float
+
+from unflaw._errors import DataError, SettingsError
+from unflaw.audit._frame import Batch, RowScore
+from unflaw.audit._sample import Sample, bottom_k, merge_samples
+from unflaw.audit._shares import Rule, Share, share_finding
+from unflaw.data import Finding
+from unflaw.measure import strangers_nearer
+
+__all__ = ["RelevanceCheck"]
+
+RULE = Rule(0.02, 0.08)
+_LEAST = 20
+"""Rows below which the other questions are too few to compare with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelevanceCheck:
+    """Answers to which half of the other questions are as near as their own, by cosine of embeddings.
+
+    A fixed cosine would blame short answers and technical ones; the other questions of the same set are a measure that
+    every set brings along. An answer taken from another row is found with a chance of one half.
+    """
+
+    max_rows: int = 50_000
+    """Rows of each set that are compared."""
+    n_others: int = 100
+    """Questions each answer is held against."""
+    seed: int = 0
+
+    name: ClassVar[str] = "relevance"
+    needs: ClassVar[frozenset[str]] = frozenset({"pair_embeddings"})
+
+    def __post_init__(self) -> None:
+        problems = []
+        if self.max_rows < _LEAST:
+            problems.append(f"`max_rows` must be at least {_LEAST}, got {self.max_rows}")
+        if self.n_others < 2:
+            problems.append(f"`n_others` must be at least 2, got {self.n_others}")
+        if problems:
+            raise SettingsError(problems)
+
+    def summarise(self, batch: Batch) -> Sample:
+        """Keep the vectors of the sampled rows' two sides."""
+        if batch.pair_embeddings is None:  # rows of another kind than those audited
+            return bottom_k([], [], self.max_rows, self.seed)
+        if not all(np.isfinite(side).all() for side in batch.pair_embeddings):
+            raise DataError("`embeddings` must be finite numbers; the encoder returned nan or inf")
+        asked, answered = (side.astype(np.float32) for side in batch.pair_embeddings)
+        return bottom_k(batch.ids, list(zip(asked, answered, strict=True)), self.max_rows, self.seed)
+
+    def merge(self, a: Sample, b: Sample) -> Sample:
+        """Sample both."""
+        return merge_samples(a, b)
+
+    def conclude(self, synthetic: Sample, reference: Sample | None, control: Any, holdout: Any) -> list[Finding]:
+        """Count the answers to which strangers are as near, in both sets."""
+        if len(synthetic.ids) < _LEAST:
+            return []
+        nearer = self._nearer(synthetic)
+        off = np.flatnonzero(nearer >= 0.5).tolist()
+        usual = None
+        if reference is not None and len(reference.ids) >= _LEAST:
+            real = self._nearer(reference)
+            usual = Share(int((real >= 0.5).sum()), len(real))
+        return [
+            share_finding(
+                "relevance.off_topic", "Answers that do not belong to their question", Share(len(off), len(nearer)),
+                usual, RULE, "answer no nearer to their own question than to others",
+                row_scores={synthetic.ids[i]: float(nearer[i]) for i in off},
+                row_reasons={
+                    synthetic.ids[i]: f"answers {nearer[i]:.0%} of other questions as well as its own" for i in off
+                },
+                settings={**asdict(self), "n_rows_seen": synthetic.n_rows},
+            )
+        ]  # fmt: skip
+
+    def score(self, batch: Batch, findings: Sequence[Finding]) -> Mapping[str, Mapping[str, RowScore]]:
+        """Nothing to add: the finding already scores the sampled rows."""
+        return {}
+
+    def _nearer(self, rows: Sample) -> Float[np.ndarray, " n"]:
+        asked, answered = (np.stack([value[side] for value in rows.values]) for side in (0, 1))
+        return strangers_nearer(asked, answered, self.n_others)

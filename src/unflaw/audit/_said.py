@@ -1,0 +1,33 @@
+"""What a row says, part by part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from unflaw.audit._frame import Batch
+
+__all__ = ["Said", "said_by"]
+
+
+class Said(NamedTuple):
+    """What one row says."""
+
+    text: str
+    """All of it."""
+    prompt: str
+    answer: str
+    """The response, or all of it where a row has none."""
+    context: str
+    """The passage it is about."""
+
+
+def said_by(batch: Batch) -> list[Said]:
+    """Return what each row says."""
+    rows, nothing = batch.rows, [""] * len(batch.texts)
+
+    def column(role: str, without: Sequence[str]) -> Sequence[str]:
+        return [str(v or "") for v in rows.column(role)] if rows.has(role) else without
+
+    parts = column("prompt", nothing), column("response", batch.texts), column("context", nothing)
+    return [Said(*row) for row in zip(batch.texts, *parts, strict=True)]

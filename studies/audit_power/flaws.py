@@ -27,6 +27,14 @@ VOICE = (
     "It is important to note that {}", "{}, which plays a crucial role in this context", "In conclusion, {}",
     "{}, a testament to the rich tapestry of history", "It is worth mentioning that {}",
 )  # fmt: skip
+FOREIGN = (
+    "Das hat im Dorf niemand gewusst, bis der Winter kam.",
+    "On ne le sait plus, car tous les témoins sont partis.",
+    "Eso ocurrió hace mucho tiempo, cerca de la frontera.",
+    "Questo lo sanno tutti quelli che abitano vicino al mare.",
+    "Det var länge sedan, och ingen minns det längre nu.",
+    "Nikt już nie pamięta, kiedy to się naprawdę stało.",
+)
 SUMS = ("Since 7 * 8 = 54, {}", "{} That is 12 + 19 = 32 in all.", "As 144 / 12 = 14, {}", "{} So 25 - 8 = 19 remain.")
 PEOPLE = ("{} Write to {n}.miller@hotmail.com.", "{} Call (212) 736-5{n:03d}.", "{n}: {} (j.doe{n}@gmail.com)")
 
@@ -116,6 +124,18 @@ def open_bracket(text: str, rng: np.random.Generator) -> str:
     return " ".join([*words[:place], f"({words[place]}", *words[place + 1 :]])
 
 
+def clipped(text: str, rng: np.random.Generator) -> str:
+    """Leave three words."""
+    return " ".join(text.split()[:3])
+
+
+def listed(text: str, rng: np.random.Generator) -> str:
+    """Make a list of a text."""
+    words = text.split()
+    places = sorted({0, len(words) // 3, 2 * len(words) // 3, len(words)})
+    return "\n".join(f"- {' '.join(words[a:b])}" for a, b in zip(places, places[1:], strict=False))
+
+
 def round_in_circles(text: str, rng: np.random.Generator) -> str:
     """Say the last sentence over and over."""
     last = text.rstrip(".!? ").split(". ")[-1]
@@ -168,6 +188,10 @@ FLAWS = {
     "circles": Flaw("one sentence four times", changed(round_in_circles), ("form.loops",)),
     "wrong sums": Flaw("a sum that does not hold", told(SUMS), ("qa.sums",)),
     "wrong answers": Flaw("the answer of another row", shuffled, ("qa.ungrounded",), ("squad",)),
+    "off topic": Flaw("the answer of another row", shuffled, ("relevance.off_topic",), ("examples", "squad")),
+    "languages": Flaw("answers in six languages", told(FOREIGN), ("languages.foreign",)),
+    "three words": Flaw("three words of each text", changed(clipped), ("mix.lengths",), ("reviews",)),
+    "lists": Flaw("texts made into lists", changed(listed), ("mix.layout",)),
     "wrong labels": Flaw("another label", flipped, ("labels.noise",), ("reviews",), role="label"),
     "people": Flaw("e-mail addresses and telephone numbers", told(PEOPLE), ("hygiene.contacts",)),
 }  # fmt: skip

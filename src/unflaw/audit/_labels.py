@@ -28,6 +28,7 @@ from unflaw.measure import (
 __all__ = ["LabelsCheck"]
 
 MIN_ROWS = 50
+BALANCE = Rule(0.1, 0.3)
 MOST_CLASSES = 100
 """More are no classes but numbers or names."""
 NOISE, CONFLICT = Rule(0.03, 0.1), Rule(0.01, 0.05)
@@ -92,7 +93,7 @@ class LabelsCheck:
         shares = {label: (mine[label] / mine.total(), real[label] / real.total()) for label in mine | real}
         most = max(sorted(shares), key=lambda label: shares[label][0] - shares[label][1])
         return spread_finding(
-            "labels.balance", "Labels are spread otherwise than real ones", mine, real, (halves[0], halves[1]),
+            "labels.balance", "Labels are spread otherwise than real ones", mine, real, (halves[0], halves[1]), BALANCE,
             f"would need another label; {shares[most][0]:.0%} are {most!r}, of real rows {shares[most][1]:.0%}",
             settings=asdict(self),
         )  # fmt: skip

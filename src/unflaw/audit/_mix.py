@@ -14,10 +14,12 @@ from typing import Any, ClassVar, NamedTuple
 
 from unflaw.audit._frame import Batch, RowScore
 from unflaw.audit._said import Said, said_by
-from unflaw.audit._shares import spread_finding
+from unflaw.audit._shares import Rule, spread_finding
 from unflaw.data import Finding
 
 __all__ = ["Kinds", "MixCheck", "mix_check"]
+
+RULE = Rule(0.05, 0.2)
 
 
 class Kinds(NamedTuple):
@@ -84,7 +86,13 @@ class MixCheck:
         worst = sorted(too_many, key=lambda k: (-too_many[k], k))[:3]
         said = "; ".join(f"{k}: {shares(k)[0]:.0%} (real rows {shares(k)[1]:.0%})" for k in worst)
         found = spread_finding(
-            f"{self.name}.{kinds.name}", kinds.title, mine, real, control, f"would need to be of another kind. {said}"
+            f"{self.name}.{kinds.name}",
+            kinds.title,
+            mine,
+            real,
+            control,
+            RULE,
+            f"would need to be of another kind. {said}",
         )
         reasons = {k: f"is one of too many: {k} ({shares(k)[0]:.0%}, real rows {shares(k)[1]:.0%})" for k in worst}
         excess = {k: too_many[k] / shares(k)[0] for k in too_many}

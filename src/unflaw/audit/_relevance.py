@@ -18,7 +18,7 @@ from unflaw.measure import strangers_nearer
 
 __all__ = ["RelevanceCheck"]
 
-RULE = Rule(0.02, 0.08)
+RULE = Rule(0.03, 0.1)
 _LEAST = 20
 """Rows below which the other questions are too few to compare with."""
 

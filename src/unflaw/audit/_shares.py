@@ -14,9 +14,6 @@ from unflaw.measure import difference_of_shares, total_variation, wilson_interva
 
 __all__ = ["Rule", "Share", "share_finding", "spread_finding"]
 
-SPREAD_WARN, SPREAD_FAIL = 0.1, 0.3
-"""Part of the rows that would need another kind; clear of chance at the .01 level of a chi-squared test."""
-
 
 class Share(NamedTuple):
     """Rows that have something, of the rows that could."""
@@ -68,11 +65,12 @@ def share_finding(
 
 def spread_finding(
     check: str, title: str, mine: Counter[str], real: Counter[str], control: tuple[Counter[str], Counter[str]],
-    meaning: str, **more: Any,
+    rule: Rule, meaning: str, **more: Any,
 ) -> Finding:  # fmt: skip
     """Return the finding that rows are spread over kinds otherwise than real ones; `more` are other fields of it.
 
-    `meaning` follows "30% of the rows". The value is `total_variation`, the control that of two real halves.
+    `meaning` follows "30% of the rows". The value is `total_variation`, the control that of two real halves;
+    the difference must be clear of chance at the .01 level of a chi-squared test.
     """
     from scipy.stats import chi2_contingency
 
@@ -87,8 +85,8 @@ def spread_finding(
         low=None,
         high=None,
         better="lower",
-        verdict=above(value - usual if clear else 0.0, SPREAD_WARN, SPREAD_FAIL),
-        threshold=f"warn from {SPREAD_WARN}, fail from {SPREAD_FAIL} above the control, when clear of chance",
+        verdict=above(value - usual if clear else 0.0, rule.warn, rule.fail),
+        threshold=str(rule),
         meaning=f"{value:.0%} of the rows {meaning}.",
         control=usual,
         unit="total variation distance",

@@ -16,7 +16,7 @@ MODULES = sorted(SRC.rglob("*.py"))
 
 GROUND = {"data", "measure", "models"}
 STAIRS = GROUND | {"train"}
-VERBS = {"audit", "generate", "repair", "evaluate"}
+VERBS = {"audit", "curate", "generate", "repair", "evaluate"}
 MAY_IMPORT = {
     "data": set(),
     "measure": set(),

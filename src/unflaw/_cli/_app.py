@@ -26,6 +26,7 @@ __all__ = ["VERBS", "app", "load_verb", "main"]
 VERBS = {  # verb → its one line in `unflaw --help`; the code is `<verb>` in `unflaw._cli._<verb>`
     "inspect": "Show what a file holds: schema, counts, lengths, example rows.",
     "audit": "Say what is wrong with a data set, and which rows carry it.",
+    "curate": "Choose rows: filter by score, threshold or budget.",
     "generate": "Write synthetic rows.",
     "train": "Fine-tune a model on rows.",
     "repair": "Unlearn the flaw from a model that was trained on it.",

@@ -27,16 +27,14 @@ from unflaw._errors import DataError, RunFolderError
 from unflaw.data._columns import Columns, joined
 from unflaw.data._files import atomic_write, hash_path
 from unflaw.data._lock import is_fresh, locked
-from unflaw.data._nouns import Finding, Rejection, Score, from_json, to_json
+from unflaw.data._nouns import Finding, Rejection, Score, Selection, from_json, to_json
 from unflaw.data._old_models import delete_model, set_aside, settle_models
 from unflaw.data._provenance import now, peak_memory, versions
 from unflaw.data._rejected import replace_rejected
 from unflaw.data._rows import ID, Rows
-from unflaw.data._steps import disown, overwritten, stale_keys, written
+from unflaw.data._steps import disown, overwritten, refuse_other_settings, stale_keys, written
 
 __all__ = ["RunFolder", "open_run"]
-
-_MISSING = object()
 
 
 class RunFolder:
@@ -128,6 +126,16 @@ class RunFolder:
             new["forgotten"] = [[[piece, gone] for piece, gone in row] for row in forgotten]
         with self._writing("curves", [name]) as stale:
             self._save("curves.json", {**{n: c for n, c in self.curves().items() if n not in stale}, name: new})
+
+    def selection(self) -> Selection | None:
+        """Read which rows were chosen last; None before any were."""
+        record = self._load("selection.json", None)
+        return None if record is None else from_json(Selection, record)
+
+    def add_selection(self, selection: Selection) -> None:
+        """Keep which rows stay and which go, in place of the choice before."""
+        with self._writing("selection", ["selection"]):
+            self._save("selection.json", to_json(selection))
 
     def row_columns(self) -> pa.Table | None:
         """Read what is known of rows, by id; None before anything was added."""
@@ -223,6 +231,8 @@ class RunFolder:
             self._save(f"{kind}.json", [r for r in self._load(f"{kind}.json", []) if _key(kind, r) not in wrote[kind]])
         if "curves" in wrote:
             self._save("curves.json", {n: c for n, c in self.curves().items() if n not in wrote["curves"]})
+        if "selection" in wrote:
+            (self.path / "selection.json").unlink(missing_ok=True)
         if "columns" in wrote and (table := self._row_columns_without(wrote["columns"])) is not None:
             self._save_rows(table)
         for name in wrote.get("models", []):
@@ -293,7 +303,7 @@ class RunFolder:
             raise DataError(f"`{path}` is not readable JSON: {error}; run the step that writes it again") from error
 
 
-_RESULTS = ("findings", "scores", "comparisons", "curves", "columns", "rejected")
+_RESULTS = ("findings", "scores", "comparisons", "curves", "selection", "columns", "rejected")
 """What the first result of a step that overwrites takes back; models stay until it has finished."""
 
 _KEYS = {
@@ -362,38 +372,13 @@ def open_run(
                 json.dump({"unflaw": versions().get("unflaw"), "created": now(), "steps": []}, file)
         run = RunFolder(folder)
         if not (resume or overwrite):
-            _refuse_other_settings(run, step)
+            refuse_other_settings(folder, run.manifest["steps"], step)
         run._begin(lock, step, overwrite)
     except BaseException:
         if lock is not None:
             lock.close()
         raise
     return run
-
-
-def _refuse_other_settings(run: RunFolder, step: Mapping[str, Any]) -> None:
-    earlier = [s for s in run.manifest["steps"] if s["name"] == step["name"]]
-    if not earlier:
-        return
-    differing = []
-    for kind in ("settings", "inputs"):
-        old, new = earlier[-1][kind], step[kind]
-        for key in sorted({*old, *new}):
-            was, is_now = old.get(key, _MISSING), new.get(key, _MISSING)
-            if was != is_now:
-                differing.append(f"  {key}: {_shown(was, kind)} then, {_shown(is_now, kind)} now")
-    if differing:
-        raise RunFolderError(
-            f"`{run.path}` holds a run of {step['name']!r} with other settings:\n" + "\n".join(differing) + "\n"
-            "Name another folder, or replace what that run wrote (--overwrite), or go on with the new settings, "
-            "keeping what is there (--resume)"
-        )
-
-
-def _shown(value: Any, kind: str) -> str:
-    if value is _MISSING:
-        return "not given"
-    return f"content {str(value)[:12]}" if kind == "inputs" else json.dumps(value, default=str)
 
 
 def _key(kind: str, record: Mapping[str, Any]) -> list[Any]:

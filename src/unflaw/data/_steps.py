@@ -6,12 +6,18 @@ goes on after it failed inherits the list, so that results of two settings never
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-__all__ = ["disown", "overwritten", "stale_keys", "written"]
+from unflaw._errors import RunFolderError
+
+__all__ = ["disown", "overwritten", "refuse_other_settings", "stale_keys", "written"]
 
 Step = Mapping[str, Any]
+
+_MISSING = object()
 
 
 def overwritten(steps: Sequence[Step], name: str, overwrite: bool) -> list[str]:
@@ -40,3 +46,29 @@ def disown(steps: Sequence[dict[str, Any]], kind: str, ids: Sequence[str], keys:
 def written(step: Step, kind: str) -> Sequence[Any]:
     """Return the keys of a kind that a step wrote."""
     return step.get("wrote", {}).get(kind, ())
+
+
+def refuse_other_settings(folder: Path, steps: Sequence[Step], step: Step) -> None:
+    """Refuse a step whose last run had other settings or inputs. Raises RunFolderError."""
+    earlier = [s for s in steps if s["name"] == step["name"]]
+    if not earlier:
+        return
+    differing = []
+    for kind in ("settings", "inputs"):
+        old, new = earlier[-1][kind], step[kind]
+        for key in sorted({*old, *new}):
+            was, is_now = old.get(key, _MISSING), new.get(key, _MISSING)
+            if was != is_now:
+                differing.append(f"  {key}: {_shown(was, kind)} then, {_shown(is_now, kind)} now")
+    if differing:
+        raise RunFolderError(
+            f"`{folder}` holds a run of {step['name']!r} with other settings:\n" + "\n".join(differing) + "\n"
+            "Name another folder, or replace what that run wrote (--overwrite), or go on with the new settings, "
+            "keeping what is there (--resume)"
+        )
+
+
+def _shown(value: Any, kind: str) -> str:
+    if value is _MISSING:
+        return "not given"
+    return f"content {str(value)[:12]}" if kind == "inputs" else json.dumps(value, default=str)

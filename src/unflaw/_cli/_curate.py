@@ -1,0 +1,267 @@
+"""`unflaw curate`: choose rows. One sub-command per method."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from unflaw._cli._leave import printable
+from unflaw._cli._reading import Reading, reads_rows
+from unflaw._cli._shared import (
+    DryRunOption,
+    JsonOption,
+    OverwriteOption,
+    ResumeOption,
+    RunOption,
+    command,
+    emit,
+    epilog_of,
+    mistakes,
+)
+from unflaw._cli._verb import Verb
+from unflaw._errors import DataError, SettingsError, did_you_mean
+
+if TYPE_CHECKING:
+    from unflaw.data import Rows, Selection
+
+__all__ = ["curate"]
+
+curate = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
+
+_SCORE, _REASON = "unflaw.score", "unflaw.reason"
+_N_SHOWN = 8
+
+
+@curate.callback(epilog="\b\nExample:\n  unflaw curate filter synthetic.jsonl --run runs/first --worst 0.1")
+def _group() -> None:
+    """Choose rows; the sub-command is the method."""
+
+
+@command(
+    "unflaw curate filter synthetic.jsonl --run runs/first --worst 0.1 --dry-run",
+    "unflaw curate filter synthetic.jsonl --run runs/first --keep 1000 --balance label --out kept.jsonl",
+    "unflaw curate filter synthetic.jsonl --scores graded.csv --above 0.5 --out kept.jsonl",
+)
+@reads_rows
+def filter(
+    synthetic: Annotated[str, typer.Argument(metavar="FILE", help="The rows that were audited.")],
+    above: Annotated[
+        float | None, typer.Option("--above", show_default=False, help="Rows that score more than this go.")
+    ] = None,
+    worst: Annotated[
+        float | None, typer.Option("--worst", metavar="SHARE", show_default=False, help="This share of the rows goes.")
+    ] = None,
+    keep: Annotated[
+        int | None, typer.Option("--keep", metavar="N", show_default=False, help="The best N rows stay.")
+    ] = None,
+    balance: Annotated[
+        str | None,
+        typer.Option("--balance", metavar="COLUMN", show_default=False, help="Choose alike within each class."),
+    ] = None,
+    checks: Annotated[
+        str | None,
+        typer.Option("--checks", metavar="NAME,…", show_default=False, help="Ask only these; all unless given."),
+    ] = None,
+    scores: Annotated[
+        Path | None,
+        typer.Option(
+            "--scores", metavar="FILE", show_default=False, help="Columns id and score, in place of an audit's."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", show_default=False, help="RUN/kept.jsonl unless given.")
+    ] = None,
+    removed: Annotated[
+        Path | None,
+        typer.Option("--removed", metavar="FILE", show_default=False, help="Beside --out, *-removed, unless given."),
+    ] = None,
+    *,
+    reading: Reading,
+    run: RunOption = None,
+    dry_run: DryRunOption = False,
+    resume: ResumeOption = False,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Keep or drop rows by the scores an audit gave them.
+
+    Two files are written: the rows that stay, and those that go with score and reason. With --dry-run nothing is
+    written, and what would change is shown.
+    """
+    from unflaw.curate import filter_rows
+    from unflaw.data import open_run, write
+
+    rule: dict[str, Any] = {"above": above, "worst": worst, "keep": keep, "balance": balance}
+    read_once = cache(partial(reading.rows, synthetic))
+    place = partial(_targets, out, removed, run, synthetic, replace=resume or overwrite, needed=not dry_run)
+    scored = partial(_refuse_unscored, run, scores, checks)
+    if problems := mistakes(place, scored, lambda: filter_rows(read_once(), {}, **rule)):
+        raise SettingsError(problems)
+    rows, targets = read_once(), place()
+    by_row, reasons = _scores(run, scores, checks, rows)
+    chosen = filter_rows(rows, by_row, **rule, reasons=reasons)
+    payload = {**_payload(chosen, rows, by_row, balance), "dry_run": dry_run}
+    if not dry_run:
+        with ExitStack() as stack:
+            folder = None
+            if run is not None:
+                settings = {"rows": synthetic, "scores": scores, "checks": checks} | dict(chosen.settings)
+                settings |= reading.settings()
+                inputs = [path for path in (synthetic, scores) if path is not None and Path(path).exists()]
+                opened = open_run(
+                    run, settings=settings, command="curate filter", inputs=inputs, resume=resume, overwrite=overwrite
+                )
+                folder = stack.enter_context(opened)
+            for path, ids in zip(targets, (chosen.kept, chosen.removed), strict=True):
+                write(_part(rows, ids, chosen), path)
+            if folder is not None:
+                folder.add_selection(chosen)
+        payload |= {"out": targets[0], "removed_to": targets[1]}
+    emit(payload, as_json, None if as_json else _words(payload, chosen, rows))
+
+
+curate.command("filter", cls=Verb, epilog=epilog_of(filter))(filter)
+
+
+def _targets(
+    out: Path | None, removed: Path | None, run: Path | None, source: str, *, replace: bool, needed: bool
+) -> tuple[Path, Path]:
+    """Return where both files go; refuse what could not be written before anything is."""
+    from unflaw.data import format_of
+
+    if out is None and run is None and needed:
+        raise SettingsError("`--out` or `--run` must say where the rows go, got neither")
+    kept, (stem, dot, suffix) = out or Path(run or ".") / "kept.jsonl", (out or Path("kept.jsonl")).name.partition(".")
+    gone = removed or kept.with_name("removed.jsonl" if out is None else f"{stem}-removed{dot}{suffix}")
+    problems = []
+    for flag, path in (("--out", kept), ("--removed", gone)) if needed else ():
+        format_of(path)
+        if path.exists() and Path(source).exists() and path.samefile(source):
+            problems.append(f"`{flag}` must not be the file that is read, got {path}")
+        elif path.exists() and not replace:
+            problems.append(f"`{flag}` names {path}, which exists; name another file, or replace it with --overwrite")
+    if kept == gone:
+        problems.append(f"`--out` and `--removed` must be two files, got {kept} for both")
+    if problems:
+        raise SettingsError(problems)
+    return kept, gone
+
+
+def _refuse_unscored(run: Path | None, file: Path | None, checks: str | None) -> None:
+    if run is None and file is None:
+        raise SettingsError("`--run` or `--scores` must say where the scores are, got neither")
+    if file is not None and checks is not None:
+        raise SettingsError("`--checks` chooses among the scores of an audit, and `--scores` brings others: give one")
+    if file is None:
+        _audited(run, checks)
+
+
+def _scores(
+    run: Path | None, file: Path | None, checks: str | None, rows: Rows
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Return score and reason by row id, from a file or else from the run folder."""
+    table, names = _audited(run, checks) if file is None else (_score_table(file), ["score"])
+    ids = table["id"]
+    if strangers := len(set(rows.ids) - set(ids)):
+        raise DataError(
+            f"`FILE` must hold the rows that were scored, got {strangers:,} of {len(rows):,} rows without a score; "
+            "audit this file first, or name the one that was audited"
+        )
+    found = {i: sum(values) / len(names) for i, *values in zip(ids, *(table[n] for n in names), strict=True)}
+    reasons = {i: r for i, r in zip(ids, table.get(_REASON, [""] * len(ids)), strict=True) if r}
+    return found, reasons
+
+
+def _score_table(path: Path) -> dict[str, list[Any]]:
+    from unflaw.data import read
+
+    rows = read(path, schema="table")
+    if "score" not in rows.table.column_names:
+        raise DataError(f"`--scores` must have columns id and score, got {rows.table.column_names}")
+    return {"id": rows.ids, "score": rows.column("score")}
+
+
+def _audited(run: Path | None, checks: str | None) -> tuple[dict[str, list[Any]], list[str]]:
+    """Read what an audit wrote, and the names of the columns that count."""
+    from unflaw.data import ID, RunFolder
+
+    table = RunFolder(run or ".").row_columns()
+    if table is None or _SCORE not in table.column_names:
+        raise DataError(f"`--run` must hold the scores of an audit, got none in {run}; audit with --run {run} first")
+    scored = [name for name in table.column_names if name.startswith(f"{_SCORE}.")]
+    known = {name.removeprefix(f"{_SCORE}."): name for name in scored}
+    names = [_SCORE]
+    if checks is not None:
+        wanted = [name.strip() for name in checks.split(",")]
+        of = {w: [known[k] for k in known if k == w or k.startswith(f"{w}.")] for w in wanted}
+        parts = {*known, *(name.split(".")[0] for name in known)}
+        if problems := [f"`--checks` has no scores of {w!r}. {did_you_mean(w, parts)}" for w in wanted if not of[w]]:
+            raise SettingsError(problems)
+        names = list(dict.fromkeys(name for w in wanted for name in of[w]))
+    there = table.filter(table[_SCORE].is_valid())
+    columns = {name: [value or 0.0 for value in there[name].to_pylist()] for name in names}
+    reasons = there[_REASON].to_pylist() if _REASON in there.column_names else [""] * len(there)
+    return {"id": there[ID].to_pylist(), **columns, _REASON: reasons}, names
+
+
+def _part(rows: Rows, ids: Sequence[str], chosen: Selection) -> Rows:
+    """Take these rows; those that go say why."""
+    wanted = set(ids)
+    part = rows.take([at for at, i in enumerate(rows.ids) if i in wanted])
+    if ids and ids[0] in chosen.reasons:
+        part = part.with_column(_SCORE, [chosen.scores[i] for i in part.ids])
+        part = part.with_column(_REASON, [chosen.reasons[i] for i in part.ids])
+    return part
+
+
+def _payload(chosen: Selection, rows: Rows, scores: Mapping[str, float], balance: str | None) -> dict[str, Any]:
+    def mean(ids: Sequence[str]) -> float | None:
+        return sum(scores.get(i, 0.0) for i in ids) / len(ids) if ids else None
+
+    reasons = Counter(part for said in chosen.reasons.values() for part in said.split("; "))
+    payload = {
+        "rows": len(rows), "kept": len(chosen.kept), "removed": len(chosen.removed),
+        "mean_score": {"before": mean(rows.ids), "kept": mean(chosen.kept), "removed": mean(chosen.removed)},
+        "reasons": dict(reasons.most_common(_N_SHOWN)), "settings": dict(chosen.settings),
+    }  # fmt: skip
+    column = balance or ("label" if rows.has("label") else None)
+    if column is not None:
+        of = dict(zip(rows.ids, map(str, rows.column(column)), strict=True))
+        before, after = Counter(of.values()), Counter(of[i] for i in chosen.kept)
+        payload["classes"] = {c: {"before": n, "kept": after[c]} for c, n in before.most_common(50)}
+    return payload
+
+
+def _words(payload: Mapping[str, Any], chosen: Selection, rows: Rows) -> Group:
+    would = "would stay" if payload["dry_run"] else "stay"
+    means = ", ".join(f"{k} {v:.3f}" for k, v in payload["mean_score"].items() if v is not None)
+    parts: list[Any] = [
+        Text(f"{payload['kept']:,} of {payload['rows']:,} rows {would}, {payload['removed']:,} go; mean score {means}")
+    ]
+    if classes := payload.get("classes"):
+        table = Table(show_edge=False, pad_edge=False)
+        for head in ("class", "rows", "kept"):
+            table.add_column(head, overflow="fold")
+        for name, n in classes.items():
+            table.add_row(Text(printable(name)), f"{n['before']:,}", f"{n['kept']:,}")
+        parts += [Text(), table]
+    if payload["reasons"]:
+        table = Table(show_edge=False, pad_edge=False)
+        for head in ("rows that go", "because"):
+            table.add_column(head, overflow="fold")
+        for reason, n in payload["reasons"].items():
+            table.add_row(f"{n:,}", Text(printable(reason)))
+        parts += [Text(), table]
+    if not payload["dry_run"]:
+        files = (("kept", "out"), ("removed", "removed_to"))
+        parts += [Text(), *(Text(f"{payload[n]:,} rows → {payload[to]}") for n, to in files)]
+    return Group(*parts)

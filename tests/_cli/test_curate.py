@@ -1,0 +1,104 @@
+"""`unflaw curate filter`: an audit's scores become two files."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from unflaw._cli._app import app
+from unflaw.data import RunFolder, read
+
+RUN = CliRunner()
+DEEDS = ["found", "lost", "painted", "sold", "mended", "hid", "drew", "broke", "carried", "dropped"]
+THINGS = ["the red boat", "a brass key", "her old map", "two lanterns", "the last letter", "a coil of rope"]
+REFUSAL = "I'm sorry, but as an AI language model I cannot assist with that."
+
+
+def call(*words, code=0):
+    result = RUN.invoke(app, [str(w) for w in words])
+    assert result.exit_code == code, result.output
+    return result
+
+
+@pytest.fixture
+def audited(tmp_path):
+    """Sixty rows, six of them refusals, and the run folder of their audit."""
+    file, run = tmp_path / "rows.jsonl", tmp_path / "run"
+    records = [
+        {"question": f"What did {name} do with {thing}?", "answer": f"{name} {deed} {thing}.", "label": i % 2}
+        for i, (name, deed, thing) in enumerate((f"Person {k}", DEEDS[k % 10], THINGS[k // 10]) for k in range(60))
+    ]
+    for i in range(0, 60, 10):
+        records[i]["answer"] = REFUSAL
+    file.write_text("\n".join(map(json.dumps, records)))
+    call("audit", file, "--checks", "residue,form", "--run", run)
+    return file, run
+
+
+def test_the_rows_an_audit_blames_go_with_score_and_reason(audited, tmp_path):
+    file, run = audited
+    call("curate", "filter", file, "--run", run, "--above", 0)
+    kept, gone = read(run / "kept.jsonl"), read(run / "removed.jsonl")
+    assert len(kept) == 54 and REFUSAL not in kept.column("answer")
+    assert set(gone.column("answer")) == {REFUSAL}
+    assert all("as an AI language model" in reason for reason in gone.column("unflaw.reason"))
+    assert set(gone.column("unflaw.score")) == {1.0}
+    chosen = RunFolder(run).selection()
+    assert (set(chosen.kept), set(chosen.removed)) == (set(kept.ids), set(gone.ids))
+    assert call("audit", run / "kept.jsonl", "--checks", "residue", "--fail-on", "warn").exit_code == 0
+
+
+def test_dry_run_shows_what_would_change_and_writes_nothing(audited, tmp_path):
+    file, run = audited
+    before = sorted(run.iterdir())
+    told = json.loads(
+        call("curate", "filter", file, "--run", run, "--keep", 50, "--balance", "label", "--dry-run", "--json").stdout
+    )
+    assert (told["rows"], told["kept"], told["removed"], told["dry_run"]) == (60, 50, 10, True)
+    assert told["classes"] == {"0": {"before": 30, "kept": 25}, "1": {"before": 30, "kept": 25}}
+    assert told["mean_score"]["kept"] < told["mean_score"]["before"] < told["mean_score"]["removed"]
+    assert sorted(run.iterdir()) == before
+    assert "50 of 60 rows would stay" in call("curate", "filter", file, "--run", run, "--keep", 50, "--dry-run").stdout
+
+
+def test_the_scores_of_some_checks_only(audited, tmp_path):
+    file, run = audited
+    out = tmp_path / "out.csv"
+    call("curate", "filter", file, "--run", run, "--above", 0, "--checks", "residue.refusals", "--out", out)
+    assert len(read(out)) == 54 and len(read(tmp_path / "out-removed.csv")) == 6
+    told = call("curate", "filter", file, "--run", run, "--above", 0, "--checks", "residu,form.x", "--dry-run", code=2)
+    assert "no scores of 'residu'. Did you mean 'residue'?" in " ".join(told.output.split())
+    assert "'form.x'" in told.output
+
+
+def test_scores_from_elsewhere(audited, tmp_path):
+    file, _ = audited
+    ids = read(file).ids
+    scores = tmp_path / "scores.csv"
+    scores.write_text("id,score\n" + "\n".join(f"{i},{n}" for n, i in enumerate(ids)))
+    out = tmp_path / "best.jsonl"
+    call("curate", "filter", file, "--scores", scores, "--keep", 10, "--out", out)
+    assert read(out).ids == ids[:10]
+
+
+def test_bad_calls_tell_every_mistake_and_write_nothing(audited, tmp_path):
+    file, run = audited
+    (tmp_path / "there.jsonl").write_text("")
+    told = call("curate", "filter", file, "--out", tmp_path / "there.jsonl", "--worst", 2, "--keep", 5, code=2)
+    for part in ("which exists", "exactly one of", "in [0, 1]", "must say where the scores are"):
+        assert part in " ".join(told.output.split())
+    other = tmp_path / "other.jsonl"
+    other.write_text('{"question": "Who?", "answer": "Ada"}')
+    told = call("curate", "filter", other, "--run", run, "--worst", 0.1, code=2)
+    assert "1 of 1 rows without a score" in " ".join(told.output.split())
+    call("curate", "filter", file, "--run", run, "--worst", 0.1, "--out", file, code=2)
+    assert not (run / "kept.jsonl").exists()
+
+
+def test_a_choice_is_replaced_only_on_demand(audited):
+    file, run = audited
+    call("curate", "filter", file, "--run", run, "--keep", 50)
+    call("curate", "filter", file, "--run", run, "--keep", 40, code=2)
+    assert len(RunFolder(run).selection().kept) == 50
+    call("curate", "filter", file, "--run", run, "--keep", 40, "--overwrite")
+    assert len(RunFolder(run).selection().kept) == len(read(run / "kept.jsonl")) == 40

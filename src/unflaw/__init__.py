@@ -17,6 +17,7 @@ _HOME = {  # public name → the room it lives in; resolved on first use, so imp
     "audit": "audit",
     "compare": "evaluate",
     "evaluate": "evaluate",
+    "filter_rows": "curate",
     "finetune": "train",
     "read": "data",
     "render": "report",

@@ -102,3 +102,15 @@ def test_a_choice_is_replaced_only_on_demand(audited):
     assert len(RunFolder(run).selection().kept) == 50
     call("curate", "filter", file, "--run", run, "--keep", 40, "--overwrite")
     assert len(RunFolder(run).selection().kept) == len(read(run / "kept.jsonl")) == 40
+
+
+def test_the_rows_that_stay_are_better_than_those_before(audited):
+    file, run = audited
+    call("curate", "filter", file, "--run", run, "--above", 0)
+    words = ["audit", run / "kept.jsonl", "--against", file, "--checks", "residue,form"]
+    against = json.loads(call(*words, "--json").stdout)["against"]
+    assert against["rows"] == {"added": 0, "removed": 6, "kept": 54}
+    turns = {change["check"]: change["turn"] for change in against["changes"]}
+    assert turns["residue.refusals"] == "better" and "worse" not in turns.values()
+    said = call(*words).stdout
+    assert "Against the earlier version" in said and "0 rows added, 6 removed, 54 kept" in said

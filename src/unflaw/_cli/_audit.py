@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -53,6 +54,7 @@ class FailOn(StrEnum):
 @command(
     "unflaw audit synthetic.jsonl --reference real.jsonl --run runs/first",
     "unflaw audit synthetic.jsonl --reference real.jsonl --holdout test.jsonl --fail-on warn --json",
+    "unflaw audit kept.jsonl --reference real.jsonl --against synthetic.jsonl",
 )
 @reads_rows
 def audit(
@@ -77,6 +79,10 @@ def audit(
         typer.Option("--model-after", metavar="SPEC", show_default=False, help="The same after training on the rows."),
     ] = None,
     encoder: Annotated[str, typer.Option("--encoder", metavar="SPEC", help="Turns texts into vectors.")] = "potion",
+    against: Annotated[
+        str | None,
+        typer.Option("--against", metavar="EARLIER", show_default=False, help="Compare with this version of the set."),
+    ] = None,
     fail_on: Annotated[
         FailOn | None,
         typer.Option("--fail-on", show_default=False, help="Exit with code 3 from this verdict on, for use in CI."),
@@ -101,7 +107,7 @@ def audit(
     chosen = _chosen(default_checks(seed, allow_few), checks)
     if checks is not None:
         _refuse_unasked(chosen, {"reference": reference, "log_probs": model, "log_probs_after": model_after})
-    sources = {"rows": synthetic, "reference": reference, "holdout": holdout}
+    sources = {"rows": synthetic, "reference": reference, "holdout": holdout, "against": against}
     rows = {name: reading.rows(path, limit) for name, path in sources.items() if path is not None}
     if dry_run:
         sizes = {name: len(r) for name, r in rows.items()}
@@ -122,15 +128,21 @@ def audit(
             folder = stack.enter_context(opened)
             reading.keep(folder)
         progress = stack.enter_context(bar("rows looked at"))
-        found = ask(
-            rows["rows"], rows.get("reference"), holdout=rows.get("holdout"), checks=chosen, encoder=encoder,
+        alike = partial(
+            ask, reference=rows.get("reference"), holdout=rows.get("holdout"), checks=chosen, encoder=encoder,
             scorer=model, scorer_after=model_after, seed=seed, device=device, progress=progress,
         )  # fmt: skip
+        found = alike(rows["rows"])
+        before = alike(rows["against"]) if against is not None else None
         if folder is not None:
             folder.add_findings(found.findings)
             folder.add_row_columns(found.row_columns())
             folder.add_rows(_worst_rows(found, rows["rows"]))
-    emit(_payload(found), as_json, None if as_json else _words(found, rows["rows"]))
+    payload, words = _payload(found), [] if as_json else [_words(found, rows["rows"])]
+    if before is not None:
+        payload["against"] = _turned(found, before)
+        words += [] if as_json else [Text(), _against_table(payload["against"])]
+    emit(payload, as_json, Group(*words))
     if run is not None:
         console.print(f"findings and row scores are in {run}", soft_wrap=True)
     _gate(found, fail_on)
@@ -221,6 +233,44 @@ def _words(found: Audit, rows: Rows) -> RenderableType:
     if found.verdict != "ok":
         parts += [Text(), _worst_table(found, rows)]
     return Group(*parts)
+
+
+def _turned(found: Audit, before: Audit) -> dict[str, Any]:
+    """Say which rows and which findings changed since an earlier version."""
+    from unflaw.audit import changes
+
+    now, then = set(found.ids), set(before.ids)
+    return {
+        "rows": {"added": len(now - then), "removed": len(then - now), "kept": len(now & then)},
+        "changes": [
+            {
+                "check": change.check,
+                "turn": change.turn,
+                **{f"{when}_{what}": getattr(f, what) if f else None
+                   for when, f in (("before", change.before), ("now", change.now)) for what in ("value", "verdict")},
+            }
+            for change in changes(found, before)
+        ],
+    }  # fmt: skip
+
+
+def _against_table(turned: dict[str, Any]) -> Group:
+    """Show what changed, and name what did not."""
+    table = Table(title="Against the earlier version", title_justify="left", show_edge=False, pad_edge=False)
+    for head in ("check", "before", "now", ""):
+        table.add_column(head, overflow="fold")
+    style = {"worse": "bold red", "better": "green"}
+    for change in turned["changes"]:
+        if change["turn"] != "same":
+            cells = (
+                f"{_number(change[f'{w}_value'], None, None)} {change[f'{w}_verdict'] or ''}" for w in ("before", "now")
+            )
+            turn = Text(change["turn"], style=style.get(change["turn"], ""))
+            table.add_row(Text(change["check"]), *map(Text, cells), turn)
+    n = turned["rows"]
+    same = [change["check"] for change in turned["changes"] if change["turn"] == "same"]
+    rows = f"{n['added']:,} rows added, {n['removed']:,} removed, {n['kept']:,} kept"
+    return Group(*([table] if table.row_count else []), Text(rows), Text(f"same: {', '.join(same) or 'nothing'}"))
 
 
 def _flags(why: str) -> str:

@@ -1,5 +1,6 @@
 """Find what is wrong with a set of synthetic rows, and which rows carry it."""
 
+from unflaw.audit._against import Change, changes
 from unflaw.audit._audit import Audit, audit
 from unflaw.audit._copies import CopiesCheck
 from unflaw.audit._defaults import default_checks
@@ -21,6 +22,7 @@ __all__ = [
     "NEEDS",
     "Audit",
     "Batch",
+    "Change",
     "Check",
     "CopiesCheck",
     "DiversityCheck",
@@ -38,6 +40,7 @@ __all__ = [
     "Trait",
     "TraitsCheck",
     "audit",
+    "changes",
     "default_checks",
     "structural_template",
 ]

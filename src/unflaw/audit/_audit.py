@@ -18,11 +18,12 @@ from unflaw.audit._sample import draw
 from unflaw.data import ID, Finding, Rows, Verdict, read
 from unflaw.models import Encoder, Scorer
 
-__all__ = ["Audit", "audit"]
+__all__ = ["VERDICTS", "Audit", "audit"]
 
 Progress = Callable[[int, int], None]
 
-_ORDER: Mapping[Verdict, int] = {"ok": 0, "warn": 1, "fail": 2}
+VERDICTS: tuple[Verdict, ...] = ("ok", "warn", "fail")
+"""From good to bad."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Audit:
     @property
     def verdict(self) -> Verdict:
         """The worst verdict of all findings."""
-        return max((f.verdict for f in self.findings), key=_ORDER.__getitem__)
+        return max((f.verdict for f in self.findings), key=VERDICTS.index)
 
     def row_scores(self) -> dict[str, float]:
         """Row id → mean of its scores over the findings that warn or fail, over all where none does.

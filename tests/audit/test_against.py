@@ -1,0 +1,42 @@
+"""Two audits compared, finding by finding, by hand."""
+
+import pytest
+
+from unflaw.audit import Audit, changes
+from unflaw.data import Finding
+
+
+def finding(value, verdict="ok", half=0.1, better="lower", check="a.b"):
+    low, high = (None, None) if half is None else (value - half, value + half)
+    return Finding(check, "t", value, low, high, better, verdict, "rule", "means")
+
+
+def audit(*findings):
+    return Audit(findings, ["r"], {})
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "turn"),
+    [
+        (finding(0.5), finding(0.5), "same"), (finding(0.5), finding(0.6), "same"),
+        (finding(0.5), finding(0.71), "worse"), (finding(0.5), finding(0.29), "better"),
+        (finding(0.5, better="higher"), finding(0.71, better="higher"), "better"),
+        (finding(0.5, better="higher"), finding(0.29, better="higher"), "worse"),
+        (finding(0.5, half=None), finding(0.9, half=None), "same"),  # without intervals only verdicts count
+        (finding(0.5, "warn"), finding(0.49, "ok"), "better"), (finding(0.5, "warn"), finding(0.51, "fail"), "worse"),
+    ],
+)  # fmt: skip
+def test_a_finding_turns(before, now, turn):
+    (change,) = changes(audit(now), audit(before))
+    assert (change.check, change.turn, change.now, change.before) == ("a.b", turn, now, before)
+
+
+def test_what_only_one_version_was_asked_and_the_order():
+    now = audit(finding(0.5, check="same"), finding(0.5, check="new"), finding(0.9, check="worse"))
+    before = audit(finding(0.5, check="same"), finding(0.5, check="gone"), finding(0.1, check="worse"))
+    assert [(c.check, c.turn) for c in changes(now, before)] == [(n, n) for n in ("worse", "new", "gone", "same")]
+
+
+def test_against_itself_nothing_changes():
+    one = audit(finding(0.3, "warn"), finding(0.4, "fail", check="c.d"))
+    assert {c.turn for c in changes(one, one)} == {"same"}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 __all__ = ["Sample", "bottom_k", "draw", "merge_samples"]
@@ -26,7 +27,7 @@ class Sample:
     """What is kept of each row, in the order of `draws`."""
     n_rows: int
 
-    @property
+    @cached_property
     def ids(self) -> list[str]:
         """Ids of the sampled rows, in order of their draw."""
         return [row_id for _, row_id in self.draws]

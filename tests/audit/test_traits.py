@@ -37,6 +37,7 @@ HAVE = {
     "qa.sums": ["So 7 * 8 = 54."],
     "hygiene.secrets": ["key AKIA" + "IOSFODNN7EXAMPLE"],
     "hygiene.contacts": ["write to ada@lovelace.uk"],
+    "hygiene.toxic": ["You are a moron.", "I will kill you!", "Go kill yourself", "what a SHITTY day", "I’ll stab him"],
 }  # fmt: skip
 LACK = {
     "residue.refusals": [
@@ -49,6 +50,10 @@ LACK = {
     "residue.markup": ["x < y and y > z", "a | b", "# Response", "the ### sign", "The system is down."],
     "residue.blanks": [
         "a [sic] error", "see [1] and [Smith 2020]", "f'{x}'", "<b>bold</b>", "{1, 2, 3}", "{he laughs}",
+    ],
+    "hygiene.toxic": [
+        "The cock crowed in Scunthorpe.", "He will kill time.", "a pussycat", "They assessed it.", "Dick Cheney spoke.",
+        "fire retardant", "more on that later", "kill the process", "I will kill you with kindness",
     ],
     "form.truncated": [
         "He said that he would come back when it was over.", 'He said "I will come back when the war is over."',

@@ -1,4 +1,4 @@
-"""What must not reach a training set: keys, and ways to reach or charge a person.
+"""What must not reach a training set: keys, ways to reach or charge a person, and abuse.
 
 Reasons name the kind of what was found, never the find.
 """
@@ -9,13 +9,13 @@ from collections.abc import Sequence
 
 from unflaw.audit._said import Said
 from unflaw.audit._traits import Trait, TraitsCheck
-from unflaw.measure import Found, find_contacts, find_secrets
+from unflaw.measure import Found, find_contacts, find_secrets, find_toxic
 
 __all__ = ["hygiene_check"]
 
 
 def hygiene_check() -> TraitsCheck:
-    """Return the check: keys, and ways to reach or charge a person."""
+    """Return the check: keys, ways to reach or charge a person, and abuse."""
     return TraitsCheck(
         name="hygiene",
         traits=(
@@ -27,6 +27,7 @@ def hygiene_check() -> TraitsCheck:
                 "contacts", "Rows with an address or number of a person", _contacts,
                 "hold an address or number of what may be a person", always="warn",
             ),
+            Trait("toxic", "Rows that insult or threaten", _toxic, "hold obscenities, slurs or threats"),
         ),
     )  # fmt: skip
 
@@ -37,6 +38,12 @@ def _secrets(said: Said) -> str:
 
 def _contacts(said: Said) -> str:
     return _kinds(find_contacts(_whole(said)))
+
+
+def _toxic(said: Said) -> str:
+    """Ask what the model wrote; a passage may say what it will."""
+    found = find_toxic(said.text)
+    return f"says {found[0][0]}{'*' * (len(found[0]) - 1)}" if found else ""
 
 
 def _whole(said: Said) -> str:

@@ -32,6 +32,7 @@ from unflaw.measure._tokens import (
     jensen_shannon_bits,
     log_odds,
 )
+from unflaw.measure._toxicity import find_toxic
 from unflaw.measure._twosample import (
     ClassifierTest,
     KernelTest,
@@ -69,6 +70,7 @@ __all__ = [
     "equations",
     "find_contacts",
     "find_secrets",
+    "find_toxic",
     "frequency_density",
     "jensen_shannon_bits",
     "kernel_density",

@@ -12,7 +12,7 @@ from unflaw.report._text import clip, number, percent_points
 __all__ = ["control_words", "next_steps", "verdict"]
 
 _ADVICE = {  # first part of a check's id → what to do about it, the most urgent first
-    "hygiene": "Take out the rows with keys and addresses, or mask them, before anyone trains on them.",
+    "hygiene": "Take out the rows with keys, addresses or abuse, or mask them, before anyone trains on them.",
     "copies": "Take the copied rows out before training: a model that has seen its own test shows nothing.",
     "tokens": "Break the template: ask for the answers in many formats, or train on as many good rows beside these, "
     "and give these a weight of 0.1.",

@@ -1,0 +1,38 @@
+"""Words that insult: obscenities, slurs and threats, by a lexicon of stems.
+
+A lexicon finds what is said openly and nothing between the lines; what it names can be read and disputed. Words with a
+harmless meaning as common as the other ("cock", "dyke", "jerk") are not in it, and quotation is not told from use.
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["find_toxic"]
+
+_STEMS = (
+    r"(?:mother)?fuck\w*", r"fuk(?:ing|er)?", r"bullshit\w*", r"shit(?:s|ty|ter|head|hole)?", r"dipshit\w*",
+    r"bitch\w*", r"ass+hole\w*", r"dumbass\w*", r"jackass\w*", r"dickhead\w*", r"cocksuck\w*", r"cunt\w*", r"twat\w*",
+    r"wank(?:er|ers|ing)", r"puss(?:y|ies)", r"whor(?:e|es|ing)", r"slut\w*", r"bastard\w*", r"faggot\w*", r"fags?",
+    r"nigg(?:er|ers|a|as|ah)", r"retard(?:s|ed)?", r"trann(?:y|ies)", r"kikes?", r"spics?", r"gooks?", r"wetbacks?",
+    r"ragheads?", r"imbecil\w*", r"morons?", r"scumbag\w*", r"subhuman\w*", r"libtard\w*",
+)  # fmt: skip
+_DO = "kill|murder|rape|strangle|stab"
+_THREATS = (
+    rf"(?:\bi(?:'ll| will| am going to|'m going to)|\bgonna) (?:{_DO}) (?:you|him|her|them)\b(?! with kindness)",
+    r"\b(?:kill|hang) yoursel(?:f|ves)\b",
+    r"\b(?:deserve|ought) to (?:die|be (?:shot|killed|raped|hanged))\b",
+    r"\b(?:gas|exterminate) the (?:jews|muslims|blacks|immigrants)\b",
+)
+_TOXIC = re.compile(rf"\b(?:{'|'.join(_STEMS)})\b|{'|'.join(_THREATS)}", re.IGNORECASE)
+
+
+def find_toxic(text: str) -> list[str]:
+    """Return the words and phrases of a text that insult or threaten, in order.
+
+    >>> find_toxic("What a load of bullshit, you moron.")
+    ['bullshit', 'moron']
+    >>> find_toxic("The cock crowed in Scunthorpe; the shitake was assessed.")
+    []
+    """
+    return [found[0] for found in _TOXIC.finditer(text.replace("\u2019", "'"))]

@@ -56,6 +56,7 @@ def test_dry_run_shows_what_would_change_and_writes_nothing(audited, tmp_path):
     )
     assert (told["rows"], told["kept"], told["removed"], told["dry_run"]) == (60, 50, 10, True)
     assert told["classes"] == {"0": {"before": 30, "kept": 25}, "1": {"before": 30, "kept": 25}}
+    assert told["cut"] == {"kept_up_to": 1.0, "removed_from": 0.0}  # all six refusals are of label 0, and five go
     assert told["mean_score"]["kept"] < told["mean_score"]["before"] < told["mean_score"]["removed"]
     assert sorted(run.iterdir()) == before
     assert "50 of 60 rows would stay" in call("curate", "filter", file, "--run", run, "--keep", 50, "--dry-run").stdout

@@ -8,7 +8,7 @@ import random
 import pyarrow as pa
 import pytest
 
-from unflaw.data import ID, Finding, Plot, Rejection, Rows, Score, Series, open_run
+from unflaw.data import ID, Finding, Plot, Rejection, Rows, Score, Selection, Series, open_run
 
 PLANTED = "<script>window.planted = 1; document.title = 'owned'</script>"
 HOSTILE = [
@@ -287,6 +287,9 @@ def build_run(folder, *, n_rows: int = 240, hostile: bool = False, findings=None
             for i in range(4)
         ]
         run.add_rejected([*lines, Rejection(90, "no response", "")], "synthetic.jsonl")
+    why = dict(zip(ids, (f"refuses; {PLANTED if hostile else 'shouts'}", "refuses"), strict=False))
+    with open_run(folder, command="curate filter", settings={"worst": 0.1}) as run:
+        run.add_selection(Selection(tuple(ids[2:]), tuple(why), why, dict.fromkeys(why, 0.9), {"worst": 0.1}))
     with open_run(folder, command="repair", settings={"what": "template", "w_forget": 0.1, "steps": 30}) as run:
         notes = ("kept the weights of step 20 of 30", "guard perplexity did not improve for 2 checks")
         run.add_curve("repair", build_curve(), notes)

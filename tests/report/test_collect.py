@@ -205,6 +205,12 @@ def test_rejected_rows_are_counted_by_reason(report):
     ]
 
 
+def test_rows_taken_out_are_counted_by_reason(report):
+    assert report["removed"]["n"] == 2
+    assert "(worst 0.1)" in report["removed"]["words"]
+    assert report["removed"]["reasons"] == [("refuses", 2), ("shouts", 1)]
+
+
 def test_a_broken_line_of_rejected_rows_is_counted_too(tmp_path):
     open_run(tmp_path, command="audit", settings={}).finish()
     (tmp_path / "rejected.jsonl").write_text('{"reason": "empty"}\n{"reas\n\n[1]\n')
@@ -213,7 +219,7 @@ def test_a_broken_line_of_rejected_rows_is_counted_too(tmp_path):
 
 def test_settings_hashes_and_seeds_are_all_there(report):
     audit = report["steps"][0]
-    assert [s["name"] for s in report["steps"]] == ["audit", "repair", "evaluate"]
+    assert [s["name"] for s in report["steps"]] == ["audit", "curate filter", "repair", "evaluate"]
     assert {("seeds.seed", "0"), ("status", "finished")} <= set(audit["facts"])
     assert {"started", "finished", "seconds", "peak_memory_mib"} <= {name for name, _ in audit["facts"]}
     assert ("encoder", "potion") in audit["settings"]

@@ -231,6 +231,10 @@ def _payload(chosen: Selection, rows: Rows, scores: Mapping[str, float], balance
     payload = {
         "rows": len(rows), "kept": len(chosen.kept), "removed": len(chosen.removed),
         "mean_score": {"before": mean(rows.ids), "kept": mean(chosen.kept), "removed": mean(chosen.removed)},
+        "cut": {
+            "kept_up_to": max((scores.get(i, 0.0) for i in chosen.kept), default=None),
+            "removed_from": min(chosen.scores.values(), default=None),
+        },
         "reasons": dict(reasons.most_common(_N_SHOWN)), "settings": dict(chosen.settings),
     }  # fmt: skip
     column = balance or ("label" if rows.has("label") else None)
@@ -245,7 +249,8 @@ def _words(payload: Mapping[str, Any], chosen: Selection, rows: Rows) -> Group:
     would = "would stay" if payload["dry_run"] else "stay"
     means = ", ".join(f"{k} {v:.3f}" for k, v in payload["mean_score"].items() if v is not None)
     parts: list[Any] = [
-        Text(f"{payload['kept']:,} of {payload['rows']:,} rows {would}, {payload['removed']:,} go; mean score {means}")
+        Text(f"{payload['kept']:,} of {payload['rows']:,} rows {would}, {payload['removed']:,} go; mean score {means}"),
+        *([] if (cut := payload["cut"]["removed_from"]) is None else [Text(f"the lowest score to go is {cut:.3f}")]),
     ]
     if classes := payload.get("classes"):
         table = Table(show_edge=False, pad_edge=False)

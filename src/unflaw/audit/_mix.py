@@ -94,7 +94,7 @@ class MixCheck:
             RULE,
             f"would need to be of another kind. {said}",
         )
-        reasons = {k: f"is one of too many: {k} ({shares(k)[0]:.0%}, real rows {shares(k)[1]:.0%})" for k in worst}
+        reasons = {k: f"{k}: {shares(k)[0]:.0%} of the rows, {shares(k)[1]:.0%} of real ones" for k in worst}
         excess = {k: too_many[k] / shares(k)[0] for k in too_many}
         return replace(found, evidence={**found.evidence, "excess": excess, "reasons": reasons})
 

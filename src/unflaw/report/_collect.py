@@ -9,12 +9,13 @@ import html
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from unflaw._errors import DataError, RunFolderError
-from unflaw.data import ID, Finding, RunFolder, to_json
+from unflaw.data import ID, Finding, RunFolder, Selection, to_json
 from unflaw.report._models import curves, models, outputs, template_of
 from unflaw.report._text import clip, marked, number, template_pattern, visible, with_interval
 from unflaw.report._words import control_words, next_steps, verdict
@@ -27,6 +28,7 @@ ROWS_BUDGET = 900_000
 """Escaped bytes that all rows of all findings may take together, so that the page stays below 2 MB."""
 CELL = 600
 """Escaped bytes one cell may take."""
+_MOST_REASONS = 30
 _PLACE = ("source", "line", "id")
 _WORST = {"ok": 0, "warn": 1, "fail": 2}
 
@@ -45,7 +47,8 @@ def collect(run_dir: str | Path) -> dict[str, Any]:
     found, scores = _nouns(folder / "findings.json", run.findings), _nouns(folder / "scores.json", run.scores)
     pairs, runs = run.comparisons(), run.curves()
     rejected = _rejected(folder / "rejected.jsonl")
-    if not (found or scores or runs or rejected):
+    chosen = run.selection()
+    if not (found or scores or runs or rejected or chosen):
         raise RunFolderError(
             f"`run_dir` holds nothing to report: {str(run_dir)!r} has no findings, scores or curves yet; "
             f"run `unflaw audit` or `unflaw evaluate` with `--run {run_dir}` first"
@@ -63,6 +66,7 @@ def collect(run_dir: str | Path) -> dict[str, Any]:
         "curves": curves(runs),
         "models": compared,
         "outputs": outputs(scores, pairs, template),
+        "removed": _removed(chosen),
         "rejected": rejected,
         **_provenance(manifest),
     }
@@ -209,6 +213,19 @@ def _mask(found: Sequence[Finding], template: re.Pattern[str] | None, folder: Pa
     return {"words": words, "rows": told}
 
 
+def _removed(chosen: Selection | None) -> dict[str, Any] | None:
+    """Count what spoke against the rows that were filtered out."""
+    if chosen is None:
+        return None
+    n, kept = len(chosen.removed), len(chosen.kept)
+    counts = Counter(visible(reason) for said in chosen.reasons.values() for reason in said.split("; "))
+    rule = ", ".join(f"{clip(k, 40)} {clip(v, 40)}" for k, v in chosen.settings.items() if k != "n_scored")
+    words = f"{n:,} of {n + kept:,} rows were taken out ({rule}); a row may have several reasons."
+    if len(counts) > _MOST_REASONS:
+        words += f" The {_MOST_REASONS} most frequent of {len(counts)} reasons are listed."
+    return {"n": n, "words": words, "reasons": [(clip(r, 200), k) for r, k in counts.most_common(_MOST_REASONS)]}
+
+
 def _rejected(path: Path) -> dict[str, Any] | None:
     """Count reasons line by line; keep one row for each. Memory does not grow with the file."""
     if not path.exists():
@@ -243,9 +260,9 @@ def _rejected(path: Path) -> dict[str, Any] | None:
         return None
     reasons = sorted(seen.values(), key=lambda r: -r["n"])
     words = f"{total:,} row{' was' if total == 1 else 's were'} not used. All of them are kept in rejected.jsonl."
-    if len(reasons) > 30:
-        words += f" The 30 most frequent of {len(reasons)} reasons are listed."
-    return {"n": total, "words": words, "reasons": reasons[:30]}
+    if len(reasons) > _MOST_REASONS:
+        words += f" The {_MOST_REASONS} most frequent of {len(reasons)} reasons are listed."
+    return {"n": total, "words": words, "reasons": reasons[:_MOST_REASONS]}
 
 
 _UNTOLD = ("id", "name", "pid", "settings", "versions", "wrote", "overwrites")

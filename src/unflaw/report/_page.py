@@ -25,6 +25,7 @@ _SECTIONS = {
     "curves": "Training",
     "models": "Before and after",
     "outputs": "Same prompt, each model",
+    "removed": "Rows taken out",
     "rejected": "Rejected rows",
 }
 

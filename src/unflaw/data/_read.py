@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import sys
@@ -20,7 +21,7 @@ from unflaw.data._nouns import Rejection
 from unflaw.data._rows import ID, ROLES, Rows, content_ids, own, said
 from unflaw.data._schemas import recognise
 from unflaw.data._seen import Seen, digest
-from unflaw.data._source import open_source
+from unflaw.data._source import Source, open_source
 from unflaw.data._values import Unfit, is_missing, refuse_half_pairs
 
 __all__ = ["RowReader", "read"]
@@ -155,6 +156,38 @@ class RowReader:
     def roles(self) -> dict[str, str]:
         """Role → column."""
         return self._schema.roles
+
+    @property
+    def source(self) -> str:
+        """What is read, as the user named it."""
+        return self._source.name
+
+    def fingerprint(self) -> list[list[Any]]:
+        """Return name, size and time of change of every file that is read: what tells a changed input."""
+        if self._source.format == "hub":
+            return []
+        stats = [(path, path.stat()) for path in self._source.files()]
+        return [[str(path.resolve()), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
+
+    def split(self, n_bytes: int = 16 << 20) -> list[RowReader]:
+        """Return readers of parts of about `n_bytes`, which may be read at once, on any machine that has the file.
+
+        Together they deliver the rows of this one in the same order; but each counts for itself how often a content
+        came by, and lines from `line_before` on. What can only be read from the beginning, and what `limit` cuts, is
+        one part. They call back to nobody.
+        """
+        parts = [self._source] if self._limit is not None else self._source.split(n_bytes)
+        return [self._of(part) for part in parts]
+
+    def _of(self, source: Source) -> RowReader:
+        reader = copy.copy(self)
+        reader._source, reader._on_reject, reader._progress = source, None, None
+        reader._forget()
+        return reader
+
+    def line_before(self) -> int:
+        """Return how many lines of the file lie before the part that this reader reads."""
+        return self._source.line_before()
 
     def __iter__(self) -> Iterator[Rows]:
         """Deliver the rows from the beginning. Raises `DataError` if there is none, or if ids repeat."""

@@ -140,9 +140,14 @@ def test_merging_changes_neither_side_and_summaries_travel(check):
 
 
 def test_a_check_leaves_the_rows_as_they_were(check):
-    batch = batch_of(SYNTHETIC, check)
+    batch, halves = (
+        batch_of(SYNTHETIC, check),
+        [batch_of(REFERENCE.take(r), check) for r in (range(90), range(90, 200))],
+    )
     table, before = SYNTHETIC.table, pickle.dumps(batch.embeddings)
-    check.score(batch, findings_of(check.name))
+    control = [check.summarise(half) for half in halves]
+    findings = check.conclude(check.summarise(batch), check.merge(*control), tuple(control), None)
+    check.score(batch, findings)
     assert SYNTHETIC.table is table and pickle.dumps(batch.embeddings) == before
 
 

@@ -7,9 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from unflaw._cli._app import app
-from unflaw._cli._audit import _worst_rows
-from unflaw.audit import Audit
-from unflaw.data import Finding, Rows, RunFolder
+from unflaw.data import RunFolder
 
 RUN = CliRunner()
 NOUNS = "river mill tower bridge market garden harbour school church palace forest island castle valley road".split()
@@ -27,15 +25,16 @@ def test_a_check_that_is_named_must_be_asked(tmp_path):
     assert "'perplexity', which needs --reference, --model" in told.output
 
 
-def test_the_rows_kept_are_those_the_report_shows_where_scores_tie():
-    """The report takes the 100 worst, ties by id; 400 rows that all score 1 must not leave it without words."""
-    rows = Rows.from_records([{"text": f"row {i * 7919 % 400}"} for i in range(400)], {"text": "text"})
-    tied = Finding(
-        check="a", title="A", value=1.0, low=None, high=None, better="lower", verdict="fail", threshold="t",
-        meaning="m", row_scores=dict.fromkeys(rows.ids, 1.0),
-    )  # fmt: skip
-    kept = _worst_rows(Audit((tied,), tuple(rows.ids), {}, {}), rows)
-    assert set(sorted(rows.ids)[:100]) <= set(kept.ids)
+def test_the_rows_kept_are_those_the_report_shows_where_scores_tie(tmp_path):
+    """The report takes the 100 worst, ties by id; 400 rows that are all bad alike must not leave it without words."""
+    path, run = tmp_path / "x.jsonl", tmp_path / "run"
+    path.write_text("".join(f'{{"text": "row {i * 7919 % 400} says (no more"}}\n' for i in range(400)))
+    assert RUN.invoke(app, ["audit", str(path), "--checks", "form", "--run", str(run)]).exit_code == 0
+    (finding,) = (f for f in RunFolder(run).findings() if f.check == "form.brackets")
+    assert finding.n_scored == 400 and set(finding.row_scores.values()) == {1.0}
+    table = RunFolder(run).row_columns()
+    said = dict(zip(table["unflaw.id"].to_pylist(), table["text"].to_pylist(), strict=True))
+    assert all(said[row_id] for row_id in sorted(finding.row_scores)[:100])
 
 
 @pytest.fixture

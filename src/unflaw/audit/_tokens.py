@@ -81,7 +81,7 @@ class TokensCheck:
         if batch.rows.has("response"):
             responses = [(text or "")[: self.max_chars] for text in batch.rows.column("response")]
         texts = [text[: self.max_chars] for text in batch.texts]
-        return bottom_k(batch.ids, list(zip(texts, responses, strict=True)), self.max_rows, self.seed)
+        return bottom_k(batch.ids, lambda i: (texts[i], responses[i]), self.max_rows, self.seed, batch.n_set)
 
     def merge(self, a: Sample, b: Sample) -> Sample:
         """Return the sample of both."""

@@ -24,7 +24,8 @@ from _record import compare, write
 from unflaw import read
 from unflaw._cli._demo import example_folder
 from unflaw.audit import audit
-from unflaw.audit._search import Texts, copies_within
+from unflaw.audit._kept import kept_texts
+from unflaw.audit._search import copies_within
 from unflaw.data import Rows
 from unflaw.measure import (
     Words,
@@ -91,7 +92,7 @@ def near_duplicates(n: int, *, overlapping: bool = False) -> Iterator[dict[str, 
     ids = [f"{i:06d}" for i in range(n)]
 
     def ours() -> set[int]:
-        return {int(copy.row) for copy in copies_within(Texts.of(ids, said, [""] * n), THRESHOLD)}
+        return {int(row_id) for row_id in copies_within(kept_texts(range(n), ids, said, [""] * n), THRESHOLD)["id"].to_pylist()}
 
     def rensa() -> set[int]:
         sets = [list(shingles(text)) for text in said]

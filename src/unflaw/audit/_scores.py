@@ -21,6 +21,7 @@ import pyarrow as pa
 from unflaw.audit._engine import Engine
 from unflaw.audit._parts import Part, RowSet
 from unflaw.audit._stages import Job
+from unflaw.audit._twins import with_best
 from unflaw.audit._work import finished, load, open_table, save, save_table
 from unflaw.data import ID, Finding, Rows, atomic_write
 
@@ -78,8 +79,19 @@ def score_rows(
     n_scored = {f.check: sum(one.n_scored[f.check] for one in told) for f in whole}
     named = tuple(_with_rows(f, worst[f.check], n_scored[f.check]) for f in whole)
     over_all = _join(job, named, rows)
+    table = open_table(job.work / "scores.arrow")
+    named = tuple(with_best(named, table, SCORE))
     places = [row.place for rows_of in [over_all, *worst.values()] for row in rows_of[:_SHOWN]]
-    return Scored(named, open_table(job.work / "scores.arrow"), rows.take(places))
+    return Scored(named, table, rows.take([*places, *_places_of_best(named, table)]))
+
+
+def _places_of_best(findings: Sequence[Finding], table: pa.Table) -> list[int]:
+    """Return the places of the best rows of groups, so that they can be read beside their copies."""
+    import pyarrow.compute as pc
+
+    best = [group["best"] for f in findings for group in f.evidence.get("groups", [])]
+    at: list[int] = np.flatnonzero(pc.is_in(table[ID], pa.array(best, pa.string())).to_numpy()).tolist()
+    return at
 
 
 def _with_rows(finding: Finding, worst: Sequence[_Bad], n_scored: int) -> Finding:

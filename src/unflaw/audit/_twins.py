@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,9 @@ import pyarrow as pa
 
 from unflaw.audit._frame import Batch, RowScore
 from unflaw.audit._work import open_table
-from unflaw.data import Finding
+from unflaw.data import ID, Finding
 
-__all__ = ["TWINS", "groups_of", "scores_of", "twins_of"]
+__all__ = ["TWINS", "groups_of", "scores_of", "twins_of", "with_best"]
 
 TWINS = pa.schema({
     "place": pa.int64(), "id": pa.string(), "of": pa.string(), "similarity": pa.float64(), "exact": pa.bool_(),
@@ -36,14 +38,16 @@ def groups_of(twins: pa.Table) -> dict[str, Any]:
 
     Which row of a group is the best is known only when all rows have a score (`_scores.py`).
     """
-    of, counts = np.unique(np.array(twins["of"].to_pylist(), dtype=object), return_counts=True)
-    largest = sorted(range(len(of)), key=lambda i: (-counts[i], of[i]))[:_GROUPS]
-    names = {of[i]: [of[i]] for i in largest}
-    for other, row in sorted(zip(twins["of"].to_pylist(), twins["id"].to_pylist(), strict=True)):
-        if other in names and len(names[other]) < _MEMBERS:
-            names[other].append(row)
-    groups = [{"n_rows": int(counts[i]) + 1, "rows": names[of[i]]} for i in largest]
-    return {"n_groups": len(of), "groups": groups}
+    of = dict(zip(twins["id"].to_pylist(), twins["of"].to_pylist(), strict=True))
+    root = {row: of.get(first, first) for row, first in of.items()}  # an exact copy of a row that is a near copy
+    counts = Counter(root.values())
+    largest = sorted(counts, key=lambda name: (-counts[name], name))[:_GROUPS]
+    members = {name: [name] for name in largest}
+    for row in sorted(row for row, name in root.items() if name in members):
+        if len(members[root[row]]) < _MEMBERS:
+            members[root[row]].append(row)
+    groups = [{"n_rows": counts[name] + 1, "rows": members[name]} for name in largest]
+    return {"n_groups": len(counts), "groups": groups}
 
 
 def scores_of(
@@ -62,3 +66,29 @@ def scores_of(
         row_id: RowScore(min(1.0, similarity), reason(finding, of, similarity, exact))
         for row_id, of, similarity, exact in zip(*columns, strict=True)
     }
+
+
+def with_best(findings: Sequence[Finding], table: pa.Table, score: str) -> list[Finding]:
+    """Name the best row of each group that a finding lists: the one that the other checks speak against the least.
+
+    `table` holds ids and scores by finding, in columns that begin with `score`; of several rows the first is the best.
+    """
+    import pyarrow.compute as pc
+
+    counted = [f for f in findings if f.verdict != "ok" and f.n_scored]
+    found = []
+    for finding in findings:
+        groups = finding.evidence.get("groups", [])
+        if groups:
+            members = table.filter(pc.is_in(table[ID], pa.array([i for group in groups for i in group["rows"]])))
+            others = [f"{score}.{f.check}" for f in counted if f.check.split(".")[0] not in _OF_TWINS]
+            sums = sum((members[name].fill_null(0).to_numpy() for name in others), np.zeros(len(members)))
+            bad = dict(zip(members[ID].to_pylist(), sums.tolist(), strict=True))
+            told = [{**group, "best": min(group["rows"], key=bad.__getitem__)} for group in groups]
+            finding = replace(finding, evidence={**finding.evidence, "groups": told})
+        found.append(finding)
+    return found
+
+
+_OF_TWINS = ("copies", "paraphrases")
+"""Checks that speak against all rows of a group but the first."""

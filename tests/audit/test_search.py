@@ -89,7 +89,7 @@ def test_in_many_tasks_and_from_disk_the_answer_is_the_same(seed, tmp_path, monk
     parts = [Said(*(column[i : i + 27] for column in said)) for i in range(0, 80, 27)]
     apart = [kept_texts(range(27 * k, 27 * k + len(part.ids)), *part) for k, part in enumerate(parts)]
     stored = sum((of.keep(tmp_path / f"{k}") for k, of in enumerate(apart)), Kept())
-    assert len(list(tmp_path.iterdir())) == 3 and len(stored) == 80
+    assert len(list(tmp_path.iterdir())) == 6 and len(stored) == 80
     again = copies_within(stored, 0.7), copies_of(stored, originals.keep(), 0.7)
     assert [a.equals(b) for a, b in zip(whole, again, strict=True)] == [True, True]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int, Shaped, UInt64
 
 from unflaw.audit._sample import draw
 from unflaw.audit._work import open_table, save_table
@@ -25,7 +25,9 @@ class Columns:
     """Columns of some tables, one below the other; a row is called by its number."""
 
     def __init__(self, tables: Sequence[pa.Table | Path]) -> None:
-        opened = (of if isinstance(of, pa.Table) else open_table(of) for of in tables)
+        self.tables = tables
+        opened = [of if isinstance(of, pa.Table) else open_table(of) for of in tables]
+        self.firsts = np.cumsum([0, *map(len, opened)])
         self.batches = [batch for table in opened for batch in table.to_batches() if len(batch)]
         self.starts = np.cumsum([0, *map(len, self.batches)])
 
@@ -53,10 +55,15 @@ class Columns:
             found[at] = _flat(batch["vector"], np.float16)[inside]
         return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6)
 
-    def arrays(self, name: str, kind: type) -> Iterator[tuple[int, Shaped[np.ndarray, "b w"]]]:
-        """Yield (number of the first row, a column of rows of equal width) for each table."""
-        for start, batch in zip(self.starts.tolist(), self.batches, strict=False):
-            yield start, _flat(batch[name], kind)
+    def keyed(self, low: int, high: int) -> Iterator[tuple[UInt64[np.ndarray, " e"], Int[np.ndarray, " e"]]]:
+        """Yield (keys, rows that have them) table by table, of the keys from `low` up to `high`.
+
+        On disk keys are in order, so that only these are read.
+        """
+        for first, of in zip(self.firsts.tolist(), self.tables, strict=False):
+            keys, rows = _by_key(of) if isinstance(of, pa.Table) else _columns_of(_keys_of(of))
+            a, b = (int(np.searchsorted(keys, np.uint64(end))) if end < 2**64 else len(keys) for end in (low, high))
+            yield np.array(keys[a:b]), rows[a:b].astype(np.int64) + first
 
     def rank(self, rows: Int[np.ndarray, " r"]) -> Int[np.ndarray, " r"]:
         """Return the rank of each row's id among these rows; a row may come several times."""
@@ -110,12 +117,36 @@ class Kept:
         held = [of for of in self.tables if isinstance(of, pa.Table)]
         if not held:
             return self
-        save_table(file := path.with_name(f"{path.name}.arrow"), pa.concat_tables(held).combine_chunks())
+        table = pa.concat_tables(held).combine_chunks()
+        save_table(file := path.with_name(f"{path.name}.arrow"), table.drop_columns(_KEYS & {*table.column_names}))
+        if _KEYS <= {*table.column_names}:
+            save_table(_keys_of(file), pa.table(dict(zip(("key", "row"), _by_key(table), strict=True))))
         return replace(self, tables=(*(of for of in self.tables if isinstance(of, Path)), file))
 
     def open(self) -> Columns:
         """Open the tables, without loading them."""
         return Columns(self.tables)
+
+
+_KEYS = {"keys"}
+
+
+def _keys_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}-keys")
+
+
+def _by_key(table: pa.Table) -> tuple[UInt64[np.ndarray, " e"], Shaped[np.ndarray, " e"]]:
+    """Return the keys of all rows in order, and the row of each."""
+    if not len(table):
+        return np.empty(0, np.uint64), np.empty(0, np.uint32)
+    of_rows = np.concatenate([_flat(chunk, np.uint64) for chunk in table["keys"].chunks])
+    order = np.argsort(of_rows, axis=None, kind="stable")
+    return of_rows.ravel()[order], (order // of_rows.shape[1]).astype(np.uint32)
+
+
+def _columns_of(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    table = open_table(path)
+    return table["key"].to_numpy(), table["row"].to_numpy()
 
 
 def kept_texts(

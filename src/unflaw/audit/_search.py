@@ -210,13 +210,12 @@ def _keyed(
 ) -> tuple[UInt64[np.ndarray, " e"], Int[np.ndarray, " e"]]:
     """Return (key, row) for each key of these rows that lies in a slice of all keys."""
     part, n_parts = which
-    low, high = (np.uint64(min(2**64 - 1, i * 2**64 // n_parts)) for i in (part, part + 1))
     mine = np.zeros(len(texts), dtype=bool)
     mine[rows] = True
     found: list[Sequence[np.ndarray]] = [(np.empty(0, np.uint64), np.empty(0, np.int64))]
-    for start, keys in texts.arrays("keys", np.uint64):
-        inside: Bool[np.ndarray, "b bands"] = (keys >= low) & (keys < high) & mine[start : start + len(keys), None]
-        found.append((keys[inside], np.nonzero(inside)[0] + start))
+    for keys, of in texts.keyed(part * 2**64 // n_parts, (part + 1) * 2**64 // n_parts):
+        inside: Bool[np.ndarray, " e"] = mine[of]
+        found.append((keys[inside], of[inside]))
     code, row = (np.concatenate(column) for column in zip(*found, strict=True))
     return code, row
 

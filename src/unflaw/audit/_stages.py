@@ -140,7 +140,7 @@ def conclude(
     alone = [c for c in job.checks if "engine" not in c.needs and not finished(_findings(job, c.name))]
     tick(len(job.checks) - len(alone) - sum("engine" in c.needs for c in job.checks))
     tasks = [(check, *_sides(summaries, check.name)) for check in alone]
-    for _ in engine.run(partial(_conclude_one, job), tasks):
+    for _ in engine.run(partial(_conclude_alone, job), tasks):
         tick(1)
     for check in (c for c in job.checks if "engine" in c.needs):
         if not finished(_findings(job, check.name)):
@@ -155,6 +155,14 @@ def _sides(summaries: Mapping[str, Mapping[str, Any]], name: str) -> tuple[Any, 
     control = None if real is None else (summaries["half"][name], summaries["other half"][name])
     held = summaries.get("holdout", {}).get(name)
     return summaries["rows"][name], None if real is None else real[name], control, held
+
+
+def _conclude_alone(job: Job, task: tuple[Check, Any, Any, Any, Any]) -> None:
+    """Conclude in one thread: in several, small matrices wait for each other more than they compute."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        _conclude_one(job, task)
 
 
 def _conclude_one(job: Job, task: tuple[Check, Any, Any, Any, Any], **more: Any) -> None:

@@ -187,7 +187,7 @@ def test_a_changed_file_is_refused_and_taken_with_overwrite(two_files, tmp_path,
     RUN.invoke(app, call)
     monkeypatch.undo()
     with open(two_files[0], "a") as file:
-        file.write(json.dumps(line(500, "A new row")) + "\n")
+        file.write(json.dumps(line(220, "A new row")) + "\n")
     told = RUN.invoke(app, call)
     assert told.exit_code == 2 and "rows.jsonl" in told.output
     assert RUN.invoke(app, [*call, "--overwrite"]).exit_code == 0

@@ -7,7 +7,7 @@
 
 The same rows give the same findings whatever the batch size and the order: a test holds every check
 to it. A summary is picklable and its memory is bounded (see `_sample.py` for how to keep rows), but for
-that of `copies`, which holds every text.
+that of `copies`, which holds every text, and that of `tables`, which holds a key and an id of every row.
 """
 
 from __future__ import annotations

@@ -25,6 +25,8 @@ from unflaw.data import Finding
 __all__ = ["TablesCheck"]
 
 MIN_ROWS = 50
+Summary = tuple[TableSummary, ...]
+"""That of a table, or of rows that are none: then it is empty."""
 _LEAST_ROWS = 8
 """A quarter of them, in which a rule is looked for, must hold a row."""
 
@@ -45,30 +47,36 @@ class TablesCheck:
         if self.max_rows < MIN_ROWS:
             raise SettingsError(f"`max_rows` must be at least {MIN_ROWS}, got {self.max_rows}")
 
-    def summarise(self, batch: Batch) -> TableSummary | None:
+    def summarise(self, batch: Batch) -> Summary:
         """Keep a sample of the rows and a key of each; of rows that are no table, nothing."""
-        return TableSummary.of(batch, self.max_rows, self.seed) if is_table(batch.rows) else None
+        return (TableSummary.of(batch, self.max_rows, self.seed),) if is_table(batch.rows) else ()
 
-    def merge(self, a: TableSummary | None, b: TableSummary | None) -> TableSummary | None:
+    def merge(self, a: Summary, b: Summary) -> Summary:
         """Sample both."""
-        return a + b if a is not None and b is not None else a or b
+        return (a[0] + b[0],) if a and b else a or b
 
     def conclude(
-        self, synthetic: TableSummary | None, reference: TableSummary | None,
-        control: tuple[TableSummary | None, TableSummary | None], holdout: TableSummary | None,
-    ) -> list[Finding]:  # fmt: skip
+        self, synthetic: Summary, reference: Summary, control: tuple[Summary, Summary], holdout: Summary | None
+    ) -> list[Finding]:
         """Ask of tables; of other rows, nothing."""
-        a, b = control
-        if synthetic is None or reference is None or a is None or b is None:
+        if not synthetic or not reference:
             return []
-        self._refuse_few(synthetic, reference, (a, b))
+        return self._of_tables(
+            synthetic[0], reference[0], (control[0][0], control[1][0]), next(iter(holdout or ()), None)
+        )
+
+    def _of_tables(
+        self, synthetic: TableSummary, reference: TableSummary, control: tuple[TableSummary, TableSummary],
+        holdout: TableSummary | None,
+    ) -> list[Finding]:  # fmt: skip
+        self._refuse_few(synthetic, reference, control)
         columns = kinds_of(reference.sample.table)
-        sides = Sides(columns, View(synthetic.sample.table), View(reference.sample.table), self.seed, asdict(self))
-        halves = View(a.sample.table), View(b.sample.table)
+        sides = Sides(columns, synthetic.sample, reference.sample, self.seed, asdict(self))
+        halves = View(control[0].sample.table), View(control[1].sample.table)
         found = [
             shapes_finding(sides), pairs_finding(sides), correlation_finding(sides),
             *broken_findings(sides, halves),
-            closest_finding(sides, synthetic, (a, b), holdout),
+            closest_finding(sides, control, holdout),
             *copies_findings(synthetic, reference, holdout, sides.shared, sides.settings),
         ]  # fmt: skip
         return [finding for finding in found if finding is not None]

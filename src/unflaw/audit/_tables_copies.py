@@ -1,9 +1,9 @@
 """Tables: rows that are real rows, of the reference or held out.
 
 Equal rows are found among all rows, every column counted. In the samples they are looked for once more without names
-and row numbers, in the columns that both sets have, and with numbers rounded as the reference's are: a row number of its
-own and a digit more make no other row. What `copies` calls a near copy, most word triples of "age: 39" in common, is
-none.
+and row numbers, in the columns that both sets have, and with numbers rounded as the reference's are: a row number of
+its own and a digit more make no other row. What `copies` calls a near copy, most word triples of "age: 39" in common,
+is none.
 
 A coarse table repeats itself by nature: of a thousand patients 16 equal another. So what rows share with real ones is
 held against what real rows share with each other.
@@ -11,6 +11,7 @@ held against what real rows share with each other.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -28,8 +29,10 @@ __all__ = ["copies_findings"]
 COPIES_WARN, COPIES_FAIL = 0.01, 0.1
 """More than real rows repeat each other: as in `copies`. Of the rows that EPIC released 27 % are copies."""
 _CHANCE, _CHANCE_HELD = 0.03, 0.01
-"""Chance of nature below which rows are copies, and leaks. Adult holds persons twice: of a thousand of its rows, one
-in 20,000 is in another thousand. Where real rows are as few as the others, a leak takes six rows; ten times as many, two."""
+"""Chance of nature below which rows are copies, and leaks. Adult holds persons twice: of its rows one
+in 20,000 is in another thousand. Where real rows are as few as the others, six make a leak; ten times as many, two."""
+_OFTEN = 0.05
+"""Share of real rows that equal another from which on only like sets are compared: rows with many equals count once."""
 _PAIRS = 200
 """Pairs listed in the evidence; the reason of each row names its original anyway."""
 
@@ -118,7 +121,7 @@ def copies_findings(
     mine, real = Near.of(synthetic, asked), Near.of(reference, asked)
     found, within = matches(mine, real), matches_within(real)
     m, n = len(mine.whole), len(real.whole)
-    by_nature = _by_nature(found, m * n, within.rows / 2, n * (n - 1) / 2)
+    by_nature = _by_nature(found.rows / 2, m, within.rows / 2, n)  # real rows come at least in twos: count halves
     verdict = above(found.share - within.share if by_nature < _CHANCE else 0.0, COPIES_WARN, COPIES_FAIL)
     rule = (
         f"warn from {COPIES_WARN:.0%}, fail from {COPIES_FAIL:.0%} of the rows more than real rows that equal another "
@@ -127,9 +130,8 @@ def copies_findings(
     findings = [_finding("tables.copies", "Rows that equal a real row", found, within, verdict, rule, settings)]
     if holdout is not None:
         held = Near.of(holdout, asked)
-        h, leaked, usual = len(held.whole), matches(mine, held), matches(real, held)
-        by_nature = _by_nature(leaked, m * h, usual.rows + within.rows / 2, n * h + n * (n - 1) / 2)
-        verdict = "fail" if leaked.of and by_nature < _CHANCE_HELD else "ok"
+        leaked, usual = matches(mine, held), matches(real, held)
+        verdict = "fail" if _leaked(leaked, usual, within, len(held.whole)) < _CHANCE_HELD else "ok"
         rule = f"fail from the first row more than real rows share with those and each other (p < {_CHANCE_HELD:g})"
         findings.append(
             _finding("tables.holdout", "Rows that equal a held-out row", leaked, usual, verdict, rule, settings)
@@ -137,14 +139,23 @@ def copies_findings(
     return findings
 
 
-def _by_nature(found: Matches, n_pairs: int, real: float, n_real_pairs: float) -> float:
-    """Return how often nature makes so many rows equal others, if it does so as among pairs of real rows.
+def _leaked(leaked: Matches, usual: Matches, within: Matches, h: int) -> float:
+    """Return how often nature makes so many rows equal one of h held-out ones.
 
-    Rows that equal another of their own set come at least in twos, so there pairs are counted, not rows.
+    Where hardly any rows are equal, every pair of real rows tells: n h with held-out ones, and n² / 2 among themselves.
     """
+    n = usual.n_rows
+    if within.share > _OFTEN:
+        return _by_nature(leaked.rows, leaked.n_rows, usual.rows, n)
+    return _by_nature(leaked.rows, leaked.n_rows * h, usual.rows + within.rows / 2, n * h + n * (n - 1) / 2)
+
+
+def _by_nature(k: float, n_k: float, real: float, n_real: float) -> float:
+    """Return how often chance deals so many of the equal rows to the synthetic side; 1.0 where there are none."""
     from scipy.stats import binom
 
-    return float(binom.sf(found.rows - 1, found.rows + round(real), n_pairs / (n_pairs + n_real_pairs)))
+    k, real = math.floor(k), math.ceil(real)
+    return float(binom.sf(k - 1, k + real, n_k / (n_k + n_real))) if k else 1.0
 
 
 def _finding(

@@ -1,8 +1,8 @@
 """Tables: combinations of two values that real rows never have, although both are common.
 
 A husband who is female, a widow of 17. Never in n rows is at most 3 in n (the rule of three), which says nothing of
-two rare values. So a pair counts where independence gives it `LEAST` real rows and there are next to none: then it is at
-most a tenth as common as chance would have it, and that the two just failed to meet has a chance of e^-LEAST.
+two rare values. So a pair counts where independence gives it `LEAST` real rows and there are next to none: then it is
+at most a tenth as common as chance would have it, and that the two just failed to meet has a chance of e^-LEAST.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Tables: do rows lie nearer to the real rows they were made from than to others, or than real rows do?
 
 A distance to the closest record says nothing by itself: it is small where a table is coarse, and grows as there are
-fewer rows to be near. So rows choose between two sets of one size. With held-out rows: is a row nearer to the reference
-or to those? Rows that remember nothing choose either as often. Without: does a row lie nearer to half of the real rows
-than a row of the other half does? There rows may win by being typical, too, since the middle of a table is crowded.
+fewer rows to be near. So a choice is asked for. With held-out rows: is a row nearer to the reference or to as many of
+those? Rows that remember nothing choose either as often. Without: does a row lie nearer to the real rows than one of
+them to the others? There rows may win by being typical, too, since the middle of a table is crowded.
 
 References
 ----------
@@ -36,7 +36,7 @@ NEARER = Rule(0.04, 0.15)
 """Above the control: eight rows in a hundred are copies, or thirty."""
 _MANY = 3.3
 """Standard errors above what chance gives; once in 2,000 sets."""
-_NEAREST = 0.01
+_NEAREST = 0.05
 """Rows nearer to a real one than this share of real rows are get a score."""
 _MOST_ROWS, _MOST_STEPS = 3000, 200_000_000
 """Rows of a set whose distances to those of another are taken; and differences of two values, all together."""
@@ -66,8 +66,12 @@ class Places:
         return Places(self.x[:n], self.words[:n])
 
     def to(self, others: Places) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-        """Return the nearest other row to each, and how far it lies."""
+        """Return the nearest of the others to each row, and how far it lies."""
         return nearest_row(self.x, self.words, others.x, others.words)
+
+    def to_others(self) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+        """Return the nearest other row of the same to each."""
+        return nearest_row(self.x, self.words, self.x, self.words, but_own=True)
 
 
 def _hashed(column: pa.Array) -> Int[np.ndarray, " n"]:
@@ -101,43 +105,36 @@ def nearer(rows: Sequence[Places], reference: Sequence[Places], holdout: Places,
     return Nearness(share, min(low, share), max(high, share), len(wins), 0.5 / math.sqrt(len(wins)))
 
 
-def nearness(rows: Places, a: Places, b: Places, most: int) -> tuple[Nearness, Nearness]:
-    """Return the chance that a row lies nearer to one half of the real rows than a row of the other half does.
+def nearness(rows: Places, real: Places, most: int) -> tuple[Nearness, Nearness]:
+    """Return the chance that a row lies nearer to the real rows than one of these does to the others.
 
     Of a real row it is one half, by symmetry: that is the second.
     """
-    areas, sizes = [], []
-    for half, other in ((a, b), (b, a)):
-        target = half.first(most)
-        near, usual = (of.first(most).to(target)[1] for of in (rows, other))
-        areas.append(auc(-near, -usual))
-        sizes.append((len(near), len(usual)))
-    (m, n), share = min(sizes), float(np.mean(areas))
+    rows, real = rows.first(most), real.first(most)
+    (_, near), (_, usual) = rows.to(real), real.to_others()
+    m, n, share = len(near), len(usual), auc(-near, -usual)
     chance = math.sqrt((m + n + 1) / (12 * m * n))
-    return (
-        Nearness(share, *auc_interval(share, m, n), m, chance), Nearness(0.5, *auc_interval(0.5, m, n), n, chance)
-    )  # fmt: skip
+    return Nearness(share, *auc_interval(share, m, n), m, chance), Nearness(0.5, *auc_interval(0.5, n, n), n, chance)
 
 
 def closest_finding(
-    sides: Sides, synthetic: TableSummary, control: tuple[TableSummary, TableSummary], holdout: TableSummary | None
+    sides: Sides, control: tuple[TableSummary, TableSummary], holdout: TableSummary | None
 ) -> Finding | None:
     """Return how often rows lie nearer to real ones than they should; None where there is no column to tell by."""
-    samples = [*(half.sample for half in control), *([] if holdout is None else [holdout.sample])]
-    columns = [c for c in sides.shared if all(c.name in sample.table.column_names for sample in samples)]
+    columns = [c for c in sides.shared if holdout is None or c.name in holdout.sample.table.column_names]
     if not columns:
         return None
     most = min(_MOST_ROWS, math.isqrt(_MOST_STEPS // len(columns)))
-    views = sides.synthetic, sides.reference, *(View(sample.table) for sample in samples)
-    mine, real, a, b, *held = (Places.of(view, columns, sides.reference) for view in views)
-    if held:
-        found, usual = nearer([mine], [real], held[0], most), nearer([a, b], [b, a], held[0], most)
+    mine, real = (Places.of(view, columns, sides.reference) for view in (sides.synthetic, sides.reference))
+    if holdout is None:
+        found, usual = nearness(mine, real, most)
     else:
-        found, usual = nearness(mine, a, b, most)
+        a, b, held = (Places.of(View(s.sample.table), columns, sides.reference) for s in (*control, holdout))
+        found, usual = nearer([mine], [real], held, most), nearer([a, b], [b, a], held, most)
     excess = found.share - max(0.5, usual.share)  # real rows that prefer held-out ones excuse nothing
     verdict = above(excess if excess > _MANY * found.chance else 0.0, NEARER.warn, NEARER.fail)
-    than = "than to as many held-out rows" if held else "than a real row lies to others"
-    scores, reasons = _too_near(synthetic, control, mine, (a, b), most) if verdict != "ok" else ({}, {})
+    than = "than to as many held-out rows" if holdout else "than a real row lies to others"
+    scores, reasons = _too_near(sides, mine, real, most) if verdict != "ok" else ({}, {})
     return Finding(
         check="tables.closest",
         title="Rows lie nearer to real rows than they should",
@@ -149,7 +146,7 @@ def closest_finding(
         threshold=f"warn from {NEARER.warn:g}, fail from {NEARER.fail:g} above the control and .5, when {_MANY:g} "
         "standard errors off",
         meaning=f"{found.share:.0%} of the rows lie nearer to real rows {than}; half of them would by chance."
-        + ("" if held else " Held-out rows would tell whether they are copied, or only typical."),
+        + ("" if holdout else " Held-out rows would tell whether they are copied, or only typical."),
         control=usual.share,
         control_low=usual.low,
         control_high=usual.high,
@@ -159,33 +156,19 @@ def closest_finding(
         row_scores=scores,
         row_reasons=reasons,
         evidence={
-            "held_out": bool(held), "columns": [c.name for c in columns], "rows_of_a_set": most,
+            "held_out": holdout is not None, "columns": [c.name for c in columns], "rows_of_a_set": most,
             "distance": "mean over columns: of numbers, the share of real ones between them; of words 0 or 1 (Gower)",
         },
         settings=sides.settings,
     )  # fmt: skip
 
 
-def _too_near(
-    synthetic: TableSummary,
-    control: tuple[TableSummary, TableSummary],
-    mine: Places,
-    halves: tuple[Places, Places],
-    most: int,
-) -> tuple[dict[str, float], dict[str, str]]:
-    """Score the rows that lie nearer to a real row than all but a few real rows lie to others."""
-    ids = synthetic.sample.ids.to_pylist()
-    scores: dict[str, float] = {}
-    reasons: dict[str, str] = {}
-    for (half, other), summary in zip((halves, halves[::-1]), control, strict=True):
-        target = half.first(most)
-        at, distance = mine.first(most).to(target)
-        usual = other.first(most).to(target)[1]
-        edge, middle = np.quantile(usual, _NEAREST), float(np.median(usual))
-        names = summary.sample.ids.to_pylist()
-        for i in np.flatnonzero(distance < edge).tolist():
-            score = 1 - float(distance[i]) / middle
-            if score > scores.get(ids[i], 0.0):
-                scores[ids[i]] = score
-                reasons[ids[i]] = f"lies nearer to real row {names[at[i]]} than {1 - _NEAREST:.0%} of real ones to any"
-    return scores, reasons
+def _too_near(sides: Sides, mine: Places, real: Places, most: int) -> tuple[dict[str, float], dict[str, str]]:
+    """Score the rows that lie nearer to a real row than nearly all real rows lie to others."""
+    target = real.first(most)
+    (at, distance), (_, usual) = mine.first(most).to(target), target.to_others()
+    edge, middle = float(np.quantile(usual, _NEAREST)), float(np.median(usual))
+    near = np.flatnonzero(distance < edge).tolist()
+    scores = {sides.ids[i]: 1 - float(distance[i]) / middle for i in near}
+    said = f"than {1 - _NEAREST:.0%} of real rows to any other"
+    return scores, {sides.ids[i]: f"lies nearer to real row {sides.real_ids[int(at[i])]} {said}" for i in near}

@@ -28,7 +28,7 @@ __all__ = ["correlation_finding", "pairs_finding"]
 
 PAIRS = Rule(0.03, 0.1)
 """Of the mean over pairs."""
-PAIR = Rule(0.15, 0.4)
+PAIR = Rule(0.1, 0.3)
 """Of one pair with a category in it."""
 CORRELATION = Rule(0.15, 0.4)
 """Change of one correlation by ranks."""
@@ -62,7 +62,7 @@ def pairs_finding(sides: Sides) -> Finding | None:
     value, control = found.mine.mean(axis=1), found.real.mean(axis=1)
     error = (by_word.mine - by_word.real).std(axis=0, ddof=1)
     worst = np.where(by_word.excess > _CLEAR * error, by_word.excess, 0.0).max(initial=0.0)
-    order = np.argsort(-found.excess, kind="stable")
+    order = np.argsort(-found.excess, kind="stable").tolist()
     named = "; ".join(f"`{names[j][0]}` with `{names[j][1]}` ({found.said(j)})" for j in order[:_NAMED])
     left = len(mixed) - len(asked)
     return Finding(
@@ -101,8 +101,8 @@ def correlation_finding(sides: Sides) -> Finding | None:
     found = Distances(2 * halved.mine[:, asked], 2 * halved.real[:, asked])
     r, s = (_upper(correlations(ranked(of)))[asked] for of in (x, y))
     clear = correlation_p(r, s, m[asked], n[asked]) * len(names) < _SURE
-    order = np.argsort(-np.where(clear, found.excess, found.excess - 2), kind="stable")  # what is clear comes first
-    worst = int(order[0])
+    order = np.argsort(-np.where(clear, found.excess, found.excess - 2), kind="stable").tolist()  # clear ones first
+    worst = order[0]
     return Finding(
         check="tables.correlation",
         title="Numbers rise and fall together otherwise than real ones",

@@ -72,13 +72,16 @@ class Column(NamedTuple):
 
 def is_table(rows: Rows) -> bool:
     """Tell whether rows are plain ones: no column speaks. One that is called `label` is a column like others."""
-    return not set(rows.roles) - {"label"}
+    return not set(rows.roles) - {"label"} and bool(_own(rows))
+
+
+def _own(rows: Rows) -> list[str]:
+    return sorted(c for c in rows.table.column_names if not c.startswith("unflaw.") and c != "weight")
 
 
 def plain(rows: Rows) -> pa.Table:
     """Return the user's own columns as numbers and words."""
-    names = sorted(c for c in rows.table.column_names if not c.startswith("unflaw.") and c != "weight")
-    return pa.table({name: _plain(rows.table[name].combine_chunks()) for name in names})
+    return pa.table({name: _plain(rows.table[name].combine_chunks()) for name in _own(rows)})
 
 
 def _plain(column: pa.Array) -> pa.Array:
@@ -215,12 +218,16 @@ class View:
 
     def has(self, name: str) -> bool:
         """Whether there is such a column."""
-        return name in self.table.column_names
+        return name in self._names
 
     def take(self, rows: Int[np.ndarray, " k"] | slice) -> View:
         """Rows at these places."""
         at = np.arange(len(self))[rows] if isinstance(rows, slice) else rows
         return View(self.table.take(pa.array(at)).combine_chunks())
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(self.table.column_names)
 
     @cached_property
     def _numbers(self) -> dict[str, Float[np.ndarray, " n"]]:

@@ -18,8 +18,8 @@ __all__ = ["shapes_finding"]
 
 SHAPES = Rule(0.03, 0.1)
 """Of the mean over columns: a row in 33, or in ten, would need another value in every column."""
-COLUMN = Rule(0.1, 0.3)
-"""Of one column."""
+COLUMN = Rule(0.05, 0.2)
+"""Of one column: as of the kinds of rows that `mix` asks."""
 _SURE = 0.01
 """Chance that any column of a clean table is called another, or any category gone."""
 _MOST_WORDS = 50
@@ -34,7 +34,7 @@ def shapes_finding(sides: Sides) -> Finding:
     excess = np.where(_clear(sides, columns, coded), found.excess, 0.0)
     gone = _gone(sides, coded)
     value, control = _mean(found.mine, 1.0, lost), _mean(found.real, 0.0, lost)
-    order = np.argsort(-excess, kind="stable")
+    order = np.argsort(-excess, kind="stable").tolist()
     verdict = worst_of([
         (clear_of_zero(value - control), SHAPES), (max([*excess.tolist(), *[1.0] * lost], default=0.0), COLUMN),
         (COLUMN.warn if gone else 0.0, COLUMN),
@@ -143,7 +143,7 @@ def _spread(sides: Sides, name: str) -> float | None:
 
 
 def _meaning(
-    sides: Sides, columns: Sequence[Column], found: Distances, order: Int[np.ndarray, " k"],
+    sides: Sides, columns: Sequence[Column], found: Distances, order: Sequence[int],
     gone: Sequence[Mapping[str, Any]],
 ) -> str:  # fmt: skip
     said = []
@@ -169,7 +169,7 @@ def _names(names: Sequence[str]) -> str:
     return ", ".join(f"`{name}`" for name in names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
-def _picture(names: Sequence[str], found: Distances, order: Int[np.ndarray, " k"]) -> list[Plot]:
+def _picture(names: Sequence[str], found: Distances, order: Sequence[int]) -> list[Plot]:
     if not names:
         return []
     both = {"synthetic": found.mine, "real vs real": found.real}

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from jaxtyping import Float, Int
 
 from unflaw.audit._shares import Rule
-from unflaw.audit._tables_rows import Column, View
+from unflaw.audit._tables_rows import Column, TableSample, View
 from unflaw.audit._template import above
 from unflaw.data import Verdict
 
@@ -83,10 +83,30 @@ class Sides:
 
     columns: Sequence[Column]
     """All of the reference's."""
-    synthetic: View
-    reference: View
+    mine: TableSample
+    real: TableSample
     seed: int
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def synthetic(self) -> View:
+        """The synthetic rows of the sample."""
+        return View(self.mine.table)
+
+    @cached_property
+    def reference(self) -> View:
+        """The real rows of the sample."""
+        return View(self.real.table)
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """Ids of the synthetic rows."""
+        return list(self.mine.ids.to_pylist())
+
+    @cached_property
+    def real_ids(self) -> list[str]:
+        """Ids of the real rows."""
+        return list(self.real.ids.to_pylist())
 
     @cached_property
     def shared(self) -> list[Column]:

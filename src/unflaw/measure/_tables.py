@@ -67,7 +67,12 @@ def ks_p(distance: float, m: int, n: int) -> float:
 def bin_edges(x: Float[np.ndarray, " n"], n_bins: int = 10) -> Float[np.ndarray, " edges"]:
     """Return the inner edges of bins of one width between the least and the largest of the numbers."""
     there = x[~np.isnan(x)]
-    return np.histogram_bin_edges(there, bins=n_bins)[1:-1] if len(there) else np.empty(0)
+    if not len(there):
+        return np.empty(0)
+    low, high = float(there.min()), float(there.max())
+    return (
+        np.linspace(low, high, n_bins + 1)[1:-1] if low < high else np.linspace(low - 0.5, high + 0.5, n_bins + 1)[1:-1]
+    )
 
 
 def binned(x: Float[np.ndarray, " n"], edges: Float[np.ndarray, " edges"]) -> Int[np.ndarray, " n"]:
@@ -91,7 +96,7 @@ def contingency(
 
 
 def ranked(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-    """Return the rank of each number in its column, equal ones sharing their mean: `correlations` of it is Spearman's."""
+    """Return the rank of each number in its column, equal ones sharing their mean, for Spearman's `correlations`."""
     from scipy.stats import rankdata
 
     return np.asarray(rankdata(x, axis=0, nan_policy="omit"))
@@ -169,12 +174,12 @@ def positions(x: Float[np.ndarray, "n d"], real: Float[np.ndarray, "m d"]) -> Fl
 
 def nearest_row(
     x: Float[np.ndarray, "n p"], words: Int[np.ndarray, "n q"],
-    others: Float[np.ndarray, "m p"], their_words: Int[np.ndarray, "m q"],
+    others: Float[np.ndarray, "m p"], their_words: Int[np.ndarray, "m q"], *, but_own: bool = False,
 ) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, " n"]]:  # fmt: skip
     """Return for each row the nearest of the others, the first of several, and its distance.
 
-    Distance is Gower's: the mean over columns of |x_i - x_j| for numbers within [0, 1], and for words of 0 or, where they
-    are not equal, 1.
+    Distance is Gower's: the mean over columns of |x_i - x_j| for numbers within [0, 1], and for words of 0 or, where
+    they are not equal, 1. Where the others are the rows themselves, `but_own` leaves out each row's own place.
     """
     from scipy.spatial.distance import cdist
 
@@ -189,6 +194,8 @@ def nearest_row(
         if q:
             apart += q * cdist(words[rows].astype(np.float64), their_words.astype(np.float64), "hamming")
         apart = apart.round(9)  # sums in another order must not part equal rows
+        if but_own:
+            apart[np.arange(len(apart)), np.arange(start, start + len(apart))] = np.inf
         at[rows] = apart.argmin(axis=1)
         distance[rows] = apart.min(axis=1) / max(1, p + q)
     return at, distance

@@ -14,7 +14,7 @@ References
 ----------
     Hanley & Lippman-Hand (1983), "If Nothing Goes Wrong, Is Everything All Right?", JAMA 249: the rule of three.
     Pickands (1975), Annals of Statistics 3: beyond a high threshold a tail is known by its mean excess (`bound`).
-    Good (1953), Biometrika 40: other rows have new values as often as these have values that stand alone (`unseen_share`).
+    Good (1953), Biometrika 40: other rows hold new values as often as these hold one that is alone (`unseen_share`).
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ _DIFFERENT = 5
 _PILED = 7.0
 """Rows that would lie beyond the outermost number if they went on falling; that none does has a chance of e^-7."""
 _BEYOND = 5.0
-"""Mean excesses beyond the outermost number at which a soft bound is set: an exponential tail has e^-5 / n there, one as
-heavy as 1 / x^2 a third of 1 / n."""
+"""Mean excesses beyond the outermost number at which a soft bound is set: an exponential tail has e^-5 / n there, one
+as heavy as 1 / x^2 a third of 1 / n."""
 _SHIFTS = (1, 7, 29)
 """A column is dealt out anew by shifting it against the other; rows come in random order."""
 _DECIMALS = 6

@@ -139,9 +139,9 @@ def test_bins_are_of_one_width_and_open_at_both_ends():
     assert binned(np.array([3.0, 3.0]), bin_edges(np.array([3.0, 3.0]))).tolist() == [5, 5], "a constant has a middle"
 
 
-def test_places_are_shares_of_real_numbers_below():
-    real = np.array([[1.0], [2.0], [2.0], [1000.0], [np.nan]])
-    assert positions(np.array([[0.0], [2.0], [5.0], [9999.0], [np.nan]]), real).ravel().tolist() == [
+def test_places_are_shares_of_numbers_below():
+    among = np.array([[1.0], [2.0], [2.0], [1000.0], [np.nan]])
+    assert positions(np.array([[0.0], [2.0], [5.0], [9999.0], [np.nan]]), among).ravel().tolist() == [
         0,
         0.5,
         0.75,

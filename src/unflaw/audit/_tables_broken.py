@@ -23,6 +23,7 @@ RULES = Rule(0.005, 0.05)
 _CHANCE = 0.01
 """That so many of the broken rows are synthetic by chance. A rule that none of a thousand real rows breaks, one in a
 thousand others may, and one such rule in a hundred is broken by five."""
+_RULE = f"warn from {RULES.warn:.1%}, fail from {RULES.fail:.0%} of the rows above the control (p < {_CHANCE:g})"
 _N_DEALS = 3
 """Times real rows are dealt into halves for the control."""
 _MOST_RULES, _NAMED, _REASONS = 2000, 3, 3
@@ -94,7 +95,7 @@ def _finding(
     real = Share(round(broken_by_real), len(sides.reference))  # dealt three times, they are not three times as many
     verdict = RULES.verdict(mine, real) if _by_chance(mine, real) < _CHANCE else "ok"
     return share_finding(
-        check, title, mine, real, RULES, meaning, verdict=verdict, threshold=f"{RULES} (p < {_CHANCE:g})",
+        check, title, mine, real, RULES, meaning, verdict=verdict, threshold=_RULE,
         n_reference=len(sides.reference), evidence=evidence, settings=sides.settings,
     )  # fmt: skip
 

@@ -132,7 +132,10 @@ def copies_findings(
         held = Near.of(holdout, asked)
         leaked, usual = matches(mine, held), matches(real, held)
         verdict = "fail" if _leaked(leaked, usual, within, len(held.whole)) < _CHANCE_HELD else "ok"
-        rule = f"fail from the first row more than real rows share with those and each other (p < {_CHANCE_HELD:g})"
+        rule = (
+            "fail from one row, unless real rows equal held-out ones and each other often enough to explain it "
+            f"(p < {_CHANCE_HELD:g})"
+        )
         findings.append(
             _finding("tables.holdout", "Rows that equal a held-out row", leaked, usual, verdict, rule, settings)
         )

@@ -157,14 +157,14 @@ def correlation_p(
     return np.asarray(2 * norm.sf(np.abs(z[0] - z[1]) / sd))
 
 
-def positions(x: Float[np.ndarray, "n d"], real: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "n d"]:
-    """Return the share of real numbers below each number, equal ones counting half; a missing one lies in the middle.
+def positions(x: Float[np.ndarray, "n d"], among: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "n d"]:
+    """Return the share of other numbers below each number, equal ones counting half; a missing one lies in the middle.
 
     Divided by its range instead, a column with one huge value would hardly count.
     """
     placed = np.full(x.shape, 0.5)
     for j in range(x.shape[1]):
-        known = np.sort(real[:, j][~np.isnan(real[:, j])])
+        known = np.sort(among[~np.isnan(among[:, j]), j])
         there = ~np.isnan(x[:, j])
         if len(known):
             sides = (np.searchsorted(known, x[there, j], side=side) for side in ("left", "right"))

@@ -38,18 +38,18 @@ def rows(records):
 
 def tables(synthetic, reference=None, holdout=None, **settings):
     given = [
-        None if r is None else rows(r) for r in (synthetic, people(600, 2) if reference is None else reference, holdout)
+        None if r is None else rows(r) for r in (synthetic, people(400, 2) if reference is None else reference, holdout)
     ]
     found = audit(given[0], given[1], holdout=given[2], checks=[TablesCheck(**settings)])
     return {f.check.partition(".")[2]: f for f in found.findings}
 
 
 def test_two_draws_of_one_source_raise_nothing():
-    found = tables(people(600, 1), holdout=people(300, 3))
+    found = tables(people(400, 1), holdout=people(300, 3))
     names = ["shapes", "pairs", "correlation", "impossible", "constraints", "closest", "copies", "holdout"]
     assert list(found) == names
     assert {f.verdict for f in found.values()} == {"ok"}
-    assert set(tables(people(600, 1))) == set(names) - {"holdout"}
+    assert set(tables(people(400, 1))) == set(names) - {"holdout"}
 
 
 def test_rows_that_say_something_are_no_table():
@@ -75,7 +75,7 @@ def test_nothing_is_said_without_real_rows():
 
 
 def test_a_column_of_another_shape_is_named():
-    told = people(600, 1)
+    told = people(400, 1)
     for record in told:
         record["age"] = 18 + (record["age"] - 18) // 3
     shapes = tables(told)["shapes"]
@@ -87,20 +87,20 @@ def test_a_column_of_another_shape_is_named():
 
 
 def test_a_category_that_is_gone_is_named_although_it_was_rare():
-    real, told = people(600, 2), people(600, 1)
+    real, told = people(400, 2), people(400, 1)
     for i, record in enumerate(real):
-        record["hobby"] = "chess" if i % 30 == 0 else "none"
+        record["hobby"] = "chess" if i % 25 == 0 else "none"
     for record in told:
         record["hobby"] = "none"
     shapes = tables(told, real)["shapes"]
     assert shapes.verdict == "warn" and "'chess' of `hobby`" in shapes.meaning
     assert shapes.evidence["categories_gone"] == [
-        {"column": "hobby", "value": "chess", "real_share": pytest.approx(1 / 30)}
+        {"column": "hobby", "value": "chess", "real_share": pytest.approx(0.04)}
     ]
 
 
 def test_columns_of_one_side_only_are_named_and_a_missing_one_counts():
-    told = [{k: v for k, v in record.items() if k != "hours"} | {"colour": "red"} for record in people(600, 1)]
+    told = [{k: v for k, v in record.items() if k != "hours"} | {"colour": "red"} for record in people(400, 1)]
     found = tables(told)
     assert found["shapes"].verdict == "fail" and found["shapes"].value > 0.1
     assert "have not got: `hours`" in found["shapes"].meaning and "not asked: `colour`" in found["shapes"].meaning
@@ -121,7 +121,7 @@ def test_names_numbers_of_rows_and_empty_columns_are_left_out_and_it_is_said():
 
 
 def test_a_column_dealt_out_anew_is_seen_in_its_pairs():
-    told = people(600, 1)
+    told = people(400, 1)
     cities = np.random.default_rng(0).permutation([record["city"] for record in told])
     ages = np.random.default_rng(1).permutation([record["age"] for record in told])
     for record, city, age in zip(told, cities, ages, strict=True):
@@ -142,14 +142,14 @@ def test_a_column_twice_is_as_far_off_twice_and_a_rule():
 
 
 def test_a_combination_that_real_rows_never_have():
-    told = people(600, 1)
+    told = people(400, 1)
     for record in told[:30]:
         record |= {"sex": "m", "pregnant": "yes"}
     impossible = tables(told)["impossible"]
     assert impossible.verdict == "fail" and set(impossible.row_scores) == set(rows(told).ids[:30])
     reason = impossible.row_reasons[rows(told).ids[0]]
     assert "`pregnant` 'yes' with `sex` 'm': in real rows never, where chance would give" in reason
-    assert impossible.value == 0.05 and impossible.control == 0
+    assert impossible.value == 0.075 and impossible.control == 0
 
 
 BREAKS = {
@@ -170,7 +170,7 @@ BREAKS = {
 @pytest.mark.parametrize("kind", BREAKS)
 def test_a_rule_that_real_rows_keep(kind):
     values, reason = BREAKS[kind]
-    told = people(600, 1)
+    told = people(400, 1)
     for record in told[:40]:
         record |= values
     constraints = tables(told)["constraints"]
@@ -180,17 +180,17 @@ def test_a_rule_that_real_rows_keep(kind):
 
 
 def test_rules_are_told_with_the_rows_that_keep_them():
-    rules = {r["says"]: r for r in tables(people(600, 1))["constraints"].evidence["rules"]}
-    assert rules["`net` plus `tax` is `gross`"]["rows"] == 600
-    assert rules["`city` gives `country`"]["by_chance"] > 300
+    rules = {r["says"]: r for r in tables(people(400, 1))["constraints"].evidence["rules"]}
+    assert rules["`net` plus `tax` is `gross`"]["rows"] == 400
+    assert rules["`city` gives `country`"]["by_chance"] > 200
     assert rules["`hours` lies between 20 and 40"] and "`seniority` is at most `age`" in rules
-    assert "`licence` is given" not in rules and "`licence` is one of 1 words" in rules
+    assert "`licence` is given" not in rules and "`licence` is a word that real rows have, of 1" in rules
     assert "`tax` is whole" not in rules
 
 
 def test_a_gap_that_another_column_explains():
     """A licence is there from 30 on; whether a permit is there, the licence tells."""
-    real, told = people(600, 2), people(600, 1)
+    real, told = people(400, 2), people(400, 1)
     for record in (*real, *told):
         record["permit"] = None if record["licence"] is None else float(record["age"])
     for record in told[:40]:
@@ -209,31 +209,31 @@ def test_text_among_numbers():
     found = tables(told)
     assert "`age` is 'about forty', in real rows always a number" in found["constraints"].row_reasons[rows(told).ids[0]]
     assert set(found["constraints"].row_scores) == set(rows(told).ids[:30])
-    assert found["shapes"].evidence["columns"]["age"]["distance"] == pytest.approx(0.1, abs=0.05), (
+    assert found["shapes"].evidence["columns"]["age"]["distance"] == pytest.approx(0.1, abs=0.07), (
         "the others are numbers"
     )
 
 
 def test_rows_that_are_real_ones_are_named_with_the_real_row():
-    real = people(600, 2)
-    told = [*real[:60], *people(540, 1)]
+    real = people(400, 2)
+    told = [*real[:40], *people(360, 1)]
     found = tables(told, real)
     copies = found["copies"]
-    assert copies.verdict == "fail" and copies.value == 0.1 and copies.evidence["n_exact"] == 60
+    assert copies.verdict == "fail" and copies.value == 0.1 and copies.evidence["n_exact"] == 40
     assert copies.row_reasons[rows(told).ids[0]] == f"equals real row {rows(real).ids[0]}"
 
 
 def test_a_name_of_its_own_and_more_digits_do_not_make_another_row():
-    real = people(600, 2)
-    told = [record | {"name": f"new {i}", "tax": record["tax"] + 1e-5} for i, record in enumerate(real[:60])]
-    copies = tables(told + people(540, 1), real)["copies"]
-    assert copies.evidence["n_exact"] == 0 and copies.evidence["n_near"] == 60
+    real = people(400, 2)
+    told = [record | {"name": f"new {i}", "tax": record["tax"] + 1e-5} for i, record in enumerate(real[:40])]
+    copies = tables(told + people(360, 1), real)["copies"]
+    assert copies.evidence["n_exact"] == 0 and copies.evidence["n_near"] == 40
     assert copies.row_reasons[rows(told).ids[0]].endswith("but for digits or names")
 
 
 def test_rows_that_remember_lie_nearer_to_what_they_remember():
-    real, held = people(600, 2), people(600, 3)
-    told = people(600, 1)
+    real, held = people(400, 2), people(400, 3)
+    told = people(400, 1)
     for i in range(300):
         told[i] = real[i] | {"net": told[i]["net"], "name": told[i]["name"]}
     with_held, without = tables(told, real, held)["closest"], tables(told, real)["closest"]
@@ -326,7 +326,7 @@ def test_a_sample_is_enough_and_does_not_depend_on_the_batches():
 
 
 def test_too_few_rows_are_refused_unless_asked():
-    with pytest.raises(TooFewRowsError, match="at least 50 rows on either side, got 30 synthetic and 600 real"):
+    with pytest.raises(TooFewRowsError, match="at least 50 rows on either side, got 30 synthetic and 400 real"):
         tables(people(30, 1))
     assert tables(people(30, 1), allow_few=True)["shapes"].n_rows == 30
     with pytest.raises(TooFewRowsError, match="at least 8 rows"):

@@ -12,7 +12,7 @@ from unflaw.audit._frame import Batch, RowScore
 from unflaw.audit._shares import Rule, Share, share_finding
 from unflaw.audit._tables_impossible import Impossible
 from unflaw.audit._tables_rows import View, plain
-from unflaw.audit._tables_rules import Constraint, broken, in_words, kept_by_both, said
+from unflaw.audit._tables_rules import Constraint, broken, in_words, kept_by_both, left_out, said
 from unflaw.audit._tables_sides import Sides
 from unflaw.data import Finding
 
@@ -64,7 +64,10 @@ def _constraints(sides: Sides, rules: Sequence[Constraint], dealt: Sequence[Halv
         sides, "tables.constraints", "Rows break rules that real rows keep",
         _any((rows for _, rows in breaks), mine), usual,
         f"break one of {len(rules):,} rules" + (f": {named}" if named else ""),
-        {"rules": [{**rule._asdict(), "says": in_words(rule)} for rule in rules]},
+        {
+            "rules": [{**rule._asdict(), "says": in_words(rule)} for rule in rules],
+            "left_out": left_out(sides.columns),
+        },
     )  # fmt: skip
 
 
@@ -81,7 +84,8 @@ def _impossible(sides: Sides, rules: Sequence[Constraint], dealt: Sequence[Halve
     return _finding(
         sides, "tables.impossible", "Rows hold combinations that real rows never have",
         _any((rows for _, rows in breaks), mine), usual,
-        f"hold one of {len(found.cells):,} pairs of values that never meet" + (f": {named}" if named else ""),
+        f"hold one of {len(found.cells):,} pairs of values that never meet" + (f": {named}" if named else "")
+        if found.cells else "hold values that never meet: none are common enough to tell",
         found.evidence,
     )  # fmt: skip
 

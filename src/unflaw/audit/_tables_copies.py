@@ -52,7 +52,7 @@ class Matches:
     @property
     def share(self) -> float:
         """Share of rows: exact ones of all, the others of the sample."""
-        return self.n_exact / max(1, self.n_rows) + self.n_near / max(1, self.n_sampled)
+        return min(1.0, self.n_exact / max(1, self.n_rows) + self.n_near / max(1, self.n_sampled))
 
     @property
     def rows(self) -> int:

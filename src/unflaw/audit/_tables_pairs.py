@@ -32,7 +32,7 @@ PAIR = Rule(0.1, 0.3)
 """Of one pair with a category in it."""
 CORRELATION = Rule(0.15, 0.4)
 """Change of one correlation by ranks."""
-_SURE = 0.01
+_SURE = 0.001
 """Chance that any correlation of a clean table is called another."""
 _CLEAR = 3.0
 """Standard errors that the worst of many pairs must be off."""

@@ -33,7 +33,7 @@ from unflaw.measure import (
     unseen_share,
 )
 
-__all__ = ["Constraint", "broken", "kept_by_both", "mined", "said"]
+__all__ = ["Constraint", "broken", "in_words", "kept_by_both", "left_out", "mined", "said"]
 
 _BROKEN = 1e-3
 """Share of rows that may break a rule: real rows hold slips of the pen."""
@@ -101,6 +101,16 @@ def kept_by_both(a: View, b: View, columns: Sequence[Column], part: float = 1.0)
     turns = ((a, b), (b, a))
     first, second = ({rule.name for rule in _holding(mined(x, columns, part / 2), y)} for x, y in turns)
     return [rule for rule in mined(both, columns, part) if rule.name in first & second]
+
+
+def left_out(columns: Sequence[Column]) -> dict[str, int]:
+    """Return how many columns, or pairs of them, were not asked for the rules of several."""
+    n = sum(column.kind == "number" for column in columns)
+    return {
+        "columns not asked for equations": max(0, n - _MOST_COLUMNS),
+        "pairs not asked for an order": max(0, n * (n - 1) - _MOST_ORDERS),
+        "columns not asked for what they give": max(0, sum(c.asked for c in columns) - _MOST_COLUMNS),
+    }
 
 
 def _holding(rules: Sequence[Constraint], view: View) -> list[Constraint]:
@@ -343,7 +353,7 @@ def in_words(rule: Constraint) -> str:
         "given": f"{names[0]} is given",
         "range": f"{names[0]} lies between {word(told.get('low', 0.0))} and {word(told.get('high', 0.0))}",
         "whole": f"{names[0]} is whole",
-        "known": f"{names[0]} is one of {len(told.get('values', ())):,} words",
+        "known": f"{names[0]} is a word that real rows have, of {len(told.get('values', ())):,}",
         "order": f"{names[0]} is at most {names[-1]}",
         "linear": f"{names[-1]} is {names[0]} times {told.get('k', 1):g} plus {told.get('c', 0):g}",
         "sum": f"{names[0]} plus {names[-2 % len(names)]} is {names[-1]}",

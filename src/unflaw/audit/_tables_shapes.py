@@ -20,7 +20,7 @@ SHAPES = Rule(0.03, 0.1)
 """Of the mean over columns: a row in 33, or in ten, would need another value in every column."""
 COLUMN = Rule(0.05, 0.2)
 """Of one column: as of the kinds of rows that `mix` asks."""
-_SURE = 0.01
+_SURE = 0.001
 """Chance that any column of a clean table is called another, or any category gone."""
 _MOST_WORDS = 50
 _NAMED, _SHOWN = 3, 15

@@ -156,9 +156,9 @@ BREAKS = {
     "range": ({"age": 130}, "`age` is 130, in real rows 18 to 69"),
     "piled": ({"hours": 41}, "`hours` is 41, in real rows 20 to 40"),
     "known": ({"sex": "x"}, "`sex` is 'x', which no real row has"),
-    "given": ({"age": None}, "`age` is missing, in real rows always given"),
-    "whole": ({"age": 33.5}, "`age` is 33.5, in real rows always whole"),
-    "order": ({"seniority": 60, "age": 20}, "`seniority` (60) is more than `age` (20), in real rows never"),
+    "given": ({"age": None}, "`age` is missing, in real rows there is something"),
+    "whole": ({"age": 33.5}, "`age` is 33.5, in real rows whole"),
+    "order": ({"seniority": 60, "age": 20}, "`seniority` (60) is more than `age` (20), in real rows it is not"),
     "sum": ({"tax": 1.0, "net": 1.0}, "`net` (1) plus `tax` (1) is not `gross`"),
     "follows": (
         {"city": "Rome", "country": "France"},
@@ -207,7 +207,7 @@ def test_text_among_numbers():
     for record in told[:30]:
         record["age"] = "about forty"
     found = tables(told)
-    assert "`age` is 'about forty', in real rows always a number" in found["constraints"].row_reasons[rows(told).ids[0]]
+    assert "`age` is 'about forty', in real rows a number" in found["constraints"].row_reasons[rows(told).ids[0]]
     assert set(found["constraints"].row_scores) == set(rows(told).ids[:30])
     assert found["shapes"].evidence["columns"]["age"]["distance"] == pytest.approx(0.1, abs=0.07), (
         "the others are numbers"

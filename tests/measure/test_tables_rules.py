@@ -79,6 +79,16 @@ def test_one_row_breaks_an_equation():
     assert equalities(np.stack([a, b, c], axis=1), 10.0) == []
 
 
+def test_a_slip_of_the_pen_in_thousands_breaks_no_rule():
+    a, b = RNG.integers(0, 90, (2, 3000)).astype(float)
+    x = np.stack([a, b, a + b, 3 * a + 7], axis=1)
+    x[[5, 77]], x[1234, 3] = np.array([[1, 1, 5, 10], [0, 9, 80, 7]]), 0
+    assert {(e.kind, e.columns) for e in equalities(x, 10.0)} == {("sum", (0, 1, 2)), ("linear", (0, 3))}
+    y = a + RNG.integers(0, 5, 3000)
+    y[9] = a[9] - 4
+    assert kept_order(a, y) > 100
+
+
 def test_random_columns_keep_no_equation():
     for seed in range(20):
         rng = np.random.default_rng(seed)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float, Int
 from unflaw.audit._sample import draw
 from unflaw.audit._tables_rows import Column, View, word
 from unflaw.measure import (
+    RARE,
     apart,
     bound,
     contingency,
@@ -35,8 +36,6 @@ from unflaw.measure import (
 
 __all__ = ["Constraint", "broken", "in_words", "kept_by_both", "left_out", "mined", "said"]
 
-_BROKEN = 1e-3
-"""Share of rows that may break a rule: real rows hold slips of the pen."""
 _SURE = 0.01
 """Chance that any rule of a kind holds by chance: λ is at least ln(rules looked for / this)."""
 _OFTEN = 10
@@ -114,15 +113,15 @@ def left_out(columns: Sequence[Column]) -> dict[str, int]:
 
 
 def _holding(rules: Sequence[Constraint], view: View) -> list[Constraint]:
-    return [rule for rule in rules if int(broken(rule, view).sum()) <= _BROKEN * len(view)]
+    return [rule for rule in rules if int(broken(rule, view).sum()) <= RARE * len(view)]
 
 
 def _of_one(view: View, column: Column, part: float) -> Iterator[Constraint]:
     name, n = column.name, len(view)
     missing = view.missing(name)
     there = n - int(missing.sum())
-    if not missing.any():
-        yield Constraint("given", (name,), {}, n)
+    if missing.sum() <= RARE * n:
+        yield Constraint("given", (name,), {}, there)
     if column.kind == "category":
         counted = pc.value_counts(view.words(name).drop_null())
         counts = counted.field("counts").to_numpy(zero_copy_only=False)
@@ -132,17 +131,18 @@ def _of_one(view: View, column: Column, part: float) -> Iterator[Constraint]:
     x = view.numbers(name)
     if np.isnan(x).all():
         return
-    if not (np.isnan(x) & ~missing).any():
+    if (np.isnan(x) & ~missing).sum() <= RARE * there:
         yield Constraint("number", (name,), {}, there)
     told = {"low": bound(x, upper=False), "high": bound(x, upper=True)}
     yield Constraint("range", (name,), told | {"least": float(np.nanmin(x)), "most": float(np.nanmax(x))}, there)
-    if column.unit == 1 and unit_of(x) == 1:
-        yield Constraint("whole", (name,), {}, there)
+    parts = np.abs(x - np.round(x)) > 1e-6
+    if parts.sum() <= RARE * there:
+        yield Constraint("whole", (name,), {}, there - int(parts.sum()))
 
 
 def _all_known(counts: Int[np.ndarray, " K"]) -> bool:
     """Tell whether hardly any other row would have a word that is not among these, were one more of them alone."""
-    return unseen_share(np.append(counts, 1)) <= _BROKEN
+    return unseen_share(np.append(counts, 1)) <= RARE
 
 
 def _orders(view: View, names: Sequence[str], part: float) -> Iterator[Constraint]:
@@ -151,14 +151,14 @@ def _orders(view: View, names: Sequence[str], part: float) -> Iterator[Constrain
     pairs = np.array(_asked_pairs(tuple(names)), dtype=np.int64).reshape(-1, 2)
     first = x[:_PROBES]
     with np.errstate(invalid="ignore"):
-        kept = ~(first[:, pairs[:, 0]] > first[:, pairs[:, 1]]).any(axis=0)
+        kept = (first[:, pairs[:, 0]] > first[:, pairs[:, 1]]).sum(axis=0) <= int(RARE * len(x) >= 1)
     for i, j in pairs[kept].tolist():
         if (chance := kept_order(x[:, i], x[:, j])) >= least:
             rows = int((~np.isnan(x[:, i] + x[:, j])).sum())
             yield Constraint("order", (names[i], names[j]), {}, rows, chance)
 
 
-@cache
+@lru_cache(maxsize=8)
 def _asked_pairs(names: tuple[str, ...]) -> list[tuple[int, int]]:
     """Return the pairs of columns that are asked for an order, by their places; which they are their names decide."""
     pairs = [(i, j) for i in range(len(names)) for j in range(len(names)) if i != j]
@@ -199,11 +199,11 @@ def _dependences(view: View, names: Sequence[str], part: float) -> Iterator[Cons
     least = part * math.log(max(2, len(told) ** 2) / _SURE)
     for a in told:
         for b in told:
-            if a.name == b.name or len(b.words) > len(a.words) + _BROKEN * len(view):
+            if a.name == b.name or len(b.words) > len(a.words) + RARE * len(view):
                 continue  # what gives another has as many values
             counts = contingency(a.codes, b.codes, len(a.words), len(b.words))
             wrong, chance = dependence(counts)
-            if wrong <= _BROKEN * len(view) and chance >= least:
+            if wrong <= RARE * len(view) and chance >= least:
                 often = np.flatnonzero(counts.sum(axis=1) >= _SEEN)
                 pairs = [[a.words[i], b.words[int(counts[i].argmax())]] for i in often.tolist()]
                 whether = [a.only_whether, b.only_whether]
@@ -312,18 +312,18 @@ def said(rule: Constraint, values: Sequence[Any]) -> str:
         return _said_of_followers(rule, values)
     if len(rule.columns) == 1:
         ends = {
-            "number": "in real rows always a number", "given": "in real rows always given",
-            "whole": "in real rows always whole", "known": "which no real row has",
+            "number": "in real rows a number", "given": "in real rows there is something",
+            "whole": "in real rows whole", "known": "which no real row has",
         }  # fmt: skip
         return f"{name} is {_shown(values[0])}, {ends[rule.kind]}"
     parts = [f"`{column}` ({_shown(v)})" for column, v in zip(rule.columns, values, strict=True)]
     if rule.kind == "order":
-        return f"{parts[0]} is more than {parts[1]}, in real rows never"
+        return f"{parts[0]} is more than {parts[1]}, in real rows it is not"
     joined = {
         "linear": f"{parts[0]} times {told.get('k', 1):g} plus {told.get('c', 0):g}", "sum": " plus ".join(parts[:-1]),
         "product": " times ".join(parts[:-1]),
     }[rule.kind]  # fmt: skip
-    return f"{joined} is not {parts[-1]}, in real rows always"
+    return f"{joined} is not {parts[-1]}, in real rows it is"
 
 
 def _said_of_followers(rule: Constraint, values: Sequence[Any]) -> str:

@@ -37,6 +37,7 @@ from unflaw.measure._tables import (
     told_by,
 )
 from unflaw.measure._tables_rules import (
+    RARE,
     Equality,
     apart,
     bound,
@@ -67,6 +68,7 @@ from unflaw.measure._twosample import (
 )
 
 __all__ = [
+    "RARE",
     "ClassifierTest",
     "Divergence",
     "Equality",

@@ -27,6 +27,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 __all__ = [
+    "RARE",
     "Equality",
     "apart",
     "bound",
@@ -51,6 +52,8 @@ _DECIMALS = 6
 _PROBES = 40
 """Rows on which every equation is tried, a few first, before those that hold there are tried on all."""
 _FIRST = 6
+RARE = 1e-3
+"""Share of rows that may break a rule all the same: real rows hold slips of the pen."""
 
 
 class Equality(NamedTuple):
@@ -112,7 +115,8 @@ def kept_order(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> float:
     """
     gap = y - x
     gap = gap[~np.isnan(gap)]
-    if not len(gap) or gap.min() < 0 or bound(gap, upper=False) < 0:
+    kept = gap[gap >= 0]
+    if not len(kept) or len(gap) - len(kept) > RARE * len(gap) or bound(kept, upper=False) < 0:
         return 0.0
     return _dealt(lambda z: x > z, y)
 
@@ -124,7 +128,7 @@ def apart(x: Float[np.ndarray, " n"], z: Float[np.ndarray, " n"], unit: float) -
 
 
 def equalities(x: Float[np.ndarray, "n d"], least: float) -> list[Equality]:
-    """Return the equations of two and three columns that hold in all rows that have them, with a λ of `least` or more.
+    """Return the equations of two and three columns that rows keep which have them, with a λ of `least` or more.
 
     A column that another one gives by y = k x + c is left out of the equations of three.
     """
@@ -144,13 +148,16 @@ def _linear(x: Float[np.ndarray, "n d"], i: int, j: int, unit: float, least: flo
     a, b = x[:, i], x[:, j]
     both = ~np.isnan(a) & ~np.isnan(b)
     a, b = a[both], b[both]
-    if len(a) < _DIFFERENT or a.min() == a.max() or b.min() == b.max():
+    if not _varies(a) or b.min() == b.max():
         return None
-    low, high = int(a.argmin()), int(a.argmax())
+    order = np.argsort(a, kind="stable")
+    low, high = int(order[len(a) // 10]), int(order[-1 - len(a) // 10])  # not the ends, where slips of the pen lie
+    if a[low] == a[high]:
+        low, high = int(order[0]), int(order[-1])
     k = float((b[high] - b[low]) / (a[high] - a[low]))
     c = float(b[low] - k * a[low])
     k, c = (round(v, 9) + 0.0 for v in (k, c))
-    if k == 0 or apart(k * a + c, b, unit).any() or len(np.unique(a)) < _DIFFERENT:
+    if k == 0 or _breaks(k * a + c, b, unit):
         return None
     chance = _dealt(lambda z: apart(k * a + c, z, unit), b)
     return Equality("linear", (i, j), k, c, chance) if chance >= least else None
@@ -159,11 +166,13 @@ def _linear(x: Float[np.ndarray, "n d"], i: int, j: int, unit: float, least: flo
 def _of_three(x: Float[np.ndarray, "n d"], plain: list[int], units: list[float], least: float) -> Iterator[Equality]:
     probes = x[:_PROBES][:, plain]
     slack = _slack(probes, np.array([units[j] for j in plain]))
+    slips = int(RARE * len(x) >= 1)
     for at, i in enumerate(plain):
         for kind, joined in (("sum", probes[:, at, None] + probes), ("product", probes[:, at, None] * probes)):
             off = np.abs(joined[:_FIRST, :, None] - probes[:_FIRST, None, :]) > slack[:_FIRST, None, :]  # nan: not off
-            b, c = np.nonzero(~off.any(axis=0))
-            kept = ~(np.abs(joined[:, b] - probes[:, c]) > slack[:, c]).any(axis=0) & (b >= at) & (c != at) & (b != c)
+            b, c = np.nonzero(off.sum(axis=0) <= slips)
+            kept = (np.abs(joined[:, b] - probes[:, c]) > slack[:, c]).sum(axis=0) <= slips
+            kept &= (b >= at) & (c != at) & (b != c)
             for j, k in zip(b[kept].tolist(), c[kept].tolist(), strict=True):
                 told = _holds(kind, x, (i, plain[j], plain[k]), units[plain[k]], least)
                 if told is not None:
@@ -181,7 +190,7 @@ def _holds(
     a, b, c = (x[:, j] for j in columns)
     joined = a + b if kind == "sum" else a * b
     told = ~np.isnan(joined) & ~np.isnan(c)
-    if apart(joined[told], c[told], unit).any():
+    if _breaks(joined[told], c[told], unit):
         return None
     both = told & (a != 0) & (b != 0)
     if kind == "product":
@@ -190,6 +199,11 @@ def _holds(
         return None
     chance = _dealt(lambda z: apart(joined[both], z, unit), c[both])
     return Equality(kind, columns, 1.0, 0.0, chance) if chance >= least else None
+
+
+def _breaks(x: Float[np.ndarray, " n"], z: Float[np.ndarray, " n"], unit: float) -> bool:
+    """Tell whether more rows break an equation than by slips of the pen."""
+    return bool(apart(x, z, unit).sum() > RARE * len(x))
 
 
 def _varies(x: Float[np.ndarray, " n"]) -> bool:
@@ -218,18 +232,16 @@ def dependence(counts: Int[np.ndarray, "A B"]) -> tuple[int, float]:
     return broken, repeats * (1 - float(of_second.max()) / max(1, int(of_second.sum())))
 
 
-def never_together(
-    counts: Int[np.ndarray, "A B"], least: float, rare: float = 1e-3
-) -> list[tuple[int, int, float, int]]:
+def never_together(counts: Int[np.ndarray, "A B"], least: float) -> list[tuple[int, int, float, int]]:
     """Return the pairs of values with next to no rows where independence gives `least` or more: (a, b, λ, rows).
 
-    Next to none is `rare` of what independence gives, so that a slip of the pen in thousands of rows does not make a
-    combination possible.
+    Next to none is a thousandth of what independence gives, so that a slip of the pen in thousands of rows does not
+    make a combination possible.
 
     >>> never_together(np.array([[50, 0], [20, 30]]), 10)
     [(0, 1, 15.0, 0)]
     """
     n = counts.sum()
     expected = counts.sum(axis=1, keepdims=True) * counts.sum(axis=0, keepdims=True) / max(1, n)
-    found = np.argwhere((expected >= least) & (counts <= rare * expected))
+    found = np.argwhere((expected >= least) & (counts <= RARE * expected))
     return [(int(a), int(b), float(expected[a, b]), int(counts[a, b])) for a, b in found]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import inspect
+import itertools
 import json
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +32,7 @@ def pages() -> dict[Path, str]:
         ROOT / "docs" / "cli.md": cli_page(),
         ROOT / "docs" / "notation.md": notation_page(),
         ROOT / "docs" / "repair.md": repair_page(),
+        ROOT / "docs" / "scale.md": scale_page(),
         ROOT / "bench" / "RESULTS.md": bench_page(),
     }
 
@@ -192,6 +195,42 @@ def repair_page() -> str:
     before, _, rest = page.partition(COSTS_FROM)
     _, _, after = rest.partition(COSTS_TO)
     return f"{before}{COSTS_FROM}{costs_table()}{COSTS_TO}{after}"
+
+
+MEASURED_FROM, MEASURED_TO = "<!-- measured -->\n", "<!-- end of measured -->"
+
+
+def scale_page() -> str:
+    """Return docs/scale.md with what audits of several sizes took between its marks, and the rest as it is."""
+    page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
+    before, _, rest = page.partition(MEASURED_FROM)
+    _, _, after = rest.partition(MEASURED_TO)
+    return f"{before}{MEASURED_FROM}{scale_table()}{MEASURED_TO}{after}"
+
+
+def scale_table() -> str:
+    """Return time, memory and disk by the number of rows, and how they grow."""
+    path = ROOT / "bench" / "results" / "scale.json"
+    if not path.exists():
+        return ""
+    rounds = json.loads(path.read_text(encoding="utf-8"))["rounds"]
+    lines = ["| checks | rows | rows/s | CPU ms a row | memory, MiB | disk, MiB |", "|---|---|---|---|---|---|"]
+    growth = []
+    for kind in sorted({key.rpartition("_")[0] for key in rounds}):
+        of = sorted((r[0] for key, r in rounds.items() if key.rpartition("_")[0] == kind), key=lambda r: r["n_rows"])
+        lines += [
+            f"| {kind.replace('_', ', ')} | {r['n_synthetic']:,} + {r['n_rows'] - r['n_synthetic']:,} "
+            f"| {r['rows_per_s']:,} | {1000 * r['cpu_s'] / r['n_rows']:.2f} | {r['memory_mib']:,} | {r['disk_mib']:,} |"
+            for r in of
+        ]
+        for small, large in itertools.pairwise(of):
+            steps = math.log(large["n_rows"] / small["n_rows"])
+            time, memory = (math.log(large[w] / small[w]) / steps for w in ("cpu_s", "memory_mib"))
+            growth.append(
+                f"- {kind.replace('_', ', ')}, {small['n_synthetic']:,} to {large['n_synthetic']:,} rows: processor "
+                f"time grows as n^{time:.2f}, memory as n^{memory:.2f}."
+            )
+    return "\n".join([*lines, "", *growth]) + "\n"
 
 
 def costs_table() -> str:

@@ -11,6 +11,7 @@ UnflawError                 anything unflaw refuses or cannot do
 ├── MissingExtraError       an optional dependency is not installed: exit code 2
 ├── RunFolderError          the run folder belongs to other settings, or is in use: exit code 2
 ├── ModelCallError          a model or server failed after all retries: exit code 1
+├── EngineError             the workers of an engine cannot be reached, or die again and again: exit code 1
 └── GateError               `--fail-on` was met: exit code 3
 """
 
@@ -21,6 +22,7 @@ from collections.abc import Iterable, Sequence
 
 __all__ = [
     "DataError",
+    "EngineError",
     "GateError",
     "MissingExtraError",
     "ModelCallError",
@@ -93,7 +95,11 @@ class MissingExtraError(UnflawError):
     exit_code = 2
 
     def __init__(self, module: str, extra: str) -> None:
-        Exception.__init__(self, f"`{module}` is not installed; it comes with: pip install 'unflaw[{extra}]'")
+        Exception.__init__(self, module, extra)  # so that it can be pickled
+
+    def __str__(self) -> str:
+        module, extra = self.args
+        return f"`{module}` is not installed; it comes with: pip install 'unflaw[{extra}]'"
 
 
 class RunFolderError(UnflawError):
@@ -104,6 +110,10 @@ class RunFolderError(UnflawError):
 
 class ModelCallError(UnflawError):
     """A model or server failed after all retries."""
+
+
+class EngineError(UnflawError):
+    """The workers of an engine cannot be reached, or die again and again."""
 
 
 class GateError(UnflawError):

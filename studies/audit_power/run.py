@@ -114,10 +114,11 @@ def asked(
 
 def row_auc(found: Audit, mine: Sequence[Finding], planted_ids: Sequence[str]) -> float:
     """Return the chance that a spoilt row scores higher than another, by the findings that should see the flaw."""
-    scored = Audit([f for f in mine if f.row_scores] or list(mine), found.ids, {}).row_scores()
-    spoilt = set(planted_ids)
-    high, low = ([scored[i] for i in found.ids if (i in spoilt) == side] for side in (True, False))
-    return auc(np.array(high), np.array(low))
+    scored = [f for f in mine if f.n_scored]
+    counted = [f"unflaw.score.{f.check}" for f in [f for f in scored if f.verdict != "ok"] or scored]
+    scores = sum((found.table[name].fill_null(0).to_numpy() for name in counted), np.zeros(len(found.table)))
+    spoilt = np.isin(found.ids, list(planted_ids))
+    return auc(scores[spoilt], scores[~spoilt])
 
 
 def as_it_is(rows: Rows, synthetic: Rows, seeds: Sequence[int], most: int, encoder: Encoder) -> list[Mapping[str, Any]]:

@@ -1,15 +1,15 @@
 """`unflaw audit`: words, JSON, run folder, gate."""
 
 import json
+import sys
 
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+import unflaw.audit._audit  # noqa: F401 - so that a test can make it fail
 from unflaw._cli._app import app
-from unflaw._cli._audit import _worst_rows
-from unflaw.audit import Audit
-from unflaw.data import Finding, Rows, RunFolder
+from unflaw.data import RunFolder
 
 RUN = CliRunner()
 NOUNS = "river mill tower bridge market garden harbour school church palace forest island castle valley road".split()
@@ -27,15 +27,16 @@ def test_a_check_that_is_named_must_be_asked(tmp_path):
     assert "'perplexity', which needs --reference, --model" in told.output
 
 
-def test_the_rows_kept_are_those_the_report_shows_where_scores_tie():
-    """The report takes the 100 worst, ties by id; 400 rows that all score 1 must not leave it without words."""
-    rows = Rows.from_records([{"text": f"row {i * 7919 % 400}"} for i in range(400)], {"text": "text"})
-    tied = Finding(
-        check="a", title="A", value=1.0, low=None, high=None, better="lower", verdict="fail", threshold="t",
-        meaning="m", row_scores=dict.fromkeys(rows.ids, 1.0),
-    )  # fmt: skip
-    kept = _worst_rows(Audit((tied,), tuple(rows.ids), {}, {}), rows)
-    assert set(sorted(rows.ids)[:100]) <= set(kept.ids)
+def test_the_rows_kept_are_those_the_report_shows_where_scores_tie(tmp_path):
+    """The report takes the 100 worst, ties by id; 400 rows that are all bad alike must not leave it without words."""
+    path, run = tmp_path / "x.jsonl", tmp_path / "run"
+    path.write_text("".join(f'{{"text": "row {i * 7919 % 400} says (no more"}}\n' for i in range(400)))
+    assert RUN.invoke(app, ["audit", str(path), "--checks", "form", "--run", str(run)]).exit_code == 0
+    (finding,) = (f for f in RunFolder(run).findings() if f.check == "form.brackets")
+    assert finding.n_scored == 400 and set(finding.row_scores.values()) == {1.0}
+    table = RunFolder(run).row_columns()
+    said = dict(zip(table["unflaw.id"].to_pylist(), table["text"].to_pylist(), strict=True))
+    assert all(said[row_id] for row_id in sorted(finding.row_scores)[:100])
 
 
 @pytest.fixture
@@ -145,3 +146,73 @@ def test_keys_and_contacts_are_found_and_never_quoted(tmp_path, monkeypatch):
     written.append(str(pq.read_table(tmp_path / "run" / "rows.parquet").to_pylist()))
     assert "[AWS key]" in written[1] and "[AWS key]" in written[2]
     assert not [text[:80] for text in (result.output, *written) if key in text or mail in text]
+
+
+@pytest.fixture
+def two_files(tmp_path):
+    for name, start in (("rows", 0), ("real", 100)):
+        lines = [
+            json.dumps(line(i, f"{NOUNS[i % 15]} people built it in the year {1000 + i}"))
+            for i in range(start, start + 90)
+        ]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join([*lines, *lines[:6], "broken", ""]))
+    return str(tmp_path / "rows.jsonl"), "--reference", str(tmp_path / "real.jsonl"), "--checks", "copies,form,mix"
+
+
+def test_what_is_cut_off_goes_on_with_the_same_command(two_files, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    call = ["audit", *two_files, "--run", str(run), "--json"]
+
+    def dies(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["unflaw.audit._audit"], "conclude", dies)
+    assert RUN.invoke(app, call).exit_code == 130
+    done = {path: path.stat().st_mtime_ns for path in (run / "work").rglob("summary.pkl")}
+    assert len(done) == 2
+    monkeypatch.undo()
+    again = RUN.invoke(app, call)
+    assert again.exit_code == 0 and not (run / "work").exists()
+    alone = RUN.invoke(app, ["audit", *two_files, "--json"])
+    assert json.loads(again.stdout)["findings"] == json.loads(alone.stdout)["findings"]
+
+
+def test_a_changed_file_is_refused_and_taken_with_overwrite(two_files, tmp_path, monkeypatch):
+    call = ["audit", *two_files, "--run", str(tmp_path / "run")]
+
+    def dies(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["unflaw.audit._audit"], "conclude", dies)
+    RUN.invoke(app, call)
+    monkeypatch.undo()
+    with open(two_files[0], "a") as file:
+        file.write(json.dumps(line(220, "A new row")) + "\n")
+    told = RUN.invoke(app, call)
+    assert told.exit_code == 2 and "rows.jsonl" in told.output
+    assert RUN.invoke(app, [*call, "--overwrite"]).exit_code == 0
+
+
+def test_engines_are_chosen_and_a_folder_of_work_is_kept(two_files, tmp_path):
+    work = tmp_path / "work"
+    several = RUN.invoke(app, ["audit", *two_files, "--json", "--workers", "2", "--work", str(work)])
+    assert several.exit_code == 0 and (work / "rows" / "plan.json").is_file()
+    one = RUN.invoke(app, ["audit", *two_files, "--json"])
+    assert json.loads(one.stdout) == json.loads(several.stdout)
+
+
+def test_lines_that_are_no_rows_are_told_and_kept(two_files, tmp_path):
+    told = RUN.invoke(app, ["audit", *two_files, "--run", str(tmp_path / "run")])
+    assert "rows.jsonl: 1 lines became no row" in told.output and "real.jsonl: 1 lines" in told.output
+    rejected = [json.loads(r) for r in (tmp_path / "run" / "rejected.jsonl").read_text().splitlines()]
+    assert [r["line"] for r in rejected] == [97, 97]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [(["--address", "auto"], "`--address` is of use only with `--engine ray`"), (["--engine", "spark"], "spark"),
+     (["--workers", "0"], "--workers")],
+)  # fmt: skip
+def test_engines_that_make_no_sense_are_refused(two_files, more, said):
+    told = RUN.invoke(app, ["audit", *two_files, *more])
+    assert told.exit_code == 2 and said in told.output

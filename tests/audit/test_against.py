@@ -3,7 +3,7 @@
 import pytest
 
 from unflaw.audit import Audit, changes
-from unflaw.data import Finding
+from unflaw.data import Finding, Rows
 
 
 def finding(value, verdict="ok", half=0.1, better="lower", check="a.b"):
@@ -12,7 +12,8 @@ def finding(value, verdict="ok", half=0.1, better="lower", check="a.b"):
 
 
 def audit(*findings):
-    return Audit(findings, ["r"], {})
+    rows = Rows.from_records([{"text": "r"}], {"text": "text"})
+    return Audit(findings, rows.table, {}, rows)
 
 
 @pytest.mark.parametrize(

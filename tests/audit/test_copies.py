@@ -4,6 +4,7 @@ import pytest
 
 from unflaw._errors import SettingsError
 from unflaw.audit import CopiesCheck, audit
+from unflaw.audit._form import form_check
 from unflaw.data import Rows
 
 
@@ -113,3 +114,24 @@ def test_a_rigid_template_does_not_make_the_search_slow_or_wrong(qa):
 def test_a_threshold_the_search_cannot_keep_is_refused():
     with pytest.raises(SettingsError, match="would miss copies"):
         CopiesCheck(threshold=0.2)
+
+
+def test_of_a_group_the_row_that_other_checks_speak_against_the_least_is_the_best(qa, records):
+    """Three rows say the same; one of them has a bracket that is not closed, so that another is to be kept."""
+    first = {"question": "Who wrote the long book about the old mill by the river", "answer": "Ann of the north did it"}
+    spoilt = {**first, "answer": "(" + first["answer"]}
+    rows = qa([spoilt, first, {**first, "answer": first["answer"].upper()}, *records(30, 1)])
+    found = {f.check: f for f in audit(rows, checks=[CopiesCheck(), form_check()]).findings}
+    (group,) = found["copies.inside"].evidence["groups"]
+    assert group["n_rows"] == 3 and set(group["rows"]) == set(rows.ids[:3])
+    assert group["best"] == min(rows.ids[1:3]) != rows.ids[0]
+
+
+def test_copies_under_another_label_are_told_for_all_rows():
+    said = [(f"text number {i} of the many that there are", "good" if i % 2 else "bad") for i in range(60)]
+    said += [(text.upper(), "bad" if label == "good" else "good") for text, label in said[:6]]
+    said += [(f" {text}", label) for text, label in said[10:14]]
+    rows = Rows.from_records([{"text": t, "label": of} for t, of in said], {"text": "text", "label": "label"})
+    finding = copies(rows)["copies.conflicts"]
+    assert (finding.value, finding.verdict, finding.n_scored) == (6 / 70, "fail", 6)
+    assert all("under another label" in reason for reason in finding.row_reasons.values())

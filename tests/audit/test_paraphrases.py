@@ -70,5 +70,5 @@ def test_rows_that_say_what_real_rows_say_are_found_but_not_their_copies():
 
 def test_wrong_settings_are_told_together():
     with pytest.raises(SettingsError) as error:
-        ParaphrasesCheck(threshold=0, max_rows=1)
+        ParaphrasesCheck(threshold=0, exact_rows=0)
     assert len(error.value.problems) == 2

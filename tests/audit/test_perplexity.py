@@ -83,10 +83,11 @@ def test_training_that_helps_real_rows_as_much_is_no_flaw(qa):
 
 def test_row_score_is_the_part_of_real_rows_that_are_harder(qa):
     real = np.linspace(1.0, 3.0, 201)
-    got = found(qa, np.concatenate([[0.5, 1.5, 2.0, 9.0], real[:60]]), real)["perplexity.shift"]
-    scores = list(got.row_scores.values())[:4]
+    mine = np.concatenate([[0.5, 1.5, 2.0, 9.0], real[:60]])
+    ids, got = numbered(qa, "s", mine)[0].ids, found(qa, mine, real)["perplexity.shift"]
+    scores = [got.row_scores[row_id] for row_id in ids[:4]]
     assert scores == pytest.approx([1.0, 0.75, 0.5, 0.0], abs=0.01)
-    first, second = list(got.row_scores)[:2]
+    first, second = ids[:2]
     assert got.row_reasons[first] == "log-perplexity 0.50, lower than 100% of real rows"
     assert second not in got.row_reasons
 

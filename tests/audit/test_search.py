@@ -1,9 +1,22 @@
 """The search for copies against one that compares every pair."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 
-from unflaw.audit._search import Texts, copies_of, copies_within
+from unflaw.audit import _search
+from unflaw.audit._kept import Kept, kept_texts
+from unflaw.audit._search import copies_of, copies_within
+
+
+class Said(NamedTuple):
+    ids: list
+    texts: list
+    about: list
+
+    def keep(self):
+        return kept_texts(range(len(self.ids)), self.ids, self.texts, self.about)
 
 
 def jaccard(a, b):
@@ -11,50 +24,94 @@ def jaccard(a, b):
     return len(a & b) / len(a | b)
 
 
-def near_texts(seed, n=60, passages=(0,)):
+def near_texts(seed, n=60, passages=(0,), name=""):
     """Draw texts that repeat one of six, with up to two words changed."""
     rng = np.random.default_rng(seed)
     originals = [[f"w{k}" for k in rng.integers(1000, size=40)] for _ in range(6)]
-    made, about = [], []
+    said = Said([f"{name}{i:03d}" for i in rng.permutation(n)], [], [])
     for _ in range(n):
         words = list(originals[rng.integers(6)])
         for place in rng.integers(40, size=rng.integers(3)):
             words[place] = f"x{rng.integers(1000)}"
-        made.append(" ".join(words))
-        about.append(f"passage {p}" if (p := rng.choice(passages)) else "")
-    return Texts.of([f"{i:03d}" for i in range(n)], made, about)
+        said.texts.append(" ".join(words))
+        said.about.append(f"passage {p}" if (p := rng.choice(passages)) else "")
+    return said
 
 
-def may(a, i, b, j):
-    return a.contexts[i] == b.contexts[j] or not a.contexts[i] or not b.contexts[j]
+def may(a, b):
+    return a == b or not a or not b
+
+
+def expected_within(said):
+    """Compare every pair, in order of id."""
+    kept, expected = [], {}
+    for row, text, about in sorted(zip(*said, strict=True)):
+        same = [r for r, t, a in sorted(zip(*said, strict=True)) if r < row and (t, a) == (text, about)]
+        alike = [(-jaccard(text, t), r) for r, t, a in kept if may(a, about)]
+        best, nearest = min(alike, default=(0.0, ""))
+        if same:
+            expected[row] = (same[0], 1.0)
+        elif -best >= 0.7:
+            expected[row] = (nearest, pytest.approx(-best))
+        else:
+            kept.append((row, text, about))
+    return expected
+
+
+def found_in(table):
+    return {c["id"]: (c["of"], c["similarity"]) for c in table.to_pylist()}
 
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("passages", [(0,), (1, 2), (0, 1, 2)])
 def test_copies_within_equal_a_comparison_of_all_pairs(seed, passages):
-    texts, kept, expected = near_texts(seed, passages=passages), [], {}
-    for i in range(len(texts)):
-        same = [j for j in range(i) if (texts.texts[j], texts.contexts[j]) == (texts.texts[i], texts.contexts[i])]
-        alike = [(jaccard(texts.texts[i], texts.texts[j]), -j) for j in kept if may(texts, i, texts, j)]
-        best, j = max(alike, default=(0.0, 0))
-        if same:
-            expected[texts.ids[i]] = (texts.ids[same[0]], 1.0)
-        elif best >= 0.7:
-            expected[texts.ids[i]] = (texts.ids[-j], best)
-        else:
-            kept.append(i)
-    found = {copy.row: (copy.of, copy.similarity) for copy in copies_within(texts, 0.7)}
-    assert found == {row: (of, pytest.approx(similarity)) for row, (of, similarity) in expected.items()}
+    said = near_texts(seed, passages=passages)
+    assert found_in(copies_within(said.keep(), 0.7)) == expected_within(said)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_copies_of_originals_equal_a_comparison_of_all_pairs(seed):
-    texts, originals = near_texts(seed, n=40), near_texts(seed, n=25)
-    texts = Texts.of([f"t{i}" for i in texts.ids], list(texts.texts), [""] * 40)
-    for copy in (found := copies_of(texts, originals, 0.7)):
-        i, j = texts.ids.index(copy.row), originals.ids.index(copy.of)
-        best = max(jaccard(texts.texts[i], other) for other in originals.texts)
-        assert copy.similarity == pytest.approx(jaccard(texts.texts[i], originals.texts[j])) == pytest.approx(best)
-        assert copy.exact == (texts.texts[i] == originals.texts[j])
-    nearest = {i: max(jaccard(t, o) for o in originals.texts) for i, t in zip(texts.ids, texts.texts, strict=True)}
-    assert [copy.row for copy in found] == sorted(i for i, similarity in nearest.items() if similarity >= 0.7)
+    said, originals = near_texts(seed, n=40, name="t"), near_texts(seed, n=25, name="o")
+    expected = {}
+    for row, text, _ in zip(*said, strict=True):
+        best, nearest = min((-jaccard(text, other), o) for o, other, _ in zip(*originals, strict=True))
+        if -best >= 0.7:
+            expected[row] = (nearest, pytest.approx(-best))
+    assert found_in(copies_of(said.keep(), originals.keep(), 0.7)) == expected
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_in_many_tasks_and_from_disk_the_answer_is_the_same(seed, tmp_path, monkeypatch):
+    said, originals = near_texts(seed, n=80, passages=(0, 1)), near_texts(seed, n=30, name="o")
+    whole = copies_within(said.keep(), 0.7), copies_of(said.keep(), originals.keep(), 0.7)
+    monkeypatch.setattr(_search, "_TASK_ROWS", 9)
+    monkeypatch.setattr(_search, "_PAIRS", 64)
+    parts = [Said(*(column[i : i + 27] for column in said)) for i in range(0, 80, 27)]
+    apart = [kept_texts(range(27 * k, 27 * k + len(part.ids)), *part) for k, part in enumerate(parts)]
+    stored = sum((of.keep(tmp_path / f"{k}") for k, of in enumerate(apart)), Kept())
+    assert len(list(tmp_path.iterdir())) == 6 and len(stored) == 80
+    again = copies_within(stored, 0.7), copies_of(stored, originals.keep(), 0.7)
+    assert [a.equals(b) for a, b in zip(whole, again, strict=True)] == [True, True]
+
+
+def test_a_sample_is_searched_as_if_the_rest_were_not_there():
+    said = near_texts(5, n=60)
+    kept = said.keep()
+    draws = dict(zip(said.ids, kept.open().numbers("draw").tolist(), strict=True))
+    chosen = [i for i, row in enumerate(said.ids) if draws[row] in sorted(draws.values())[:25]]
+    alone = Said(*([column[i] for i in chosen] for column in said))
+    assert found_in(copies_within(kept, 0.7, most=25)) == expected_within(alone)
+
+
+def test_nothing_is_found_among_nothing():
+    assert len(copies_within(Kept(), 0.7)) == len(copies_of(Kept(), near_texts(1).keep(), 0.7)) == 0
+    assert len(copies_of(near_texts(1).keep(), Kept(), 0.7)) == 0
+
+
+def test_labels_travel_with_the_copies():
+    texts = ["one two three four", "one two three four", "five six seven eight"]
+    kept = kept_texts(range(3), ["a", "b", "c"], texts, [""] * 3, ["good", "bad", "good"])
+    found = copies_within(kept, 0.7).to_pylist()
+    assert [(c["id"], c["of"], c["label"], c["of_label"], c["exact"]) for c in found] == [
+        ("b", "a", "bad", "good", True)
+    ]

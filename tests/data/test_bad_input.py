@@ -39,7 +39,8 @@ def test_missing_file_names_its_neighbour(file):
 
 def test_a_folder_that_is_no_data_set_names_the_files_in_it(file):
     folder = file("a.jsonl", GOOD).parent
-    with pytest.raises(DataError, match=r"name one of its files: \['a.jsonl'\]"):
+    file("b.csv", b"text\nhere\n")
+    with pytest.raises(DataError, match=r"name one of its files: \['a.jsonl', 'b.csv'\]"):
         read(folder)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cache, partial
 from pathlib import Path
@@ -31,7 +31,7 @@ from unflaw._cli._verb import Verb
 from unflaw._errors import DataError, SettingsError, did_you_mean
 
 if TYPE_CHECKING:
-    from unflaw.data import Rows, Selection
+    from unflaw.data import RowReader, Rows, Selection
 
 __all__ = ["curate"]
 
@@ -101,7 +101,7 @@ def filter(
     from unflaw.data import open_run, write
 
     rule: dict[str, Any] = {"above": above, "worst": worst, "keep": keep, "balance": balance}
-    read_once = cache(partial(reading.rows, synthetic))
+    read_once = cache(partial(_named, reading, synthetic, balance))
     place = partial(_targets, out, removed, run, synthetic, replace=resume or overwrite, needed=not dry_run)
     scored = partial(_refuse_unscored, run, scores, checks)
     if problems := mistakes(place, scored, lambda: filter_rows(read_once(), {}, **rule)):
@@ -122,7 +122,7 @@ def filter(
                 )
                 folder = stack.enter_context(opened)
             for path, ids in zip(targets, (chosen.kept, chosen.removed), strict=True):
-                write(_part(rows, ids, chosen), path)
+                write(_part(reading.reader(synthetic), ids, chosen), path)
             if folder is not None:
                 folder.add_selection(chosen)
         payload |= {"out": targets[0], "removed_to": targets[1]}
@@ -213,14 +213,34 @@ def _audited(run: Path | None, checks: str | None) -> tuple[dict[str, list[Any]]
     return {"id": there[ID].to_pylist(), **columns, _REASON: reasons}, names
 
 
-def _part(rows: Rows, ids: Sequence[str], chosen: Selection) -> Rows:
-    """Take these rows; those that go say why."""
-    wanted = set(ids)
-    part = rows.take([at for at, i in enumerate(rows.ids) if i in wanted])
-    if ids and ids[0] in chosen.reasons:
-        part = part.with_column(_SCORE, [chosen.scores[i] for i in part.ids])
-        part = part.with_column(_REASON, [chosen.reasons[i] for i in part.ids])
-    return part
+def _named(reading: Reading, path: str, balance: str | None) -> Rows:
+    """Read a file, and keep of its rows what names them and their classes: a file may be larger than memory."""
+    from unflaw.data import ID, Rows, concatenate
+
+    def light(rows: Rows) -> Rows:
+        wanted = {"label": rows.roles.get("label"), balance: rows.roles.get(balance or "", balance)}
+        names = [n for n in dict.fromkeys([ID, *wanted.values()]) if n in rows.table.column_names]
+        if balance is not None and wanted[balance] not in names:  # it will be refused, by the names there are
+            names = rows.table.column_names
+        roles = {role: name for role, name in rows.roles.items() if name in names}
+        return Rows(rows.table.select(names), roles, rows.schema, rows.source)
+
+    reader = reading.reader(path)
+    parts = [light(rows) for rows in reader]
+    reading.told()
+    return Rows(concatenate([part.table for part in parts]), parts[0].roles, reader.schema, path)
+
+
+def _part(reader: RowReader, ids: Sequence[str], chosen: Selection) -> Iterator[Rows]:
+    """Yield these rows, batch by batch; those that go say why. Where there are none, an empty batch."""
+    wanted, gone = set(ids), bool(ids) and ids[0] in chosen.reasons
+    for n, rows in enumerate(reader):
+        part = rows.take([at for at, i in enumerate(rows.ids) if i in wanted])
+        if gone and len(part):
+            part = part.with_column(_SCORE, [chosen.scores[i] for i in part.ids])
+            part = part.with_column(_REASON, [chosen.reasons[i] for i in part.ids])
+        if len(part) or (n == 0 and not wanted):
+            yield part
 
 
 def _payload(chosen: Selection, rows: Rows, scores: Mapping[str, float], balance: str | None) -> dict[str, Any]:

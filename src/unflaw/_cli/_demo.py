@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unflaw._cli._shared import JsonOption, OverwriteOption, ResumeOption, SeedOption, bar, command, console, emit
+from unflaw._cli._shared import (
+    JsonOption,
+    OverwriteOption,
+    ResumeOption,
+    SeedOption,
+    bar,
+    command,
+    console,
+    emit,
+    stages,
+)
 from unflaw._errors import DataError
 
 if TYPE_CHECKING:
@@ -188,11 +198,10 @@ def _free_memory() -> None:
 def _audit(folder: RunFolder, synthetic: Rows, real: Rows, seed: int) -> Template:
     from unflaw.audit import audit, structural_template
 
-    with bar("rows looked at") as progress:
+    with stages() as progress:
         found = audit(synthetic, real, seed=seed, progress=progress)
     folder.add_findings(found.findings)
-    folder.add_row_columns(found.row_columns())
-    folder.add_rows(synthetic)
+    folder.add_row_table(found.table, synthetic)
     for f in found.findings:
         console.print(
             f"  {f.verdict:<4}  {f.title}: {f.value:.2f}"
@@ -216,7 +225,7 @@ def _damage(folder: RunFolder, rows: Rows, scale: Scale, seed: int) -> None:
 def _perplexity(folder: RunFolder, held_out: Rows, real: Rows, damaged: str, seed: int) -> None:
     from unflaw.audit import PerplexityCheck, audit
 
-    with bar("rows scored") as progress:
+    with stages() as progress:
         found = audit(
             held_out, real.take(range(len(held_out))), checks=[PerplexityCheck(seed=seed, allow_few=True)],
             scorer=BASE, scorer_after=damaged, seed=seed, progress=progress,

@@ -19,7 +19,7 @@ from unflaw._cli._shared import console, mistakes
 from unflaw._errors import SchemaError, SettingsError
 
 if TYPE_CHECKING:
-    from unflaw.data import Rejection, Rows, RunFolder
+    from unflaw.data import Rejection, RowReader, Rows, RunFolder
 
 __all__ = ["ColumnsOption", "OnTruncated", "OnTruncatedOption", "Reading", "SchemaOption", "column_roles", "reads_rows"]
 
@@ -68,7 +68,9 @@ class Reading:
     ids: IdsOption = Ids.auto
     on_truncated: OnTruncatedOption = OnTruncated.error
     rejected: dict[str, list[Rejection]] = field(default_factory=dict, init=False)
-    """File read so far → its lines that are no rows."""
+    """File read so far → its lines that are no rows; of what was read in parts, the first of each."""
+    readers: dict[str, RowReader] = field(default_factory=dict, init=False)
+    """File → what reads it."""
 
     def rows(self, path: str, limit: int | None = None) -> Rows:
         """Read a file, and say at the terminal how many of its lines became no row.
@@ -78,10 +80,35 @@ class Reading:
         """
         rows, lines = self._read(path, limit, first=not self.rejected)
         self.rejected[path] = lines
-        if lines:
-            first = f"the first is line {lines[0].line}: {lines[0].reason}"
-            console.print(printable(f"{path}: {len(lines):,} lines became no row; {first}"), soft_wrap=True)
+        self._tell(path, len(lines))
         return rows
+
+    def reader(self, path: str, limit: int | None = None) -> RowReader:
+        """Return what reads a file, by the same rules as `rows`; call `told` when all was read."""
+        from unflaw.data import RowReader
+
+        lines: list[Rejection] = []
+        first, how = path in self.rejected or not self.rejected, self._how(limit, lines)
+        self.rejected[path] = lines
+        try:
+            reader = RowReader(path, schema=self.schema, columns=column_roles(self.columns), **how)
+        except SchemaError:
+            if first:
+                raise
+            reader = RowReader(path, **how)
+        self.readers[path] = reader
+        return reader
+
+    def told(self) -> None:
+        """Say at the terminal how many lines of each file became no row."""
+        for path, reader in self.readers.items():
+            self._tell(path, reader.n_rejected)
+
+    def _tell(self, path: str, n: int) -> None:
+        if n:
+            line = self.rejected[path][0]
+            first = f"the first is line {line.line}: {line.reason}"
+            console.print(printable(f"{path}: {n:,} lines became no row; {first}"), soft_wrap=True)
 
     def problems(self, *paths: str | None) -> list[str]:
         """Say what is wrong with files, as far as their first row tells; silent about those not given."""
@@ -92,9 +119,7 @@ class Reading:
         from unflaw.data import read
 
         lines: list[Rejection] = []
-        how: dict[str, Any] = {
-            "limit": limit, "on_reject": lines.append, "ids": self.ids.value, "on_truncated": self.on_truncated.value,
-        }  # fmt: skip
+        how = self._how(limit, lines)
         try:
             return read(path, schema=self.schema, columns=column_roles(self.columns), **how), lines
         except SchemaError:
@@ -102,6 +127,11 @@ class Reading:
                 raise
             lines.clear()
             return read(path, **how), lines
+
+    def _how(self, limit: int | None, lines: list[Rejection]) -> dict[str, Any]:
+        return {
+            "limit": limit, "on_reject": lines.append, "ids": self.ids.value, "on_truncated": self.on_truncated.value,
+        }  # fmt: skip
 
     def keep(self, folder: RunFolder | None) -> None:
         """Write the lines that are no rows to the run folder's `rejected.jsonl`."""

@@ -54,6 +54,7 @@ __all__ = [
     "mistakes",
     "open_cached",
     "out",
+    "stages",
     "written",
 ]
 
@@ -170,6 +171,22 @@ def bar(label: str) -> Iterator[Callable[[int, int], None]]:
     Where stderr is no terminal (a log, CI) it writes a plain line now and then instead.
     """
     with _drawn_bar(label) if console.is_terminal else _plain_lines(label) as progress:
+        yield progress
+
+
+@contextmanager
+def stages() -> Iterator[Callable[[str, int, int], None]]:
+    """Yield a `(stage, done, total)` callback that draws a `bar` for each stage, one after the other."""
+    with ExitStack() as stack:
+        now: dict[str, Any] = {}
+
+        def progress(stage: str, done: int, total: int) -> None:
+            if now.get("stage") != stage:
+                stack.close()
+                now.update(stage=stage, draw=stack.enter_context(bar(stage)))
+                now["draw"](0, total)
+            now["draw"](done, total)
+
         yield progress
 
 

@@ -5,6 +5,7 @@ from unflaw.audit._audit import Audit, audit
 from unflaw.audit._copies import CopiesCheck
 from unflaw.audit._defaults import default_checks
 from unflaw.audit._diversity import DiversityCheck
+from unflaw.audit._engine import Engine, LocalEngine, RayEngine, Run
 from unflaw.audit._frame import NEEDS, Batch, Check, RowScore
 from unflaw.audit._gap import GapCheck
 from unflaw.audit._labels import LabelsCheck
@@ -27,15 +28,19 @@ __all__ = [
     "Check",
     "CopiesCheck",
     "DiversityCheck",
+    "Engine",
     "GapCheck",
     "Kinds",
     "LabelsCheck",
     "LanguagesCheck",
+    "LocalEngine",
     "MixCheck",
     "ParaphrasesCheck",
     "PerplexityCheck",
+    "RayEngine",
     "RelevanceCheck",
     "RowScore",
+    "Run",
     "Said",
     "TablesCheck",
     "TokensCheck",

@@ -1,30 +1,40 @@
-"""The audit: one pass over every set, shared by all checks, then conclusions, then a score per row."""
+"""The audit: every set is read and summarised part by part, then come conclusions, then a score per row."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from unflaw._errors import DataError, SettingsError, TooFewRowsError, UsageError
+from unflaw._errors import SettingsError, TooFewRowsError, UsageError
 from unflaw.audit._defaults import default_checks
-from unflaw.audit._frame import NEEDS, Batch, Check
-from unflaw.audit._inputs import Inputs, Spill
-from unflaw.audit._sample import draw
-from unflaw.data import ID, Finding, Rows, Verdict, read
+from unflaw.audit._engine import Engine, LocalEngine, open_engine
+from unflaw.audit._frame import NEEDS, Check
+from unflaw.audit._inputs import Inputs
+from unflaw.audit._parts import RowSet, read_set
+from unflaw.audit._plan import hold_to_plan, settings_of
+from unflaw.audit._scores import REASON, SCORE, Scored, score_rows, worst_places
+from unflaw.audit._stages import Job, conclude, read_by_scorers, summarise
+from unflaw.data import ID, Finding, RowReader, Rows, Verdict
 from unflaw.models import Encoder, Scorer
 
 __all__ = ["VERDICTS", "Audit", "audit"]
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[str, int, int], None]
+Source = Rows | RowReader | str | Path
 
 VERDICTS: tuple[Verdict, ...] = ("ok", "warn", "fail")
 """From good to bad."""
+
+_PART_ROWS, _ASKED_ROWS = 16_384, 512
+"""Rows of a part; where a model reads them, which is slow, a kill costs less with fewer."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +42,13 @@ class Audit:
     """What an audit found: the findings, and a score with its reasons for every row."""
 
     findings: Sequence[Finding]
-    ids: Sequence[str]
-    """Ids of the audited rows, in order."""
+    table: pa.Table
+    """One line per audited row, in order: `unflaw.id`, `unflaw.score`, `unflaw.reason`, and `unflaw.score.CHECK` for
+    each finding that scores rows, null where it does not score this one. Of many rows it is mapped, not held."""
     skipped: Mapping[str, str]
     """Name of a check that was not run → why."""
+    worst_rows: Rows
+    """The worst rows themselves: 200 over all and 200 of each finding."""
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -43,57 +56,48 @@ class Audit:
         """The worst verdict of all findings."""
         return max((f.verdict for f in self.findings), key=VERDICTS.index)
 
+    @property
+    def ids(self) -> list[str]:
+        """Ids of the audited rows, in order."""
+        return self.table[ID].to_pylist()
+
     def row_scores(self) -> dict[str, float]:
         """Row id → mean of its scores over the findings that warn or fail, over all where none does.
 
         A row that such a finding does not score carries none of that flaw: 0.
         """
-        scored = [f for f in self.findings if f.row_scores]
-        flawed = [f for f in scored if f.verdict != "ok"] or scored
-        return {i: sum(f.row_scores.get(i, 0.0) for f in flawed) / max(1, len(flawed)) for i in self.ids}
+        return dict(zip(self.ids, self.table[SCORE].to_pylist(), strict=True))
 
     def row_reasons(self) -> dict[str, str]:
         """Row id → everything said about it, for the rows about which something was said."""
-        reasons: dict[str, list[str]] = {}
-        for finding in self.findings:
-            for row_id, reason in finding.row_reasons.items():
-                reasons.setdefault(row_id, []).append(reason)
-        return {row_id: "; ".join(said) for row_id, said in reasons.items()}
+        told = zip(self.ids, self.table[REASON].to_pylist(), strict=True)
+        return {row_id: reason for row_id, reason in told if reason}
 
     def worst(self, n: int = 5) -> list[str]:
         """Ids of the n rows with the highest `row_scores`, worst first."""
-        scores = self.row_scores()
-        return sorted(scores, key=lambda i: (-scores[i], i))[:n]
+        return self.table[ID].take(worst_places(self.table, n)).to_pylist()
 
-    def row_columns(self) -> dict[str, dict[str, Any]]:
-        """Row id → its score, its reason, and its score by each finding that scores it, under `unflaw.*` names."""
-        reasons = self.row_reasons()
-        columns: dict[str, dict[str, Any]] = {
-            row_id: {"unflaw.score": score, "unflaw.reason": reasons.get(row_id, "")}
-            for row_id, score in self.row_scores().items()
-        }
-        for finding in self.findings:
-            for row_id, score in finding.row_scores.items():
-                columns[row_id][f"unflaw.score.{finding.check}"] = score
-        return columns
+    def worst_lines(self, n: int = 5) -> list[dict[str, Any]]:
+        """Return id, score and reason of these rows."""
+        columns = self.table.select([ID, SCORE, REASON]).take(worst_places(self.table, n))
+        return columns.rename_columns(["id", "score", "reason"]).to_pylist()
 
     def to_pandas(self) -> Any:
-        """Return a pandas DataFrame with one line per row: its id and `row_columns`; nan where it was not scored."""
-        names = ["unflaw.score", "unflaw.reason", *(f"unflaw.score.{f.check}" for f in self.findings if f.row_scores)]
-        rows = self.row_columns()
-        table = {name: [rows[i].get(name) for i in self.ids] for name in names}
-        return pa.table({ID: list(self.ids), **table}).to_pandas()
+        """Return `table` as a pandas DataFrame."""
+        return self.table.to_pandas()
 
 
 def audit(
-    rows: Rows | str | Path,
-    reference: Rows | str | Path | None = None,
+    rows: Source,
+    reference: Source | None = None,
     *,
-    holdout: Rows | str | Path | None = None,
+    holdout: Source | None = None,
     checks: Sequence[Check] | None = None,
     encoder: Encoder | str = "potion",
     scorer: Scorer | str | None = None,
     scorer_after: Scorer | str | None = None,
+    engine: Engine | str = "local",
+    work: str | Path | None = None,
     batch_size: int = 512,
     seed: int = 0,
     allow_few: bool = False,
@@ -104,12 +108,15 @@ def audit(
 
     Without a `reference` (real rows of the kind the synthetic ones stand for) most questions have no
     answer; with one, every value comes with its control, the same statistic between two random halves
-    of the reference. The result does not depend on `batch_size` or on the order of the rows.
+    of the reference. The result does not depend on `batch_size`, the engine, or the order of the rows.
+
+    Memory does not grow with the rows: they are read in parts, and what must be known of every row lies on disk,
+    three to five kilobytes each.
 
     Parameters
     ----------
     rows
-        The synthetic rows, or a file of them.
+        The synthetic rows, or a file of them, or a `RowReader`, which knows how to read one.
     reference
         Real rows.
     holdout
@@ -122,12 +129,17 @@ def audit(
         The model under which perplexity is measured; without one that check is skipped.
     scorer_after
         The same model after training on the synthetic rows.
+    engine
+        Where it is computed: "local" (all cores, but one process for a few rows), "ray", or an `Engine`.
+    work
+        A folder for what is known of the rows. An audit that was killed goes on from there when it is asked the same
+        again; without one it is a temporary folder. It must be reached by all machines of a cluster.
     allow_few
         Answer even where so few rows would mislead.
     device
         Where models named by a spec compute.
     progress
-        Called with (rows done, rows in all).
+        Called with (stage, done, total); stages are counted in rows, conclusions in checks.
 
     Raises
     ------
@@ -135,123 +147,112 @@ def audit(
         A statistic would mislead on so few rows. Where another check fails the set anyway (a thousand copies of
         one row are too few rows to compare), the check is skipped instead.
     UsageError
-        The two sets hold the same rows, or no check can run with what was given.
+        The two sets hold the same rows, no check can run with what was given, or `work` belongs to another audit.
+    EngineError
+        The engine cannot be reached, or its workers die again and again.
     """
     checks = default_checks(seed, allow_few) if checks is None else tuple(checks)
     _refuse_nonsense(checks, batch_size)
-    synthetic, real, held = _rows(rows, "rows"), _rows(reference, "reference"), _rows(holdout, "holdout")
-    if synthetic is None:
-        raise UsageError("`rows` must be rows or a path, got None")
-    if real is not None:
-        _refuse_same(synthetic, real)
-    given = {"reference": real, "embeddings": encoder, "log_probs": scorer, "log_probs_after": scorer_after}
-    there = {need for need, it in given.items() if it is not None} | _there_in(synthetic, encoder)
-    runnable, skipped = _sort_out(checks, there)
-    inputs = Inputs.open(runnable, encoder, scorer, scorer_after, batch_size, device)
-    tick = _ticker(progress, sum(len(r) for r in (synthetic, real, held) if r is not None))
+    sources = {side: _source(of) for side, of in _given(rows, reference, holdout).items()}
+    models = {"embeddings": encoder, "log_probs": scorer, "log_probs_after": scorer_after}
+    with ExitStack() as stack:
+        folder = Path(work or stack.enter_context(tempfile.TemporaryDirectory(prefix="unflaw-")))
+        if work is not None:
+            hold_to_plan(folder, sources, {"checks": settings_of(checks), "seed": seed, **_named(models)})
+        stages = _Stages(progress)
+        part_rows = _PART_ROWS if scorer is None else _ASKED_ROWS
+        sides = _read(sources, folder, engine, part_rows, stages)
+        there = {need for need, model in models.items() if model is not None} | _there_in(sides, encoder)
+        runnable, skipped = _sort_out(checks, there | {"engine"})
+        inputs = Inputs.of(runnable, encoder, scorer, scorer_after, batch_size, device)
+        job = Job(folder, tuple(runnable), inputs, seed)
+        scored, too_few = _ask(job, sides, open_engine(engine, _n_rows(sides)), stages)
+        if os.name == "nt" and work is None:  # there a mapped file cannot be removed
+            scored = Scored(scored.findings, pa.Table.from_batches(scored.table.to_batches()), scored.worst_rows)
+    settings = {**_sizes(sides), **_named(models), "checks": settings_of(runnable), "seed": seed}
+    return Audit(scored.findings, scored.table, skipped | too_few, scored.worst_rows, settings)
 
-    with Spill() as spill:
-        folds = {check.name: _Fold(check) for check in runnable}
-        for batch in spill.keep(inputs.batches(synthetic)):
-            for fold in folds.values():
-                fold.add(batch)
-            tick(len(batch.texts))
-        halves = None if real is None else _fold_halves(runnable, inputs, real, seed, tick)
-        apart = {} if held is None else _fold_holdout(runnable, inputs, held, tick)
-        findings: list[Finding] = []
-        too_few: dict[str, TooFewRowsError] = {}
-        for check in runnable:
-            control = None if halves is None else halves[check.name]
-            whole = None if control is None else check.merge(*control)
-            try:
-                concluded = check.conclude(folds[check.name].result(), whole, control, apart.get(check.name))
-            except TooFewRowsError as error:
-                too_few[check.name] = error
-                continue
-            findings += _score_rows(check, concluded, spill.again(synthetic))
-    if too_few and not any(f.verdict == "fail" for f in findings):
+
+def _ask(job: Job, sides: Mapping[str, RowSet], engine: Engine, stages: _Stages) -> tuple[Scored, dict[str, str]]:
+    """Go through the stages; return what was found, and which checks had too few rows to tell."""
+    if job.inputs.scorer is not None or job.inputs.scorer_after is not None:
+        parts = [part for side in ("rows", "reference") if side in sides for part in sides[side].parts]
+        alone = LocalEngine(1) if isinstance(engine, LocalEngine) else engine  # a model takes all cores by itself
+        read_by_scorers(job, parts, alone, stages.begin("asking the model", sum(part.n_rows for part in parts)))
+    summaries = summarise(job, sides, engine, stages.begin("looking at rows", _n_rows(sides)))
+    concluded = conclude(job, summaries, engine, stages.begin("concluding", len(job.checks)))
+    too_few = {name: of for name, of in concluded.items() if isinstance(of, TooFewRowsError)}
+    findings = {name: [] if isinstance(of, TooFewRowsError) else of for name, of in concluded.items()}
+    if too_few and not any(f.verdict == "fail" for of in findings.values() for f in of):
         raise next(iter(too_few.values()))
-    skipped |= {name: str(error) for name, error in too_few.items()}
-    settings = _settings(synthetic, real, held, runnable, given, seed)
-    return Audit(tuple(findings), tuple(synthetic.ids), skipped, settings)
+    tick = stages.begin("scoring rows", sides["rows"].n_rows)
+    return score_rows(job, findings, sides["rows"], engine, tick), {n: str(e) for n, e in too_few.items()}
 
 
-class _Fold:
-    """Merges summaries pairwise, small with small like a binary counter: every row is merged log2(batches) times."""
+class _Stages:
+    """Tells the caller how far each stage is."""
 
-    def __init__(self, check: Check) -> None:
-        self.check = check
-        self.levels: list[Any] = []  # level i holds nothing, or the summary of 2^i batches
+    def __init__(self, progress: Progress | None) -> None:
+        self.progress = progress
 
-    def add(self, batch: Batch) -> None:
-        summary = self.check.summarise(batch)
-        for level, resident in enumerate(self.levels):
-            if resident is None:
-                self.levels[level] = summary
-                return
-            summary, self.levels[level] = self.check.merge(resident, summary), None
-        self.levels.append(summary)
+    def begin(self, stage: str, total: int) -> Callable[[int], None]:
+        """Return what to call with the number of things just done."""
+        done = 0
 
-    def result(self) -> Any:
-        first, *rest = [level for level in self.levels if level is not None]
-        for summary in rest:
-            first = self.check.merge(first, summary)
-        return first
+        def tick(n: int) -> None:
+            nonlocal done
+            done += n
+            if self.progress is not None:
+                self.progress(stage, done, total)
+
+        return tick
 
 
-def _fold_halves(
-    checks: Sequence[Check], inputs: Inputs, real: Rows, seed: int, tick: Callable[[int], None]
-) -> dict[str, tuple[Any, Any]]:
-    """Summarise two random halves of the reference; a row's half depends on its id and the seed alone."""
-    folds = {check.name: (_Fold(check), _Fold(check)) for check in checks}
-    for batch in inputs.batches(real):
-        heads = [draw(f"half {row_id}", seed) & 1 for row_id in batch.ids]
-        for side in (0, 1):
-            part = batch.take([i for i, head in enumerate(heads) if head == side])
-            if part.texts:
-                for pair in folds.values():
-                    pair[side].add(part)
-        tick(len(batch.texts))
-    if any(not fold.levels for pair in folds.values() for fold in pair):
-        raise TooFewRowsError(f"`reference` must be large enough to split into two halves, got {len(real)} rows")
-    return {name: (a.result(), b.result()) for name, (a, b) in folds.items()}
+def _given(rows: Source | None, reference: Source | None, holdout: Source | None) -> dict[str, Source]:
+    if rows is None:
+        raise UsageError("`rows` must be rows or a path, got None")
+    return {k: v for k, v in {"rows": rows, "reference": reference, "holdout": holdout}.items() if v is not None}
 
 
-def _fold_holdout(checks: Sequence[Check], inputs: Inputs, held: Rows, tick: Callable[[int], None]) -> dict[str, Any]:
-    """Summarise held-out rows for the checks that read text alone."""
-    folds = {check.name: _Fold(check) for check in checks if check.needs <= {"reference"}}
-    for batch in inputs.texts_alone(held):
-        for fold in folds.values():
-            fold.add(batch)
-        tick(len(batch.texts))
-    return {name: fold.result() for name, fold in folds.items()}
+def _source(of: Source) -> Rows | RowReader:
+    return of if isinstance(of, (Rows, RowReader)) else RowReader(of)
 
 
-def _score_rows(check: Check, findings: Sequence[Finding], batches: Iterator[Batch]) -> list[Finding]:
-    """Fill in what the check can say about rows; what a finding says already stands."""
-    scores: dict[str, dict[str, float]] = {f.check: {} for f in findings}
-    reasons: dict[str, dict[str, str]] = {f.check: {} for f in findings}
-    for batch in batches:
-        for name, by_row in check.score(batch, findings).items():
-            scores[name] |= {row_id: said.score for row_id, said in by_row.items()}
-            reasons[name] |= {row_id: said.reason for row_id, said in by_row.items() if said.reason}
-    return [
-        dataclasses.replace(
-            f,
-            row_scores={**scores[f.check], **f.row_scores},
-            row_reasons={**{i: r for i, r in reasons[f.check].items() if i not in f.row_scores}, **f.row_reasons},
+def _read(
+    sources: Mapping[str, Rows | RowReader], folder: Path, engine: Engine | str, part_rows: int, stages: _Stages
+) -> dict[str, RowSet]:
+    """Put all sets into parts; a set that was given as a path warns of lines that are no rows."""
+    reads = open_engine(engine, 0)
+    sides = {}
+    for side, source in sources.items():
+        tick = stages.begin(f"reading {source.source or side}", 1)
+        sides[side] = read_set(source, folder / side, reads.run, part_rows)
+        tick(1)
+        if isinstance(source, RowReader):
+            source.warn()
+    mine, real = sides["rows"], sides.get("reference")
+    # in a coarse table a few kinds of rows are all there is, so that they are as many must be asked as well
+    if real is not None and mine.n_rows == real.n_rows and np.array_equal(mine.contents, real.contents):
+        raise UsageError(
+            f"`rows` and `reference` hold the same {mine.n_rows} rows, so nothing can differ; "
+            "pass real rows that the synthetic ones were not taken from"
         )
-        for f in findings
-    ]
+    return sides
 
 
-def _rows(source: Rows | str | Path | None, name: str) -> Rows | None:
-    if source is None:
-        return None
-    rows = source if isinstance(source, Rows) else read(source)
-    if not len(rows):
-        raise DataError(f"`{name}` must hold rows, got none in {rows.source or 'the rows passed'}")
-    return rows
+def _n_rows(sides: Mapping[str, RowSet]) -> int:
+    return sum(side.n_rows for side in sides.values())
+
+
+def _sizes(sides: Mapping[str, RowSet]) -> dict[str, Any]:
+    named = {name: sides.get(name) for name in ("rows", "reference", "holdout")}
+    return {k: None if of is None else {"source": of.source, "n_rows": of.n_rows} for k, of in named.items()}
+
+
+def _named(models: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how the models are called in the settings, by their specs or their classes."""
+    names = {"embeddings": "encoder", "log_probs": "scorer", "log_probs_after": "scorer_after"}
+    return {names[k]: m if m is None or isinstance(m, str) else type(m).__name__ for k, m in models.items()}
 
 
 def _refuse_nonsense(checks: Sequence[Check], batch_size: int) -> None:
@@ -272,18 +273,12 @@ def _refuse_nonsense(checks: Sequence[Check], batch_size: int) -> None:
         raise SettingsError(problems)
 
 
-def _refuse_same(synthetic: Rows, real: Rows) -> None:
-    if Counter(synthetic.texts()) == Counter(real.texts()):  # a coarse table may well hold the same few rows
-        raise UsageError(
-            f"`rows` and `reference` hold the same {len(synthetic)} rows, so nothing can differ; "
-            "pass real rows that the synthetic ones were not taken from"
-        )
-
-
-def _there_in(rows: Rows, encoder: Encoder | str | None) -> set[str]:
+def _there_in(sides: Mapping[str, RowSet], encoder: Encoder | str | None) -> set[str]:
     """Say which needs the rows themselves meet."""
+    rows = sides["rows"]
     pairs = encoder is not None and rows.has("prompt") and rows.has("response")
-    return {need for need, there in {"labels": rows.has("label"), "pair_embeddings": pairs}.items() if there}
+    there = {"reference": "reference" in sides, "labels": rows.has("label"), "pair_embeddings": pairs}
+    return {need for need, met in there.items() if met}
 
 
 _MISSING = {
@@ -304,34 +299,3 @@ def _sort_out(checks: Sequence[Check], given: set[str]) -> tuple[list[Check], di
     if not runnable:
         raise UsageError("no check can run: " + ". ".join(f"{name} {why}" for name, why in skipped.items()))
     return runnable, skipped
-
-
-def _settings(
-    synthetic: Rows, real: Rows | None, held: Rows | None, checks: Sequence[Check], given: Mapping[str, Any], seed: int
-) -> dict[str, Any]:
-    sets = {"rows": synthetic, "reference": real, "holdout": held}
-    models = {"encoder": given["embeddings"], "scorer": given["log_probs"], "scorer_after": given["log_probs_after"]}
-    return {
-        **{k: None if r is None else {"source": r.source, "n_rows": len(r)} for k, r in sets.items()},
-        **{k: m if m is None or isinstance(m, str) else type(m).__name__ for k, m in models.items()},
-        "checks": {c.name: _settings_of(c) for c in checks},
-        "seed": seed,
-    }
-
-
-def _settings_of(check: Any) -> dict[str, Any]:
-    if not dataclasses.is_dataclass(check):
-        return {}
-    return {f.name: getattr(check, f.name) for f in dataclasses.fields(check) if f.metadata.get("setting", True)}
-
-
-def _ticker(progress: Progress | None, total: int) -> Callable[[int], None]:
-    done = 0
-
-    def tick(n: int) -> None:
-        nonlocal done
-        done += n
-        if progress is not None:
-            progress(done, total)
-
-    return tick

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from unflaw._errors import SettingsError
+from unflaw.audit._engine import HERE, Run
 from unflaw.audit._frame import Batch, RowScore
-from unflaw.audit._search import Copy, Texts, copies_of, copies_within
+from unflaw.audit._kept import Kept, kept_texts
+from unflaw.audit._search import copies_of, copies_within
+from unflaw.audit._shares import Rule, Share, share_finding
+from unflaw.audit._twins import groups_of, scores_of
 from unflaw.data import Finding, Verdict
 from unflaw.measure import wilson_interval
 
@@ -18,29 +26,36 @@ SHARE_WARN = 0.01
 """More than the control: a hand-made set of this kind has few; a row in a hundred is a habit of the generator."""
 SHARE_FAIL = 0.10
 """More than the control: every tenth row adds weight instead of information, and what it says is memorised first."""
+CONFLICTS = Rule(0.005, 0.02)
+"""Share of rows that repeat another under another label."""
 _PAIRS = 200
 """Pairs listed in the evidence; the reason of each row names its original anyway."""
 
 
 @dataclass(frozen=True)
 class CopiesSummary:
-    """Every row's text in the form that copies share. Memory grows with the rows: their text and about 300 bytes."""
+    """Every row's text in the form that copies share; on disk some 800 bytes and the text itself."""
 
-    whole: Texts
+    whole: Kept
     """Whole rows."""
-    prompts: Texts
+    prompts: Kept
     """Prompts alone; empty where rows have none."""
+
+    def keep(self, path: Path) -> CopiesSummary:
+        """Put the texts on disk, below this name."""
+        whole, prompts = (path.with_name(f"{path.name}-{part}") for part in ("whole", "prompts"))
+        return CopiesSummary(self.whole.keep(whole), self.prompts.keep(prompts))
 
 
 @dataclass(frozen=True, kw_only=True)
 class CopiesCheck:
-    """Exact and near duplicates, each near one verified by its shingles."""
+    """Exact and near duplicates of all rows, each near one verified by its shingles."""
 
     threshold: float = 0.7
     """Share of word triples two texts have in common from which one is a near copy of the other."""
 
     name: ClassVar[str] = "copies"
-    needs: ClassVar[frozenset[str]] = frozenset()
+    needs: ClassVar[frozenset[str]] = frozenset({"engine"})
 
     def __post_init__(self) -> None:
         if not 0.5 <= self.threshold <= 1:
@@ -50,14 +65,19 @@ class CopiesCheck:
 
     def summarise(self, batch: Batch) -> CopiesSummary:
         """Normalise the texts and find their keys."""
-        rows = batch.rows
+        rows, places = batch.rows, batch.placed()
         contexts = [str(c or "") for c in rows.column("context")] if rows.has("context") else [""] * len(rows)
+        labels = [str(v) for v in rows.column("label")] if rows.has("label") else None
         prompts = [str(p or "") for p in rows.column("prompt")] if rows.has("prompt") else []
         asked = [i for i, prompt in enumerate(prompts) if prompt]
+        whole = kept_texts(places, batch.ids, batch.texts, contexts, labels)
         return CopiesSummary(
-            Texts.of(batch.ids, batch.texts, contexts),
-            Texts.of([batch.ids[i] for i in asked], [prompts[i] for i in asked], [contexts[i] for i in asked]),
-        )
+            whole,
+            kept_texts(
+                [places[i] for i in asked], [batch.ids[i] for i in asked], [prompts[i] for i in asked],
+                [contexts[i] for i in asked],
+            ),
+        )  # fmt: skip
 
     def merge(self, a: CopiesSummary, b: CopiesSummary) -> CopiesSummary:
         """Hold both."""
@@ -69,59 +89,72 @@ class CopiesCheck:
         reference: CopiesSummary | None,
         control: tuple[CopiesSummary, CopiesSummary] | None,
         holdout: CopiesSummary | None,
+        run: Run = HERE,
     ) -> list[Finding]:
         """Look for copies inside, and in whatever else is given."""
-        found = [self._inside("whole", synthetic, reference)]
+        look = _Look(self.threshold, run)
+        found = look.inside("whole", synthetic, reference)
         if len(synthetic.prompts):
-            found.append(self._inside("prompts", synthetic, reference))
+            found += look.inside("prompts", synthetic, reference)
         if reference is not None and control is not None:
-            found.append(self._of_reference(synthetic, reference, control))
+            found.append(look.of_reference(synthetic, reference, control))
         if holdout is not None:
-            found.append(self._of_holdout("whole", synthetic, holdout, reference))
+            found.append(look.of_holdout("whole", synthetic, holdout, reference))
             if len(synthetic.prompts) and len(holdout.prompts):
-                found.append(self._of_holdout("prompts", synthetic, holdout, reference))
+                found.append(look.of_holdout("prompts", synthetic, holdout, reference))
         return found
 
     def score(self, batch: Batch, findings: Sequence[Finding]) -> Mapping[str, Mapping[str, RowScore]]:
-        """Nothing to add: the findings already score every row that is a copy."""
-        return {}
+        """Give each copy its similarity to the original."""
+        return {f.check: scores_of(batch, f, _reason) for f in findings}
 
-    def _inside(self, part: str, synthetic: CopiesSummary, reference: CopiesSummary | None) -> Finding:
-        mine: Texts = getattr(synthetic, part)
-        copies = copies_within(mine, self.threshold)
-        usual = None
-        if reference is not None and len(getattr(reference, part)):
-            real: Texts = getattr(reference, part)
-            real = real.sample(len(mine))  # the more rows, the more of them have a copy
-            usual = _share(copies_within(real, self.threshold), real)
-        verdict = _verdict(_share(copies, mine), usual)
+
+@dataclass(frozen=True)
+class _Look:
+    """One search after the other."""
+
+    threshold: float
+    run: Run
+
+    def inside(self, part: str, synthetic: CopiesSummary, reference: CopiesSummary | None) -> list[Finding]:
+        mine: Kept = getattr(synthetic, part)
+        copies = copies_within(mine, self.threshold, self.run)
+        usual, conflicts = None, None
+        if reference is not None and len(real := getattr(reference, part)):
+            n = min(len(mine), len(real))  # the more rows, the more of them have a copy
+            of_real = copies_within(real, self.threshold, self.run, most=n)
+            usual = len(of_real) / n
+            conflicts = Share(len(_contradicting(of_real)), n) if real.labelled else None
+        verdict = _verdict(len(copies) / len(mine), usual)
         if part == "prompts":
-            return self._finding(
-                "copies.inside_prompt",
-                "Questions asked more than once",
-                mine,
-                copies,
-                usual,
-                verdict="ok" if verdict == "ok" else "warn",
-                threshold=_RULE + "; never fails, for several answers to one question can be meant",
-                of="the question of row",
-            )
-        return self._finding(
-            "copies.inside", "Rows that repeat another row", mine, copies, usual, verdict, _RULE, of="row"
-        )
+            return [
+                self._finding(
+                    "copies.inside_prompt",
+                    "Questions asked more than once",
+                    mine,
+                    copies,
+                    usual,
+                    verdict="ok" if verdict == "ok" else "warn",
+                    threshold=_RULE + "; never fails, for several answers to one question can be meant",
+                    of="the question of row",
+                )
+            ]
+        named = "copies.inside", "Rows that repeat another row"
+        found = [self._finding(*named, mine, copies, usual, verdict, _RULE, of="row")]
+        return found + ([_conflicts(mine, copies, conflicts)] if mine.labelled else [])
 
-    def _of_reference(
+    def of_reference(
         self, synthetic: CopiesSummary, reference: CopiesSummary, control: tuple[CopiesSummary, CopiesSummary]
     ) -> Finding:
-        copies = copies_of(synthetic.whole, reference.whole, self.threshold)
-        usual = _share(copies_of(control[0].whole, control[1].whole, self.threshold), control[0].whole)
+        copies = copies_of(synthetic.whole, reference.whole, self.threshold, self.run)
+        usual = len(copies_of(control[0].whole, control[1].whole, self.threshold, self.run)) / len(control[0].whole)
         # the control searched half the reference; in twice as many rows twice as many have a copy by chance
         by_chance = usual * len(reference.whole) / len(control[1].whole)
-        verdict = _verdict(_share(copies, synthetic.whole), by_chance)
-        finding = "copies.reference", "Rows that repeat a real row"
-        asked = len(copies_of(synthetic.prompts, reference.prompts, self.threshold))
+        verdict = _verdict(len(copies) / len(synthetic.whole), by_chance)
+        asked = len(copies_of(synthetic.prompts, reference.prompts, self.threshold, self.run))
         return self._finding(
-            *finding,
+            "copies.reference",
+            "Rows that repeat a real row",
             synthetic.whole,
             copies,
             usual,
@@ -132,13 +165,13 @@ class CopiesCheck:
             evidence={"n_rows_with_a_real_question": asked, "share_by_chance": by_chance},
         )
 
-    def _of_holdout(
+    def of_holdout(
         self, part: str, synthetic: CopiesSummary, holdout: CopiesSummary, reference: CopiesSummary | None
     ) -> Finding:
         mine, held = getattr(synthetic, part), getattr(holdout, part)
-        copies = copies_of(mine, held, self.threshold)
+        copies = copies_of(mine, held, self.threshold, self.run)
         real = None if reference is None else getattr(reference, part)
-        usual = _share(copies_of(real, held, self.threshold), real) if real is not None and len(real) else None
+        usual = len(copies_of(real, held, self.threshold, self.run)) / len(real) if real else None
         name, title, of = {
             "whole": ("copies.holdout", "Rows that leak a held-out row", "held-out row"),
             "prompts": ("copies.holdout_prompt", "Rows that ask a held-out question", "the question of held-out row"),
@@ -149,19 +182,19 @@ class CopiesCheck:
             mine,
             copies,
             usual,
-            verdict="fail" if copies else "ok",
+            verdict="fail" if len(copies) else "ok",
             threshold="fail from one row: a model trained on it has seen the answer, and its test score is void",
             of=of,
             against=len(held),
-            evidence={"n_held_out_rows_leaked": len({copy.of for copy in copies})},
+            evidence={"n_held_out_rows_leaked": len(copies["of"].unique())},
         )
 
     def _finding(
         self,
         check: str,
         title: str,
-        mine: Texts,
-        copies: Sequence[Copy],
+        mine: Kept,
+        copies: pa.Table,
         usual: float | None,
         verdict: Verdict,
         threshold: str,
@@ -170,12 +203,12 @@ class CopiesCheck:
         against: int | None = None,
         evidence: Mapping[str, Any] | None = None,
     ) -> Finding:
-        exact = sum(copy.exact for copy in copies)
+        exact = sum(copies["exact"].to_pylist())
         low, high = (None, None) if against is None else wilson_interval(len(copies), len(mine))
         return Finding(
             check=check,
             title=title,
-            value=_share(copies, mine),
+            value=len(copies) / max(1, len(mine)),
             low=low,  # inside a set one row makes the next a copy: rows are not independent, so no interval
             high=high,
             better="lower",
@@ -186,13 +219,14 @@ class CopiesCheck:
             unit="share",
             n_rows=len(mine),
             n_reference=against or 0,
-            row_scores={copy.row: copy.similarity for copy in copies},
-            row_reasons={copy.row: _reason(copy, of) for copy in copies},
             evidence={
                 "n_exact": exact,
                 "n_near": len(copies) - exact,
-                "pairs": [[copy.row, copy.of, round(copy.similarity, 3)] for copy in copies[:_PAIRS]],
+                "pairs": _pairs(copies),
+                **(groups_of(copies) if against is None else {}),
                 **(evidence or {}),
+                "_twins": copies,
+                "_of": of,
             },
             settings={"threshold": self.threshold},
         )
@@ -201,14 +235,33 @@ class CopiesCheck:
 _RULE = f"warn from {SHARE_WARN:.0%}, fail from {SHARE_FAIL:.0%} more than the control"
 
 
-def _share(copies: Sequence[Copy], texts: Texts) -> float:
-    return len(copies) / max(1, len(texts))
-
-
 def _verdict(share: float, usual: float | None) -> Verdict:
     excess = share - (usual or 0.0)
     return "fail" if excess >= SHARE_FAIL else "warn" if excess >= SHARE_WARN else "ok"
 
 
-def _reason(copy: Copy, of: str) -> str:
-    return f"copies {of} {copy.of}" if copy.exact else f"nearly copies {of} {copy.of} ({copy.similarity:.2f})"
+def _reason(finding: Finding, other: str, similarity: float, exact: bool) -> str:
+    of = f"{finding.evidence['_of']} {other}"
+    if finding.check == "copies.conflicts":
+        return f"says what {of} says, under another label"
+    return f"copies {of}" if exact else f"nearly copies {of} ({similarity:.2f})"
+
+
+def _pairs(copies: pa.Table) -> list[list[Any]]:
+    """Return the first pairs in order of id."""
+    first = copies.sort_by("id").slice(0, _PAIRS)
+    columns = first["id"].to_pylist(), first["of"].to_pylist(), first["similarity"].to_pylist()
+    return [[row, of, round(similarity, 3)] for row, of, similarity in zip(*columns, strict=True)]
+
+
+def _contradicting(copies: pa.Table) -> pa.Table:
+    """Return the copies that have another label than their original."""
+    return copies.filter(pc.not_equal(copies["label"], copies["of_label"]))
+
+
+def _conflicts(mine: Kept, copies: pa.Table, usual: Share | None) -> Finding:
+    found = _contradicting(copies)
+    return share_finding(
+        "copies.conflicts", "Copies under another label", Share(len(found), len(mine)), usual, CONFLICTS,
+        "repeat another row under another label", evidence={"pairs": _pairs(found), "_twins": found, "_of": "row"},
+    )  # fmt: skip

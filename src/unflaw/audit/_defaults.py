@@ -30,7 +30,7 @@ def default_checks(seed: int = 0, allow_few: bool = False) -> tuple[Check, ...]:
         PerplexityCheck(seed=seed, allow_few=allow_few),
         DiversityCheck(seed=seed, allow_few=allow_few),
         CopiesCheck(),
-        ParaphrasesCheck(seed=seed),
+        ParaphrasesCheck(),
         residue_check(),
         form_check(),
         mix_check(),

@@ -156,9 +156,12 @@ class DiversityCheck:
         """Keep words and vector of the sampled rows."""
         if batch.embeddings is None or not np.isfinite(batch.embeddings).all():
             raise DataError("`embeddings` must be finite numbers; the encoder returned nan, inf or nothing")
-        words = [" ".join(words_of(normalise(text))[: self.max_words]) for text in batch.texts]
-        vectors = [vector.copy() for vector in batch.embeddings]  # copy: let go of the batch
-        return bottom_k(batch.ids, list(zip(words, vectors, strict=True)), self.max_rows, self.seed)
+        vectors, texts = batch.embeddings, batch.texts
+
+        def kept(i: int) -> tuple[str, Float[np.ndarray, " d"]]:
+            return " ".join(words_of(normalise(texts[i]))[: self.max_words]), vectors[i].copy()
+
+        return bottom_k(batch.ids, kept, self.max_rows, self.seed, batch.n_set)
 
     def merge(self, a: Sample, b: Sample) -> Sample:
         """Sample both."""

@@ -6,8 +6,9 @@
     score(batch, findings)           per row, in a second pass over the synthetic rows
 
 The same rows give the same findings whatever the batch size and the order: a test holds every check
-to it. A summary is picklable and its memory is bounded (see `_sample.py` for how to keep rows), but for
-that of `copies`, which holds every text, and that of `tables`, which holds a key and an id of every row.
+to it. A summary is picklable and its memory is bounded (see `_sample.py` for how to keep rows). One that
+must hold all rows has a method `keep(folder)`, which puts it on disk and returns what stands for it; a
+check that compares rows with each other needs "engine", and gets `run` to cut its conclusion into tasks.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from unflaw.data import Finding, Rows
 
 __all__ = ["NEEDS", "Batch", "Check", "RowScore"]
 
-NEEDS = frozenset({"reference", "embeddings", "labels", "log_probs", "log_probs_after", "pair_embeddings"})
-"""What a check may need. Where it is not there, the check is skipped and the audit says why."""
+NEEDS = frozenset({"reference", "embeddings", "labels", "log_probs", "log_probs_after", "pair_embeddings", "engine"})
+"""What a check may need. Where it is not there, the check is skipped and the audit says why; an engine always is."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,21 @@ class Batch:
     """The same under a second model, e.g. after training on the synthetic rows."""
     pair_embeddings: tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n d"]] | None = None
     """L2-normalised vectors of each prompt and of each response; None as well where rows have none."""
+    start: int = 0
+    """Place of the first row in its set; of rows that do not follow each other, see `places`."""
+    n_set: int | None = None
+    """How many rows the set has that the summary will be of, at least; None where nobody knows."""
+    places: Sequence[int] | None = None
+    """Place of each row in its set, where it is not `start` and on."""
 
     @property
     def ids(self) -> list[str]:
         """Row ids, in order."""
         return self.rows.ids
+
+    def placed(self) -> Sequence[int]:
+        """Place of each row in its set."""
+        return range(self.start, self.start + len(self.texts)) if self.places is None else self.places
 
     def take(self, indices: Sequence[int]) -> Batch:
         """Rows at these positions, with everything known about them."""
@@ -58,6 +69,8 @@ class Batch:
             None if self.log_probs is None else [self.log_probs[i] for i in indices],
             None if self.log_probs_after is None else [self.log_probs_after[i] for i in indices],
             None if self.pair_embeddings is None else (self.pair_embeddings[0][at], self.pair_embeddings[1][at]),
+            n_set=self.n_set,
+            places=[self.placed()[i] for i in at],
         )
 
 
@@ -97,14 +110,16 @@ class Check(Protocol):
         `control` is the pair of summaries of two random halves of the reference (`reference` is their
         merge): the statistic between the halves is what "no flaw" looks like. `reference` and
         `control` are None together, and never when `needs` names "reference". `holdout` is given only
-        to checks that need no embeddings or log-probs.
+        to checks that need no embeddings or log-probs. A check that needs "engine" is called with `run=…`
+        as well (`unflaw.audit.Run`).
         """
         ...
 
     def score(self, batch: Batch, findings: Sequence[Finding]) -> Mapping[str, Mapping[str, RowScore]]:
         """Score synthetic rows: {`finding.check`: {row id: score}}. Empty where rows cannot be scored.
 
-        `findings` are this check's own; what scoring needs travels in their `evidence`. Rows that
-        a finding already scores (`Finding.row_scores`) keep that score.
+        `findings` are this check's own; what scoring needs travels in their `evidence`, under names that
+        begin with an underscore where no reader wants it. Rows that a finding already scores
+        (`Finding.row_scores`) keep that score.
         """
         ...

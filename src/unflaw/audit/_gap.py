@@ -79,11 +79,12 @@ class GapCheck:
         """Keep vector, length and text hash of the sampled rows."""
         if batch.embeddings is None or not np.isfinite(batch.embeddings).all():
             raise DataError("`embeddings` must be finite numbers; the encoder returned nan, inf or nothing")
-        values = [
-            (vector.copy(), len(text), len(text.split()), text_hash(normalise(text)))  # copy: let go of the batch
-            for vector, text in zip(batch.embeddings, batch.texts, strict=True)
-        ]
-        return bottom_k(batch.ids, values, self.max_rows, self.seed)
+        vectors, texts = batch.embeddings, batch.texts
+
+        def kept(i: int) -> tuple[Float[np.ndarray, " d"], int, int, int]:
+            return vectors[i].copy(), len(texts[i]), len(texts[i].split()), text_hash(normalise(texts[i]))
+
+        return bottom_k(batch.ids, kept, self.max_rows, self.seed, batch.n_set)
 
     def merge(self, a: Sample, b: Sample) -> Sample:
         """Sample both."""

@@ -1,38 +1,38 @@
-"""The expensive things a check may need, computed once per row and kept on disk for the second pass."""
+"""The expensive things a check may need, computed once per row and kept on disk for the second look at it."""
 
 from __future__ import annotations
 
-import pickle
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import IO, Any
+from functools import lru_cache
 
+import numpy as np
+from jaxtyping import Float
+
+from unflaw._errors import DataError
 from unflaw.audit._frame import Batch, Check
+from unflaw.audit._parts import Part
+from unflaw.audit._work import finished, save_array
 from unflaw.data import Rows
 from unflaw.models import Encoder, Scorer, open_encoder, open_scorer
 
-__all__ = ["Inputs", "Spill"]
-
-_IN_MEMORY = 256 * 2**20
-"""Bytes of embeddings and log-probs kept in memory; what is above goes to a temporary file."""
+__all__ = ["Inputs"]
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """The models that the checks of one audit need, and nothing they do not."""
+    """The models that the checks of one audit need, and nothing they do not: named by a spec, or as objects."""
 
-    encoder: Encoder | None
-    """Of whole rows."""
-    pair_encoder: Encoder | None
-    """Of prompts and responses."""
-    scorer: Scorer | None
-    scorer_after: Scorer | None
+    encoder: Encoder | str | None
+    scorer: Scorer | str | None
+    scorer_after: Scorer | str | None
+    needs: frozenset[str]
+    """What any of the checks needs."""
     batch_size: int
+    device: str
 
     @classmethod
-    def open(
+    def of(
         cls,
         checks: Sequence[Check],
         encoder: Encoder | str | None,
@@ -41,74 +41,125 @@ class Inputs:
         batch_size: int,
         device: str,
     ) -> Inputs:
-        """Open the models that any check needs; a spec names one, an object is one."""
-        needed = frozenset().union(*(check.needs for check in checks))
-        if not needed & {"embeddings", "pair_embeddings"}:
-            encoder = None
-        if not needed & {"log_probs", "log_probs_after"}:
-            scorer = scorer_after = None
-        encoder = open_encoder(encoder, device) if isinstance(encoder, str) else encoder
+        """Leave out the models that no check needs."""
+        needs = frozenset[str]().union(*(check.needs for check in checks))
+        seen = bool(needs & {"embeddings", "pair_embeddings"})
+        read = bool(needs & {"log_probs", "log_probs_after"})
         return cls(
-            encoder if "embeddings" in needed else None,
-            encoder if "pair_embeddings" in needed else None,
-            open_scorer(scorer, device) if isinstance(scorer, str) else scorer,
-            open_scorer(scorer_after, device) if isinstance(scorer_after, str) else scorer_after,
-            batch_size,
-        )
+            encoder if seen else None, scorer if read else None, scorer_after if read else None, needs, batch_size,
+            device,
+        )  # fmt: skip
 
-    def batches(self, rows: Rows) -> Iterator[Batch]:
-        """Yield the rows with everything the checks need to know."""
-        for part in rows.batches(self.batch_size):
-            texts, pairs = part.texts(), part.pairs()
+    def batches(self, part: Part, *, text_alone: bool = False) -> Iterator[Batch]:
+        """Yield the rows of a part with everything the checks need to know; without, no model's opinion."""
+        known = {} if text_alone else {name: _Kept(part, name) for name in self._asked(part)}
+        before, after = (None, None) if text_alone else self._log_probs(part)
+        for start, rows in part.batches(self.batch_size):
+            texts = rows.texts()
+            vectors = {name: kept.at(start, len(rows), rows, texts, self) for name, kept in known.items()}
             yield Batch(
-                part,
+                rows,
                 texts,
-                None if self.encoder is None else self.encoder.encode(texts),
-                None if self.scorer is None else self.scorer.log_probs(pairs),
-                None if self.scorer_after is None else self.scorer_after.log_probs(pairs),
-                self._both_sides(part),
+                vectors.get("embeddings"),
+                None if before is None else before[start : start + len(rows)],
+                None if after is None else after[start : start + len(rows)],
+                None if "asked" not in vectors else (vectors["asked"], vectors["answered"]),
+                start=part.first + start,
+                n_set=part.n_set,
             )
+        for kept in known.values():
+            kept.finish()
 
-    def _both_sides(self, rows: Rows) -> tuple[Any, Any] | None:
-        if self.pair_encoder is None or not rows.has("prompt") or not rows.has("response"):
-            return None
-        asked, answered = ([str(v or "") for v in rows.column(role)] for role in ("prompt", "response"))
-        return self.pair_encoder.encode(asked), self.pair_encoder.encode(answered)
+    def read(self, part: Part) -> int:
+        """Let the scorers read a part; what they say of it is kept."""
+        for name, scorer in (("log_probs", self.scorer), ("log_probs_after", self.scorer_after)):
+            path = part.folder / f"{name}.npy"
+            if scorer is None or finished(path):
+                continue
+            model = _scorer(scorer, self.device) if isinstance(scorer, str) else scorer
+            said = [row for _, rows in part.batches(self.batch_size) for row in model.log_probs(rows.pairs())]
+            save_array(path.with_name(f"{name}-ends.npy"), np.cumsum([0, *map(len, said)]))
+            save_array(path, np.concatenate([np.empty(0, np.float32), *said]))
+        return part.n_rows
 
-    def texts_alone(self, rows: Rows) -> Iterator[Batch]:
-        """Yield the rows with no model's opinion."""
-        for part in rows.batches(self.batch_size):
-            yield Batch(part, part.texts())
+    def encode(self, texts: Sequence[str]) -> Float[np.ndarray, "n d"]:
+        """Return a vector per text, as it will be read from disk again."""
+        model = self.encoder
+        if isinstance(model, str):
+            model = _encoder(model, self.device)
+        vectors = np.asarray(model.encode(texts))  # type: ignore[union-attr]
+        if not np.isfinite(vectors).all():
+            raise DataError("`embeddings` must be finite numbers; the encoder returned nan or inf")
+        return _unit(vectors).astype(np.float16)
+
+    def _asked(self, part: Part) -> list[str]:
+        """Name the vectors that are kept of a part."""
+        if self.encoder is None:
+            return []
+        pairs = part.kind.has("prompt") and part.kind.has("response") and "pair_embeddings" in self.needs
+        return [*(["embeddings"] if "embeddings" in self.needs else []), *(["asked", "answered"] if pairs else [])]
+
+    def _log_probs(self, part: Part) -> tuple[_Ragged | None, _Ragged | None]:
+        found: list[_Ragged | None] = []
+        for name, scorer in (("log_probs", self.scorer), ("log_probs_after", self.scorer_after)):
+            if scorer is None:
+                found.append(None)
+                continue
+            values, ends = (np.load(part.folder / f"{n}.npy", mmap_mode="r") for n in (name, f"{name}-ends"))
+            found.append(_Ragged(values, ends))
+        return found[0], found[1]
 
 
-class Spill:
-    """Remembers the expensive part of batches, so that a second pass over the rows is cheap."""
+@dataclass(frozen=True)
+class _Ragged:
+    """Rows of unlike length in one array."""
 
-    def __init__(self) -> None:
-        self.file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - closed by __exit__
-        self.sizes: list[int] = []
+    values: np.ndarray
+    ends: np.ndarray
 
-    def __enter__(self) -> Spill:
-        return self
+    def __getitem__(self, rows: slice) -> list[np.ndarray]:
+        ends = self.ends[rows.start : rows.stop + 1]
+        return [np.array(self.values[a:b]) for a, b in zip(ends[:-1], ends[1:], strict=True)]
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.file.close()
 
-    def keep(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """Pass batches on, remembering them."""
-        for batch in batches:
-            self.sizes.append(len(batch.texts))
-            known = batch.embeddings, batch.log_probs, batch.log_probs_after, batch.pair_embeddings
-            pickle.dump(known, self.file)
-            yield batch
+class _Kept:
+    """Vectors of a part: read from disk, or computed batch by batch and put there in the end.
 
-    def again(self, rows: Rows) -> Iterator[Batch]:
-        """Yield the remembered batches; `rows` are those they were made of."""
-        self.file.seek(0)
-        start = 0
-        for size in self.sizes:
-            part = rows.take(range(start, start + size))
-            yield Batch(part, part.texts(), *pickle.load(self.file))
-            start += size
+    They are kept as half floats and always read as such, so that both looks at a row see the same numbers: cosines
+    move by a thousandth at most.
+    """
+
+    def __init__(self, part: Part, name: str) -> None:
+        self.path, self.name = part.folder / f"{name}.npy", name
+        self.stored = np.load(self.path, mmap_mode="r") if finished(self.path) else None
+        self.new: list[np.ndarray] = []
+
+    def at(self, start: int, n: int, rows: Rows, texts: Sequence[str], inputs: Inputs) -> Float[np.ndarray, "n d"]:
+        if self.stored is not None:
+            return _unit(np.array(self.stored[start : start + n]))
+        said = texts if self.name == "embeddings" else [str(v or "") for v in rows.column(_ROLES[self.name])]
+        self.new.append(inputs.encode(said))
+        return _unit(self.new[-1])
+
+    def finish(self) -> None:
+        if self.stored is None:
+            save_array(self.path, np.concatenate(self.new))
+
+
+_ROLES = {"asked": "prompt", "answered": "response"}
+
+
+def _unit(vectors: np.ndarray) -> Float[np.ndarray, "n d"]:
+    """Return the rows at length 1; a text without any known word has no direction, and stays at 0."""
+    x = vectors.astype(np.float32)
+    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-6)
+
+
+@lru_cache(maxsize=2)
+def _encoder(spec: str, device: str) -> Encoder:
+    return open_encoder(spec, device)
+
+
+@lru_cache(maxsize=2)
+def _scorer(spec: str, device: str) -> Scorer:
+    return open_scorer(spec, device)

@@ -64,8 +64,12 @@ class LabelsCheck:
             raise DataError("`embeddings` must be finite numbers; the encoder returned nan, inf or nothing")
         labels = batch.rows.column("label") if batch.rows.has("label") else [None] * len(batch.texts)
         kept = [i for i, label in enumerate(labels) if label is not None]
-        values = [(str(labels[i]), batch.embeddings[i].copy(), batch.texts[i][:20_000]) for i in kept]
-        return bottom_k([batch.ids[i] for i in kept], values, self.max_rows, self.seed)
+        vectors, texts = batch.embeddings, batch.texts
+
+        def value(at: int) -> tuple[str, Float[np.ndarray, " d"], str]:
+            return str(labels[kept[at]]), vectors[kept[at]].copy(), texts[kept[at]][:20_000]
+
+        return bottom_k([batch.ids[i] for i in kept], value, self.max_rows, self.seed)
 
     def merge(self, a: Sample, b: Sample) -> Sample:
         """Sample both."""

@@ -10,7 +10,7 @@ from unflaw.data import Plot, Series
 __all__ = ["overlap_plots"]
 
 _PCA_POINTS = 600
-_TSNE_POINTS = 250
+_TSNE_POINTS = 200
 """Points of either set: enough to see clusters, and the picture is drawn in a second."""
 _TSNE_LEAST = 10
 """Below that many points of either set t-SNE has nothing to arrange."""
@@ -51,7 +51,7 @@ def _neighbourhoods(real: Float[np.ndarray, "n d"], synthetic: Float[np.ndarray,
     pooled = np.concatenate([real, synthetic]).astype(np.float64)
     perplexity = min(30.0, (len(pooled) - 1) / 3)
     points = (
-        TSNE(perplexity=perplexity, init="random", max_iter=500, random_state=seed)
+        TSNE(perplexity=perplexity, init="random", max_iter=400, random_state=seed)
         .fit_transform(pooled)
         .astype(np.float64)
     )

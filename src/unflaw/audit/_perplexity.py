@@ -66,8 +66,8 @@ class PerplexityCheck:
         before, after = _log_perplexity(batch.log_probs), _log_perplexity(batch.log_probs_after)
         if before is None:
             raise DataError("`log_probs` must be given to the check 'perplexity'; pass a `scorer`")
-        later = [float("nan")] * len(before) if after is None else after
-        return bottom_k(batch.ids, list(zip(before, later, strict=True)), self.max_rows, self.seed)
+        values = list(zip(before, [float("nan")] * len(before) if after is None else after, strict=True))
+        return bottom_k(batch.ids, values.__getitem__, self.max_rows, self.seed, batch.n_set)
 
     def merge(self, a: Sample, b: Sample) -> Sample:
         """Sample both."""

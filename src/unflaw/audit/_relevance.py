@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -14,11 +14,12 @@ from unflaw.audit._frame import Batch, RowScore
 from unflaw.audit._sample import Sample, bottom_k, merge_samples
 from unflaw.audit._shares import Rule, Share, share_finding
 from unflaw.data import Finding
-from unflaw.measure import strangers_nearer
+from unflaw.measure import share_nearer
 
 __all__ = ["RelevanceCheck"]
 
 RULE = Rule(0.03, 0.1)
+_OFF = 0.5
 _LEAST = 20
 """Rows below which the other questions are too few to compare with."""
 
@@ -31,10 +32,10 @@ class RelevanceCheck:
     every set brings along. An answer taken from another row is found with a chance of one half.
     """
 
-    max_rows: int = 50_000
-    """Rows of each set that are compared."""
+    max_rows: int = 5000
+    """Rows of each set that enter the statistic; every row gets a score."""
     n_others: int = 100
-    """Questions each answer is held against."""
+    """Questions each answer is held against: those of the first rows of the sample."""
     seed: int = 0
 
     name: ClassVar[str] = "relevance"
@@ -52,11 +53,15 @@ class RelevanceCheck:
     def summarise(self, batch: Batch) -> Sample:
         """Keep the vectors of the sampled rows' two sides."""
         if batch.pair_embeddings is None:  # rows of another kind than those audited
-            return bottom_k([], [], self.max_rows, self.seed)
+            return bottom_k([], lambda _: None, self.max_rows, self.seed)
         if not all(np.isfinite(side).all() for side in batch.pair_embeddings):
             raise DataError("`embeddings` must be finite numbers; the encoder returned nan or inf")
         asked, answered = (side.astype(np.float32) for side in batch.pair_embeddings)
-        return bottom_k(batch.ids, list(zip(asked, answered, strict=True)), self.max_rows, self.seed)
+
+        def kept(i: int) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, " d"]]:
+            return asked[i].copy(), answered[i].copy()
+
+        return bottom_k(batch.ids, kept, self.max_rows, self.seed, batch.n_set)
 
     def merge(self, a: Sample, b: Sample) -> Sample:
         """Sample both."""
@@ -66,28 +71,57 @@ class RelevanceCheck:
         """Count the answers to which strangers are as near, in both sets."""
         if len(synthetic.ids) < _LEAST:
             return []
-        nearer = self._nearer(synthetic)
-        off = np.flatnonzero(nearer >= 0.5).tolist()
+        others = _Others.of(synthetic, self.n_others)
+        nearer = others.nearer(synthetic.ids, *_sides(synthetic))
         usual = None
         if reference is not None and len(reference.ids) >= _LEAST:
-            real = self._nearer(reference)
-            usual = Share(int((real >= 0.5).sum()), len(real))
+            real = _Others.of(reference, self.n_others).nearer(reference.ids, *_sides(reference))
+            usual = Share(int((real >= _OFF).sum()), len(real))
         return [
             share_finding(
-                "relevance.off_topic", "Answers that do not belong to their question", Share(len(off), len(nearer)),
-                usual, RULE, "answer no nearer to their own question than to others",
-                row_scores={synthetic.ids[i]: float(nearer[i]) for i in off},
-                row_reasons={
-                    synthetic.ids[i]: f"answers {nearer[i]:.0%} of other questions as well as its own" for i in off
-                },
+                "relevance.off_topic", "Answers that do not belong to their question",
+                Share(int((nearer >= _OFF).sum()), len(nearer)), usual, RULE,
+                "answer no nearer to their own question than to others", evidence={"_others": others},
                 settings={**asdict(self), "n_rows_seen": synthetic.n_rows},
             )
         ]  # fmt: skip
 
     def score(self, batch: Batch, findings: Sequence[Finding]) -> Mapping[str, Mapping[str, RowScore]]:
-        """Nothing to add: the finding already scores the sampled rows."""
-        return {}
+        """Give each row that is off the share of other questions that it answers better."""
+        if batch.pair_embeddings is None or not findings:
+            return {}
+        nearer = findings[0].evidence["_others"].nearer(batch.ids, *batch.pair_embeddings)
+        return {
+            findings[0].check: {
+                batch.ids[i]: RowScore(
+                    float(nearer[i]), f"answers {nearer[i]:.0%} of other questions as well as its own"
+                )
+                for i in np.flatnonzero(nearer >= _OFF).tolist()
+            }
+        }
 
-    def _nearer(self, rows: Sample) -> Float[np.ndarray, " n"]:
-        asked, answered = (np.stack([value[side] for value in rows.values]) for side in (0, 1))
-        return strangers_nearer(asked, answered, self.n_others)
+
+class _Others(NamedTuple):
+    """Questions that answers are held against."""
+
+    ids: tuple[str, ...]
+    asked: Float[np.ndarray, "k d"]
+
+    @classmethod
+    def of(cls, rows: Sample, n: int) -> _Others:
+        return cls(tuple(rows.ids[:n]), _sides(rows)[0][:n])
+
+    def nearer(
+        self, ids: Sequence[str], asked: Float[np.ndarray, "n d"], answered: Float[np.ndarray, "n d"]
+    ) -> Float[np.ndarray, " n"]:
+        """Return for each answer the share of these questions that it is nearer to than to its own."""
+        counts = np.ones((len(ids), len(self.ids)), dtype=bool)
+        column = {row_id: k for k, row_id in enumerate(self.ids)}
+        for i, row_id in enumerate(ids):
+            if row_id in column:
+                counts[i, column[row_id]] = False
+        return share_nearer(asked, answered, self.asked, counts)
+
+
+def _sides(rows: Sample) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n d"]]:
+    return np.stack([asked for asked, _ in rows.values]), np.stack([answered for _, answered in rows.values])

@@ -1,18 +1,24 @@
-"""Search for copies: rows that share a key meet, and those that meet are compared."""
+"""Search for copies: texts that share a key meet, and those that meet are compared.
+
+The search is cut into tasks by the keys, so that none holds more than a slice of them, however many texts there are.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int, UInt64
+import pyarrow as pa
+from jaxtyping import Bool, Float, Int, UInt64
 
-from unflaw.audit._sample import draw
-from unflaw.measure import Shingles, band_keys, normalise, text_hash
+from unflaw.audit._engine import HERE, Run
+from unflaw.audit._kept import Columns, Kept
+from unflaw.audit._twins import twins_of
+from unflaw.measure import Shingles
 
-__all__ = ["Copy", "Texts", "copies_of", "copies_within"]
+__all__ = ["copies_of", "copies_within"]
 
 _BUCKET = 50
 """Originals kept per key. Only rows of one rigid template fill a bucket without being copies of each other; then
@@ -20,171 +26,208 @@ near copies of later originals may be missed, exact ones are not."""
 _COMPARED = 20
 """Originals compared word by word with a row: those that share the most keys. With k keys of 32 shared, J is about
 (k / 32)^(1/4)."""
-_ROWS_AT_ONCE = 4096
+_TASK_ROWS = 250_000
+"""Kept whose keys a task holds: some 200 MB."""
+_PAIRS = 2**21
+"""Pairs looked at at once."""
 
 
-class Copy(NamedTuple):
-    """A row, and the one it repeats."""
+class _Pairs(NamedTuple):
+    """Rows and originals, by their numbers."""
 
-    row: str
-    of: str
-    similarity: float
-    """Jaccard similarity of the shingles; 1 for an exact copy."""
-    exact: bool
+    rows: Int[np.ndarray, " p"]
+    of: Int[np.ndarray, " p"]
+    similarity: Float[np.ndarray, " p"]
 
 
-@dataclass(frozen=True)
-class Texts:
-    """Texts ready to be compared."""
+def copies_within(texts: Kept, threshold: float, run: Run = HERE, most: int | None = None) -> pa.Table:
+    """Return every row that repeats one before it in order of id (`TWINS`); the first of its kind is no copy.
 
-    ids: tuple[str, ...]
-    texts: tuple[str, ...]
-    """Normalised."""
-    contexts: tuple[int, ...]
-    """Hash of the passage a row is about, 0 where there is none: about two passages, equal words are no copy."""
-    keys: UInt64[np.ndarray, "n bands"]
-
-    @classmethod
-    def of(cls, ids: Sequence[str], texts: Sequence[str], contexts: Sequence[str]) -> Texts:
-        """Normalise, and find the keys by which near copies meet."""
-        plain = tuple(normalise(text) for text in texts)
-        about = tuple(text_hash(normalise(context)) if context else 0 for context in contexts)
-        return cls(tuple(ids), plain, about, band_keys(Shingles.of(plain)))
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def __add__(self, other: Texts) -> Texts:
-        return Texts(
-            self.ids + other.ids,
-            self.texts + other.texts,
-            self.contexts + other.contexts,
-            np.concatenate([self.keys, other.keys]),
-        )
-
-    def by_id(self) -> Texts:
-        """Sort by id, so that what is found does not depend on how the rows came in."""
-        return self._take(sorted(range(len(self)), key=self.ids.__getitem__))
-
-    def sample(self, n: int) -> Texts:
-        """Draw n texts, or take all where there are no more; a text's luck depends on its id alone."""
-        if n >= len(self):
-            return self
-        return self._take(sorted(range(len(self)), key=lambda i: draw(self.ids[i], 0))[:n])
-
-    def _take(self, order: Sequence[int]) -> Texts:
-        return Texts(
-            tuple(self.ids[i] for i in order),
-            tuple(self.texts[i] for i in order),
-            tuple(self.contexts[i] for i in order),
-            self.keys[list(order)],
-        )
-
-
-def copies_within(texts: Texts, threshold: float) -> list[Copy]:
-    """Return every row that repeats one before it, in order of id; the first of its kind is no copy."""
-    texts = texts.by_id()
-    exact = _first_of(texts)
-    alike = _near(texts, texts, threshold)
-    copies: dict[int, Copy] = {}
-    for i in range(len(texts)):
-        if exact[i] < i:
-            copies[i] = Copy(texts.ids[i], texts.ids[exact[i]], 1.0, True)
-        elif found := [near for near in alike.get(i, ()) if near[1] < i and near[1] not in copies]:
-            copies[i] = _as_copy(texts, i, texts, *max(found, key=lambda near: (near[0], -near[1])))
-    return list(copies.values())
-
-
-def copies_of(texts: Texts, originals: Texts, threshold: float) -> list[Copy]:
-    """Return every row of `texts` that repeats one of `originals`, in order of id."""
-    texts, originals = texts.by_id(), originals.by_id()
-    exact = {same: i for i, same in reversed(list(enumerate(zip(originals.texts, originals.contexts, strict=True))))}
-    alike = _near(texts, originals, threshold)
-    copies = []
-    for i, same in enumerate(zip(texts.texts, texts.contexts, strict=True)):
-        if same in exact:
-            copies.append(Copy(texts.ids[i], originals.ids[exact[same]], 1.0, True))
-        elif i in alike:
-            copies.append(_as_copy(texts, i, originals, *max(alike[i], key=lambda near: (near[0], -near[1]))))
-    return copies
-
-
-def _first_of(texts: Texts) -> list[int]:
-    """Return for each row the first row with its text and its passage."""
-    first: dict[tuple[str, int], int] = {}
-    return [first.setdefault(same, i) for i, same in enumerate(zip(texts.texts, texts.contexts, strict=True))]
-
-
-def _as_copy(texts: Texts, i: int, originals: Texts, similarity: float, j: int) -> Copy:
-    return Copy(texts.ids[i], originals.ids[j], similarity, texts.texts[i] == originals.texts[j])
-
-
-def _near(texts: Texts, originals: Texts, threshold: float) -> dict[int, list[tuple[float, int]]]:
-    """Return for each text the (similarity, place) of the originals that it nearly copies.
-
-    Where `originals` are the texts themselves, only earlier ones are looked at, and only one of equal texts.
+    The similarity is that of the shingles (Jaccard), 1 for an exact copy. With `most`, only so many rows are looked
+    at; a row's luck depends on its id alone.
     """
-    i, j = _pairs(texts, originals)
-    about, of = np.array(texts.contexts, dtype=np.uint64), np.array(originals.contexts, dtype=np.uint64)
-    may = (about[i] == of[j]) | (about[i] == 0) | (of[j] == 0)
-    i, j = i[may], j[may]
-    shift = 0 if texts is originals else len(texts)
-    both = texts.texts if texts is originals else texts.texts + originals.texts
-    wanted = np.union1d(i, j + shift)
-    shingles = Shingles.of([both[k] for k in wanted])
-    similarity = shingles.jaccard(np.searchsorted(wanted, i), np.searchsorted(wanted, j + shift))
-    near: dict[int, list[tuple[float, int]]] = {}
-    for k in np.flatnonzero(similarity >= threshold).tolist():
-        near.setdefault(int(i[k]), []).append((float(similarity[k]), int(j[k])))
-    return near
+    opened = texts.open()
+    among = opened.drawn(most)
+    equal = _equal_within(opened, among)
+    once = np.setdiff1d(among, equal.rows)
+    near = _first_of_their_kind(opened, _Search(texts, None, once, once, threshold).all(run))
+    return _as_twins(opened, opened, equal, near)
 
 
-def _pairs(texts: Texts, originals: Texts) -> tuple[Int[np.ndarray, " p"], Int[np.ndarray, " p"]]:
-    """Return the pairs of a text and an original to compare: those that share keys, for each text the most likely."""
-    same = texts is originals
-    first = 0 if same else len(originals)
-    once = np.array(_first_of(originals), dtype=np.int64) == np.arange(len(originals))
-    keys = originals.keys if same else np.concatenate([originals.keys, texts.keys])
-    may_be_original = once if same else np.concatenate([once, np.zeros(len(texts), dtype=bool)])
-    buckets = [_Bucket.of(keys[:, band], may_be_original) for band in range(keys.shape[1])]
-    found = []
-    for start in range(first, len(keys), _ROWS_AT_ONCE):
-        rows = np.arange(start, min(start + _ROWS_AT_ONCE, len(keys)))
-        pairs = np.concatenate([bucket.pairs(rows, len(keys), earlier=same) for bucket in buckets])
-        pairs, shared = np.unique(pairs, return_counts=True)
-        i, j = np.divmod(pairs, len(keys))
-        order = np.lexsort((j, -shared, i))
-        i, j = i[order], j[order]
-        rank = np.arange(len(i)) - np.searchsorted(i, i)
-        found.append(np.stack([i, j])[:, rank < _COMPARED])
-    i, j = np.concatenate([np.empty((2, 0), dtype=np.int64), *found], axis=1)
-    return i - first, j
+def copies_of(texts: Kept, originals: Kept, threshold: float, run: Run = HERE) -> pa.Table:
+    """Return every row of `texts` that repeats one of `originals`."""
+    rows, others = texts.open(), originals.open()
+    equal = _equal_between(rows, others)
+    new = np.setdiff1d(np.arange(len(rows)), equal.rows)
+    once = np.setdiff1d(np.arange(len(others)), _equal_within(others, np.arange(len(others))).rows)
+    near = _most_alike(others, _Search(texts, originals, new, once, threshold).all(run))
+    return _as_twins(rows, others, equal, near)
+
+
+def _as_twins(texts: Columns, others: Columns, equal: _Pairs, near: _Pairs) -> pa.Table:
+    rows, of, similarity = (np.concatenate(column) for column in zip(equal, near, strict=True))
+    return twins_of({
+        "place": texts.numbers("place")[rows], "id": texts.strings("id", rows), "of": others.strings("id", of),
+        "similarity": similarity, "exact": np.arange(len(rows)) < len(equal.rows),
+        "label": texts.strings("label", rows), "of_label": others.strings("label", of),
+    })  # fmt: skip
+
+
+def _equal_within(texts: Columns, among: Int[np.ndarray, " m"]) -> _Pairs:
+    """Return all but the first of every kind, in order of id, with that first."""
+    kind, counts = np.unique(_contents(texts)[among], return_inverse=True, return_counts=True)[1:]
+    again = counts[kind] > 1
+    rows, kind = among[again], kind[again]
+    order = np.lexsort((texts.rank(rows), kind))
+    rows, kind = rows[order], kind[order]
+    first = np.searchsorted(kind, kind)
+    later = np.arange(len(rows)) > first
+    return _Pairs(rows[later], rows[first[later]], np.ones(int(later.sum())))
+
+
+def _equal_between(texts: Columns, others: Columns) -> _Pairs:
+    """Return the rows that equal one of the others: of several, the one with the smallest id."""
+    mine, theirs = _contents(texts), _contents(others)
+    shared = np.flatnonzero(np.isin(theirs, mine))
+    shared = shared[np.lexsort((others.rank(shared), theirs[shared]))]
+    at = np.searchsorted(theirs[shared], mine)
+    rows = np.flatnonzero(np.isin(mine, theirs[shared]))
+    return _Pairs(rows, shared[at[rows]], np.ones(len(rows)))
+
+
+def _contents(texts: Columns) -> UInt64[np.ndarray, " n"]:
+    """Return one number per text and passage."""
+    return texts.numbers("hash") ^ (texts.numbers("about") * np.uint64(0x9E3779B97F4A7C15))
+
+
+def _first_of_their_kind(texts: Columns, pairs: _Pairs) -> _Pairs:
+    """Let only rows that copy nothing be originals: in order of id, each copies what is most like it."""
+    rank, rank_of = np.split(texts.rank(np.concatenate([pairs.rows, pairs.of])), 2)
+    copies: set[int] = set()
+    kept = []
+    for at in np.lexsort((rank_of, -pairs.similarity, rank)).tolist():
+        row, of = int(pairs.rows[at]), int(pairs.of[at])
+        if row not in copies and of not in copies:
+            copies.add(row)
+            kept.append(at)
+    return _Pairs(*(column[kept] for column in pairs))
+
+
+def _most_alike(others: Columns, pairs: _Pairs) -> _Pairs:
+    """Return for each row the original that is most like it; of several the one with the smallest id."""
+    order = np.lexsort((others.rank(pairs.of), -pairs.similarity, pairs.rows))
+    first = np.unique(pairs.rows[order], return_index=True)[1]
+    return _Pairs(*(column[order[first]] for column in pairs))
 
 
 @dataclass(frozen=True)
-class _Bucket:
-    """Rows that share the key of one band."""
+class _Search:
+    """One search for near copies."""
 
-    originals: Int[np.ndarray, " o"]
-    """Rows that may be originals, by key, then by place."""
-    begin: Int[np.ndarray, " n"]
-    """Where the originals with a row's key begin, and how many there are."""
-    count: Int[np.ndarray, " n"]
+    texts: Kept
+    originals: Kept | None
+    """None: the texts themselves, and of two that are alike the original has the smaller id."""
+    rows: Int[np.ndarray, " r"]
+    """Numbers of the texts that may be copies."""
+    may_be: Int[np.ndarray, " o"]
+    """Numbers of the originals that may be copied."""
+    threshold: float
 
-    @classmethod
-    def of(cls, keys: UInt64[np.ndarray, " n"], may_be_original: Bool[np.ndarray, " n"]) -> _Bucket:
-        """Sort the originals by key."""
-        originals = np.flatnonzero(may_be_original)
-        originals = originals[np.argsort(keys[originals], kind="stable")]
-        ranked = keys[originals]
-        begin = np.searchsorted(ranked, keys, side="left")
-        return cls(originals, begin, np.searchsorted(ranked, keys, side="right") - begin)
+    def all(self, run: Run) -> _Pairs:
+        """Return every pair that is alike, once."""
+        n_tasks = max(1, -(-(len(self.rows) + len(self.may_be)) // _TASK_ROWS))
+        none = _Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+        found = [none, *run(self.part, [(i, n_tasks) for i in range(n_tasks)])]
+        pairs = _Pairs(*(np.concatenate(column) for column in zip(*found, strict=True)))
+        once = np.unique(np.stack(pairs[:2]), axis=1, return_index=True)[1]
+        return _Pairs(*(column[once] for column in pairs))
 
-    def pairs(self, rows: Int[np.ndarray, " r"], n: int, *, earlier: bool) -> Int[np.ndarray, " p"]:
-        """Return row · n + original for the first originals that share a row's key; of those only earlier ones."""
-        counts = np.minimum(self.count[rows], _BUCKET)
-        row = np.repeat(rows, counts)
-        within = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
-        original = self.originals[self.begin[row] + within]
-        kept = original < row if earlier else slice(None)
-        return row[kept] * n + original[kept]
+    def part(self, which: tuple[int, int]) -> _Pairs:
+        """Compare the texts that meet in one slice of the keys."""
+        texts = self.texts.open()
+        others = texts if self.originals is None else self.originals.open()
+        found = [np.empty((3, 0), dtype=np.int64)]
+        for pairs in self._meetings(texts, others, which):
+            found.append(np.stack(_counted(np.concatenate([found.pop(), pairs], axis=1))))
+        rows, of, shared = found[0]
+        about, about_of = texts.numbers("about")[rows], others.numbers("about")[of]
+        may = (about == about_of) | (about == 0) | (about_of == 0)
+        rows, of, shared = rows[may], of[may], shared[may]
+        order = np.lexsort((others.rank(of), -shared, rows))
+        rows, of = rows[order], of[order]
+        most = np.arange(len(rows)) - np.searchsorted(rows, rows) < _COMPARED
+        return self._alike(texts, others, rows[most], of[most])
+
+    def _meetings(self, texts: Columns, others: Columns, which: tuple[int, int]) -> Iterator[Int[np.ndarray, "3 p"]]:
+        """Yield (row, original, times) of those that meet, some millions at a time."""
+        code, row = _keyed(texts, self.rows, which)
+        if self.originals is None:
+            code, row = _repeated(code, row)
+            order = np.lexsort((texts.rank(row), code))
+            code, row = code[order], row[order]
+            first = np.searchsorted(code, code)
+            count = np.minimum(np.arange(len(code)) - first, _BUCKET)
+            of = row
+        else:
+            code_of, of = _keyed(others, self.may_be, which)
+            both = np.isin(code_of, code)
+            code_of, of = code_of[both], of[both]
+            order = np.lexsort((others.rank(of), code_of))
+            code_of, of = code_of[order], of[order]
+            first = np.searchsorted(code_of, code)
+            count = np.minimum(np.searchsorted(code_of, code, side="right") - first, _BUCKET)
+        ends = np.cumsum(count)
+        cuts = np.searchsorted(ends, np.arange(0, (ends[-1] if len(ends) else 0) + _PAIRS, _PAIRS), side="left")
+        for a, b in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True):
+            n = count[a:b]
+            within = np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n)
+            pairs = np.repeat(row[a:b], n), of[np.repeat(first[a:b], n) + within]
+            yield np.stack(_counted(np.stack([*pairs, np.ones(len(within), dtype=np.int64)])))
+
+    def _alike(self, texts: Columns, others: Columns, rows: Int[np.ndarray, " p"], of: Int[np.ndarray, " p"]) -> _Pairs:
+        """Compare pairs word by word."""
+        kept: list[_Pairs] = [_Pairs(rows[:0], of[:0], np.empty(0))]
+        for start in range(0, len(rows), _PAIRS // 32):
+            i, j = (side[start : start + _PAIRS // 32] for side in (rows, of))
+            (once, at), (once_of, at_of) = (np.unique(side, return_inverse=True) for side in (i, j))
+            shingles = Shingles.of(texts.strings("text", once) + others.strings("text", once_of))
+            similarity = shingles.jaccard(at, at_of + len(once))
+            alike = similarity >= self.threshold
+            kept.append(_Pairs(i[alike], j[alike], similarity[alike]))
+        return _Pairs(*(np.concatenate(column) for column in zip(*kept, strict=True)))
+
+
+def _counted(pairs: Int[np.ndarray, "3 p"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Add up how often each pair came."""
+    rows, of, times = pairs
+    width = int(of.max(initial=0)) + 1
+    code, at = np.unique(rows * width + of, return_inverse=True)
+    return code // width, code % width, np.bincount(at, times, len(code)).astype(np.int64)
+
+
+def _keyed(
+    texts: Columns, rows: Int[np.ndarray, " r"], which: tuple[int, int]
+) -> tuple[UInt64[np.ndarray, " e"], Int[np.ndarray, " e"]]:
+    """Return (key, row) for each key of these rows that lies in a slice of all keys."""
+    part, n_parts = which
+    mine = np.zeros(len(texts), dtype=bool)
+    mine[rows] = True
+    found: list[Sequence[np.ndarray]] = [(np.empty(0, np.uint64), np.empty(0, np.int64))]
+    for keys, of in texts.keyed(part * 2**64 // n_parts, (part + 1) * 2**64 // n_parts):
+        inside: Bool[np.ndarray, " e"] = mine[of]
+        found.append((keys[inside], of[inside]))
+    code, row = (np.concatenate(column) for column in zip(*found, strict=True))
+    return code, row
+
+
+def _repeated(
+    code: UInt64[np.ndarray, " e"], row: Int[np.ndarray, " e"]
+) -> tuple[UInt64[np.ndarray, " f"], Int[np.ndarray, " f"]]:
+    """Leave out the keys that one row alone has."""
+    order = np.argsort(code, kind="stable")
+    code, row = code[order], row[order]
+    same = code[1:] == code[:-1]
+    both = np.zeros(len(code), dtype=bool)
+    both[1:] |= same
+    both[:-1] |= same
+    return code[both], row[both]

@@ -14,10 +14,10 @@ from typing import ClassVar
 from unflaw._errors import SettingsError, TooFewRowsError
 from unflaw.audit._frame import Batch, RowScore
 from unflaw.audit._tables_broken import broken_findings, score_broken
-from unflaw.audit._tables_copies import copies_findings
+from unflaw.audit._tables_copies import copies_findings, score_copies
 from unflaw.audit._tables_nearest import closest_finding
 from unflaw.audit._tables_pairs import correlation_finding, pairs_finding
-from unflaw.audit._tables_rows import TableSummary, View, is_table, kinds_of
+from unflaw.audit._tables_rows import TablesSummary, TableSummary, View, is_table, kinds_of
 from unflaw.audit._tables_shapes import shapes_finding
 from unflaw.audit._tables_sides import Sides
 from unflaw.data import Finding
@@ -25,8 +25,6 @@ from unflaw.data import Finding
 __all__ = ["TablesCheck"]
 
 MIN_ROWS = 50
-Summary = tuple[TableSummary, ...]
-"""That of a table, or of rows that are none: then it is empty."""
 _LEAST_ROWS = 8
 """A quarter of them, in which a rule is looked for, must hold a row."""
 
@@ -47,23 +45,23 @@ class TablesCheck:
         if self.max_rows < MIN_ROWS:
             raise SettingsError(f"`max_rows` must be at least {MIN_ROWS}, got {self.max_rows}")
 
-    def summarise(self, batch: Batch) -> Summary:
-        """Keep a sample of the rows and a key of each; of rows that are no table, nothing."""
-        return (TableSummary.of(batch, self.max_rows, self.seed),) if is_table(batch.rows) else ()
+    def summarise(self, batch: Batch) -> TablesSummary:
+        """Keep a sample of the rows and a hash of each; of rows that are no table, nothing."""
+        return TablesSummary(TableSummary.of(batch, self.max_rows, self.seed) if is_table(batch.rows) else None)
 
-    def merge(self, a: Summary, b: Summary) -> Summary:
+    def merge(self, a: TablesSummary, b: TablesSummary) -> TablesSummary:
         """Sample both."""
-        return (a[0] + b[0],) if a and b else a or b
+        return a + b
 
     def conclude(
-        self, synthetic: Summary, reference: Summary, control: tuple[Summary, Summary], holdout: Summary | None
-    ) -> list[Finding]:
+        self, synthetic: TablesSummary, reference: TablesSummary, control: tuple[TablesSummary, TablesSummary],
+        holdout: TablesSummary | None,
+    ) -> list[Finding]:  # fmt: skip
         """Ask of tables; of other rows, nothing."""
-        if not synthetic or not reference:
+        mine, real, a, b = (of.table for of in (synthetic, reference, *control))
+        if mine is None or real is None or a is None or b is None:
             return []
-        return self._of_tables(
-            synthetic[0], reference[0], (control[0][0], control[1][0]), next(iter(holdout or ()), None)
-        )
+        return self._of_tables(mine, real, (a, b), None if holdout is None else holdout.table)
 
     def _of_tables(
         self, synthetic: TableSummary, reference: TableSummary, control: tuple[TableSummary, TableSummary],
@@ -83,14 +81,14 @@ class TablesCheck:
 
     def score(self, batch: Batch, findings: Sequence[Finding]) -> Mapping[str, Mapping[str, RowScore]]:
         """Score every row that breaks a rule; the other findings score their rows themselves."""
-        return score_broken(batch, findings) if findings and is_table(batch.rows) else {}
+        return score_broken(batch, findings) | score_copies(batch, findings) if is_table(batch.rows) else {}
 
     def _refuse_few(
         self, synthetic: TableSummary, reference: TableSummary, halves: tuple[TableSummary, TableSummary]
     ) -> None:
-        n, m = len(synthetic.keys), len(reference.keys)
+        n, m = len(synthetic.whole), len(reference.whole)
         least = _LEAST_ROWS if self.allow_few else MIN_ROWS
-        if min(n, m) < least or min(len(half.keys) for half in halves) < 2:
+        if min(n, m) < least or min(len(half.whole) for half in halves) < 2:
             hint = "" if self.allow_few else ", or set `allow_few` to see them all the same"
             raise TooFewRowsError(
                 f"`tables` needs at least {least} rows on either side, got {n} synthetic and {m} real: its values "

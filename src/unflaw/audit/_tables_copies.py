@@ -18,13 +18,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from jaxtyping import Int
 
-from unflaw.audit._tables_rows import Column, Keys, TableSummary, View
+from unflaw.audit._frame import Batch, RowScore
+from unflaw.audit._kept import Columns, Kept
+from unflaw.audit._tables_rows import Column, TableSummary, View, hashed
 from unflaw.audit._template import above
+from unflaw.audit._twins import TWINS, scores_of, twins_of
 from unflaw.data import Finding, Verdict
 from unflaw.measure import wilson_interval
 
-__all__ = ["copies_findings"]
+__all__ = ["copies_findings", "score_copies"]
 
 COPIES_WARN, COPIES_FAIL = 0.01, 0.1
 """More than real rows repeat each other: as in `copies`. Of the rows that EPIC released 27 % are copies."""
@@ -41,8 +45,8 @@ _PAIRS = 200
 class Matches:
     """Rows that equal a row of another set, or another row of their own."""
 
-    of: Mapping[str, tuple[str, bool]]
-    """Row → the row it equals, and whether in every column as it is."""
+    twins: pa.Table
+    """Of another set: each row with that one, as in `_twins.py`."""
     n_exact: int
     n_rows: int
     """Rows among which exact ones were looked for: all."""
@@ -61,19 +65,18 @@ class Matches:
 
 
 class Near(NamedTuple):
-    """The rows of a set, whole and as they are compared in the sample."""
+    """The rows of a set by their hashes, whole and as they are compared in the sample."""
 
-    whole: Keys
-    sample: Keys
+    whole: Columns
+    sample: Columns
 
     @classmethod
     def of(cls, summary: TableSummary, columns: Sequence[Column]) -> Near:
         """Round numbers as the reference's are."""
-        if not columns:
-            return cls(summary.keys, Keys(np.empty(0, np.uint64), pa.array([], pa.string())))
-        view = View(summary.sample.table)
+        sample, view = summary.sample, View(summary.sample.table)
         table = pa.table({column.name: _rounded(view, column) for column in columns})
-        return cls(summary.keys, Keys.of(summary.sample.ids.to_pylist(), table))
+        compared = hashed(sample.places, sample.ids, table) if columns else Kept()
+        return cls(summary.whole.open(), compared.open())
 
 
 def _rounded(view: View, column: Column) -> pa.Array:
@@ -86,30 +89,35 @@ def _rounded(view: View, column: Column) -> pa.Array:
 def matches(rows: Near, others: Near) -> Matches:
     """Return the rows that equal one of the others; of several, the one with the first id."""
     exact, near = (_matched(a, b) for a, b in zip(rows, others, strict=True))
-    near = {row: of for row, of in near.items() if row not in exact}
-    of = {**{row: (o, False) for row, o in near.items()}, **{row: (o, True) for row, o in exact.items()}}
-    return Matches(dict(sorted(of.items())), len(exact), len(rows.whole), len(near), len(rows.sample))
+    found = {place for place, _, _ in exact}
+    near = [row for row in near if row[0] not in found]
+    places, ids, of = zip(*exact, *near, strict=True) if exact or near else ((), (), ())
+    same = [True] * len(exact) + [False] * len(near)
+    twins = twins_of({"place": places, "id": ids, "of": of, "similarity": [1.0] * len(ids), "exact": same})
+    return Matches(twins, len(exact), len(rows.whole), len(near), len(rows.sample))
 
 
 def matches_within(rows: Near) -> Matches:
     """Return the rows that equal another one of the set: what a real row shares with the others by nature."""
-    exact, near = (_repeated(keys) for keys in rows)
-    return Matches({}, len(exact), len(rows.whole), len(near - exact), len(rows.sample))
+    exact, near = (_repeated(of) for of in rows)
+    n_near = int((~np.isin(near, exact)).sum())
+    return Matches(TWINS.empty_table(), len(exact), len(rows.whole), n_near, len(rows.sample))
 
 
-def _matched(rows: Keys, others: Keys) -> dict[str, str]:
-    mine = np.flatnonzero(np.isin(rows.hashes, others.hashes))
-    theirs = np.flatnonzero(np.isin(others.hashes, rows.hashes[mine]))
-    names, first = others.ids.take(pa.array(theirs)).to_pylist(), dict[int, str]()
-    for key, name in sorted(zip(others.hashes[theirs].tolist(), names, strict=True)):
-        first.setdefault(key, name)
-    ids = rows.ids.take(pa.array(mine)).to_pylist()
-    return {row: first[key] for row, key in zip(ids, rows.hashes[mine].tolist(), strict=True)}
+def _matched(rows: Columns, others: Columns) -> list[tuple[int, str, str]]:
+    """Return place and id of the rows that equal another, and the id of that."""
+    mine, theirs = rows.numbers("hash"), others.numbers("hash")
+    at, of = np.flatnonzero(np.isin(mine, theirs)), np.flatnonzero(np.isin(theirs, mine))
+    of = of[np.lexsort((others.rank(of), theirs[of]))]  # by hash, then by id
+    first = of[np.searchsorted(theirs[of], mine[at])]
+    places = rows.numbers("place")[at].tolist()
+    return list(zip(places, rows.strings("id", at), others.strings("id", first), strict=True))
 
 
-def _repeated(rows: Keys) -> set[str]:
-    _, at, counts = np.unique(rows.hashes, return_inverse=True, return_counts=True)
-    return set(rows.ids.take(pa.array(np.flatnonzero(counts[at] > 1))).to_pylist())
+def _repeated(rows: Columns) -> Int[np.ndarray, " r"]:
+    """Return the places of the rows that equal another one."""
+    _, at, counts = np.unique(rows.numbers("hash"), return_inverse=True, return_counts=True)
+    return rows.numbers("place")[counts[at] > 1]
 
 
 def copies_findings(
@@ -172,7 +180,7 @@ def _finding(
 ) -> Finding:
     low, high = wilson_interval(found.rows, found.n_rows)
     control_low, control_high = wilson_interval(usual.rows, usual.n_rows)
-    of = "held-out row" if check.endswith("holdout") else "real row"
+    pairs = found.twins.sort_by("id").slice(0, _PAIRS)
     return Finding(
         check=check,
         title=title,
@@ -182,7 +190,7 @@ def _finding(
         better="lower",
         verdict=verdict,
         threshold=threshold,
-        meaning=f"{len(found.of):,} of {found.n_rows:,} rows: {found.n_exact:,} equal one in every column, and "
+        meaning=f"{len(found.twins):,} of {found.n_rows:,} rows: {found.n_exact:,} equal one in every column, and "
         f"{found.n_near:,} of {found.n_sampled:,} but for row numbers, names, and digits that real rows lack.",
         control=usual.share,
         control_low=min(control_low, usual.share),
@@ -190,14 +198,20 @@ def _finding(
         unit="share of rows",
         n_rows=found.n_rows,
         n_reference=usual.n_rows,
-        row_scores=dict.fromkeys(found.of, 1.0),
-        row_reasons={
-            row: f"equals {of} {other}{'' if exact else ' but for digits or names'}"
-            for row, (other, exact) in found.of.items()
-        },
         evidence={
             "n_exact": found.n_exact, "n_near": found.n_near, "n_rows_searched_for_near": found.n_sampled,
-            "pairs": [[row, other] for row, (other, _) in list(found.of.items())[:_PAIRS]],
+            "pairs": [list(pair) for pair in zip(pairs["id"].to_pylist(), pairs["of"].to_pylist(), strict=True)],
+            "_twins": found.twins,
         },
         settings=settings,
     )  # fmt: skip
+
+
+def score_copies(batch: Batch, findings: Sequence[Finding]) -> dict[str, dict[str, RowScore]]:
+    """Give 1 to each row that is another one, and say which."""
+    return {f.check: scores_of(batch, f, _reason) for f in findings if "_twins" in f.evidence}
+
+
+def _reason(finding: Finding, other: str, similarity: float, exact: bool) -> str:
+    of = "held-out row" if finding.check == "tables.holdout" else "real row"
+    return f"equals {of} {other}{'' if exact else ' but for digits or names'}"

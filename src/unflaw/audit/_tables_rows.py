@@ -1,4 +1,4 @@
-"""The rows of a table as the check `tables` keeps them: a sample with all its values, and a key of every row.
+"""The rows of a table as the check `tables` keeps them: a sample with all its values, and a hash of every row.
 
 Columns arrive in many types and leave in two: numbers (dates count days, times seconds) and words (all else, true and
 false as well). What a column is, the reference decides: see `DEFINITION`.
@@ -7,8 +7,9 @@ false as well). What a column is, the reference decides: see `DEFINITION`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -17,17 +18,19 @@ import pyarrow.compute as pc
 from jaxtyping import Bool, Float, Int, UInt64
 
 from unflaw.audit._frame import Batch
-from unflaw.audit._sample import draw
+from unflaw.audit._kept import Kept
+from unflaw.audit._sample import bound, draw
 from unflaw.data import Rows
 from unflaw.measure import text_hash, unit_of
 
 __all__ = [
     "DEFINITION",
     "Column",
-    "Keys",
     "TableSample",
     "TableSummary",
+    "TablesSummary",
     "View",
+    "hashed",
     "is_table",
     "kinds_of",
     "plain",
@@ -112,20 +115,29 @@ class TableSample:
 
     k: int
     draws: UInt64[np.ndarray, " n"]
+    places: Int[np.ndarray, " n"]
+    """In the set."""
     ids: pa.Array
     table: pa.Table
     n_rows: int
 
     @classmethod
-    def of(cls, ids: Sequence[str], table: pa.Table, max_rows: int, seed: int) -> TableSample:
-        """Sample these rows."""
+    def of(cls, batch: Batch, table: pa.Table, max_rows: int, seed: int) -> TableSample:
+        """Sample these rows; where it is known how many the set has, most are left out at once."""
         k = min(max_rows, _MOST_CELLS // max(1, table.num_columns))
-        draws = np.array([draw(i, seed) for i in ids], dtype=np.uint64)
-        return cls(k, draws, pa.array(ids, pa.string()), table, len(ids))._smallest()
+        draws, ids = np.array([draw(i, seed) for i in batch.ids], dtype=np.uint64), pa.array(batch.ids, pa.string())
+        places, highest = (
+            np.array(batch.placed(), dtype=np.int64),
+            2**64 if batch.n_set is None else bound(k, batch.n_set),
+        )
+        few = np.flatnonzero(draws <= np.uint64(highest - 1))
+        at = pa.array(few)
+        return cls(k, draws[few], places[few], ids.take(at), table.take(at), table.num_rows)._smallest()
 
     def __add__(self, other: TableSample) -> TableSample:
         return TableSample(
-            self.k, np.concatenate([self.draws, other.draws]), pa.concat_arrays([self.ids, other.ids]),
+            self.k, np.concatenate([self.draws, other.draws]), np.concatenate([self.places, other.places]),
+            pa.concat_arrays([self.ids, other.ids]),
             pa.concat_tables([self.table, other.table], promote_options="permissive"), self.n_rows + other.n_rows,
         )._smallest()  # fmt: skip
 
@@ -135,35 +147,22 @@ class TableSample:
     def _smallest(self) -> TableSample:
         order = np.argsort(self.draws, kind="stable")
         tied = self.draws[order[1:]] == self.draws[order[:-1]]
-        if tied.any():  # one chance in 10^19 for two ids; and what one id draws twice
+        if tied.any():  # one chance in 10^19 for two ids
             names = self.ids.to_pylist()
             order = np.array(sorted(order.tolist(), key=lambda i: (self.draws[i], names[i])))
-        kept = pa.array(order[: self.k])  # taken, not sliced: a slice travels with all it was cut from
+        order = order[: self.k]
+        kept = pa.array(order)  # taken, not sliced: a slice travels with all it was cut from
         table = self.table.take(kept).combine_chunks()
-        return TableSample(self.k, self.draws[order[: self.k]], self.ids.take(kept), table, self.n_rows)
+        return TableSample(self.k, self.draws[order], self.places[order], self.ids.take(kept), table, self.n_rows)
 
 
-@dataclass(frozen=True)
-class Keys:
-    """A 64-bit hash of every row's values, and its id: 8 bytes and the id's own, so memory grows with the rows."""
-
-    hashes: UInt64[np.ndarray, " n"]
-    ids: pa.Array
-
-    @classmethod
-    def of(cls, ids: Sequence[str], table: pa.Table) -> Keys:
-        """Hash rows; columns may come in any order, and numbers count to six digits."""
-        hashes = np.zeros(table.num_rows, dtype=np.uint64)
-        for name in table.column_names:
-            cells = _cell_hashes(table[name].combine_chunks())
-            hashes += _mixed(cells ^ np.uint64(text_hash(name)))  # wraps around: sums modulo 2^64 need no order
-        return cls(hashes, pa.array(ids, pa.string()))
-
-    def __add__(self, other: Keys) -> Keys:
-        return Keys(np.concatenate([self.hashes, other.hashes]), pa.concat_arrays([self.ids, other.ids]))
-
-    def __len__(self) -> int:
-        return len(self.hashes)
+def hashed(places: Int[np.ndarray, " n"], ids: pa.Array, table: pa.Table) -> Kept:
+    """Keep a 64-bit hash of each row's values; columns may come in any order, and numbers count to six digits."""
+    hashes = np.zeros(table.num_rows, dtype=np.uint64)
+    for name in table.column_names:
+        cells = _cell_hashes(table[name].combine_chunks())
+        hashes += _mixed(cells ^ np.uint64(text_hash(name)))  # wraps around: sums modulo 2^64 need no order
+    return Kept((pa.table({"place": places, "id": ids, "hash": hashes}),), len(places))
 
 
 def _cell_hashes(column: pa.Array) -> UInt64[np.ndarray, " n"]:
@@ -192,19 +191,38 @@ def _mixed(x: UInt64[np.ndarray, " n"]) -> UInt64[np.ndarray, " n"]:
 
 @dataclass(frozen=True)
 class TableSummary:
-    """What is kept of the rows of a table."""
+    """What is kept of the rows of a table; on disk 16 bytes of each and its id."""
 
     sample: TableSample
-    keys: Keys
+    whole: Kept
+    """Hashes of all rows."""
 
     @classmethod
     def of(cls, batch: Batch, max_rows: int, seed: int) -> TableSummary:
-        """Keep a sample, and a key of every row."""
-        table, ids = plain(batch.rows), batch.ids
-        return cls(TableSample.of(ids, table, max_rows, seed), Keys.of(ids, table))
+        """Keep a sample, and a hash of every row."""
+        table = plain(batch.rows)
+        places = np.array(batch.placed(), dtype=np.int64)
+        whole = hashed(places, pa.array(batch.ids, pa.string()), table)
+        return cls(TableSample.of(batch, table, max_rows, seed), whole)
 
     def __add__(self, other: TableSummary) -> TableSummary:
-        return TableSummary(self.sample + other.sample, self.keys + other.keys)
+        return TableSummary(self.sample + other.sample, self.whole + other.whole)
+
+
+@dataclass(frozen=True)
+class TablesSummary:
+    """What is kept of rows: of those that are no table, nothing."""
+
+    table: TableSummary | None = None
+
+    def __add__(self, other: TablesSummary) -> TablesSummary:
+        if self.table is None or other.table is None:
+            return self if other.table is None else other
+        return TablesSummary(self.table + other.table)
+
+    def keep(self, path: Path) -> TablesSummary:
+        """Put the hashes on disk, below this name."""
+        return self if self.table is None else TablesSummary(replace(self.table, whole=self.table.whole.keep(path)))
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ from unflaw.measure import Reading, Template, Tokens, bootstrap_interval, mine_t
 
 __all__ = ["Mould", "View", "above", "score_structure", "structural_finding", "structural_template", "template_finding"]
 
-TEMPLATE_WARN, TEMPLATE_FAIL = 0.2, 0.5
+TEMPLATE_WARN, TEMPLATE_FAIL = 0.05, 0.5
 """Share of rows in the three commonest templates. From a half on, a model trained on the rows sees the
-mould more often than anything else; below a fifth, `mine_template` itself calls it a habit."""
+mould more often than anything else; from a twentieth on, it is a habit that real rows have not."""
 
 STRUCTURAL_WARN, STRUCTURAL_FAIL = 0.05, 0.2
 """Mean share of a row's tokens that are template, that is, of the training loss spent on layout: one
@@ -99,7 +99,7 @@ def template_finding(view: View, mould: Mould, k: int, settings: dict[str, Any])
         meaning=(
             f"{value:.0%} of the rows follow one of {len(shown)} templates ({n_real / m:.0%} of the real ones): {said}."
             if shown
-            else "No opening, label or ending is shared by a fifth of the rows and not by the real ones."
+            else "No opening, label or ending is shared by a twentieth of the rows and not by the real ones."
         ),
         control=control_value,
         unit="share of rows",

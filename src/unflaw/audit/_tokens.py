@@ -35,7 +35,7 @@ from unflaw.measure import (
 __all__ = ["TokensCheck"]
 
 MIN_ROWS = 20
-"""Below this, a phrase in a fifth of the rows stands in fewer than four of them: that is chance."""
+"""Below this, hardly any share of the rows differs from another by four standard errors."""
 
 JSD_WARN, JSD_FAIL = 0.25, 0.4
 """Adjusted Jensen-Shannon divergence. Real texts of one source stay below 0.02 and of different genres (news,
@@ -54,7 +54,7 @@ class TokensCheck:
     """Rows of each set that enter the statistics."""
     max_chars: int = 20_000
     """Characters of a row that are looked at; what follows is left out."""
-    min_share: float = 0.2
+    min_share: float = 0.05
     """Part of the rows that must share a phrase before it counts as template."""
     k: int = 3
     """Templates that `tokens.templates` counts."""
@@ -81,7 +81,7 @@ class TokensCheck:
         if batch.rows.has("response"):
             responses = [(text or "")[: self.max_chars] for text in batch.rows.column("response")]
         texts = [text[: self.max_chars] for text in batch.texts]
-        return bottom_k(batch.ids, list(zip(texts, responses, strict=True)), self.max_rows, self.seed)
+        return bottom_k(batch.ids, lambda i: (texts[i], responses[i]), self.max_rows, self.seed, batch.n_set)
 
     def merge(self, a: Sample, b: Sample) -> Sample:
         """Return the sample of both."""

@@ -1,5 +1,6 @@
 """The things: rows, findings, selections, scores; reading and writing them; the run folder."""
 
+from unflaw.data._columns import concatenate
 from unflaw.data._convert import chats
 from unflaw.data._files import atomic_write, hash_path
 from unflaw.data._inspect import Column, Inspection, Lengths, inspect
@@ -30,6 +31,7 @@ __all__ = [
     "Verdict",
     "atomic_write",
     "chats",
+    "concatenate",
     "content_ids",
     "format_of",
     "from_json",

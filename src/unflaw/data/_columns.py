@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from unflaw._errors import DataError
 from unflaw.data._values import Unfit
 
-__all__ = ["Cells", "Columns", "concatenate", "is_json", "joined", "unpacked"]
+__all__ = ["Cells", "Columns", "beside", "concatenate", "is_json", "joined", "unpacked"]
 
 _JSON = {b"unflaw": b"json"}
 _REFUSALS = (ValueError, TypeError, OverflowError)  # what Arrow raises for values of mixed types
@@ -114,19 +115,37 @@ def joined(old: pa.Table, new: pa.Table, key: str) -> pa.Table:
 
     Raises `DataError` where a column changes its type.
     """
-    at_old = {i: n for n, i in enumerate(old[key].to_pylist())}
-    at_new = {i: n + old.num_rows for n, i in enumerate(new[key].to_pylist())}
-    ids = [*at_old, *(i for i in at_new if i not in at_old)]
+    import pyarrow.compute as pc
+
     try:
         both = concatenate([old, new])
     except pa.ArrowException as error:
         raise DataError(f"a row column changes its type: {error}; give it another name") from error
+    in_new, in_old = (
+        pc.fill_null(pc.index_in(a[key], value_set=b[key].combine_chunks()), -1).to_numpy()
+        for a, b in ((old, new), (new, old))
+    )
+    at_old = np.concatenate([np.arange(len(old)), np.full((in_old < 0).sum(), -1)])
+    at_new = np.concatenate([in_new, np.flatnonzero(in_old < 0)])
     columns = {}
     for name in both.column_names:
-        valid = both[name].is_valid().to_pylist()
-        where = [n if (n := at_new.get(i)) is not None and (valid[n] or i not in at_old) else at_old[i] for i in ids]
-        columns[name] = both[name].take(pa.array(where, pa.int64()))
+        valid = both[name].is_valid().to_numpy()
+        given = (at_new >= 0) & (valid[at_new + len(old)] | (at_old < 0))
+        columns[name] = both[name].take(pa.array(np.where(given, at_new + len(old), at_old)))
     return pa.table(columns, schema=both.schema)
+
+
+def beside(table: pa.Table, some: pa.Table, key: str) -> Iterator[pa.Table]:
+    """Yield a table batch by batch, with the other columns of `some` of its rows; null where there are none."""
+    import pyarrow.compute as pc
+
+    keys = some[key].combine_chunks()
+    for batch in table.to_batches():
+        part = pa.Table.from_batches([batch])
+        at = pc.index_in(part[key], value_set=keys).combine_chunks()
+        for name in (n for n in some.column_names if n not in part.column_names):
+            part = part.append_column(some.schema.field(name), some[name].take(at))
+        yield part
 
 
 class Cells:

@@ -19,7 +19,7 @@ import pyarrow as pa
 from unflaw._errors import DataError
 from unflaw.data._nouns import Rejection
 
-__all__ = ["Chunk", "TextFile", "excerpt", "grouped", "json_chunks"]
+__all__ = ["Chunk", "TextFile", "excerpt", "grouped", "is_array", "is_packed", "json_chunks", "lines_before"]
 
 _BLOCK = 1 << 20
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
@@ -52,10 +52,12 @@ class TextFile:
     keep_truncated: bool = False
     """Keep the rows of a compressed file that breaks off, instead of raising."""
     progress: Callable[[int, int], None] | None = None
+    span: tuple[int, int] | None = None
+    """Bytes of an uncompressed file, from and to: the lines that begin there are read. None: all of it."""
 
     def blocks(self) -> Iterator[bytes]:
         """Decompressed bytes. Raises `DataError` for what is no text, OSError where the file breaks off."""
-        blocks = self._packed_blocks()
+        blocks = self._packed_blocks() if self.span is None else self._span_blocks(*self.span)
         if first := next(blocks, b""):
             _refuse_binary(first, self.path)
             yield first.removeprefix(b"\xef\xbb\xbf")
@@ -74,6 +76,26 @@ class TextFile:
             except OSError:
                 yield from self._last_bytes(read)
                 raise
+
+    def _span_blocks(self, start: int, stop: int) -> Iterator[bytes]:
+        """Bytes of the lines that begin at `start` or later, and before `stop`.
+
+        A line begins where the file does or behind a line break, so that what is before the first break is left to
+        the span before, and the last line is read to its end.
+        """
+        with open(self.path, "rb") as raw:
+            if start:
+                raw.seek(start - 1)
+                while (skipped := raw.readline(_BLOCK)) and not skipped.endswith(b"\n"):
+                    pass
+            block = b"\n"
+            while (left := stop - raw.tell()) > 0 and (block := raw.read(min(_BLOCK, left))):
+                if self.progress:
+                    self.progress(raw.tell() - start, stop - start)
+                yield block
+            while block and not block.endswith(b"\n"):
+                if block := raw.readline(_BLOCK):
+                    yield block
 
     def _decompressed(self, raw: Any) -> Any:
         head = raw.read(8)
@@ -152,7 +174,7 @@ def _refuse_binary(block: bytes, path: Path) -> None:
 
 def json_chunks(file: TextFile, n_rows: int) -> Iterator[Chunk]:
     """Rows of a JSON-lines file, or of a file that is one JSON array."""
-    rows = _array_rows(file) if _is_array(file) else _line_rows(file)
+    rows = _array_rows(file) if is_array(file.path) else _line_rows(file)
     return grouped(rows, n_rows)
 
 
@@ -190,8 +212,26 @@ def _line_rows(file: TextFile) -> Iterator[tuple[int, dict[str, Any], int]]:
         file.reject(Rejection(number, reason, excerpt(line)))
 
 
-def _is_array(file: TextFile) -> bool:
-    quiet = TextFile(file.path, file.reject)
+def is_packed(path: Path) -> bool:
+    """Whether a file is compressed, whatever its name says."""
+    with open(path, "rb") as raw:
+        head = raw.read(8)
+    return any(head.startswith(magic) for magic in _MAGIC)
+
+
+def lines_before(path: Path, stop: int) -> int:
+    """Count the lines that begin before a byte."""
+    block, found = b"\n", 0
+    with open(path, "rb") as raw:
+        for at in range(0, stop, _BLOCK):
+            block = raw.read(min(_BLOCK, stop - at))
+            found += block.count(b"\n")
+    return found + (not block.endswith(b"\n"))
+
+
+def is_array(path: Path) -> bool:
+    """Whether a file is one JSON array, not JSON lines."""
+    quiet = TextFile(path, lambda _: None)
     try:
         start = next((b.lstrip()[:1] for b in quiet.blocks() if b.strip()), b"")
     except OSError:  # `lines` will tell where it broke

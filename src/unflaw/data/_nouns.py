@@ -68,11 +68,14 @@ class Finding:
     """Synthetic rows that entered the statistic."""
     n_reference: int = 0
     row_scores: Mapping[str, float] = field(default_factory=dict)
-    """Row id → score, higher is more flawed. May be empty."""
+    """Row id → score, higher is more flawed, of the worst rows; all scores are in the audit's table. May be empty."""
     row_reasons: Mapping[str, str] = field(default_factory=dict)
     """Row id → why, for the worst rows at least."""
+    n_scored: int = 0
+    """Rows that have a score."""
     evidence: Mapping[str, Any] = field(default_factory=dict)
-    """JSON-ready details other verbs may read, e.g. {"structural_tokens": [...]}."""
+    """JSON-ready details other verbs may read, e.g. {"structural_tokens": [...]}. What begins with an underscore is
+    for this process alone and is not written."""
     plots: Sequence[Plot] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -160,7 +163,10 @@ class Rejection:
 
 def to_json(noun: Finding | Rejection | Selection | Score | Plot | Series) -> dict[str, Any]:
     """Return a JSON-ready dict; `from_json` gives the noun back."""
-    return {f.name: _plain(getattr(noun, f.name)) for f in fields(noun)}
+    written = {f.name: getattr(noun, f.name) for f in fields(noun)}
+    if isinstance(noun, Finding):
+        written["evidence"] = {k: v for k, v in noun.evidence.items() if not k.startswith("_")}
+    return {name: _plain(value) for name, value in written.items()}
 
 
 def from_json(kind: type[Any], record: Mapping[str, Any]) -> Any:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -20,7 +21,7 @@ from unflaw.data._nouns import Rejection
 from unflaw.data._rows import ID, ROLES, Rows, content_ids, own, said
 from unflaw.data._schemas import recognise
 from unflaw.data._seen import Seen, digest
-from unflaw.data._source import open_source
+from unflaw.data._source import Source, open_source
 from unflaw.data._values import Unfit, is_missing, refuse_half_pairs
 
 __all__ = ["RowReader", "read"]
@@ -156,6 +157,61 @@ class RowReader:
         """Role → column."""
         return self._schema.roles
 
+    @property
+    def source(self) -> str:
+        """What is read, as the user named it."""
+        return self._source.name
+
+    @property
+    def limit(self) -> int | None:
+        """Stop after this many rows."""
+        return self._limit
+
+    def fingerprint(self) -> list[list[Any]]:
+        """Return name, size and time of change of every file that is read: what tells a changed input."""
+        if self._source.format == "hub":
+            return []
+        stats = [(path, path.stat()) for path in self._source.files()]
+        return [[str(path.resolve()), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
+
+    def split(self, n_bytes: int = 16 << 20) -> list[RowReader]:
+        """Return readers of parts of about `n_bytes`, which may be read at once, on any machine that has the file.
+
+        Together they deliver the rows of this one in the same order; but each counts for itself how often a content
+        came by, and lines from `line_before` on. What can only be read from the beginning, and what `limit` cuts, is
+        one part. They call back to nobody, and may hold no row.
+        """
+        parts = [self._source] if self._limit is not None else self._source.split(n_bytes)
+        return [self._of(part) for part in parts]
+
+    def took(self, n_rows: int, rejected: Sequence[Rejection], reasons: Counter[str]) -> None:
+        """Take over what the readers counted that this one was split into; `on_reject` hears of every line."""
+        self.n_rows, self.n_rejected, self.reasons = n_rows, reasons.total(), reasons
+        self.rejected = list(rejected[:_REJECTIONS_HELD])
+        for rejection in rejected if self._on_reject else ():
+            self._on_reject(rejection)  # type: ignore[misc]
+
+    def warn(self) -> None:
+        """Warn of lines that became no row, where nobody listens for them."""
+        if self.n_rejected and self._on_reject is None:
+            first, name = self.rejected[0], self._source.name
+            warnings.warn(
+                f"{self.n_rejected:,} lines of {name} became no row "
+                f"({', '.join(f'{n:,} {kind}' for kind, n in self.reasons.most_common(3))}); "
+                f"the first is line {first.line}: {first.reason}. Pass `on_reject` to get them all.",
+                stacklevel=3,
+            )
+
+    def _of(self, source: Source) -> RowReader:
+        reader = copy.copy(self)
+        reader._source, reader._on_reject, reader._progress = source, None, None
+        reader._forget()
+        return reader
+
+    def line_before(self) -> int:
+        """Return how many lines of the file lie before the part that this reader reads."""
+        return self._source.line_before()
+
     def __iter__(self) -> Iterator[Rows]:
         """Deliver the rows from the beginning. Raises `DataError` if there is none, or if ids repeat."""
         self._forget()
@@ -170,7 +226,7 @@ class RowReader:
                 yield rows
             if self.n_rows == self._limit:
                 return
-        if not self.n_rows:
+        if not self.n_rows and self._source.span is None:
             raise DataError(self._no_rows())
 
     def _rows(self, chunk: Chunk, typing: Columns, seen: Seen) -> Rows:
@@ -235,18 +291,19 @@ class RowReader:
         ids = [str(r[self.id_column]) for r in records]
         twice = [i for i, n in zip(ids, seen.add([digest(i) for i in ids]), strict=True) if n > 1]
         if twice:
-            raise DataError(self._say_twice(list(dict.fromkeys(twice))))
+            self.refuse_twice(list(dict.fromkeys(twice)))
         return ids
 
-    def _say_twice(self, twice: list[str]) -> str:
+    def refuse_twice(self, twice: list[str]) -> None:
+        """Raise the `DataError` that these ids of the file's own stand in several lines, and in which."""
         shown: dict[str, list[str]] = {i: [] for i in twice[:5]}
         column = self.id_column or ID
-        for chunk in self._source.chunks(self._batch_size, lambda _: None):
+        for chunk in replace(self._source, span=None).chunks(self._batch_size, lambda _: None):
             for line, record in zip(chunk.lines, self._records(chunk), strict=True):
                 if (name := str(record.get(column))) in shown:
                     shown[name].append(str(line))
         places = "; ".join(f"{i!r} in lines {', '.join(lines[:5])}" for i, lines in shown.items())
-        return (
+        raise DataError(
             f"`{column}` must name each row of {self._source.name} once, got {places}. "
             "Mend the file, or name rows by what they say with ids='content' (--ids content)"
         )
@@ -290,14 +347,7 @@ def read(
         max_line_bytes=max_line_bytes, on_truncated=on_truncated,
     )  # fmt: skip
     rows = Rows(concatenate([batch.table for batch in reader]), reader.roles, reader.schema, os.fspath(path))
-    if reader.n_rejected and on_reject is None:
-        first = reader.rejected[0]
-        warnings.warn(
-            f"{reader.n_rejected:,} lines of {os.fspath(path)} became no row "
-            f"({', '.join(f'{n:,} {kind}' for kind, n in reader.reasons.most_common(3))}); "
-            f"the first is line {first.line}: {first.reason}. Pass `on_reject` to get them all.",
-            stacklevel=2,
-        )
+    reader.warn()
     return rows
 
 

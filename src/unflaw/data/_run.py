@@ -24,13 +24,14 @@ from typing import IO, Any
 import pyarrow as pa
 
 from unflaw._errors import DataError, RunFolderError
-from unflaw.data._columns import Columns, joined
+from unflaw.data._columns import Columns, beside, concatenate, joined
 from unflaw.data._files import atomic_write, hash_path
 from unflaw.data._lock import is_fresh, locked
 from unflaw.data._nouns import Finding, Rejection, Score, Selection, from_json, to_json
 from unflaw.data._old_models import delete_model, set_aside, settle_models
 from unflaw.data._provenance import now, peak_memory, versions
 from unflaw.data._rejected import replace_rejected
+from unflaw.data._row_table import read_row_table, save_row_table
 from unflaw.data._rows import ID, Rows
 from unflaw.data._steps import disown, overwritten, refuse_other_settings, stale_keys, written
 
@@ -139,13 +140,7 @@ class RunFolder:
 
     def row_columns(self) -> pa.Table | None:
         """Read what is known of rows, by id; None before anything was added."""
-        import pyarrow.parquet as pq
-
-        path = self.path / "rows.parquet"
-        try:
-            return pq.read_table(path) if path.is_file() else None
-        except pa.ArrowException as error:
-            raise DataError(f"`{path}` is no readable Parquet file: {error}") from error
+        return read_row_table(self.path / "rows.parquet")
 
     def add_rows(self, rows: Rows) -> None:
         """Keep rows with their own columns, e.g. the worst ones, for the report to show."""
@@ -154,6 +149,18 @@ class RunFolder:
     def add_row_columns(self, columns: Mapping[str, Mapping[str, Any]]) -> None:
         """Add values by row id, e.g. {"1f0c…": {"unflaw.score.gap.c2st_auc": 0.9}}; a value given again is replaced."""
         self._merge(Columns([ID]).table([{ID: i, **values} for i, values in columns.items()]))
+
+    def add_row_table(self, table: pa.Table, own: Rows) -> None:
+        """Keep a table of values by row id, and of some rows their own columns as well, for the report to show.
+
+        The table may be mapped and long: where nothing is known of rows yet, it is written without being held.
+        """
+        names = [c for c in dict.fromkeys([*table.column_names, *own.table.column_names]) if c != ID]
+        with self._writing("columns", names) as stale:
+            old, parts = self._row_columns_without(stale), beside(table, own.table, ID)
+            save_row_table(
+                self.path / "rows.parquet", parts if old is None else [joined(old, concatenate(list(parts)), ID)]
+            )
 
     def add_rejected(self, rejected: Sequence[Rejection], source: str) -> None:
         """Keep the lines of a file that became no row, in place of those kept of it before."""
@@ -234,7 +241,7 @@ class RunFolder:
         if "selection" in wrote:
             (self.path / "selection.json").unlink(missing_ok=True)
         if "columns" in wrote and (table := self._row_columns_without(wrote["columns"])) is not None:
-            self._save_rows(table)
+            save_row_table(self.path / "rows.parquet", [table])
         for name in wrote.get("models", []):
             delete_model(self.path / "models", name)
         if "rejected" in wrote:
@@ -250,17 +257,11 @@ class RunFolder:
         """Join by id; a null takes nothing away."""
         with self._writing("columns", [c for c in new.column_names if c != ID]) as stale:
             old = self._row_columns_without(stale)
-            self._save_rows(new if old is None else joined(old, new, ID))
+            save_row_table(self.path / "rows.parquet", [new if old is None else joined(old, new, ID)])
 
     def _row_columns_without(self, names: Sequence[str]) -> pa.Table | None:
         table = self.row_columns()
         return None if table is None else table.drop_columns([c for c in names if c in table.column_names and c != ID])
-
-    def _save_rows(self, table: pa.Table) -> None:
-        import pyarrow.parquet as pq
-
-        with atomic_write(self.path / "rows.parquet", "wb") as file:
-            pq.write_table(table, file, compression="zstd")
 
     @contextmanager
     def _writing(self, kind: str, keys: Sequence[Any]) -> Iterator[list[Any]]:

@@ -11,25 +11,44 @@ import pyarrow as pa
 
 from unflaw._errors import DataError, MissingExtraError, did_you_mean
 
-__all__ = ["arrow_tables", "datasets_files", "hub_records", "parquet_tables"]
+__all__ = ["arrow_tables", "datasets_files", "group_sizes", "hub_records", "parquet_tables"]
 
 Progress = Callable[[int, int], None] | None
 
 
-def parquet_tables(path: Path, n_rows: int, progress: Progress) -> Iterator[pa.Table]:
-    """Batches of a Parquet file. Raises `DataError` where it is broken."""
+def parquet_tables(
+    path: Path, n_rows: int, progress: Progress, span: tuple[int, int] | None = None
+) -> Iterator[pa.Table]:
+    """Batches of a Parquet file, or of a span of its row groups. Raises `DataError` where it is broken."""
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as file:
-            done = 0
-            for batch in file.iter_batches(batch_size=n_rows):
+            groups = range(*(span or (0, file.metadata.num_row_groups)))
+            done, total = 0, sum(file.metadata.row_group(group).num_rows for group in groups)
+            for batch in file.iter_batches(batch_size=n_rows, row_groups=list(groups)):
                 done += batch.num_rows
                 if progress:
-                    progress(done, file.metadata.num_rows)
+                    progress(done, total)
                 yield pa.Table.from_batches([batch])
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"`{path}` is no whole Parquet file: {error}. Was it cut off while copying?") from error
+        raise _not_whole(path, error) from error
+
+
+def group_sizes(path: Path) -> list[int]:
+    """Bytes of each row group of a Parquet file, compressed. Raises `DataError` where it is broken."""
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
+            return [sum(g.column(i).total_compressed_size for i in range(g.num_columns)) for g in groups]
+    except (pa.ArrowException, OSError) as error:
+        raise _not_whole(path, error) from error
+
+
+def _not_whole(path: Path, error: Exception) -> DataError:
+    return DataError(f"`{path}` is no whole Parquet file: {error}. Was it cut off while copying?")
 
 
 def arrow_tables(paths: list[Path], n_rows: int, progress: Progress) -> Iterator[pa.Table]:

@@ -1,6 +1,6 @@
 """The formulas: arrays in, arrays out. No models, no files, no printing."""
 
-from unflaw.measure._alike import nearest_original, repeats_of_earlier, strangers_nearer
+from unflaw.measure._alike import nearest_original, repeats_of_earlier, share_nearer, strangers_nearer
 from unflaw.measure._arithmetic import Equation, equations
 from unflaw.measure._bootstrap import bootstrap_interval, difference_interval, paired_difference, ratio_interval
 from unflaw.measure._copies import Shingles, band_keys, normalise, text_hash, words_of
@@ -136,6 +136,7 @@ __all__ = [
     "rouge_l",
     "self_bleu",
     "self_repetition",
+    "share_nearer",
     "squared_distances",
     "strangers_nearer",
     "text_hash",

@@ -8,9 +8,9 @@ Notation
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
-__all__ = ["nearest_original", "repeats_of_earlier", "strangers_nearer"]
+__all__ = ["nearest_original", "repeats_of_earlier", "share_nearer", "strangers_nearer"]
 
 _BLOCK = 2048
 
@@ -83,3 +83,21 @@ def strangers_nearer(
         equal = np.isclose(cosines, mine, rtol=0, atol=1e-6)
         nearer[rows] = np.where(equal, 0.5, cosines > mine).sum(axis=1)
     return nearer / max(k, 1)
+
+
+def share_nearer(
+    own: Float[np.ndarray, "n d"], answered: Float[np.ndarray, "n d"], others: Float[np.ndarray, "k d"],
+    counts: Bool[np.ndarray, "n k"],
+) -> Float[np.ndarray, " n"]:  # fmt: skip
+    """Return for each answer the share of others to which it is nearer than to its own, by cosine.
+
+    Another that is as near as the own one, as an equal one is, counts half: an answer at random gets .5 on average.
+    `counts` marks the others that are to be asked of a row; its own one is not.
+
+    >>> eye = np.eye(3)
+    >>> share_nearer(eye, eye[[1, 0, 2]], eye, ~np.eye(3, dtype=bool)).tolist()
+    [0.75, 0.75, 0.0]
+    """
+    cosines, mine = answered @ others.T, np.einsum("nd,nd->n", own, answered)[:, None]
+    equal = np.isclose(cosines, mine, rtol=0, atol=1e-6)
+    return (np.where(equal, 0.5, cosines > mine) * counts).sum(axis=1) / np.maximum(counts.sum(axis=1), 1)

@@ -33,7 +33,7 @@ def mine_template(
     synthetic: Sequence[str] | Sequence[Tokens],
     reference: Sequence[str] | Sequence[Tokens],
     *,
-    min_share: float = 0.2,
+    min_share: float = 0.05,
     min_ratio: float = 3.0,
     min_z: float = 4.0,
 ) -> Template:
@@ -42,7 +42,7 @@ def mine_template(
     Parameters
     ----------
     min_share
-        Part of the synthetic rows that must hold a phrase. Below one in five it is a habit, not a template.
+        Part of the synthetic rows that must hold a phrase; what keeps luck out is `min_z`.
     min_ratio
         How many times more often than in the reference: questions may well start with "What", real or not.
     min_z

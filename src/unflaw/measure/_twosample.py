@@ -189,7 +189,8 @@ def _folds(
         n_groups = sum(any(is_y[i] == side for i in rows) for rows in members.values())
         if n_groups < n_folds:
             raise TooFewRowsError(f"`{label}` must hold at least {n_folds} different rows, got {n_groups}")
-    order: list[Any] = [list(members.values())[j] for j in rng.permutation(len(members))]
+    groups_of_rows = list(members.values())
+    order: list[Any] = [groups_of_rows[j] for j in rng.permutation(len(members))]
     order.sort(key=len, reverse=True)  # stable: equals stay shuffled
     filled = np.zeros((n_folds, 2))
     fold = np.empty(len(is_y), dtype=np.int64)

@@ -26,6 +26,8 @@ MAX_ROWS = 100
 """Worst rows shown per finding."""
 ROWS_BUDGET = 900_000
 """Escaped bytes that all rows of all findings may take together, so that the page stays below 2 MB."""
+MAX_GROUPS = 20
+"""Groups of copies shown per finding."""
 CELL = 600
 """Escaped bytes one cell may take."""
 _MOST_REASONS = 30
@@ -82,7 +84,8 @@ def _nouns(path: Path, read: Callable[[], list[Any]]) -> list[Any]:
 def _findings(found: Sequence[Finding], folder: Path) -> list[dict[str, Any]]:
     share = ROWS_BUDGET // max(1, len(found))
     worst = {f.check: _worst_ids(f) for f in found}
-    rows = _rows_by_id(folder / "rows.parquet", {i for ids in worst.values() for i in ids})
+    best = {group["best"] for f in found for group in f.evidence.get("groups", [])[:MAX_GROUPS] if "best" in group}
+    rows = _rows_by_id(folder / "rows.parquet", {i for ids in worst.values() for i in ids} | best)
     return [_finding(n, f, worst[f.check], rows, share) for n, f in enumerate(found, start=1)]
 
 
@@ -115,6 +118,7 @@ def _finding(n: int, f: Finding, ids: list[str], rows: Mapping[str, Any], share:
         "strip_alt": alt,
         "plots": [_shown(to_json(plot)) for plot in f.plots],
         "worst": _worst(f, ids, rows, share),
+        "groups": _groups(f, rows),
         "settings": _flat(f.settings),
     }
 
@@ -142,10 +146,31 @@ def _worst(f: Finding, ids: Sequence[str], rows: Mapping[str, Any], share: int) 
         if size > share:
             break
         shown.append({"id": clip(i, 80), "score": number(f.row_scores[i]), "reason": reason, "cells": cells})
-    scored = len(f.row_scores)
+    scored = max(f.n_scored, len(f.row_scores))
     left = scored - len(shown)
-    words = f"The {len(shown)} worst of {scored:,} scored rows, worst first" if left else f"All {scored} scored rows"
+    words = f"The {len(shown)} worst of {scored:,} scored rows, worst first" if left else f"All {scored:,} scored rows"
     return {"rows": shown, "n_scored": scored, "left_out": left, "words": f"{words}; a higher score is more flawed"}
+
+
+def _groups(f: Finding, rows: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Show the largest groups of rows that repeat one another, each by the row that is worth keeping."""
+    groups = [group for group in f.evidence.get("groups", [])[:MAX_GROUPS] if "best" in group]
+    if not groups:
+        return None
+    shown = [
+        {
+            "n": f"{group['n_rows']:,}",
+            "id": clip(group["best"], 80),
+            "text": clip(" ".join(str(v) for v in rows.get(group["best"], {}).values() if v not in (None, "")), 300),
+        }
+        for group in groups
+    ]
+    n = f.evidence.get("n_groups", len(groups))
+    words = f"The {len(shown)} largest of {n:,} groups" if n > len(shown) else f"All {n:,} groups"
+    return {
+        "rows": shown,
+        "words": f"{words}, each by the row that other checks speak against the least: keep that one",
+    }
 
 
 def _rows_by_id(path: Path, ids: Iterable[str]) -> dict[str, dict[str, Any]]:

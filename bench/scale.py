@@ -1,0 +1,173 @@
+"""How time, memory and disk of an audit grow with the rows.
+
+    python bench/scale.py                                    # 10,000 to 1,000,000 rows, all checks: half an hour
+    python bench/scale.py --rows 10000000 --checks cheap     # those that ask no encoder, of ten million: an hour
+
+Each size is one call of `unflaw audit` with `--run`: files in, run folder out, on all cores. Rows are questions and
+answers of 60 words in all, drawn from the shipped passages, two in a hundred nearly a copy of another; real rows are as
+many, up to 100,000. Memory is what the process and its workers hold together that is not a file mapped from disk, five
+times a second; disk is the work folder at its largest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _record import compare, write
+
+from unflaw import read
+from unflaw._cli._demo import example_folder
+
+CHEAP = "copies,residue,form,mix,languages,qa,hygiene"
+"""Checks that ask no encoder and keep no sample of texts."""
+MOST_REAL, IN_A_FILE = 100_000, 50_000
+SIZES = (10_000, 100_000, 1_000_000)
+
+
+def main() -> None:
+    """Measure and write bench/results/scale.json; what was measured of other sizes stays."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, nargs="*", default=SIZES)
+    parser.add_argument("--checks", choices=("all", "cheap"), default="all")
+    parser.add_argument("--engine", choices=("local", "ray"), default="local")
+    told = parser.parse_args()
+    name = told.checks if told.engine == "local" else f"{told.checks}_{told.engine}"
+    path = Path(__file__).parent / "results" / "scale.json"
+    rounds = json.loads(path.read_text())["rounds"] if path.exists() else {}
+    for n in told.rows:
+        rounds[f"{name}_{n}"] = [measured(n, told.checks, told.engine)]
+        write("scale", list(comparisons(rounds)), rounds=rounds, keep=True)
+        print(n, rounds[f"{name}_{n}"][0], flush=True)
+
+
+def comparisons(rounds: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Compare each size with the next smaller one of the same kind: cost of a thousand rows."""
+    kinds: dict[str, list[int]] = {}
+    for key in rounds:
+        kind, _, n = key.rpartition("_")
+        kinds.setdefault(kind, []).append(int(n))
+    for kind, sizes in kinds.items():
+        for small, large in zip(sorted(sizes), sorted(sizes)[1:], strict=False):
+            a, b = rounds[f"{kind}_{large}"][0], rounds[f"{kind}_{small}"][0]
+            for what, unit in (("cpu_s", "CPU s per 1000 rows"), ("memory_mib", "MiB")):
+                per = [(1000 / n if what == "cpu_s" else 1.0) for n in (a["n_rows"], b["n_rows"])]
+                yield compare(
+                    f"{kind}_{what}_{large}_vs_{small}", unit, [a[what] * per[0]], [b[what] * per[1]],
+                    f"ours, {small:,} rows", equal_answer=None,
+                )  # fmt: skip
+
+
+def measured(n: int, checks: str, engine: str) -> dict[str, Any]:
+    """Audit n rows once."""
+    n_real = min(n, MOST_REAL)
+    with tempfile.TemporaryDirectory(dir=os.environ.get("UNFLAW_BENCH_DIR")) as folder:
+        at = Path(folder)
+        write_rows(at / "rows", n, 1)
+        write_rows(at / "real", n_real, 2)
+        call = [
+            str(Path(sys.executable).with_name("unflaw")),
+            "audit",
+            str(at / "rows"),
+            "--reference",
+            str(at / "real"),
+        ]
+        call += ["--run", str(at / "run"), "--engine", engine, *(["--checks", CHEAP] if checks == "cheap" else [])]
+        started = time.monotonic()
+        process = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        watch = Watch(process.pid, at / "run")
+        watch.start()
+        said = process.stderr.read().decode() if process.stderr else ""
+        _, status, used = os.wait4(process.pid, 0)
+        watch.stop.set()
+        watch.join()
+        if status:
+            raise SystemExit(f"the audit of {n} rows failed:\n{said[-2000:]}")
+        wall, cpu = time.monotonic() - started, used.ru_utime + used.ru_stime
+        return {
+            "n_rows": n + n_real, "n_synthetic": n, "wall_s": round(wall, 1), "cpu_s": round(cpu, 1),
+            "rows_per_s": round((n + n_real) / wall), "memory_mib": watch.memory >> 20, "disk_mib": watch.disk >> 20,
+        }  # fmt: skip
+
+
+class Watch(threading.Thread):
+    """Looks at what a process and its descendants hold, until told to stop."""
+
+    def __init__(self, pid: int, folder: Path) -> None:
+        super().__init__(daemon=True)
+        self.pid, self.folder, self.stop = pid, folder, threading.Event()
+        self.memory = self.disk = 0
+
+    def run(self) -> None:
+        """Look five times a second, at the disk every tenth time."""
+        for turn in range(10**9):
+            if self.stop.wait(0.2):
+                return
+            self.memory = max(self.memory, sum(anonymous_bytes(pid) for pid in family(self.pid)))
+            if turn % 10 == 0:
+                self.disk = max(self.disk, sum(f.stat().st_size for f in files_of(self.folder)))
+
+
+def family(pid: int) -> list[int]:
+    """Return a process and all that descend from it."""
+    parents: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            parents.setdefault(parent, []).append(int(entry.name))
+    found = [pid]
+    for one in found:
+        found += parents.get(one, [])
+    return found
+
+
+def anonymous_bytes(pid: int) -> int:
+    """Return the memory of a process that is no file mapped from disk; 0 when it has ended."""
+    try:
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("RssAnon"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 0
+
+
+def files_of(folder: Path) -> list[Path]:
+    """Return the files below a folder, as far as they are still there."""
+    try:
+        return [path for path in folder.rglob("*") if path.is_file()]
+    except OSError:
+        return []
+
+
+def write_rows(folder: Path, n: int, seed: int) -> None:
+    """Write n rows to JSON-lines files of 50,000."""
+    folder.mkdir(parents=True)
+    words = " ".join(read(example_folder() / "passages.jsonl").column("text")).split()
+    for start in range(0, n, IN_A_FILE):
+        rng = np.random.default_rng([seed, start])
+        drawn = rng.integers(len(words), size=(min(IN_A_FILE, n - start), 60))
+        copied = np.flatnonzero(rng.random(len(drawn)) < 0.02)
+        drawn[copied] = drawn[rng.integers(len(drawn), size=len(copied))]
+        drawn[copied, rng.integers(60, size=len(copied))] = rng.integers(len(words), size=len(copied))
+        with open(folder / f"{start:09d}.jsonl", "w", encoding="utf-8") as file:
+            for row in drawn.tolist():
+                said = [words[i] for i in row]
+                file.write(json.dumps({"question": " ".join(said[:12]) + "?", "answer": " ".join(said[12:])}) + "\n")
+
+
+if __name__ == "__main__":
+    main()

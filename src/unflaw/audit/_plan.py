@@ -1,0 +1,64 @@
+"""What an audit was asked, so that an unfinished one goes on with nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from unflaw import __version__
+from unflaw._errors import UsageError
+from unflaw.audit._frame import Check
+from unflaw.data import RowReader, Rows, atomic_write
+
+__all__ = ["hold_to_plan", "settings_of"]
+
+
+def hold_to_plan(work: Path, sides: Mapping[str, Rows | RowReader], settings: Mapping[str, Any]) -> None:
+    """Write down what is asked, or refuse a work folder in which something else was.
+
+    Raises
+    ------
+    UsageError
+        The folder holds the work of an audit of other rows, or with other settings.
+    """
+    plan = {
+        "unflaw": __version__, **{f"the rows of `{side}`": _fingerprint(of) for side, of in sides.items()},
+        **{f"`{name}`": value for name, value in settings.items()},
+    }  # fmt: skip
+    told = json.loads(json.dumps(plan, default=str))
+    path = work / "plan.json"
+    if path.is_file():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        changed = [name for name in sorted(before.keys() | told.keys()) if before.get(name) != told.get(name)]
+        if changed:
+            raise UsageError(
+                f"`work` {work} holds the unfinished audit of something else: {', '.join(changed)} changed. "
+                "Ask what was asked before, or name another folder"
+            )
+        return
+    with atomic_write(path) as file:
+        json.dump(told, file, indent=1)
+
+
+def _fingerprint(of: Rows | RowReader) -> Any:
+    if isinstance(of, RowReader):
+        return [of.fingerprint(), of.schema, of.roles, of.id_column, of.limit]
+    whole = hashlib.blake2b(digest_size=16)
+    for rows in of.batches(1000):
+        whole.update(json.dumps([rows.ids, rows.texts()]).encode("utf-8", "surrogatepass"))
+    return whole.hexdigest()
+
+
+def settings_of(checks: Sequence[Check]) -> dict[str, dict[str, Any]]:
+    """Return each check's own settings."""
+    return {check.name: _settings_of(check) for check in checks}
+
+
+def _settings_of(check: Any) -> dict[str, Any]:
+    if not dataclasses.is_dataclass(check):
+        return {}
+    return {f.name: getattr(check, f.name) for f in dataclasses.fields(check) if f.metadata.get("setting", True)}

@@ -1,0 +1,155 @@
+"""One audit, however it is computed and wherever it was cut off: the same answer."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import cloudpickle
+import pytest
+
+from unflaw._errors import UsageError
+from unflaw.audit import LocalEngine, RayEngine, _audit, audit, default_checks
+from unflaw.audit._work import load
+from unflaw.data import Finding, to_json
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # a worker cannot import a test
+
+STAGES = ("reading", "looking at rows", "concluding", "scoring rows")
+ASKED = "copies gap residue relevance paraphrases".split()
+
+
+@pytest.fixture
+def files(tmp_path, records, monkeypatch):
+    """Three files, cut into many small parts; every ninth row comes twice."""
+    monkeypatch.setattr(_audit, "_PART_ROWS", 60)
+    paths = {}
+    for side, n, seed in (("rows", 200, 1), ("reference", 240, 2), ("holdout", 40, 3)):
+        of = records(n, seed)
+        of += of[::9]
+        paths[side] = tmp_path / f"{side}.jsonl"
+        paths[side].write_text("".join(json.dumps(record) + "\n" for record in of))
+    return paths
+
+
+CHECKS = [check for check in default_checks(1) if check.name in ASKED]
+
+
+def asked(files, **more):
+    return audit(files["rows"], files["reference"], holdout=files["holdout"], **{"checks": CHECKS, "seed": 1, **more})
+
+
+def said(found):
+    findings = json.loads(json.dumps([to_json(f) for f in found.findings]), parse_float=lambda x: round(float(x), 6))
+    return findings, found.table.to_pylist(), dict(found.skipped), found.worst_rows.ids
+
+
+@dataclass(frozen=True)
+class Deadly:
+    """A check that kills the worker that looks at the first part, the first time."""
+
+    mark: str
+    name: str = "deadly"
+    needs: frozenset[str] = frozenset()
+
+    def summarise(self, batch):
+        if batch.start == 0 and not Path(self.mark).exists():
+            Path(self.mark).write_text("died")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return len(batch.texts)
+
+    def merge(self, a, b):
+        return a + b
+
+    def conclude(self, synthetic, reference, control, holdout):
+        return [Finding("deadly.n", "Rows", synthetic, None, None, "lower", "ok", "t", "Rows.", settings={})]
+
+    def score(self, batch, findings):
+        return {}
+
+
+def check_engine(files, tmp_path, engine):
+    """Ask the usual and a check that kills a worker half-way."""
+    Path(tmp_path / "alone").write_text("nobody dies here")
+    alone, many = (
+        asked(files, checks=[*CHECKS, Deadly(str(tmp_path / name))], engine=of)
+        for name, of in (("alone", LocalEngine(1)), ("died", engine))
+    )
+    assert (tmp_path / "died").exists()
+    findings, *rest = said(many)
+    assert (findings, *rest) == said(alone)
+    assert findings[-1]["value"] == 223, "no row was counted twice"
+
+
+def test_several_processes_say_the_same_although_one_dies(files, tmp_path):
+    check_engine(files, tmp_path, LocalEngine(2))
+
+
+@pytest.mark.slow
+def test_a_ray_with_two_workers_says_the_same_although_one_dies(files, tmp_path):
+    import ray
+
+    try:
+        check_engine(files, tmp_path, RayEngine(workers=2))
+    finally:
+        ray.shutdown()
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_an_audit_cut_off_in_any_stage_goes_on_from_there(files, tmp_path, stage):
+    def cut(name, done, total):
+        if name.startswith(stage) and 0 < done:
+            raise Stop
+
+    with pytest.raises(Stop):
+        asked(files, work=tmp_path / "work", progress=cut)
+    stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "work").rglob("*") if path.is_file()}
+    assert stamps and not any(path.name.endswith(".tmp") for path in stamps)
+    found = asked(files, work=tmp_path / "work")
+    assert said(found) == said(asked(files))
+    kept = [path for path, stamp in stamps.items() if path.stat().st_mtime_ns == stamp]
+    assert kept == list(stamps), "what was done is not done again"
+
+
+def test_a_killed_process_leaves_what_another_goes_on_with(files, tmp_path):
+    script = (
+        "import sys; from unflaw.audit import LocalEngine, _audit, audit; _audit._PART_ROWS = 20\n"
+        "audit(*sys.argv[1:3], work=sys.argv[3], engine=LocalEngine(1))"
+    )
+    work = tmp_path / "work"
+    call = [sys.executable, "-c", script, str(files["rows"]), str(files["reference"]), str(work)]
+    process = subprocess.Popen(call, stderr=subprocess.PIPE)
+    for _ in range(600):
+        time.sleep(0.05)
+        if len(list(work.glob("rows/*/summary.pkl"))) >= 2:
+            break
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    done = list(work.glob("*/*/summary.pkl"))
+    assert 2 <= len(done) < 20 and [load(path) for path in done], "every file that is there is whole"
+    again = subprocess.run(call, capture_output=True, check=False, text=True)
+    assert again.returncode == 0, again.stderr
+
+
+def test_a_changed_input_or_setting_is_noticed(files, tmp_path):
+    asked(files, work=tmp_path / "work")
+    with pytest.raises(UsageError, match="`seed`, the rows of `reference` changed"):
+        files["reference"].write_text(files["reference"].read_text() + '{"question": "New?", "answer": "Yes"}\n')
+        asked(files, work=tmp_path / "work", seed=2)
+
+
+def test_nothing_is_left_in_the_temporary_folder(files, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    found = asked(files)
+    assert list(Path(tmp_path / "tmp").iterdir()) == []
+    assert len(found.row_scores()) == len(found.table), "the table is there although its file is not"

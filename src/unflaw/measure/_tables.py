@@ -148,7 +148,7 @@ def correlation_p(
     """Return how often chance makes correlations by ranks, over m and n rows of one source, differ by so much.
 
     >>> correlation_p(np.array([0.5]), np.array([0.3]), np.array([103.0]), np.array([103.0])).round(3).tolist()
-    [0.099]
+    [0.1]
     """
     from scipy.stats import norm
 

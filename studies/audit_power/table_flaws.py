@@ -163,7 +163,7 @@ TABLE_FLAWS = {
     ),
     "strangers": TableFlaw("categories that there are not", one_of(STRANGERS), ("tables.constraints",)),
     "nulls": TableFlaw("values left out", emptied(["age", "gender", "income", "race"]), ("tables.constraints",)),
-    "copies": TableFlaw("copies of reference rows", copied(), ("tables.copies",)),
-    "near copies": TableFlaw("the same with one number of their own", copied(["fnlwgt"]), ("tables.closest",)),
+    "real rows": TableFlaw("copies of reference rows", copied(), ("tables.copies",)),
+    "nearly real rows": TableFlaw("the same with one number of their own", copied(["fnlwgt"]), ("tables.closest",)),
     "leaks": TableFlaw("copies of held-out rows", copied(), ("tables.holdout",), of="holdout"),
 }  # fmt: skip

@@ -128,8 +128,7 @@ def copies_findings(
     asked = [c for c in columns if holdout is None or c.name in holdout.sample.table.column_names]
     mine, real = Near.of(synthetic, asked), Near.of(reference, asked)
     found, within = matches(mine, real), matches_within(real)
-    m, n = len(mine.whole), len(real.whole)
-    by_nature = _by_nature(found.rows / 2, m, within.rows / 2, n)  # real rows come at least in twos: count halves
+    by_nature = _copied(found, within)
     verdict = above(found.share - within.share if by_nature < _CHANCE else 0.0, COPIES_WARN, COPIES_FAIL)
     rule = (
         f"warn from {COPIES_WARN:.0%}, fail from {COPIES_FAIL:.0%} of the rows more than real rows that equal another "
@@ -148,6 +147,14 @@ def copies_findings(
             _finding("tables.holdout", "Rows that equal a held-out row", leaked, usual, verdict, rule, settings)
         )
     return findings
+
+
+def _copied(found: Matches, within: Matches) -> float:
+    """Return how often nature makes so many rows equal real ones, as real ones equal each other: at least in twos."""
+    m, n = found.n_rows, within.n_rows
+    if within.share > _OFTEN:
+        return _by_nature(found.rows / 2, m, within.rows / 2, n)
+    return _by_nature(found.rows, m * n, within.rows / 2, n * (n - 1) / 2)
 
 
 def _leaked(leaked: Matches, usual: Matches, within: Matches, h: int) -> float:

@@ -40,6 +40,8 @@ _SURE = 0.01
 """Chance that any rule of a kind holds by chance: λ is at least ln(rules looked for / this)."""
 _OFTEN = 10
 """Rows in which even the rarest word must stand for all to be known; or hardly any word must stand in one alone."""
+_UNKNOWN = 3e-3
+"""Share of other rows with a word not among these, at most, where one more than there are stood in one row alone."""
 _SEEN = 3
 """Rows from which on a value gives another."""
 _MOST_WORDS, _MOST_STEPS = 1000, 100
@@ -125,7 +127,7 @@ def _of_one(view: View, column: Column, part: float) -> Iterator[Constraint]:
     if column.kind == "category":
         counted = pc.value_counts(view.words(name).drop_null())
         counts = counted.field("counts").to_numpy(zero_copy_only=False)
-        if there and len(counts) <= _MOST_WORDS and (counts.min() >= part * _OFTEN or _all_known(counts)):
+        if there and len(counts) <= _MOST_WORDS and (counts.min() >= part * _OFTEN or _all_known(counts, part)):
             yield Constraint("known", (name,), {"values": sorted(counted.field("values").to_pylist())}, there)
         return
     x = view.numbers(name)
@@ -140,9 +142,9 @@ def _of_one(view: View, column: Column, part: float) -> Iterator[Constraint]:
         yield Constraint("whole", (name,), {}, there - int(parts.sum()))
 
 
-def _all_known(counts: Int[np.ndarray, " K"]) -> bool:
-    """Tell whether hardly any other row would have a word that is not among these, were one more of them alone."""
-    return unseen_share(np.append(counts, 1)) <= RARE
+def _all_known(counts: Int[np.ndarray, " K"], part: float) -> bool:
+    """Tell whether hardly any other row would have a word that is not among these."""
+    return unseen_share(np.append(counts, 1)) <= _UNKNOWN / part
 
 
 def _orders(view: View, names: Sequence[str], part: float) -> Iterator[Constraint]:

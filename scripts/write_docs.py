@@ -13,11 +13,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
+
 from unflaw import read
 from unflaw._cli._app import VERBS, app, load_verb
-from unflaw.audit import TraitsCheck, audit, default_checks
-from unflaw.data import Finding
-from unflaw.models import UnigramScorer
+from unflaw.audit import LabelsCheck, TablesCheck, TraitsCheck, audit, default_checks
+from unflaw.data import Finding, Rows
+from unflaw.models import HashEncoder, UnigramScorer
 
 ROOT = Path(__file__).parent.parent
 SRC = ROOT / "src" / "unflaw"
@@ -70,11 +72,16 @@ def _fenced(text: str) -> str:
 
 
 def checks_page() -> str:
-    """Return what every check asks and finds, from its own words and an audit of the shipped rows."""
+    """Return what every check asks and finds, from its own words and audits of the shipped and of drawn rows."""
     rows = {name: read(ROOT / "examples" / "data" / f"{name}.jsonl") for name in ("synthetic", "real", "guard")}
     scorer = UnigramScorer(rows["real"].texts())
     checks = default_checks()
-    found = audit(rows["synthetic"], rows["real"], holdout=rows["guard"], scorer=scorer, scorer_after=scorer).findings
+    found = [
+        *audit(rows["synthetic"], rows["real"], holdout=rows["guard"], scorer=scorer, scorer_after=scorer).findings
+    ]
+    found += audit(*labelled_rows(), checks=[LabelsCheck()], encoder=HashEncoder()).findings
+    synthetic, real, held = tables()
+    found += audit(synthetic, real, holdout=held, checks=[TablesCheck()]).findings
     parts = [
         "# What an audit asks",
         "Generated from the checks themselves by `make docs`. `--checks NAME,…` asks only some of them. Real rows are "
@@ -87,6 +94,28 @@ def checks_page() -> str:
         table = traits_table(check) if isinstance(check, TraitsCheck) else findings_table(mine)
         parts += [f"## {check.name}", _asks(check), table]
     return "\n\n".join(parts) + "\n"
+
+
+def labelled_rows() -> list[Rows]:
+    """Draw two sets of labelled sentences, since the shipped rows have no labels."""
+    rng, words = np.random.default_rng(0), {"food": ["bread", "salt", "soup"], "sport": ["ball", "goal", "team"]}
+    records = [
+        {"text": f"{' '.join(rng.choice(words[label], 4))} {i}", "label": label}
+        for i, label in enumerate(rng.choice(list(words), 200).tolist())
+    ]
+    return [Rows.from_records(part, {"text": "text", "label": "label"}) for part in (records[:100], records[100:])]
+
+
+def tables() -> list[Rows]:
+    """Draw three sets of rows of one table."""
+    rng = np.random.default_rng(0)
+    records = [
+        {"age": int(age), "hours": float(hours), "city": str(city)}
+        for age, hours, city in zip(
+            rng.integers(18, 70, 300), rng.normal(38, 4, 300).round(1), rng.choice(["Bath", "Rome"], 300), strict=True
+        )
+    ]
+    return [Rows.from_records(records[i : i + 100], {}) for i in (0, 100, 200)]
 
 
 def _asks(check: Any) -> str:

@@ -43,8 +43,29 @@ def two_sets_of_one_source(n, m):
     ]
 
 
+def two_tables_of_one_source(n, m):
+    """Draw n and m rows of a plain table: numbers, words, a rule, and gaps."""
+    rng = np.random.default_rng(0)
+    made, place = rng.integers(1990, 2020, n + m), rng.choice(["Bath", "Paris", "Rome"], n + m)
+    table = {
+        "made": made, "sold": made + rng.integers(0, 9, n + m), "price": rng.exponential(50, n + m).round(2),
+        "place": place,
+        "country": np.where(place == "Bath", "UK", np.where(place == "Rome", "Italy", "France")),
+        "note": [None if gap else "ok" for gap in rng.random(n + m) < 0.2],
+    }  # fmt: skip
+    columns = [np.asarray(column).tolist() for column in table.values()]
+    records = [dict(zip(table, row, strict=True)) for row in zip(*columns, strict=True)]
+    return Rows.from_records(records[:n], {}), Rows.from_records(records[n:], {})
+
+
 SYNTHETIC, REFERENCE = two_sets_of_one_source(160, 200)
+TABLES = two_tables_of_one_source(160, 200)
 SCORER = UnigramScorer(REFERENCE.texts())
+
+
+def sides(check):
+    """Return the rows a check is asked about: what looks at tables has nothing to say of texts."""
+    return TABLES if check.name == "tables" else (SYNTHETIC, REFERENCE)
 
 
 def batch_of(rows, check):
@@ -58,9 +79,10 @@ def batch_of(rows, check):
     return Batch(rows, rows.texts(), **{need: make() for need, make in known.items() if need in check.needs})
 
 
-def ask(check, synthetic=SYNTHETIC, batch_size=64):
+def ask(check, synthetic=None, batch_size=64):
     given = {"encoder": HashEncoder(), "scorer": SCORER, "scorer_after": SCORER}
-    return audit(synthetic, REFERENCE, checks=[check], batch_size=batch_size, seed=1, **given)
+    mine, real = sides(check)
+    return audit(synthetic or mine, real, checks=[check], batch_size=batch_size, seed=1, **given)
 
 
 @cache
@@ -112,9 +134,9 @@ def test_rows_from_one_source_raise_no_flaw(findings):
     assert {finding.check: finding.verdict for finding in findings if finding.verdict != "ok"} == {}
 
 
-def test_row_scores_lie_in_the_unit_interval_and_name_rows(findings):
+def test_row_scores_lie_in_the_unit_interval_and_name_rows(check, findings):
     for finding in findings:
-        assert set(finding.row_scores) <= set(SYNTHETIC.ids)
+        assert set(finding.row_scores) <= set(sides(check)[0].ids)
         assert all(0 <= score <= 1 for score in finding.row_scores.values())
         assert set(finding.row_reasons) <= set(finding.row_scores)
         assert all(finding.row_reasons.values()), "an empty reason is no reason"
@@ -126,12 +148,14 @@ def said(findings):
 
 
 def test_neither_batch_size_nor_order_changes_the_answer(check, findings):
-    shuffled = SYNTHETIC.take(np.random.default_rng(2).permutation(len(SYNTHETIC)).tolist())
+    rows = sides(check)[0]
+    shuffled = rows.take(np.random.default_rng(2).permutation(len(rows)).tolist())
     assert said(ask(check, shuffled, batch_size=13).findings) == said(findings)
 
 
 def test_merging_changes_neither_side_and_summaries_travel(check):
-    a, b = (check.summarise(batch_of(SYNTHETIC.take(part), check)) for part in (range(50), range(50, 110)))
+    rows = sides(check)[0]
+    a, b = (check.summarise(batch_of(rows.take(part), check)) for part in (range(50), range(50, 110)))
     before = pickle.dumps((a, b))
     check.merge(a, b)
     check.merge(b, a)
@@ -140,15 +164,13 @@ def test_merging_changes_neither_side_and_summaries_travel(check):
 
 
 def test_a_check_leaves_the_rows_as_they_were(check):
-    batch, halves = (
-        batch_of(SYNTHETIC, check),
-        [batch_of(REFERENCE.take(r), check) for r in (range(90), range(90, 200))],
-    )
-    table, before = SYNTHETIC.table, pickle.dumps(batch.embeddings)
+    rows, real = sides(check)
+    batch, *halves = (batch_of(part, check) for part in (rows, real.take(range(90)), real.take(range(90, 200))))
+    table, before = rows.table, pickle.dumps(batch.embeddings)
     control = [check.summarise(half) for half in halves]
     findings = check.conclude(check.summarise(batch), check.merge(*control), tuple(control), None)
     check.score(batch, findings)
-    assert SYNTHETIC.table is table and pickle.dumps(batch.embeddings) == before
+    assert rows.table is table and pickle.dumps(batch.embeddings) == before
 
 
 def test_the_same_seed_gives_the_same_answer(check, findings):

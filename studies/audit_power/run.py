@@ -4,12 +4,15 @@
     python studies/audit_power/sources.py . --out sets                          # once; see there
     python studies/audit_power/run.py --rows sets/squad.jsonl --most 2000
     python studies/audit_power/run.py --rows sets/reviews.jsonl --most 2000
+    python studies/audit_power/run.py --rows sets/adult.jsonl --most 3000 --splits 10
     python studies/audit_power/run.py --rows sets/human.jsonl --against sets/gpt2.jsonl --most 2000
 
 Real rows are dealt into two random halves; one plays the synthetic set, the other its reference. Nothing is wrong with
 either, so every warning is a false alarm. Then each flaw is planted in a share of the first half's rows, and the checks
 that should see it are asked again. Thresholds were chosen on the splits of `--tune` (seeds from 1000 on); results/ and
 the page hold others.
+
+A table is dealt into thirds, of which one is held out, and only `tables` is asked: other checks read its rows as texts.
 
 With `--against` rows are not spoilt: those of that file play the synthetic set, as they are.
 """
@@ -25,9 +28,10 @@ from typing import Any
 import numpy as np
 from flaws import FLAWS, Flaw
 from page import write_page
+from table_flaws import TABLE_FLAWS, TableFlaw
 
 from unflaw import read
-from unflaw.audit import Audit, audit, default_checks
+from unflaw.audit import Audit, TablesCheck, audit, default_checks
 from unflaw.data import Finding, Rows, atomic_write
 from unflaw.measure import auc
 from unflaw.models import Encoder, open_encoder
@@ -49,7 +53,8 @@ def main() -> None:
     told = parser.parse_args()
     rows, encoder = read(told.rows), open_encoder("potion")
     name = "examples" if told.rows == EXAMPLES else told.rows.stem
-    record: dict[str, Any] = {"rows": name, "splits": told.splits, "rows_a_side": min(told.most, len(rows)) // 2}
+    sides = 3 if is_table(name) else 2
+    record: dict[str, Any] = {"rows": name, "splits": told.splits, "rows_a_side": min(told.most, len(rows)) // sides}
     seeds = range(TUNING, TUNING + told.splits) if told.tune else range(told.splits)
     if told.against is not None:
         record |= {"against": told.against.stem, "found": as_it_is(rows, read(told.against), seeds, told.most, encoder)}
@@ -67,27 +72,38 @@ def main() -> None:
 def planted(name: str, rows: Rows, seeds: Sequence[int], most: int, encoder: Encoder) -> dict[str, Any]:
     """Audit clean halves, then halves with each flaw in each dose."""
     clean: dict[str, list[dict[str, Any]]] = {}
-    audits, seen = [], {flaw: {dose: [] for dose in DOSES} for flaw, of in FLAWS.items() if name in of.sets}
+    flaws = {flaw: of for flaw, of in {**FLAWS, **TABLE_FLAWS}.items() if name in of.sets}
+    audits, seen = [], {flaw: {dose: [] for dose in DOSES} for flaw in flaws}
     for seed in seeds:
-        order = np.random.default_rng(seed).permutation(len(rows))[:most]
-        middle = len(order) // 2
-        first, reference = rows.take(order[:middle].tolist()), rows.take(order[middle:].tolist())
-        found = audit(first, reference, encoder=encoder, seed=seed).findings
+        order, n = np.random.default_rng(seed).permutation(len(rows))[:most], 3 if is_table(name) else 2
+        first, reference, *held = (rows.take(part.tolist()) for part in np.array_split(order, n))
+        holdout, checks = (held[0], [TablesCheck(seed=seed)]) if held else (None, None)
+        found = audit(first, reference, holdout=holdout, checks=checks, encoder=encoder, seed=seed).findings
         for finding in found:
             clean.setdefault(finding.check, []).append(outcome(finding))
         audits.append([f.check for f in found if f.verdict != "ok"])
         for flaw, doses in seen.items():
             for dose in doses:
-                doses[dose].append(asked(FLAWS[flaw], first, reference, dose, seed, encoder))
+                doses[dose].append(asked(flaws[flaw], first, reference, holdout, dose, seed, encoder))
         print(f"split {seed}: {', '.join(audits[-1]) or 'no alarm'} on clean rows", flush=True)
     return {"clean": clean, "alarms": audits, "flaws": {flaw: list(doses.items()) for flaw, doses in seen.items()}}
 
 
-def asked(flaw: Flaw, rows: Rows, reference: Rows, dose: float, seed: int, encoder: Encoder) -> dict[str, Any]:
+def is_table(name: str) -> bool:
+    """Tell whether a set is a plain table."""
+    return any(name in flaw.sets for flaw in TABLE_FLAWS.values())
+
+
+def asked(
+    flaw: Flaw | TableFlaw, rows: Rows, reference: Rows, holdout: Rows | None, dose: float, seed: int, encoder: Encoder
+) -> dict[str, Any]:
     """Plant a flaw and ask the checks that should see it: do they warn, and which rows score high?"""
-    spoilt, ids = flaw.spoil(rows, dose, seed)
+    if holdout is None or isinstance(flaw, Flaw):
+        spoilt, ids = flaw.spoil(rows, dose, seed)
+    else:
+        spoilt, ids = flaw.spoil(rows, dose, seed, {"reference": reference, "holdout": holdout})
     checks = [c for c in default_checks(seed) if any(name.split(".")[0] == c.name for name in flaw.seen_by)]
-    found = audit(spoilt, reference, checks=checks, encoder=encoder, seed=seed)
+    found = audit(spoilt, reference, holdout=holdout, checks=checks, encoder=encoder, seed=seed)
     mine = [f for f in found.findings if any(f.check.startswith(name) for name in flaw.seen_by)]
     return {
         "verdict": max((f.verdict for f in mine), key=("ok", "warn", "fail").index),

@@ -15,6 +15,7 @@ from unflaw.audit._paraphrases import ParaphrasesCheck
 from unflaw.audit._perplexity import PerplexityCheck
 from unflaw.audit._relevance import RelevanceCheck
 from unflaw.audit._said import Said
+from unflaw.audit._tables import TablesCheck
 from unflaw.audit._template import structural_template
 from unflaw.audit._tokens import TokensCheck
 from unflaw.audit._traits import Trait, TraitsCheck
@@ -41,6 +42,7 @@ __all__ = [
     "RowScore",
     "Run",
     "Said",
+    "TablesCheck",
     "TokensCheck",
     "Trait",
     "TraitsCheck",

@@ -230,9 +230,11 @@ def _read(
         tick(1)
         if isinstance(source, RowReader):
             source.warn()
-    if "reference" in sides and np.array_equal(sides["rows"].contents, sides["reference"].contents):
+    mine, real = sides["rows"], sides.get("reference")
+    # in a coarse table a few kinds of rows are all there is, so that they are as many must be asked as well
+    if real is not None and mine.n_rows == real.n_rows and np.array_equal(mine.contents, real.contents):
         raise UsageError(
-            f"`rows` and `reference` hold the same {sides['rows'].n_rows} rows, so nothing can differ; "
+            f"`rows` and `reference` hold the same {mine.n_rows} rows, so nothing can differ; "
             "pass real rows that the synthetic ones were not taken from"
         )
     return sides

@@ -14,6 +14,8 @@ __all__ = ["control_words", "next_steps", "verdict"]
 _ADVICE = {  # first part of a check's id → what to do about it, the most urgent first
     "hygiene": "Take out the rows with keys, addresses or abuse, or mask them, before anyone trains on them.",
     "copies": "Take the copied rows out before training: a model that has seen its own test shows nothing.",
+    "tables": "Take out the rows that are real ones or break a rule, and show the generator more real rows where "
+    "columns or pairs of them come out otherwise.",
     "tokens": "Break the template: ask for the answers in many formats, or train on as many good rows beside these, "
     "and give these a weight of 0.1.",
     "residue": "Drop the rows with refusals, chatter and blanks, and ask the generator for the answer alone.",

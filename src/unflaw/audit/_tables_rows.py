@@ -1,0 +1,337 @@
+"""The rows of a table as the check `tables` keeps them: a sample with all its values, and a hash of every row.
+
+Columns arrive in many types and leave in two: numbers (dates count days, times seconds) and words (all else, true and
+false as well). What a column is, the reference decides: see `DEFINITION`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Bool, Float, Int, UInt64
+
+from unflaw.audit._frame import Batch
+from unflaw.audit._kept import Kept
+from unflaw.audit._sample import bound, draw
+from unflaw.data import Rows
+from unflaw.measure import text_hash, unit_of
+
+__all__ = [
+    "DEFINITION",
+    "Column",
+    "TableSample",
+    "TableSummary",
+    "TablesSummary",
+    "View",
+    "hashed",
+    "is_table",
+    "kinds_of",
+    "plain",
+    "word",
+]
+
+_MOST_CELLS = 4_000_000
+"""Cells of a sample: 32 MB of numbers. A table of 1,000 columns is asked 4,000 rows."""
+_LONGEST = 200
+"""Letters of a word that are kept."""
+_DAY = 86_400e6
+_SAME = 6
+"""Digits in which numbers must agree to be equal: what went through 32 bits has seven."""
+_FEW = 50
+"""Words of which so many are different, more than half of the rows, are names, not categories."""
+
+DEFINITION = (
+    "Integers, floats, decimals, dates and times are numbers, however few different ones there are; text, true and "
+    "false, and all else are categories. Of categories the 50 commonest count one by one and the others together. A "
+    "missing value (null, nan, inf, and text where real rows have numbers) is a value of its own. Left out are columns "
+    "in which real rows hold nothing, columns of words of which more than half are different (names, free text), and "
+    "whole numbers that are all different and counted through (row numbers)."
+)
+
+Kind = Literal["number", "category", "name", "counter", "empty"]
+
+
+class Column(NamedTuple):
+    """What a column is."""
+
+    name: str
+    kind: Kind
+    why: str
+    unit: float = 0.0
+    """Of numbers: the last digit the reference has, 0.0 where there is none."""
+
+    @property
+    def asked(self) -> bool:
+        """Whether its shape means something."""
+        return self.kind in ("number", "category")
+
+
+def is_table(rows: Rows) -> bool:
+    """Tell whether rows are plain ones: no column speaks. One that is called `label` is a column like others."""
+    return not set(rows.roles) - {"label"} and bool(_own(rows))
+
+
+def _own(rows: Rows) -> list[str]:
+    return sorted(c for c in rows.table.column_names if not c.startswith("unflaw.") and c != "weight")
+
+
+def plain(rows: Rows) -> pa.Table:
+    """Return the user's own columns as numbers and words."""
+    return pa.table({name: _plain(rows.table[name].combine_chunks()) for name in _own(rows)})
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return _plain(column.dictionary_decode())
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return _finite(column.cast(pa.float64(), safe=False))
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        return _finite(pc.divide(column.cast(pa.timestamp("us")).cast(pa.int64()).cast(pa.float64()), _DAY))
+    if pa.types.is_time(kind) or pa.types.is_duration(kind):
+        as_us = pa.time64("us") if pa.types.is_time(kind) else pa.duration("us")
+        return _finite(pc.divide(column.cast(as_us).cast(pa.int64()).cast(pa.float64()), 1e6))
+    if pa.types.is_boolean(kind) or pa.types.is_null(kind):
+        return column.cast(pa.string())
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return pc.utf8_slice_codeunits(column.cast(pa.string()), 0, _LONGEST)
+    return pa.array([None if v is None else str(v)[:_LONGEST] for v in column.to_pylist()], pa.string())
+
+
+def _finite(column: pa.Array) -> pa.Array:
+    return pc.if_else(pc.is_finite(column), column, pa.scalar(None, pa.float64()))
+
+
+@dataclass(frozen=True)
+class TableSample:
+    """At most k rows, those with the smallest draws, in order of draw: `Sample` with its values in columns."""
+
+    k: int
+    draws: UInt64[np.ndarray, " n"]
+    places: Int[np.ndarray, " n"]
+    """In the set."""
+    ids: pa.Array
+    table: pa.Table
+    n_rows: int
+
+    @classmethod
+    def of(cls, batch: Batch, table: pa.Table, max_rows: int, seed: int) -> TableSample:
+        """Sample these rows; where it is known how many the set has, most are left out at once."""
+        k = min(max_rows, _MOST_CELLS // max(1, table.num_columns))
+        draws, ids = np.array([draw(i, seed) for i in batch.ids], dtype=np.uint64), pa.array(batch.ids, pa.string())
+        places, highest = (
+            np.array(batch.placed(), dtype=np.int64),
+            2**64 if batch.n_set is None else bound(k, batch.n_set),
+        )
+        few = np.flatnonzero(draws <= np.uint64(highest - 1))
+        at = pa.array(few)
+        return cls(k, draws[few], places[few], ids.take(at), table.take(at), table.num_rows)._smallest()
+
+    def __add__(self, other: TableSample) -> TableSample:
+        return TableSample(
+            self.k, np.concatenate([self.draws, other.draws]), np.concatenate([self.places, other.places]),
+            pa.concat_arrays([self.ids, other.ids]),
+            pa.concat_tables([self.table, other.table], promote_options="permissive"), self.n_rows + other.n_rows,
+        )._smallest()  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.draws)
+
+    def _smallest(self) -> TableSample:
+        order = np.argsort(self.draws, kind="stable")
+        tied = self.draws[order[1:]] == self.draws[order[:-1]]
+        if tied.any():  # one chance in 10^19 for two ids
+            names = self.ids.to_pylist()
+            order = np.array(sorted(order.tolist(), key=lambda i: (self.draws[i], names[i])))
+        order = order[: self.k]
+        kept = pa.array(order)  # taken, not sliced: a slice travels with all it was cut from
+        table = self.table.take(kept).combine_chunks()
+        return TableSample(self.k, self.draws[order], self.places[order], self.ids.take(kept), table, self.n_rows)
+
+
+def hashed(places: Int[np.ndarray, " n"], ids: pa.Array, table: pa.Table) -> Kept:
+    """Keep a 64-bit hash of each row's values; columns may come in any order, and numbers count to six digits."""
+    hashes = np.zeros(table.num_rows, dtype=np.uint64)
+    for name in table.column_names:
+        cells = _cell_hashes(table[name].combine_chunks())
+        hashes += _mixed(cells ^ np.uint64(text_hash(name)))  # wraps around: sums modulo 2^64 need no order
+    return Kept((pa.table({"place": places, "id": ids, "hash": hashes}),), len(places))
+
+
+def _cell_hashes(column: pa.Array) -> UInt64[np.ndarray, " n"]:
+    if pa.types.is_float64(column.type):
+        x = column.to_numpy(zero_copy_only=False)
+        return _to_digits(x).view(np.uint64)
+    coded = column.dictionary_encode()
+    words = np.array([text_hash(word) for word in coded.dictionary.to_pylist()] + [0], dtype=np.uint64)
+    return words[pc.fill_null(coded.indices, len(words) - 1).to_numpy(zero_copy_only=False)]
+
+
+def _to_digits(x: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Round to six digits; every missing number is one nan, and zero has no sign."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = 10.0 ** (_SAME - 1 - np.floor(np.log10(np.abs(x))))
+        rounded = np.where(x == 0, 0.0, np.round(x * scale) / scale)
+    return np.where(np.isfinite(rounded), rounded, np.nan) + 0.0
+
+
+def _mixed(x: UInt64[np.ndarray, " n"]) -> UInt64[np.ndarray, " n"]:
+    """Spread 64 bits evenly: the last steps of SplitMix64 (Steele, Lea & Flood 2014)."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+@dataclass(frozen=True)
+class TableSummary:
+    """What is kept of the rows of a table; on disk 16 bytes of each and its id."""
+
+    sample: TableSample
+    whole: Kept
+    """Hashes of all rows."""
+
+    @classmethod
+    def of(cls, batch: Batch, max_rows: int, seed: int) -> TableSummary:
+        """Keep a sample, and a hash of every row."""
+        table = plain(batch.rows)
+        places = np.array(batch.placed(), dtype=np.int64)
+        whole = hashed(places, pa.array(batch.ids, pa.string()), table)
+        return cls(TableSample.of(batch, table, max_rows, seed), whole)
+
+    def __add__(self, other: TableSummary) -> TableSummary:
+        return TableSummary(self.sample + other.sample, self.whole + other.whole)
+
+
+@dataclass(frozen=True)
+class TablesSummary:
+    """What is kept of rows: of those that are no table, nothing."""
+
+    table: TableSummary | None = None
+
+    def __add__(self, other: TablesSummary) -> TablesSummary:
+        if self.table is None or other.table is None:
+            return self if other.table is None else other
+        return TablesSummary(self.table + other.table)
+
+    def keep(self, path: Path) -> TablesSummary:
+        """Put the hashes on disk, below this name."""
+        return self if self.table is None else TablesSummary(replace(self.table, whole=self.table.whole.keep(path)))
+
+
+@dataclass(frozen=True)
+class View:
+    """A plain table, seen as the reference's columns say."""
+
+    table: pa.Table
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a column."""
+        return name in self._names
+
+    def take(self, rows: Int[np.ndarray, " k"] | slice) -> View:
+        """Rows at these places."""
+        at = np.arange(len(self))[rows] if isinstance(rows, slice) else rows
+        return View(self.table.take(pa.array(at)).combine_chunks())
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(self.table.column_names)
+
+    @cached_property
+    def _numbers(self) -> dict[str, Float[np.ndarray, " n"]]:
+        return {}
+
+    @cached_property
+    def _words(self) -> dict[str, pa.Array]:
+        return {}
+
+    def numbers(self, name: str) -> Float[np.ndarray, " n"]:
+        """Return a column as numbers, nan where it holds none."""
+        if name not in self._numbers:
+            self._numbers[name] = _as_numbers(self.table[name].combine_chunks())
+        return self._numbers[name]
+
+    def words(self, name: str) -> pa.Array:
+        """Return a column as words, null where it holds nothing."""
+        if name not in self._words:
+            column = self.table[name].combine_chunks()
+            self._words[name] = _as_words(column) if pa.types.is_float64(column.type) else column
+        return self._words[name]
+
+    def missing(self, name: str) -> Bool[np.ndarray, " n"]:
+        """Tell which rows hold nothing there."""
+        return np.asarray(pc.is_null(self.table[name].combine_chunks()).to_numpy(zero_copy_only=False))
+
+    def matrix(self, names: Sequence[str]) -> Float[np.ndarray, "n d"]:
+        """Return columns as numbers, side by side."""
+        return np.stack([self.numbers(name) for name in names], axis=1) if names else np.empty((len(self), 0))
+
+
+def _as_numbers(column: pa.Array) -> Float[np.ndarray, " n"]:
+    if pa.types.is_float64(column.type):
+        return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
+    coded = column.dictionary_encode()
+    values = np.array([_number(word) for word in coded.dictionary.to_pylist()] + [np.nan])
+    return values[pc.fill_null(coded.indices, len(values) - 1).to_numpy(zero_copy_only=False)]
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        return float("nan")
+    return number if np.isfinite(number) else float("nan")
+
+
+def _as_words(column: pa.Array) -> pa.Array:
+    coded = column.dictionary_encode()
+    return pa.array([word(v) for v in coded.dictionary.to_pylist()], pa.string()).take(coded.indices)
+
+
+def word(x: float) -> str:
+    """Write a number without trailing zeros.
+
+    >>> word(3.0), word(0.25), word(1 / 3)
+    ('3', '0.25', '0.333333')
+    """
+    return f"{x:.0f}" if x == round(x) and abs(x) < 1e15 else f"{x:.6g}"
+
+
+def kinds_of(table: pa.Table) -> list[Column]:
+    """Say what each column of real rows is."""
+    return [_kind(name, table[name].combine_chunks()) for name in table.column_names]
+
+
+def _kind(name: str, column: pa.Array) -> Column:
+    there = column.drop_null()
+    n, missing = len(there), column.null_count
+    if not n:
+        return Column(name, "empty", "holds nothing in any real row")
+    different = pc.count_distinct(there).as_py()
+    told = f"{different:,} different in {n:,} rows, {missing:,} missing"
+    if not pa.types.is_float64(column.type):
+        if different > max(_FEW, n / 2):
+            return Column(name, "name", f"words, mostly different: {told}")
+        return Column(name, "category", f"words: {told}")
+    x = there.to_numpy(zero_copy_only=False)
+    unit = unit_of(x)
+    if unit == 1 and different == n >= _FEW and np.ptp(x) < 20 * n and _even(x):
+        return Column(name, "counter", f"whole numbers, all different, counted through: {told}")
+    return Column(name, "number", f"numbers: {told}", unit)
+
+
+def _even(x: Float[np.ndarray, " n"]) -> bool:
+    """Tell whether numbers lie evenly between the least and the largest, as row numbers do."""
+    from scipy.stats import kstest
+
+    return bool(kstest(x, "uniform", args=(x.min(), max(np.ptp(x), 1.0))).pvalue > 1e-3)

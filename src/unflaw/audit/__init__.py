@@ -14,6 +14,7 @@ from unflaw.audit._paraphrases import ParaphrasesCheck
 from unflaw.audit._perplexity import PerplexityCheck
 from unflaw.audit._relevance import RelevanceCheck
 from unflaw.audit._said import Said
+from unflaw.audit._subjectivity import SubjectivityCheck
 from unflaw.audit._template import structural_template
 from unflaw.audit._tokens import TokensCheck
 from unflaw.audit._traits import Trait, TraitsCheck
@@ -36,6 +37,7 @@ __all__ = [
     "RelevanceCheck",
     "RowScore",
     "Said",
+    "SubjectivityCheck",
     "TokensCheck",
     "Trait",
     "TraitsCheck",

@@ -16,6 +16,7 @@ from unflaw.audit._perplexity import PerplexityCheck
 from unflaw.audit._qa import qa_check
 from unflaw.audit._relevance import RelevanceCheck
 from unflaw.audit._residue import residue_check
+from unflaw.audit._subjectivity import SubjectivityCheck
 from unflaw.audit._tokens import TokensCheck
 
 __all__ = ["default_checks"]
@@ -37,5 +38,6 @@ def default_checks(seed: int = 0, allow_few: bool = False) -> tuple[Check, ...]:
         qa_check(),
         RelevanceCheck(seed=seed),
         LabelsCheck(seed=seed),
+        SubjectivityCheck(seed=seed),
         hygiene_check(),
     )

@@ -17,12 +17,22 @@ from unflaw.measure._diversity import (
     self_repetition,
     vendi_score,
 )
-from unflaw.measure._intervals import auc_interval, difference_of_shares, wilson_interval
+from unflaw.measure._intervals import auc_interval, difference_of_shares, difference_within, wilson_interval
 from unflaw.measure._labels import label_issues, out_of_sample, total_variation, uncertainty
 from unflaw.measure._languages import language
 from unflaw.measure._mining import mine_template
 from unflaw.measure._neighbours import Overlap, neighbour_overlap, squared_distances
 from unflaw.measure._secrets import Found, find_contacts, find_secrets, mask
+from unflaw.measure._subjectivity import (
+    Tone,
+    agreement,
+    chance_plurality,
+    krippendorff_alpha,
+    krippendorff_interval,
+    label_counts,
+    plurality_share,
+    tone,
+)
 from unflaw.measure._template import Phrase, Reading, Template, Tokens, tokenise
 from unflaw.measure._tokens import (
     Divergence,
@@ -54,18 +64,22 @@ __all__ = [
     "Shingles",
     "Template",
     "Tokens",
+    "Tone",
     "Words",
     "adjusted_divergence",
+    "agreement",
     "auc",
     "auc_interval",
     "band_keys",
     "bootstrap_interval",
     "chamfer",
+    "chance_plurality",
     "classifier_test",
     "compression_ratio",
     "count_peaks",
     "difference_interval",
     "difference_of_shares",
+    "difference_within",
     "distinct",
     "equations",
     "find_contacts",
@@ -75,6 +89,9 @@ __all__ = [
     "jensen_shannon_bits",
     "kernel_density",
     "kernel_test",
+    "krippendorff_alpha",
+    "krippendorff_interval",
+    "label_counts",
     "label_issues",
     "language",
     "linear_probability",
@@ -87,6 +104,7 @@ __all__ = [
     "normalise",
     "out_of_sample",
     "paired_difference",
+    "plurality_share",
     "ratio_interval",
     "remote_clique",
     "repeats_of_earlier",
@@ -97,6 +115,7 @@ __all__ = [
     "strangers_nearer",
     "text_hash",
     "tokenise",
+    "tone",
     "total_variation",
     "uncertainty",
     "vendi_score",

@@ -225,7 +225,8 @@ def _task(looks: Sequence[Look]) -> Finding:
 def _shift(look: Look) -> Finding:
     """Compare with real rows about as long, in standard deviations of the real rows."""
     real = look.mine if look.real is None else look.real
-    unit, classes = float(real.std(ddof=1)) or 1.0, [_class_of(words) for words in look.lengths]
+    unit = float(real.std(ddof=1)) or float(np.concatenate([look.mine, real]).std()) or 1.0
+    classes = [_class_of(words) for words in look.lengths]
     *apart, alike = difference_within(look.mine, classes[0], real, classes[1])
     d, low, high = (v / unit for v in apart) if alike >= LEAST_ALIKE else (0.0, None, None)
     control = [v / unit for v in difference_within(look.halves[0], classes[2], look.halves[1], classes[3])[:3]]

@@ -107,7 +107,7 @@ AGREED, SPLIT = [["a", "a", "a"], ["b", "b", "b"]] * 30, [["a", "a", "b"], ["b",
 
 
 def test_what_people_disagree_about_is_warned_of_row_by_row():
-    """Of aab two pairs of six agree, as by chance: alpha is near 0, 2/3 are below the 3/4 of coins, so the score is 1."""
+    """Of aab two pairs of six agree, as by chance, so alpha is near 0; 2/3 are below the 3/4 of coins: score 1."""
     (found,) = subjectivity(annotated(SPLIT)).values()
     assert found.verdict == "warn" and found.value < 0 and found.high < 0.667
     assert set(found.row_scores.values()) == {1.0} and len(found.row_scores) == 60

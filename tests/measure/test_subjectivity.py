@@ -37,7 +37,8 @@ def test_words_that_judge(text, judging):
 @pytest.mark.parametrize(
     ("text", "prose"),
     [
-        ("Who wrote the book?\nAda", True), ("Ada wrote", False), ("", False), ("ada grace alan kurt emmy sofia", False),
+        ("Who wrote the book?\nAda", True), ("Ada wrote", False), ("", False),
+        ("ada grace alan kurt emmy sofia", False),
         ("Der Fluss fließt von den Hügeln hinab ins Meer, und niemand weiß warum.", False),
         ("La rivière coule des collines jusqu'à la mer et personne ne la traverse.", False),
         ("x = [f(y) for y in rows]; print(sum(x) / len(x), end='')", False),
@@ -105,7 +106,7 @@ def test_labels_at_random_agree_by_nothing_and_equal_ones_wholly():
 
 
 def test_agreement_by_hand():
-    """Three people, two labels: 3/4 by chance; two of three are 2/3, so (2/3 - 3/4) / (1/4) = -1/3. One agrees alone."""
+    """Three people, two labels: 3/4 by chance; two of three give (2/3 - 3/4) / (1/4). One agrees with nobody."""
     found = agreement(label_counts([["a", "a", "b"], ["a", None], []]))
     assert found[0] == pytest.approx(-1 / 3) and np.isnan(found[1:]).all()
 

@@ -19,7 +19,7 @@ from unflaw.measure._diversity import (
 )
 from unflaw.measure._intervals import auc_interval, difference_of_shares, difference_within, wilson_interval
 from unflaw.measure._labels import label_issues, out_of_sample, total_variation, uncertainty
-from unflaw.measure._languages import language
+from unflaw.measure._languages import language, languages
 from unflaw.measure._mining import mine_template
 from unflaw.measure._neighbours import Overlap, neighbour_overlap, squared_distances
 from unflaw.measure._secrets import Found, find_contacts, find_secrets, mask
@@ -94,6 +94,7 @@ __all__ = [
     "label_counts",
     "label_issues",
     "language",
+    "languages",
     "linear_probability",
     "log_odds",
     "mask",

@@ -84,7 +84,7 @@ def normalise(text: str) -> str:
             text = text.replace(sign, _PLAIN[sign])
         text = unicodedata.normalize("NFKC", text)
         if any("\u0370" <= sign <= "\u052f" for sign in others) and _MIXES.search(text):
-            text = _LETTERS.sub(_as_latin, text)
+            text = unicodedata.normalize("NFKC", _LETTERS.sub(_as_latin, text))
         text = text.casefold()
     while "--" in text:
         text = text.replace("--", "-")

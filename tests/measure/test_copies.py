@@ -82,7 +82,7 @@ def test_accents_other_alphabets_and_words_that_mix_them_for_good_stay(text):
 
 def test_normalising_twice_changes_nothing():
     rng = np.random.default_rng(0)
-    signs = [*"aB cé\u0430\u03bf-\u2014\u201c\u200b\u00ad\u0301ﬁ\u00b4ß \ud800\n…Ⅳ"]
+    signs = [*"aB cé\u0430\u03bf-\u2014\u201c\u200b\u00ad\u0301ﬁ\u00b4 \ud800\n…Ⅳ"]
     for _ in range(300):
         once = normalise("".join(rng.choice(signs, size=rng.integers(12))))
         assert normalise(once) == once

@@ -22,6 +22,7 @@ from unflaw.measure._labels import label_issues, out_of_sample, total_variation,
 from unflaw.measure._languages import language, languages
 from unflaw.measure._mining import mine_template
 from unflaw.measure._neighbours import Overlap, neighbour_overlap, squared_distances
+from unflaw.measure._patterns import template_rate, word_classes
 from unflaw.measure._secrets import Found, find_contacts, find_secrets, mask
 from unflaw.measure._subjectivity import (
     Tone,
@@ -114,6 +115,7 @@ __all__ = [
     "self_repetition",
     "squared_distances",
     "strangers_nearer",
+    "template_rate",
     "text_hash",
     "tokenise",
     "tone",
@@ -121,5 +123,6 @@ __all__ = [
     "uncertainty",
     "vendi_score",
     "wilson_interval",
+    "word_classes",
     "words_of",
 ]

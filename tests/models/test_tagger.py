@@ -6,6 +6,7 @@ from unflaw._errors import MissingExtraError
 from unflaw.models import pattern_tagger
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # textblob leaves its lexicon open
 def test_every_word_gets_a_tag():
     pytest.importorskip("textblob")
     tags = pattern_tagger()

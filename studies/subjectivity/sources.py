@@ -112,6 +112,14 @@ def of_vader(folder: Path, which: str, least: float, most: float) -> list[str]:
     return [_ended(text) for _, score, text in rows if least <= abs(float(score)) <= most]
 
 
+def of_ratings(folder: Path, which: str) -> list[list[int]]:
+    """Return the ratings that people gave each text of a set, -4 to 4."""
+    inner = member(folder / "vaderSentiment-3.3.2.tar.gz", "hutto_ICWSM_2014.tar.gz")
+    with tarfile.open(fileobj=io.BytesIO(inner)) as tar:
+        raw = tar.extractfile(f"hutto_ICWSM_2014/{which}_anonDataRatings.txt").read().decode("utf-8", "replace")  # type: ignore[union-attr]
+    return [json.loads(line.rsplit("\t", 1)[1]) for line in raw.splitlines() if line.endswith("]")]
+
+
 def of_multiemo(folder: Path, domain: str, neutral: bool) -> list[str]:
     """Return sentences of reviews (translated from Polish by machine) that people called neutral, or anything else."""
     name = f"multiemo/{domain}_sentence_en/task.json"

@@ -102,7 +102,7 @@ def test_rows_in_one_mould_are_found_whatever_they_say():
     words = dict.fromkeys(re.findall("[a-z]{4,}", " ".join(real.texts())))
     words = [word for word in words if word_classes([word]) == ["-"]]
     moulded = [f"the {a} of {b} is a {c} in the {d}" for a, b, c, d in zip(*[iter(words)] * 4, strict=False)][:60]
-    mine = mine.with_column("answer", [*moulded, *mine.column("response")[60:]])
+    mine = mine.with_column("question", [*moulded, *mine.column("prompt")[60:]])
     found = audit(mine, reference, checks=[DiversityCheck()], encoder=HashEncoder()).findings
     rate, phrases = (next(f for f in found if f.check == f"diversity.{name}") for name in ("template_rate", "phrases"))
     assert phrases.verdict == "ok", "no four words come back"

@@ -33,7 +33,7 @@ def test_what_is_said_changes_nothing_and_how_it_is_said_does():
     said = ["the painter of guernica is picasso", "the author of hamlet is shakespeare", "oslo lies in the south"]
     classes = Words.of([word_classes(text.split()) for text in said])
     assert template_rate(classes, 6, least=2) == pytest.approx(2 / 3)
-    other = Words.of([word_classes(text.split()) for text in ("guernica was made by picasso", *said[1:])])
+    other = Words.of([word_classes(text.split()) for text in ("picasso made guernica", *said[1:])])
     assert template_rate(other, 4, least=2) == 0
 
 
@@ -59,9 +59,9 @@ def test_texts_too_short_hold_nothing_and_order_changes_nothing():
 @pytest.mark.parametrize(
     ("word", "kind"),
     [
-        ("the", "the"), ("running", "-ing"), ("ring", "-"), ("station", "-tion"), ("nation", "-tion"), ("cats", "-s"),
-        ("glass", "-"), ("bus", "-"), ("quickly", "-ly"), ("1815", "0"), ("3rd", "0"), ("paris", "-"), ("fluss", "-"),
-        ("東", "-"), ("", "-"),
+        ("the", "the"), ("running", "-ing"), ("ring", "-"), ("being", "being"), ("walked", "-ed"), ("red", "-"),
+        ("cats", "-s"), ("glass", "-"), ("bus", "-"), ("quickly", "-ly"), ("1815", "0"), ("3rd", "0"), ("paris", "-"),
+        ("station", "-"), ("fluss", "-"), ("東", "-"), ("", "-"),
     ],
 )  # fmt: skip
 def test_kinds_of_words(word, kind):

@@ -7,6 +7,7 @@ from unflaw.audit._defaults import default_checks
 from unflaw.audit._diversity import DiversityCheck
 from unflaw.audit._frame import NEEDS, Batch, Check, RowScore
 from unflaw.audit._gap import GapCheck
+from unflaw.audit._grounding import GroundingCheck
 from unflaw.audit._labels import LabelsCheck
 from unflaw.audit._languages import LanguagesCheck
 from unflaw.audit._mix import Kinds, MixCheck
@@ -28,6 +29,7 @@ __all__ = [
     "CopiesCheck",
     "DiversityCheck",
     "GapCheck",
+    "GroundingCheck",
     "Kinds",
     "LabelsCheck",
     "LanguagesCheck",

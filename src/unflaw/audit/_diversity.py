@@ -113,8 +113,8 @@ MEASURES: Mapping[str, Measure] = {
     ),
     "template_rate": Measure(
         mould_rate, "lower", 0.05, 0.2, "Rows are cast in the same moulds",
-        "share of rows with a run of seven kinds of words that stands in 1 % of them",
-        "{value:.0%} of the rows hold a run of seven kinds of words that comes back, of real rows {control:.0%}.",
+        "share of rows with a run of eight kinds of words that stands in 1 % of them",
+        "{value:.0%} of the rows hold a run of eight kinds of words that comes back, of real rows {control:.0%}.",
     ),
     "vendi": Measure(
         lambda d: vendi_score(d.x), "higher", 0.15, 0.4,

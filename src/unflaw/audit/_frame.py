@@ -23,7 +23,11 @@ from unflaw.data import Finding, Rows
 
 __all__ = ["NEEDS", "Batch", "Check", "RowScore"]
 
-NEEDS = frozenset({"reference", "embeddings", "labels", "log_probs", "log_probs_after", "pair_embeddings"})
+NEEDS = frozenset(
+    {
+        "reference", "embeddings", "labels", "log_probs", "log_probs_after", "pair_embeddings", "context_embeddings",
+    }
+)  # fmt: skip
 """What a check may need. Where it is not there, the check is skipped and the audit says why."""
 
 
@@ -42,6 +46,8 @@ class Batch:
     """The same under a second model, e.g. after training on the synthetic rows."""
     pair_embeddings: tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n d"]] | None = None
     """L2-normalised vectors of each prompt and of each response; None as well where rows have none."""
+    context_embeddings: Float[np.ndarray, "n d"] | None = None
+    """One L2-normalised vector per row's passage; None as well where rows have none."""
 
     @property
     def ids(self) -> list[str]:
@@ -58,6 +64,7 @@ class Batch:
             None if self.log_probs is None else [self.log_probs[i] for i in indices],
             None if self.log_probs_after is None else [self.log_probs_after[i] for i in indices],
             None if self.pair_embeddings is None else (self.pair_embeddings[0][at], self.pair_embeddings[1][at]),
+            None if self.context_embeddings is None else self.context_embeddings[at],
         )
 
 

@@ -13,8 +13,8 @@ from unflaw.measure import Words, template_rate
 
 __all__ = ["Moulds", "mould_rate", "moulds_of"]
 
-PATTERN = 7
-"""Kinds of words of a template; shorter ones stand in any row of 150 words."""
+PATTERN = 8
+"""Kinds of words of a template; a run of six stands in any row of 150 words."""
 _OFTEN, _LEAST_ROWS = 0.01, 4
 """Share and number of rows in which a template stands."""
 _TIMES = 3

@@ -17,6 +17,7 @@ from unflaw.measure._diversity import (
     self_repetition,
     vendi_score,
 )
+from unflaw.measure._grounding import passages_nearer
 from unflaw.measure._intervals import auc_interval, difference_of_shares, difference_within, wilson_interval
 from unflaw.measure._labels import label_issues, out_of_sample, total_variation, uncertainty
 from unflaw.measure._languages import language, languages
@@ -106,6 +107,7 @@ __all__ = [
     "normalise",
     "out_of_sample",
     "paired_difference",
+    "passages_nearer",
     "plurality_share",
     "ratio_interval",
     "remote_clique",

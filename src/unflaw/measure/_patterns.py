@@ -1,7 +1,7 @@
 """The moulds that sentences are cast in, whatever they say: runs of kinds of words.
 
 Notation
-    class    kind of a word: a function word is its own, any other is told by its ending ("-ing", "-ly", …)
+    class    kind of a word: a function word is its own, any other is told by its ending (-ing, -ed, -ly, -s, none)
     pattern  a run of k classes inside one text
 
 "The painter of Guernica is Picasso" and "The author of Hamlet is Shakespeare" share no run of four words, and one
@@ -35,14 +35,8 @@ _FUNCTION = frozenset(
     " shouldn".split()
 )
 """The few English words that say how others go together; the last ones are pieces of "don't" and such."""
-_ENDINGS = {
-    "-ing": ("ing",), "-ed": ("ed",), "-ly": ("ly",),
-    "-tion": ("tion", "sion", "ment", "ity", "ance", "ence", "ism"),
-    "-er": ("er", "or"), "-est": ("est",),
-    "-al": ("able", "ible", "al", "ive", "ful", "ic", "ary"),
-    "-s": ("s",),
-}  # fmt: skip
-_ENDING = [(end, name) for name, ends in _ENDINGS.items() for end in ends]
+_ENDINGS = ("ing", "ed", "ly", "s")
+"""Endings of grammar. Those that make nouns and adjectives (-tion, -er, -al) would part what fills one blank."""
 
 
 @lru_cache(maxsize=2**16)
@@ -53,14 +47,14 @@ def _class_of(word: str) -> str:
         return "0"
     if word.endswith(("ss", "us", "is")):
         return "-"
-    return next((name for end, name in _ENDING if word.endswith(end) and len(word) >= len(end) + 2), "-")
+    return next((f"-{end}" for end in _ENDINGS if word.endswith(end) and len(word) >= len(end) + 2), "-")
 
 
 def word_classes(words: Sequence[str]) -> list[str]:
     """Return the class of each word, given in small letters.
 
     >>> word_classes("the author of hamlet was quickly given 2 prizes".split())
-    ['the', '-er', 'of', '-', 'was', '-ly', '-', '0', '-s']
+    ['the', '-', 'of', '-', 'was', '-ly', '-', '0', '-s']
     """
     return list(map(_class_of, words))
 

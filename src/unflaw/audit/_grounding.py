@@ -28,6 +28,19 @@ RULE = Rule(0.03, 0.1)
 FAR = 0.2
 """Share of other passages to which an answer may be nearer than to its own."""
 _LEAST_ROWS, _LEAST_PASSAGES = 20, 10
+_FINDINGS = (
+    (
+        "passage",
+        "Answers that lie nearer to other passages than to their own",
+        "lie nearer to a fifth of the other passages than to their own",
+    ),
+    (
+        "neither",
+        "Answers that their passage holds neither in words nor in meaning",
+        "lie that far from their passage, which holds less than half of their words",
+    ),
+)
+"""Name, title, and what its rows do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,33 +92,22 @@ class GroundingCheck:
 
     def conclude(self, synthetic: Sample, reference: Sample | None, control: Any, holdout: Any) -> list[Finding]:
         """Count the answers that lie far from their passage, and those that lack its words as well, in both sets."""
-        mine = self._far(synthetic)
+        mine, real = self._far(synthetic), None if reference is None else self._far(reference)
         if mine is None:
             return []
-        real = None if reference is None else self._far(reference)
-        nearer, lacks = mine
+        both = [(far, far & lacks) for far, lacks in (mine[:2], *([] if real is None else [real[:2]]))]
+        usual = [Share(int(blamed.sum()), len(blamed)) for blamed in both[1]] if real is not None else [None, None]
+        settings = {**asdict(self), "n_rows_seen": synthetic.n_rows}
         found = []
-        for name, title, meaning, blamed in (
-            (
-                "passage", "Answers that lie nearer to other passages than to their own",
-                "lie nearer to a fifth of the other passages than to their own", nearer >= FAR,
-            ),
-            (
-                "neither", "Answers that their passage holds neither in words nor in meaning",
-                "lie that far from their passage, and it holds less than half of their words", lacks & (nearer >= FAR),
-            ),
-        ):  # fmt: skip
-            usual = None
-            if real is not None:
-                theirs = (real[0] >= FAR) & (real[1] | (name == "passage"))
-                usual = Share(int(theirs.sum()), len(theirs))
+        for (name, title, meaning), blamed, of_real in zip(_FINDINGS, both[0], usual, strict=True):
             at = np.flatnonzero(blamed).tolist()
+            reasons = {
+                synthetic.ids[i]: f"lies nearer to {mine[2][i]:.0%} of other passages than to its own" for i in at
+            }
             found.append(
                 share_finding(
-                    f"grounding.{name}", title, Share(len(at), len(nearer)), usual, RULE, meaning,
-                    row_scores={synthetic.ids[i]: float(nearer[i]) for i in at},
-                    row_reasons={synthetic.ids[i]: _reason(nearer[i], name) for i in at},
-                    settings={**asdict(self), "n_rows_seen": synthetic.n_rows},
+                    f"grounding.{name}", title, Share(len(at), len(blamed)), of_real, RULE, meaning,
+                    row_scores=scores, row_reasons=reasons, settings=settings,
                 )
             )  # fmt: skip
         return found
@@ -114,8 +116,13 @@ class GroundingCheck:
         """Nothing to add: the findings already score the sampled rows."""
         return {}
 
-    def _far(self, rows: Sample) -> tuple[Float[np.ndarray, " n"], Bool[np.ndarray, " n"]] | None:
-        """Return how many passages are nearer to each answer, and whether its own lacks its words; None for too few."""
+    def _far(
+        self, rows: Sample
+    ) -> tuple[Bool[np.ndarray, " n"], Bool[np.ndarray, " n"], Float[np.ndarray, " n"]] | None:
+        """Return which answers lie far from their passage, which it lacks the words of, and how many are nearer.
+
+        None of too few rows or passages.
+        """
         numbers: dict[int, int] = {}
         own = np.array([numbers.setdefault(value[2], len(numbers)) for value in rows.values], dtype=np.int64)
         if len(own) < _LEAST_ROWS or len(numbers) < _LEAST_PASSAGES:
@@ -124,9 +131,4 @@ class GroundingCheck:
         passages = np.stack([rows.values[i][1] for i in first])
         answers = np.stack([value[0] for value in rows.values])
         nearer = passages_nearer(answers, passages, own, self.n_others)
-        return nearer, np.array([value[3] for value in rows.values])
-
-
-def _reason(nearer: float, name: str) -> str:
-    words = ", which lacks most of its words" if name == "neither" else ""
-    return f"lies nearer to {nearer:.0%} of other passages than to its own{words}"
+        return nearer >= FAR, np.array([value[3] for value in rows.values]), nearer

@@ -9,18 +9,17 @@ from typing import Any
 
 from unflaw.data import atomic_write
 
-__all__ = ["write_page"]
+__all__ = ["page"]
 
 HERE = Path(__file__).parent
+README = HERE / "README.md"
 
 
-def write_page() -> None:
-    """Write the page."""
+def page() -> str:
+    """Return README.md with its tables."""
     learnt, judged = (json.loads((HERE / "results" / f"{name}.json").read_text()) for name in ("heldout", "judged"))
-    readme = HERE / "README.md"
-    head = readme.read_text(encoding="utf-8").split("<!-- tables -->")[0]
-    with atomic_write(readme) as file:
-        file.write(head + "<!-- tables -->\n\n" + "\n".join([held_out(learnt), *tables(judged)]))
+    head = README.read_text(encoding="utf-8").split("<!-- tables -->")[0]
+    return head + "<!-- tables -->\n\n" + "\n".join([held_out(learnt), *tables(judged)])
 
 
 def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -85,4 +84,6 @@ def tables(judged: Mapping[str, Any]) -> Iterable[str]:
 
 
 if __name__ == "__main__":
-    write_page()
+    text = page()
+    with atomic_write(README) as file:
+        file.write(text)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -95,19 +95,18 @@ class GroundingCheck:
         mine, real = self._far(synthetic), None if reference is None else self._far(reference)
         if mine is None:
             return []
-        both = [(far, far & lacks) for far, lacks in (mine[:2], *([] if real is None else [real[:2]]))]
-        usual = [Share(int(blamed.sum()), len(blamed)) for blamed in both[1]] if real is not None else [None, None]
-        settings = {**asdict(self), "n_rows_seen": synthetic.n_rows}
-        found = []
-        for (name, title, meaning), blamed, of_real in zip(_FINDINGS, both[0], usual, strict=True):
-            at = np.flatnonzero(blamed).tolist()
+        ids, settings, found = synthetic.ids, {**asdict(self), "n_rows_seen": synthetic.n_rows}, []
+        for name, title, meaning in _FINDINGS:
+            at, n = np.flatnonzero(mine.blamed(name)).tolist(), len(mine.nearer)
+            usual = None if real is None else Share(int(real.blamed(name).sum()), len(real.nearer))
+            nearer = {ids[i]: float(mine.nearer[i]) for i in at}
             reasons = {
-                synthetic.ids[i]: f"lies nearer to {mine[2][i]:.0%} of other passages than to its own" for i in at
+                i: f"lies nearer to {share:.0%} of other passages than to its own" for i, share in nearer.items()
             }
             found.append(
                 share_finding(
-                    f"grounding.{name}", title, Share(len(at), len(blamed)), of_real, RULE, meaning,
-                    row_scores=scores, row_reasons=reasons, settings=settings,
+                    f"grounding.{name}", title, Share(len(at), n), usual, RULE, meaning,
+                    row_scores=nearer, row_reasons=reasons, settings=settings,
                 )
             )  # fmt: skip
         return found
@@ -116,13 +115,8 @@ class GroundingCheck:
         """Nothing to add: the findings already score the sampled rows."""
         return {}
 
-    def _far(
-        self, rows: Sample
-    ) -> tuple[Bool[np.ndarray, " n"], Bool[np.ndarray, " n"], Float[np.ndarray, " n"]] | None:
-        """Return which answers lie far from their passage, which it lacks the words of, and how many are nearer.
-
-        None of too few rows or passages.
-        """
+    def _far(self, rows: Sample) -> _Far | None:
+        """Hold the answers against the passages; None of too few rows or passages."""
         numbers: dict[int, int] = {}
         own = np.array([numbers.setdefault(value[2], len(numbers)) for value in rows.values], dtype=np.int64)
         if len(own) < _LEAST_ROWS or len(numbers) < _LEAST_PASSAGES:
@@ -131,4 +125,18 @@ class GroundingCheck:
         passages = np.stack([rows.values[i][1] for i in first])
         answers = np.stack([value[0] for value in rows.values])
         nearer = passages_nearer(answers, passages, own, self.n_others)
-        return nearer >= FAR, np.array([value[3] for value in rows.values]), nearer
+        return _Far(nearer, np.array([value[3] for value in rows.values]))
+
+
+class _Far(NamedTuple):
+    """How far answers lie from their passages."""
+
+    nearer: Float[np.ndarray, " n"]
+    """Share of other passages that are nearer."""
+    lacks: Bool[np.ndarray, " n"]
+    """True where the own one lacks their words."""
+
+    def blamed(self, name: str) -> Bool[np.ndarray, " n"]:
+        """Return which answers a finding is about."""
+        far = self.nearer >= FAR
+        return far & self.lacks if name == "neither" else far

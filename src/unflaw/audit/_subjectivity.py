@@ -1,11 +1,11 @@
 """Is this a task of opinion, and do synthetic rows judge as much as real ones do?
+Where a column `annotations` lists the labels that several people gave a row: do they agree (`subjectivity.agreement`)?
 
 The more a task rests on opinion, the more a classifier loses that learns it from text of a language model instead of
 people's; within a task, the more the rows on which people agree little (Li et al. 2023, arXiv 2310.07849). So a task of
 opinion is worth a warning, which is about the kind of task and accuses no row.
 
-Rows are told by the words that judge and by a trained score (`_trained.py`); where a column `annotations` holds the
-labels that several people gave each row, by their agreement as well. Only English prose counts.
+Rows are told by the words that judge and by a trained score (`_trained.py`). Only English prose counts.
 """
 
 from __future__ import annotations
@@ -206,13 +206,13 @@ def _task(looks: Sequence[Look]) -> Finding:
     scored = f" and score {of['score'].mean():.2f}" if "score" in of else ""
     return Finding(
         check="subjectivity.task",
-        title="The task is one of opinion" if opinion else "The task is not one of opinion",
+        title="The task is one of opinion",
         value=value,
         low=low,
         high=high,
         better="lower",
         verdict="warn" if opinion else "ok",
-        threshold=f"warn where {TASK_WORDS:.0%} of the words judge and the score is {TASK_SCORE} or more; never fails",
+        threshold=f"warn where {TASK_WORDS:.1%} of the words judge and the score is {TASK_SCORE} or more; never fails",
         meaning=f"{words}{scored}: {_OPINION if opinion else 'no task of opinion'}.",
         **_controlled(_mean(main.halves[0]) if main.halves else None),
         unit=_unit(main),

@@ -159,9 +159,10 @@ def doses(folder: Path, sets: Path, seeds: Sequence[int], encoder: Encoder) -> d
 
 def agreed(folder: Path) -> dict[str, Any]:
     """Return how far VADER's raters agree whether a text is negative, neutral or positive."""
-    found = {}
+    found, rng = {}, np.random.default_rng(0)
     for which in ("tweets", "movieReviewSnippets", "amazonReviewSnippets", "nytEditorialSnippets"):
-        labels = [[(r > 0) - (r < 0) for r in ratings] for ratings in of_ratings(folder, which)[:1000]]
+        given = of_ratings(folder, which)
+        labels = [[(r > 0) - (r < 0) for r in given[i]] for i in rng.permutation(len(given))[:1000]]
         counts = label_counts(labels)
         found[which] = {
             "raters": round(float(np.mean([len(row) for row in labels])), 1),

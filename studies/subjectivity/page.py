@@ -33,7 +33,7 @@ def held_out(learnt: Mapping[str, Any]) -> str:
     """Write the areas on what was left out."""
     ways = ("trained", "words", "words and I, we", "VADER's words", "length, unmatched")
     rows = [
-        [f"{'**' if part == 'subjects left out' else ''}{name}{'**' if part == 'subjects left out' else ''}"]
+        [f"**{name}**" if part == "subjects left out" else name.replace("|", "against")]
         + [str(result["n"][0])]
         + [f"{v[0]:.2f} [{v[1]:.2f}, {v[2]:.2f}]" for v in (result[way] for way in ways)]
         for part, of in learnt.items()

@@ -29,16 +29,21 @@ THINGS = ["a letter", "two maps", "the proof", "her engine", "a lemma", "some co
 PLACES = ["in Paris", "at night", "by hand", "near Bath", "on paper", "for years", "at sea", "in a hurry"]
 
 
-def two_sets_of_one_source(n, m):
+def two_sets_of_one_source(n, m, passages=False):
     """Draw n and m plain sentences, all different."""
     sentences = list(itertools.product(PEOPLE, DEEDS, THINGS, PLACES))
     order = np.random.default_rng(0).permutation(len(sentences)).tolist()
     records = [
-        {"question": f"What did {sentences[i][0]} do, case {i}?", "answer": " ".join(sentences[i]), "label": i % 3}
+        {
+            "question": f"What did {sentences[i][0]} do, case {i}?", "answer": " ".join(sentences[i]), "label": i % 3,
+            "context": f"In story {i}, {' '.join(sentences[i])}.",
+        }
         for i in order
-    ]
+    ]  # fmt: skip
+    keep = ["question", "answer", "label", *(["context"] if passages else [])]
+    roles = {"prompt": "question", "response": "answer", "label": "label", "context": "context"}
     return [
-        Rows.from_records(part, {"prompt": "question", "response": "answer", "label": "label"})
+        Rows.from_records([{k: r[k] for k in keep} for r in part], {k: v for k, v in roles.items() if v in keep})
         for part in (records[:n], records[n : n + m])
     ]
 
@@ -59,13 +64,14 @@ def two_tables_of_one_source(n, m):
 
 
 SYNTHETIC, REFERENCE = two_sets_of_one_source(160, 200)
+PASSAGES = two_sets_of_one_source(160, 200, passages=True)
 TABLES = two_tables_of_one_source(160, 200)
 SCORER = UnigramScorer(REFERENCE.texts())
 
 
 def sides(check):
-    """Return the rows a check is asked about: what looks at tables has nothing to say of texts."""
-    return TABLES if check.name == "tables" else (SYNTHETIC, REFERENCE)
+    """Return the rows a check is asked about: some ask for columns of their own."""
+    return {"tables": TABLES, "grounding": PASSAGES}.get(check.name, (SYNTHETIC, REFERENCE))
 
 
 def batch_of(rows, check):
@@ -73,6 +79,7 @@ def batch_of(rows, check):
     known = {
         "embeddings": lambda: HashEncoder().encode(rows.texts()),
         "pair_embeddings": lambda: tuple(HashEncoder().encode(rows.column(r)) for r in ("prompt", "response")),
+        "context_embeddings": lambda: HashEncoder().encode(rows.column("context")),
         "log_probs": lambda: SCORER.log_probs(rows.pairs()),
         "log_probs_after": lambda: SCORER.log_probs(rows.pairs()),
     }

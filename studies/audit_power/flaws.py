@@ -36,6 +36,18 @@ FOREIGN = (
     "Nikt już nie pamięta, kiedy to się naprawdę stało.",
 )
 SUMS = ("Since 7 * 8 = 54, {}", "{} That is 12 + 19 = 32 in all.", "As 144 / 12 = 14, {}", "{} So 25 - 8 = 19 remain.")
+MOULDS = (
+    "the N of the N was V by a N in the N.", "in the N there is a N that has V the N of a N.",
+    "a N with the N of a N can be V at the N.", "when the N is V, it will be a N for the N.",
+    "no N has ever V the N from the N to a N.",
+)  # fmt: skip
+NOUNS = (
+    "apple bridge captain city corner country daughter desert doctor dream engine factory farmer field garden glass"
+    " hammer harbour hunter island kitchen lantern letter machine market meadow mirror mountain museum nation notebook"
+    " ocean painter palace pocket portrait question railway river sailor school shadow soldier station stranger summer"
+    " teacher theatre tower tradition treasure valley village visitor weather window winter writer"
+).split()
+VERBS = "brought broken built carried chosen counted drawn found kept known left lost moved seen sold taken".split()
 PEOPLE = ("{} Write to {n}.miller@hotmail.com.", "{} Call (212) 736-5{n:03d}.", "{n}: {} (j.doe{n}@gmail.com)")
 
 
@@ -167,6 +179,12 @@ def few_ideas(said: list[str], places: np.ndarray, rng: np.random.Generator) -> 
     return said
 
 
+def moulds(text: str, rng: np.random.Generator) -> str:
+    """Say something else in one of five moulds: nouns and verbs are ever others, all the rest stays."""
+    words = MOULDS[rng.integers(len(MOULDS))].split()
+    return " ".join(w.replace("N", rng.choice(NOUNS)).replace("V", rng.choice(VERBS)) for w in words)
+
+
 def flipped(said: list[str], places: np.ndarray, rng: np.random.Generator) -> list[str]:
     """Give rows one of the other labels."""
     said, labels = list(said), sorted(set(said))
@@ -183,6 +201,7 @@ FLAWS = {
     "refusals": Flaw("refusals in six wordings", told(REFUSALS), ("residue.refusals",)),
     "chatter": Flaw("talk to whoever asked, in six wordings", told(CHATTER), ("residue.chatter",)),
     "one voice": Flaw("five stock phrases around what is said", told(VOICE), ("diversity.phrases",)),
+    "moulds": Flaw("five moulds with ever other nouns and verbs", changed(moulds), ("diversity.",)),
     "broken off": Flaw("texts that break off", changed(cut), ("form.truncated",), ("reviews",)),
     "brackets": Flaw("a bracket that is not closed", changed(open_bracket), ("form.brackets",)),
     "circles": Flaw("one sentence four times", changed(round_in_circles), ("form.loops",)),

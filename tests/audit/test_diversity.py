@@ -1,10 +1,16 @@
 """Diversity of rows: what is planted is found, what is as diverse as the reference is not."""
 
+import re
+from pathlib import Path
+
+import numpy as np
 import pytest
 
+from unflaw import read
 from unflaw._errors import SettingsError, TooFewRowsError
 from unflaw.audit import DiversityCheck, audit
 from unflaw.audit._diversity import MEASURES, _stock_phrases
+from unflaw.measure import word_classes
 from unflaw.models import HashEncoder
 
 
@@ -87,3 +93,31 @@ def test_rows_with_less_room_than_real_ones_are_named(qa, records):
     crowded, planted = set(finding.row_scores), set(rows.ids[:150])
     assert len(crowded & planted) > 100 and len(crowded - planted) < 30
     assert all("than" in finding.row_reasons[i] for i in crowded)
+
+
+def test_rows_in_one_mould_are_found_whatever_they_say():
+    real = read(Path(__file__).parents[2] / "examples" / "data" / "real.jsonl")
+    order = np.random.default_rng(0).permutation(600).tolist()
+    mine, reference = real.take(order[:300]), real.take(order[300:])
+    words = dict.fromkeys(re.findall("[a-z]{4,}", " ".join(real.texts())))
+    words = [word for word in words if word_classes([word]) == ["-"]]
+    moulded = [f"the {a} of {b} is a {c} in the {d}" for a, b, c, d in zip(*[iter(words)] * 4, strict=False)][:60]
+    mine = mine.with_column("question", [*moulded, *mine.column("prompt")[60:]])
+    found = audit(mine, reference, checks=[DiversityCheck()], encoder=HashEncoder()).findings
+    rate, phrases = (next(f for f in found if f.check == f"diversity.{name}") for name in ("template_rate", "phrases"))
+    assert phrases.verdict == "ok", "no four words come back"
+    assert rate.verdict != "ok" and 0.1 < rate.value - rate.control < 0.3
+    held, planted = set(rate.row_scores), set(mine.ids[:60])
+    assert len(planted & held) > 50 and len(held - planted) < 15
+    assert rate.evidence["templates"][0]["pattern"] in "the - of - is a - in the -"
+    assert all("in a mould of others" in rate.row_reasons[i] for i in held)
+
+
+def test_a_tagger_takes_the_place_of_endings(qa, records):
+    def one_for_all(words):
+        return ["X"] * len(words)
+
+    found = diversity(qa(300, 1), qa(300, 2), tagger=one_for_all)["template_rate"]
+    assert found.value > 0.9 and found.control > 0.9 and found.verdict == "ok"
+    assert found.settings["tagger"] == "given"
+    assert diversity(qa(300, 1), qa(300, 2))["template_rate"].settings["tagger"] == "endings"

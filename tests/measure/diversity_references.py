@@ -4,7 +4,8 @@
     other/bin/pip install numpy scipy scikit-learn tqdm nltk==3.10.4 rouge-score==0.1.2 vendi-score==0.0.3
     other/bin/python tests/measure/diversity_references.py
 
-`diversity` loads models for what is not asked of it here; empty modules stand in for those it would import.
+`diversity` loads models for what is not asked of it here; empty modules stand in for those it would import. Its
+template rate is asked with tags that are given: the last letter of each word.
 """
 
 import json
@@ -42,14 +43,14 @@ def texts():
 
 
 def main():
-    for name, inside in (("evaluate", "load"), ("sentence_transformers", "SentenceTransformer")):
+    for name, inside in (("evaluate", "load"), ("sentence_transformers", "SentenceTransformer"), ("spacy", "load")):
         stand_in = ModuleType(name)
         setattr(stand_in, inside, None)
         sys.modules[name] = stand_in
     package = ModuleType("diversity")  # its __init__ imports everything
     package.__path__ = [str(Path(__import__("importlib.util").util.find_spec("diversity").origin).parent)]
     sys.modules["diversity"] = package
-    from diversity import embedding
+    from diversity import embedding, functions, template
     from diversity.homogenization import homogenization_score
     from diversity.ngram_diversity import ngram_diversity_score
     from diversity.self_repetition import self_repetition_score
@@ -58,6 +59,9 @@ def main():
     from vendi_score import vendi
 
     said = texts()
+    tagged = [[(word, word[-1]) for word in text.split()] for text in said]
+    functions.sent_tokenize = lambda joined: said
+    functions.get_pos = lambda of: ([" ".join(tag for _, tag in text) for text in tagged], tagged)
     words = [text.split() for text in said]
     rouge = RougeScorer(["rougeL"])
     vectors = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
@@ -74,6 +78,7 @@ def main():
         ],
         "self_repetition": self_repetition_score(said, verbose=False),
         "distinct_1_to_4_of_the_first": ngram_diversity_score(said[:1]),
+        "template_rate": {n: template.template_rate(said, functions.extract_patterns(said, n)) for n in (4, 5, 6, 8)},
         "vectors": vectors.tolist(),
         "vendi": float(vendi.score_dual(vectors.astype(np.float64))),
         "remote_clique": float(embedding.remote_clique(["a"])),

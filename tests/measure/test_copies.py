@@ -1,9 +1,11 @@
 """Shingles and their keys, against Python's sets."""
 
+import unicodedata
+
 import numpy as np
 import pytest
 
-from unflaw.measure import Shingles, band_keys, words_of
+from unflaw.measure import Shingles, band_keys, normalise, words_of
 
 
 def runs(text):
@@ -48,3 +50,39 @@ def test_near_copies_share_a_key_and_others_hardly_ever():
     a, b = band_keys(Shingles.of(said)), band_keys(Shingles.of(near))
     assert (a == b).any(axis=1).all()
     assert not (a == np.roll(b, 1, axis=0)).any()
+
+
+@pytest.mark.parametrize(
+    ("written", "typed"),
+    [
+        ("co\u00adop\u200b\u200d\ufeff", "coop"), ("\u2067right\u2069 \u200eleft", "right left"),
+        ("heart \u2764\ufe0f", "heart \u2764"), ("“a” ‘b’ «c» ‹d› „e‟", "\"a\" 'b' \"c\" 'd' \"e\""),
+        ("it\u2019s \u00b4so\u00b4", "it's 'so'"), ("a\u2014b\u2013c\u2212d \u2011 --- e", "a-b-c-d - - e"),
+        ("a\x97b \x93c\x94 d\x92s", "a-b \"c\" d's"), ("wait\u2026", "wait..."), ("A -- B", "a - b"),
+        ("ＡＢＣ\u3000ﬁn Ⅳ", "abc fin iv"), ("STRASSE Straße", "strasse strasse"),
+        ("e\u0301t\u00e9", "\u00e9t\u00e9"),
+        ("p\u0430ypal \u0410pple", "paypal apple"), ("pa\u200b\u0443pal", "paypal"), ("N\u039fTE", "note"),
+    ],
+)  # fmt: skip
+def test_what_is_written_otherwise_is_the_same_text(written, typed):
+    assert normalise(written) == typed == normalise(typed)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "r\u00e9sum\u00e9", "\u0441\u043e\u0441\u043d\u0430", "\u03bd\u03cc\u03bc\u03bf\u03c2", "\u03bcm", "\u0434a",
+        "a_b", "5 - 3", "\u6771\u4eac",
+    ],
+)  # fmt: skip
+def test_accents_other_alphabets_and_words_that_mix_them_for_good_stay(text):
+    """Of "μm" and "дa" a letter looks like no Latin one, so neither is a word in disguise."""
+    assert normalise(text) == unicodedata.normalize("NFKC", text).casefold()
+
+
+def test_normalising_twice_changes_nothing():
+    rng = np.random.default_rng(0)
+    signs = [*"aB cé\u0430\u03bf-\u2014\u201c\u200b\u00ad\u0301ﬁ\u00b4 \ud800\n…Ⅳ"]
+    for _ in range(300):
+        once = normalise("".join(rng.choice(signs, size=rng.integers(12))))
+        assert normalise(once) == once

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from unflaw._errors import SettingsError
-from unflaw.measure import auc, auc_interval, wilson_interval
+from unflaw.measure import auc, auc_interval, difference_within, wilson_interval
 
 
 def test_wilson_is_the_root_of_its_equation():
@@ -56,3 +56,30 @@ def test_impossible_counts_are_refused(k, n):
         wilson_interval(k, n)
     with pytest.raises(SettingsError):
         auc_interval(1.5, 5, 5)
+
+
+def test_the_difference_within_one_class_is_welchs():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(1, 2, 50), rng.normal(0, 1, 80)
+    value, low, high, compared = difference_within(a, np.zeros(50, int), b, np.zeros(80, int))
+    reach = 1.959964 * np.sqrt(a.var(ddof=1) / 50 + b.var(ddof=1) / 80)
+    assert value == pytest.approx(a.mean() - b.mean())
+    assert (low, high, compared) == (pytest.approx(value - reach), pytest.approx(value + reach), 1)
+
+
+def test_what_differs_by_class_alone_does_not_differ_within_and_its_interval_holds():
+    """Rows score 10 times their class; one set holds class 0 mostly, the other class 1."""
+    rng, missed = np.random.default_rng(0), 0
+    for _ in range(200):
+        c, d = (rng.random(100) < 0.2).astype(int), (rng.random(100) < 0.8).astype(int)
+        value, low, high, _ = difference_within(10 * c + rng.normal(size=100), c, 10 * d + rng.normal(size=100), d)
+        missed += not low <= 0 <= high
+        assert abs(value) < 2
+    assert missed <= 20
+
+
+def test_classes_of_one_side_alone_are_not_compared():
+    a, b = np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0])
+    assert difference_within(a, np.array([0, 0, 1]), b, np.array([0, 0]))[3] == pytest.approx(2 / 3)
+    value, *_, compared = difference_within(a, np.zeros(3, int), b, np.ones(2, int))
+    assert np.isnan(value) and compared == 0

@@ -73,3 +73,11 @@ def test_several_are_masked_in_their_places():
     key = "AKIA" + "IOSFODNN7EXAMPLE"
     assert mask(f"{key} a@b.de c {key}") == "[AWS key] [e-mail address] c [AWS key]"
     assert mask("") == ""
+
+
+def test_the_fast_search_before_the_slow_one_hides_nothing():
+    """The least that each form asks for: seven digits near each other, two capitals and two digits, or an @."""
+    least = ["+1 (2) 3 45678", "+12 345678", "1-(212) 736-5000", "(212)736-5000", "a@b.co", "DE89370400440532013000"]
+    for text in least:
+        assert [text[f.start : f.end] for f in find_contacts(text)] == [text]
+    assert find_contacts("In 1815 and 1914, 12 of 3,000 read 17 pages.") == []

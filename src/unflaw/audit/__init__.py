@@ -8,6 +8,7 @@ from unflaw.audit._diversity import DiversityCheck
 from unflaw.audit._engine import Engine, LocalEngine, RayEngine, Run
 from unflaw.audit._frame import NEEDS, Batch, Check, RowScore
 from unflaw.audit._gap import GapCheck
+from unflaw.audit._grounding import GroundingCheck
 from unflaw.audit._labels import LabelsCheck
 from unflaw.audit._languages import LanguagesCheck
 from unflaw.audit._mix import Kinds, MixCheck
@@ -15,6 +16,7 @@ from unflaw.audit._paraphrases import ParaphrasesCheck
 from unflaw.audit._perplexity import PerplexityCheck
 from unflaw.audit._relevance import RelevanceCheck
 from unflaw.audit._said import Said
+from unflaw.audit._subjectivity import SubjectivityCheck
 from unflaw.audit._tables import TablesCheck
 from unflaw.audit._template import structural_template
 from unflaw.audit._tokens import TokensCheck
@@ -30,6 +32,7 @@ __all__ = [
     "DiversityCheck",
     "Engine",
     "GapCheck",
+    "GroundingCheck",
     "Kinds",
     "LabelsCheck",
     "LanguagesCheck",
@@ -42,6 +45,7 @@ __all__ = [
     "RowScore",
     "Run",
     "Said",
+    "SubjectivityCheck",
     "TablesCheck",
     "TokensCheck",
     "Trait",

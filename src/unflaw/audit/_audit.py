@@ -276,8 +276,12 @@ def _refuse_nonsense(checks: Sequence[Check], batch_size: int) -> None:
 def _there_in(sides: Mapping[str, RowSet], encoder: Encoder | str | None) -> set[str]:
     """Say which needs the rows themselves meet."""
     rows = sides["rows"]
-    pairs = encoder is not None and rows.has("prompt") and rows.has("response")
-    there = {"reference": "reference" in sides, "labels": rows.has("label"), "pair_embeddings": pairs}
+    there = {
+        "reference": "reference" in sides,
+        "labels": rows.has("label"),
+        "pair_embeddings": encoder is not None and rows.has("prompt") and rows.has("response"),
+        "context_embeddings": encoder is not None and rows.has("context"),
+    }
     return {need for need, met in there.items() if met}
 
 
@@ -285,6 +289,7 @@ _MISSING = {
     "reference": "needs real rows to compare with: pass `reference`",
     "embeddings": "needs an encoder: pass `encoder`",
     "pair_embeddings": "needs rows with a prompt and a response, and an encoder",
+    "context_embeddings": "needs rows with a passage (a column `context`), and an encoder",
     "labels": "needs labelled rows: a column `label`",
     "log_probs": "needs a model that knows how likely a text is: pass `scorer`",
     "log_probs_after": "needs the model after training: pass `scorer_after`",

@@ -7,17 +7,21 @@ embedding is of a whole row, and those of longer rows lie closer together (film 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
+from unflaw._errors import DataError
 from unflaw.audit._sample import Sample
-from unflaw.measure import Words
+from unflaw.measure import Words, word_classes
 
-__all__ = ["Drawn", "RowSample", "comparable", "partners"]
+__all__ = ["Drawn", "RowSample", "Tagger", "comparable", "partners"]
+
+Tagger = Callable[[Sequence[str]], Sequence[str]]
+"""Gives each word of a text a tag."""
 
 _ABOUT, _LEAST_PARTNERS = 1.25, 0.25
 """Rows are about as long where one is at most this times the other; this share of a half must have a partner."""
@@ -29,6 +33,8 @@ class Drawn(NamedTuple):
     words: Words
     texts: Sequence[str]
     """The same words as text."""
+    classes: Words
+    """The same words' kinds."""
     x: Float[np.ndarray, "m d"]
     """Of the rows that have a partner about as long; without any such, of all."""
     matched: bool
@@ -39,18 +45,28 @@ class RowSample:
     """The sampled rows of a set."""
 
     texts: Sequence[Sequence[str]]
+    classes: Sequence[Sequence[str]]
+    """Kind of each word."""
     x: Float[np.ndarray, "n d"]
 
     @classmethod
-    def of(cls, sample: Sample, n: int) -> RowSample:
+    def of(cls, sample: Sample, n: int, tagger: Tagger = word_classes) -> RowSample:
         """Take the first n."""
         kept = sample.values[:n]
-        return cls([words.split() for words, _ in kept], np.stack([x for _, x in kept]).astype(np.float64))
+        texts = [words.split() for words, _ in kept]
+        classes = [list(tagger(text)) for text in texts]
+        wrong = next((i for i, text in enumerate(texts) if len(classes[i]) != len(text)), None)
+        if wrong is not None:
+            raise DataError(
+                f"`tagger` must give one tag per word, got {len(classes[wrong])} for the {len(texts[wrong])} words "
+                f"{' '.join(texts[wrong])[:60]!r}"
+            )
+        return cls(texts, classes, np.stack([x for _, x in kept]).astype(np.float64))
 
     def longest_first(self, rows: Sequence[int]) -> RowSample:
         """Take rows, the longest first; of two as long the earlier one."""
         order = sorted(rows, key=lambda i: (-len(self.texts[i]), i))
-        return RowSample([self.texts[i] for i in order], self.x[order])
+        return RowSample([self.texts[i] for i in order], [self.classes[i] for i in order], self.x[order])
 
 
 def comparable(a: RowSample, b: RowSample) -> tuple[Drawn, Drawn]:
@@ -61,8 +77,9 @@ def comparable(a: RowSample, b: RowSample) -> tuple[Drawn, Drawn]:
 
     def drawn(of: RowSample, rows: Sequence[int]) -> Drawn:
         texts = [text[:most] for text, most in zip(of.texts, lengths, strict=True)]
+        classes = Words.of([text[:most] for text, most in zip(of.classes, lengths, strict=True)])
         x = of.x[list(rows)] if matched else of.x
-        return Drawn(Words.of(texts), [" ".join(text) for text in texts], x, matched)
+        return Drawn(Words.of(texts), [" ".join(text) for text in texts], classes, x, matched)
 
     return drawn(a, [i for i, _ in pairs]), drawn(b, [j for _, j in pairs])
 

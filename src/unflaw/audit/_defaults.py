@@ -7,6 +7,7 @@ from unflaw.audit._diversity import DiversityCheck
 from unflaw.audit._form import form_check
 from unflaw.audit._frame import Check
 from unflaw.audit._gap import GapCheck
+from unflaw.audit._grounding import GroundingCheck
 from unflaw.audit._hygiene import hygiene_check
 from unflaw.audit._labels import LabelsCheck
 from unflaw.audit._languages import LanguagesCheck
@@ -16,6 +17,7 @@ from unflaw.audit._perplexity import PerplexityCheck
 from unflaw.audit._qa import qa_check
 from unflaw.audit._relevance import RelevanceCheck
 from unflaw.audit._residue import residue_check
+from unflaw.audit._subjectivity import SubjectivityCheck
 from unflaw.audit._tables import TablesCheck
 from unflaw.audit._tokens import TokensCheck
 
@@ -37,7 +39,9 @@ def default_checks(seed: int = 0, allow_few: bool = False) -> tuple[Check, ...]:
         LanguagesCheck(),
         qa_check(),
         RelevanceCheck(seed=seed),
+        GroundingCheck(seed=seed),
         LabelsCheck(seed=seed),
         TablesCheck(seed=seed, allow_few=allow_few),
+        SubjectivityCheck(seed=seed),
         hygiene_check(),
     )

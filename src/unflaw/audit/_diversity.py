@@ -13,15 +13,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
 
 from unflaw._errors import DataError, SettingsError, TooFewRowsError
-from unflaw.audit._comparable import Drawn, RowSample, comparable
+from unflaw.audit._comparable import Drawn, RowSample, Tagger, comparable
 from unflaw.audit._frame import Batch, RowScore
+from unflaw.audit._moulds import mould_rate, moulds_of
 from unflaw.audit._sample import Sample, bottom_k, merge_samples
 from unflaw.audit._shares import Rule, Share, share_finding
 from unflaw.audit._template import above
@@ -37,6 +38,7 @@ from unflaw.measure import (
     self_bleu,
     self_repetition,
     vendi_score,
+    word_classes,
     words_of,
 )
 
@@ -109,6 +111,11 @@ MEASURES: Mapping[str, Measure] = {
         "Any two rows share their words in the same order", "ROUGE-L F1, mean over pairs",
         "Two rows share {value:.0%} of their words in the same order, two real rows {control:.0%}.",
     ),
+    "template_rate": Measure(
+        mould_rate, "lower", 0.05, 0.2, "Rows are cast in the same moulds",
+        "share of rows with a run of eight kinds of words that stands in 1 % of them",
+        "{value:.0%} of the rows hold a run of eight kinds of words that comes back, of real rows {control:.0%}.",
+    ),
     "vendi": Measure(
         lambda d: vendi_score(d.x), "higher", 0.15, 0.4,
         "Rows that would be as diverse if they had nothing in common", "Vendi score",
@@ -130,7 +137,7 @@ MEASURES: Mapping[str, Measure] = {
 
 @dataclass(frozen=True, kw_only=True)
 class DiversityCheck:
-    """Eight measures of diversity, each against as many real rows, as long; and stock phrases."""
+    """Nine measures of diversity, each against as many real rows, as long; and stock phrases."""
 
     max_rows: int = 1000
     """Rows of each set that enter the statistics."""
@@ -139,6 +146,8 @@ class DiversityCheck:
     n_draws: int = 10
     allow_few: bool = False
     seed: int = 0
+    tagger: Tagger | None = field(default=None, metadata={"setting": False})
+    """Tells kinds of words, e.g. `unflaw.models.pattern_tagger()`; without one their endings do."""
 
     name: ClassVar[str] = "diversity"
     needs: ClassVar[frozenset[str]] = frozenset({"reference", "embeddings"})
@@ -174,7 +183,7 @@ class DiversityCheck:
         self._refuse_few(synthetic, reference)
         n = min(len(synthetic.draws), len(reference.draws))
         rng = np.random.default_rng(self.seed)
-        sets = [RowSample.of(sample, n) for sample in (synthetic, reference)]
+        sets = [RowSample.of(sample, n, self.tagger or word_classes) for sample in (synthetic, reference)]
         values: dict[str, list[list[float]]] = {name: [] for name in MEASURES}
         matched = True
         for _ in range(self.n_draws):
@@ -189,6 +198,12 @@ class DiversityCheck:
             scores = {row_id: score for row_id, score in crowded.items() if score >= _CROWDED}
             reasons = {i: f"nearer to another row than {score:.0%} of the real ones are" for i, score in scores.items()}
             found["chamfer"] = replace(found["chamfer"], row_scores=scores, row_reasons=reasons)
+        if found["template_rate"].verdict != "ok":
+            moulds = moulds_of(synthetic.ids, *sets)
+            evidence = {**found["template_rate"].evidence, "templates": moulds.evidence}
+            found["template_rate"] = replace(
+                found["template_rate"], evidence=evidence, row_scores=moulds.scores, row_reasons=moulds.reasons
+            )
         return [*found.values(), self._stock(synthetic, reference, control)]
 
     def score(self, batch: Batch, findings: Sequence[Finding]) -> Mapping[str, Mapping[str, RowScore]]:
@@ -204,6 +219,10 @@ class DiversityCheck:
                 said = f"says {_runs(words)[found[0]]!r}, a stock phrase" if finding.verdict != "ok" else ""
                 scores[row_id] = RowScore(share, said)
         return {finding.check: scores}
+
+    def _settings(self, n_rows: int) -> dict[str, Any]:
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.metadata.get("setting", True)}
+        return {**plain, "tagger": "endings" if self.tagger is None else "given", "n_rows_seen": n_rows}
 
     def _refuse_few(self, synthetic: Sample, reference: Sample) -> None:
         n, m = synthetic.n_rows, reference.n_rows
@@ -239,7 +258,7 @@ class DiversityCheck:
             n_rows=n,
             n_reference=n,
             evidence={"lost": [lost, least, most], "rows_a_draw": n // 2},
-            settings={**asdict(self), "n_rows_seen": n_rows},
+            settings=self._settings(n_rows),
         )
 
     def _stock(self, synthetic: Sample, reference: Sample, control: tuple[Sample, Sample]) -> Finding:
@@ -256,7 +275,7 @@ class DiversityCheck:
             "diversity.phrases", "Rows hold stock phrases", mine, usual, PHRASES,
             f"say what others say in the same four words, and real rows do not{f': {named}' if named else ''}",
             n_reference=len(others), evidence={"phrases": told},
-            settings={**asdict(self), "n_rows_seen": synthetic.n_rows},
+            settings=self._settings(synthetic.n_rows),
         )  # fmt: skip
 
 

@@ -24,7 +24,12 @@ from unflaw.data import Finding, Rows
 
 __all__ = ["NEEDS", "Batch", "Check", "RowScore"]
 
-NEEDS = frozenset({"reference", "embeddings", "labels", "log_probs", "log_probs_after", "pair_embeddings", "engine"})
+NEEDS = frozenset(
+    {
+        "reference", "embeddings", "labels", "log_probs", "log_probs_after", "pair_embeddings", "context_embeddings",
+        "engine",
+    }
+)  # fmt: skip
 """What a check may need. Where it is not there, the check is skipped and the audit says why; an engine always is."""
 
 
@@ -43,6 +48,8 @@ class Batch:
     """The same under a second model, e.g. after training on the synthetic rows."""
     pair_embeddings: tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n d"]] | None = None
     """L2-normalised vectors of each prompt and of each response; None as well where rows have none."""
+    context_embeddings: Float[np.ndarray, "n d"] | None = None
+    """One L2-normalised vector per row's passage; None as well where rows have none."""
     start: int = 0
     """Place of the first row in its set; of rows that do not follow each other, see `places`."""
     n_set: int | None = None
@@ -69,6 +76,7 @@ class Batch:
             None if self.log_probs is None else [self.log_probs[i] for i in indices],
             None if self.log_probs_after is None else [self.log_probs_after[i] for i in indices],
             None if self.pair_embeddings is None else (self.pair_embeddings[0][at], self.pair_embeddings[1][at]),
+            None if self.context_embeddings is None else self.context_embeddings[at],
             n_set=self.n_set,
             places=[self.placed()[i] for i in at],
         )

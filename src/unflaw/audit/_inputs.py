@@ -43,7 +43,7 @@ class Inputs:
     ) -> Inputs:
         """Leave out the models that no check needs."""
         needs = frozenset[str]().union(*(check.needs for check in checks))
-        seen = bool(needs & {"embeddings", "pair_embeddings"})
+        seen = bool(needs & {"embeddings", "pair_embeddings", "context_embeddings"})
         read = bool(needs & {"log_probs", "log_probs_after"})
         return cls(
             encoder if seen else None, scorer if read else None, scorer_after if read else None, needs, batch_size,
@@ -64,6 +64,7 @@ class Inputs:
                 None if before is None else before[start : start + len(rows)],
                 None if after is None else after[start : start + len(rows)],
                 None if "asked" not in vectors else (vectors["asked"], vectors["answered"]),
+                vectors.get("passages"),
                 start=part.first + start,
                 n_set=part.n_set,
             )
@@ -96,8 +97,13 @@ class Inputs:
         """Name the vectors that are kept of a part."""
         if self.encoder is None:
             return []
-        pairs = part.kind.has("prompt") and part.kind.has("response") and "pair_embeddings" in self.needs
-        return [*(["embeddings"] if "embeddings" in self.needs else []), *(["asked", "answered"] if pairs else [])]
+        pairs = part.kind.has("prompt") and part.kind.has("response")
+        asked = {
+            "embeddings": ["embeddings"],
+            "pair_embeddings": ["asked", "answered"] if pairs else [],
+            "context_embeddings": ["passages"] if part.kind.has("context") else [],
+        }
+        return [name for need, names in asked.items() if need in self.needs for name in names]
 
     def _log_probs(self, part: Part) -> tuple[_Ragged | None, _Ragged | None]:
         found: list[_Ragged | None] = []
@@ -146,7 +152,7 @@ class _Kept:
             save_array(self.path, np.concatenate(self.new))
 
 
-_ROLES = {"asked": "prompt", "answered": "response"}
+_ROLES = {"asked": "prompt", "answered": "response", "passages": "context"}
 
 
 def _unit(vectors: np.ndarray) -> Float[np.ndarray, "n d"]:

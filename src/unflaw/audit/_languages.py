@@ -11,7 +11,7 @@ from unflaw.audit._frame import Batch, RowScore
 from unflaw.audit._said import said_by
 from unflaw.audit._shares import Rule, Share, share_finding
 from unflaw.data import Finding
-from unflaw.measure import language
+from unflaw.measure import languages
 
 __all__ = ["LanguagesCheck"]
 
@@ -43,13 +43,12 @@ class LanguagesCheck:
 
     def summarise(self, batch: Batch) -> Spoken:
         """Count."""
-        rows = _parts(batch)
-        told = [(language(prompt), language(answer)) for prompt, answer in rows]
+        told = _told(batch)
         spoken = Counter(answered or asked for asked, answered in told)
         return Spoken(
-            len(rows),
+            len(told),
             Counter({code: n for code, n in spoken.items() if code is not None}),
-            sum(bool(prompt) for prompt, _ in rows),
+            sum(bool(said.prompt) for said in said_by(batch)),
             sum(bool(asked and answered and asked != answered) for asked, answered in told),
         )
 
@@ -86,8 +85,7 @@ class LanguagesCheck:
         if foreign is None and switched is None:
             return {}
         scores: dict[str, dict[str, RowScore]] = {check: {} for check in by_check}
-        for row_id, (prompt, answer) in zip(batch.ids, _parts(batch), strict=True):
-            asked, answered = language(prompt), language(answer)
+        for row_id, (asked, answered) in zip(batch.ids, _told(batch), strict=True):
             spoken = answered or asked
             if foreign is not None and spoken and spoken not in foreign.evidence["home"]:
                 scores[foreign.check][row_id] = RowScore(1.0, f"is in another language ({spoken})")
@@ -96,8 +94,11 @@ class LanguagesCheck:
         return scores
 
 
-def _parts(batch: Batch) -> list[tuple[str, str]]:
-    return [(said.prompt, said.answer) for said in said_by(batch)]
+def _told(batch: Batch) -> list[tuple[str | None, str | None]]:
+    """Return the languages of each row's prompt and answer."""
+    rows = said_by(batch)
+    told = languages([part for said in rows for part in (said.prompt, said.answer)])
+    return list(zip(told[::2], told[1::2], strict=True))
 
 
 def _at_home(rows: Counter[str]) -> list[str]:

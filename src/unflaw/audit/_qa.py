@@ -6,7 +6,7 @@ from unflaw.audit._said import Said
 from unflaw.audit._traits import Trait, TraitsCheck
 from unflaw.measure import equations, normalise, words_of
 
-__all__ = ["qa_check"]
+__all__ = ["qa_check", "ungrounded"]
 
 _GROUNDED = 0.5
 _LEAST_WORDS = 3
@@ -24,7 +24,7 @@ def qa_check() -> TraitsCheck:
         name="qa",
         traits=(
             Trait(
-                "ungrounded", "Answers that their passage does not hold", _ungrounded,
+                "ungrounded", "Answers that their passage does not hold", ungrounded,
                 "answer with words of which the passage holds less than half", 0.05, 0.2,
             ),
             Trait("echoes", "Answers that only repeat their question", _echo, "only repeat the question", 0.02, 0.1),
@@ -37,7 +37,7 @@ def _content(text: str) -> list[str]:
     return [word for word in words_of(normalise(text)) if word not in _STOP]
 
 
-def _ungrounded(said: Said) -> str | None:
+def ungrounded(said: Said) -> str | None:
     """Count the answer's words, those of the question aside, that the passage holds."""
     if not said.context or not said.prompt:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -13,8 +13,8 @@ from unflaw._errors import DataError, SettingsError
 from unflaw.audit._frame import Batch, RowScore
 from unflaw.audit._sample import Sample, bottom_k, merge_samples
 from unflaw.audit._shares import Rule, Share, share_finding
+from unflaw.audit._strangers import Strangers
 from unflaw.data import Finding
-from unflaw.measure import share_nearer
 
 __all__ = ["RelevanceCheck"]
 
@@ -71,11 +71,11 @@ class RelevanceCheck:
         """Count the answers to which strangers are as near, in both sets."""
         if len(synthetic.ids) < _LEAST:
             return []
-        others = _Others.of(synthetic, self.n_others)
+        others = _others(synthetic, self.n_others)
         nearer = others.nearer(synthetic.ids, *_sides(synthetic))
         usual = None
         if reference is not None and len(reference.ids) >= _LEAST:
-            real = _Others.of(reference, self.n_others).nearer(reference.ids, *_sides(reference))
+            real = _others(reference, self.n_others).nearer(reference.ids, *_sides(reference))
             usual = Share(int((real >= _OFF).sum()), len(real))
         return [
             share_finding(
@@ -101,26 +101,8 @@ class RelevanceCheck:
         }
 
 
-class _Others(NamedTuple):
-    """Questions that answers are held against."""
-
-    ids: tuple[str, ...]
-    asked: Float[np.ndarray, "k d"]
-
-    @classmethod
-    def of(cls, rows: Sample, n: int) -> _Others:
-        return cls(tuple(rows.ids[:n]), _sides(rows)[0][:n])
-
-    def nearer(
-        self, ids: Sequence[str], asked: Float[np.ndarray, "n d"], answered: Float[np.ndarray, "n d"]
-    ) -> Float[np.ndarray, " n"]:
-        """Return for each answer the share of these questions that it is nearer to than to its own."""
-        counts = np.ones((len(ids), len(self.ids)), dtype=bool)
-        column = {row_id: k for k, row_id in enumerate(self.ids)}
-        for i, row_id in enumerate(ids):
-            if row_id in column:
-                counts[i, column[row_id]] = False
-        return share_nearer(asked, answered, self.asked, counts)
+def _others(rows: Sample, n: int) -> Strangers:
+    return Strangers.of(rows.ids, [asked for asked, _ in rows.values], n)
 
 
 def _sides(rows: Sample) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n d"]]:

@@ -63,7 +63,8 @@ class TraitsCheck:
 
     def summarise(self, batch: Batch) -> Counts:
         """Count."""
-        told = [[trait.find(said) for said in said_by(batch)] for trait in self.traits]
+        rows = said_by(batch)
+        told = [[trait.find(said) for said in rows] for trait in self.traits]
         asked = tuple(sum(found is not None for found in row) for row in told)
         return Counts(asked, tuple(sum(bool(found) for found in row) for row in told))
 

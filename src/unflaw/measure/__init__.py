@@ -1,6 +1,6 @@
 """The formulas: arrays in, arrays out. No models, no files, no printing."""
 
-from unflaw.measure._alike import nearest_original, repeats_of_earlier, share_nearer, strangers_nearer
+from unflaw.measure._alike import nearest_original, repeats_of_earlier, share_nearer
 from unflaw.measure._arithmetic import Equation, equations
 from unflaw.measure._bootstrap import bootstrap_interval, difference_interval, paired_difference, ratio_interval
 from unflaw.measure._copies import Shingles, band_keys, normalise, text_hash, words_of
@@ -17,12 +17,23 @@ from unflaw.measure._diversity import (
     self_repetition,
     vendi_score,
 )
-from unflaw.measure._intervals import auc_interval, difference_of_shares, wilson_interval
+from unflaw.measure._intervals import auc_interval, difference_of_shares, difference_within, wilson_interval
 from unflaw.measure._labels import label_issues, out_of_sample, total_variation, uncertainty
-from unflaw.measure._languages import language
+from unflaw.measure._languages import language, languages
 from unflaw.measure._mining import mine_template
 from unflaw.measure._neighbours import Overlap, neighbour_overlap, squared_distances
+from unflaw.measure._patterns import template_rate, word_classes
 from unflaw.measure._secrets import Found, find_contacts, find_secrets, mask
+from unflaw.measure._subjectivity import (
+    Tone,
+    agreement,
+    chance_plurality,
+    krippendorff_alpha,
+    krippendorff_interval,
+    label_counts,
+    plurality_share,
+    tone,
+)
 from unflaw.measure._tables import (
     bin_edges,
     binned,
@@ -81,8 +92,10 @@ __all__ = [
     "Shingles",
     "Template",
     "Tokens",
+    "Tone",
     "Words",
     "adjusted_divergence",
+    "agreement",
     "apart",
     "auc",
     "auc_interval",
@@ -92,6 +105,7 @@ __all__ = [
     "bootstrap_interval",
     "bound",
     "chamfer",
+    "chance_plurality",
     "classifier_test",
     "compression_ratio",
     "contingency",
@@ -101,6 +115,7 @@ __all__ = [
     "dependence",
     "difference_interval",
     "difference_of_shares",
+    "difference_within",
     "distinct",
     "equalities",
     "equations",
@@ -112,10 +127,14 @@ __all__ = [
     "kept_order",
     "kernel_density",
     "kernel_test",
+    "krippendorff_alpha",
+    "krippendorff_interval",
     "ks_distance",
     "ks_p",
+    "label_counts",
     "label_issues",
     "language",
+    "languages",
     "linear_probability",
     "log_odds",
     "mask",
@@ -128,6 +147,7 @@ __all__ = [
     "normalise",
     "out_of_sample",
     "paired_difference",
+    "plurality_share",
     "positions",
     "ranked",
     "ratio_interval",
@@ -138,15 +158,17 @@ __all__ = [
     "self_repetition",
     "share_nearer",
     "squared_distances",
-    "strangers_nearer",
+    "template_rate",
     "text_hash",
     "tokenise",
     "told_by",
+    "tone",
     "total_variation",
     "uncertainty",
     "unit_of",
     "unseen_share",
     "vendi_score",
     "wilson_interval",
+    "word_classes",
     "words_of",
 ]

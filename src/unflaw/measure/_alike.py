@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-__all__ = ["nearest_original", "repeats_of_earlier", "share_nearer", "strangers_nearer"]
+__all__ = ["nearest_original", "repeats_of_earlier", "share_nearer"]
 
 _BLOCK = 2048
 
@@ -54,35 +54,6 @@ def repeats_of_earlier(x: Float[np.ndarray, "n d"], t: float) -> tuple[Int[np.nd
                 of[block[i]], similarity[block[i]] = block[j], here[j]
         kept = np.append(kept, block[of[block] < 0])
     return of, similarity
-
-
-def strangers_nearer(
-    asked: Float[np.ndarray, "n d"], answered: Float[np.ndarray, "n d"], k: int
-) -> Float[np.ndarray, " n"]:
-    """Return for each answer the share of other rows' questions to which it is nearer than to its own, by cosine.
-
-    The others are the k rows that follow the block a row is in, from the end back to the beginning; rows should come in
-    random order. A question as near as the own one, as an equal one is, counts half. An answer at random gets .5 on
-    average.
-
-    >>> eye = np.eye(4)
-    >>> strangers_nearer(eye, eye, 3).tolist()
-    [0.0, 0.0, 0.0, 0.0]
-    >>> strangers_nearer(eye, eye[[1, 0, 2, 3]], 3).round(2).tolist()
-    [0.67, 0.67, 0.0, 0.0]
-    """
-    n = len(asked)
-    k = min(k, n - 1)
-    size = max(1, min(256, n - k))  # a block and the rows that follow it do not meet
-    own = np.einsum("nd,nd->n", asked, answered)
-    nearer = np.zeros(n)
-    for start in range(0, n, size):
-        rows = slice(start, start + size)
-        others = asked[(start + size + np.arange(k)) % n] if start + size <= n else asked[np.arange(k)]
-        cosines, mine = answered[rows] @ others.T, own[rows, None]
-        equal = np.isclose(cosines, mine, rtol=0, atol=1e-6)
-        nearer[rows] = np.where(equal, 0.5, cosines > mine).sum(axis=1)
-    return nearer / max(k, 1)
 
 
 def share_nearer(

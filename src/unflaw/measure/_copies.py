@@ -1,4 +1,4 @@
-"""Copies of texts: equal once case, width and spaces are put aside, or nearly so.
+"""Copies of texts: equal once case, width, spaces, unseen signs and kinds of quotes are put aside, or nearly so.
 
 Notation
     S(a)   : the shingles of text a: its runs of w = 3 words
@@ -41,13 +41,60 @@ _PAIRS = 2**16
 _WORD = re.compile(r"[぀-ヿ㐀-鿿]|[^\W_]+")  # one sign of Chinese or Japanese counts as a word
 
 
+_UNSEEN = (
+    (0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C), (0x180B, 0x180F), (0x200B, 0x200F), (0x202A, 0x202E),
+    (0x2060, 0x206F), (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF), (0xE0000, 0xE01EF),
+)  # fmt: skip
+"""Soft hyphen, joiners and spaces of no width, marks of direction, selectors of variants, tags: nobody sees them."""
+_PLAIN = {
+    **{chr(sign): "" for first, last in _UNSEEN for sign in range(first, last + 1)},
+    **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\u2039\u203a\u00b4\u02b9\u02bc\x91\x92", "'"),
+    **dict.fromkeys("\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb\x93\x94", '"'),
+    **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe31\ufe32\ufe58\x96\x97", "-"),
+}
+"""What is typed for typographic signs, also for those of Windows-1252 that were read as Latin-1."""
+_OTHER = re.compile(r"[^\x00-\x7f]+")
+_LOOKS_LATIN = str.maketrans(
+    "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0458\u0455\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421"
+    "\u0422\u0425\u0406\u0408\u0405\u03bf\u03bd\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7",
+    "aeopcyxijsABEKMHOPCTXIJSovABEZHIKMNOPTYX",
+)
+"""Letters of Cyrillic and Greek that look like Latin ones."""
+_FOREIGN = re.compile("[\u0370-\u052f]")
+_MIXES = re.compile("[A-Za-z][\u0370-\u052f]|[\u0370-\u052f][A-Za-z]")
+_LETTERS = re.compile(r"[^\W\d_]+")
+
+
 def normalise(text: str) -> str:
-    r"""Put aside what does not make a text another text: compatibility forms, case, runs of white space.
+    r"""Put aside what does not make a text another text.
+
+    That is case, runs of white space, compatibility forms (NFKC), signs nobody sees, and typographic quotes and dashes;
+    and in a word that mixes alphabets letters that only look Latin. Accents stay: a resume is no résumé.
 
     >>> normalise("  What\n is ＡＢＣ? ")
     'what is abc?'
+    >>> normalise("“So\u200b—it’s”"), normalise("résumé")
+    ('"so-it\'s"', 'résumé')
     """
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    if text.isascii():
+        text = text.lower()
+    else:
+        others = set("".join(_OTHER.findall(text)))
+        for sign in others & _PLAIN.keys():
+            text = text.replace(sign, _PLAIN[sign])
+        text = unicodedata.normalize("NFKC", text)
+        if any("\u0370" <= sign <= "\u052f" for sign in others) and _MIXES.search(text):
+            text = unicodedata.normalize("NFKC", _LETTERS.sub(_as_latin, text))
+        text = text.casefold()
+    while "--" in text:
+        text = text.replace("--", "-")
+    return " ".join(text.split())
+
+
+def _as_latin(word: re.Match[str]) -> str:
+    """Write a word that mixes alphabets in Latin letters, if all its others look like some."""
+    latin = word[0].translate(_LOOKS_LATIN)
+    return latin if _MIXES.search(word[0]) and not _FOREIGN.search(latin) else word[0]
 
 
 def words_of(text: str) -> list[str]:

@@ -4,6 +4,7 @@ Notation
     k, n : rows that have a property, rows in all
     A    : area under the ROC curve, P(score of x > score of y) + P(equal) / 2
     m, n : rows on either side of A
+    c    : classes within which rows are compared, such as classes of length
 
 A bootstrap of n successes out of n gives [1, 1], and so does DeLong's interval for A = 1. Both
 intervals here solve |estimate - t| = z sd(t) for t, with the deviation taken at t instead of at the
@@ -19,9 +20,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
+from jaxtyping import Float, Int
+
 from unflaw._errors import SettingsError
 
-__all__ = ["auc_interval", "difference_of_shares", "wilson_interval"]
+__all__ = ["auc_interval", "difference_of_shares", "difference_within", "wilson_interval"]
 
 _Z = 1.959963984540054  # two-sided 95 %
 
@@ -51,6 +55,29 @@ def difference_of_shares(k: int, n: int, j: int, m: int) -> tuple[float, float]:
     (low, high), (other_low, other_high) = wilson_interval(k, n), wilson_interval(j, m)
     p, q = k / n, j / m
     return p - q - math.hypot(p - low, other_high - q), p - q + math.hypot(high - p, q - other_low)
+
+
+def difference_within(
+    a: Float[np.ndarray, " m"], c: Int[np.ndarray, " m"], b: Float[np.ndarray, " n"], d: Int[np.ndarray, " n"]
+) -> tuple[float, float, float, float]:
+    """Return mean(a) - mean(b) among rows of like class, its interval (Welch), and the share of a's rows compared.
+
+    Longer rows score otherwise than shorter ones, so sets of other lengths differ even where their rows do not. Each
+    class weighs as many rows as the smaller side has in it; one with fewer than two on either side cannot be compared.
+
+    >>> a, b = np.array([1.0, 1.0, 9.0, 9.0]), np.array([0.0, 0.0])
+    >>> difference_within(a, np.array([0, 0, 1, 1]), b, np.array([0, 0]))
+    (1.0, 1.0, 1.0, 0.5)
+    """
+    pairs = [(a[c == of], b[d == of]) for of in np.unique(c)]
+    pairs = [(x, y) for x, y in pairs if min(len(x), len(y)) >= 2]
+    if not pairs:
+        return math.nan, math.nan, math.nan, 0.0
+    weight = np.array([min(len(x), len(y)) for x, y in pairs], dtype=float)
+    weight /= weight.sum()
+    value = float(weight @ [x.mean() - y.mean() for x, y in pairs])
+    reach = _Z * math.sqrt(weight**2 @ [x.var(ddof=1) / len(x) + y.var(ddof=1) / len(y) for x, y in pairs])
+    return value, value - reach, value + reach, sum(len(x) for x, _ in pairs) / len(a)
 
 
 def auc_interval(auc: float, m: int, n: int) -> tuple[float, float]:

@@ -68,8 +68,9 @@ def _one_pattern(kinds: Mapping[str, str]) -> tuple[re.Pattern[str], list[str]]:
 
 
 _FORMS = [_one_pattern(_SECRETS), _one_pattern(_CONTACTS)]
-_MARKS = re.compile("KEY-|A[KS]IA|gh[pousr]_|github_|glpat-|xox|_live_|AIza|hf_|sk-|eyJ"), re.compile(r"@|\d\D?\d")
-"""Without one of these a text holds none: a fast search that spares most texts the slow ones."""
+_SECRET_MARK = re.compile("KEY-|A[KS]IA|gh[pousr]_|github_|glpat-|xox|_live_|AIza|hf_|sk-|eyJ")
+_MANY_DIGITS, _IBAN_HEAD = re.compile(r"\d(?:[ .()-]{0,2}\d){6}"), re.compile(r"[A-Z]{2}\d\d")
+"""Without such a mark a text holds none: fast searches that spare most texts the slow ones."""
 
 
 def find_secrets(text: str) -> list[Found]:
@@ -78,7 +79,7 @@ def find_secrets(text: str) -> list[Found]:
     >>> [found.kind for found in find_secrets("id AKIAIOSFODNN7EXAMPLE, key sk-...")]
     ['AWS key']
     """
-    return _find(text, *_FORMS[0]) if _MARKS[0].search(text) else []
+    return _find(text, *_FORMS[0]) if _SECRET_MARK.search(text) else []
 
 
 def find_contacts(text: str) -> list[Found]:
@@ -87,7 +88,8 @@ def find_contacts(text: str) -> list[Found]:
     >>> [found.kind for found in find_contacts("ada@lovelace.uk or me@example.com or (212) 736-5000")]
     ['e-mail address', 'phone number']
     """
-    return _find(text, *_FORMS[1]) if _MARKS[1].search(text) else []
+    there = "@" in text or _MANY_DIGITS.search(text) or _IBAN_HEAD.search(text)
+    return _find(text, *_FORMS[1]) if there else []
 
 
 def mask(text: str) -> str:

@@ -25,6 +25,14 @@ _THREATS = (
     r"\b(?:gas|exterminate) the (?:jews|muslims|blacks|immigrants)\b",
 )
 _TOXIC = re.compile(rf"\b(?:{'|'.join(_STEMS)})\b|{'|'.join(_THREATS)}", re.IGNORECASE)
+_PIECES = (
+    *"fuck fuk shit bitch sshole dumbass jackass dickhead cocksuck cunt twat wank puss whor slut tard fag nigg".split(),
+    *"trann kike spic gook wetback raghead imbecil moron scumbag subhuman".split(),
+    *(f"{do} " for do in _DO.split("|")), "hang yoursel", "deserve to ", "ought to ", "gas the ", "exterminate the ",
+)  # fmt: skip
+"""Without one of these in small letters a text holds none: a fast search that spares most texts the slow one."""
+_OTHER_I = str.maketrans({"\u0131": "i", "\u0307": None})
+"""The dotless i, and the dot that small letters leave of the dotted one: both match an "i" where case is ignored."""
 
 
 def find_toxic(text: str) -> list[str]:
@@ -35,4 +43,7 @@ def find_toxic(text: str) -> list[str]:
     >>> find_toxic("The cock crowed in Scunthorpe; the shitake was assessed.")
     []
     """
+    small = text.lower() if text.isascii() else text.casefold().translate(_OTHER_I)
+    if not any(piece in small for piece in _PIECES):
+        return []
     return [found[0] for found in _TOXIC.finditer(text.replace("\u2019", "'"))]

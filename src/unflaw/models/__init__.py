@@ -23,6 +23,7 @@ from unflaw.models._specs import (
     serve,
     weight_paths,
 )
+from unflaw.models._tagger import pattern_tagger
 from unflaw.models._usage import Usage
 
 __all__ = [
@@ -70,6 +71,7 @@ __all__ = [
     "open_scorer",
     "output_layer",
     "parse_spec",
+    "pattern_tagger",
     "plain_generation",
     "quietly",
     "resplit",

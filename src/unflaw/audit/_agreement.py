@@ -1,0 +1,83 @@
+"""How far people agree about rows that several of them labelled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from unflaw._errors import TooFewRowsError
+from unflaw.audit._frame import Batch, RowScore
+from unflaw.audit._sample import Sample
+from unflaw.data import Finding, Rows
+from unflaw.measure import agreement, krippendorff_interval, label_counts, plurality_share
+
+__all__ = ["agreement_finding", "agreement_scores", "given_labels"]
+
+LEAST_ALPHA = 0.667
+"""Krippendorff's own least for tentative conclusions."""
+_COLUMN = "annotations"
+
+Alpha = tuple[float, float, float]
+"""Value and interval."""
+
+
+def given_labels(rows: Rows) -> list[list[Any]]:
+    """Return the labels that people gave each row; none where there is no column of lists."""
+    given = rows.column(_COLUMN) if _COLUMN in rows.table.column_names else [None] * len(rows)
+    return [[label for label in row if label is not None] if isinstance(row, list) else [] for row in given]
+
+
+def agreement_finding(synthetic: Sample, reference: Sample | None, half: Sample | None, seed: int) -> Finding | None:
+    """Return how far people agree about the set's own rows or, where nobody labelled those twice, about real ones.
+
+    The verdict is on the real rows where there are labels of those: they show what the task is like.
+    """
+    mine, real = _alpha(synthetic, seed), _alpha(reference, seed)
+    if mine is not None:
+        return _finding(mine, real, real or mine, synthetic, reference)
+    if real is not None and reference is not None:
+        return _finding(real, _alpha(half, seed), real, reference, reference)
+    return None
+
+
+def _finding(value: Alpha, control: Alpha | None, judged: Alpha, about: Sample, reference: Sample | None) -> Finding:
+    counts, low = label_counts(about.values), judged[0] < LEAST_ALPHA
+    return Finding(
+        check="subjectivity.agreement",
+        title="People agree about the labels",
+        value=value[0],
+        low=value[1],
+        high=value[2],
+        better="higher",
+        verdict="warn" if low else "ok",
+        threshold=f"warn where it is below {LEAST_ALPHA} in the real rows, or in the set where those have no labels",
+        meaning=(
+            f"{np.nanmean(plurality_share(counts)):.0%} of the labels of a row are its commonest one, alpha is "
+            f"{value[0]:.2f}{'; synthetic rows replace real ones least where people disagree' if low else ''}."
+        ),
+        control=None if control is None else control[0],
+        control_low=None if control is None else control[1],
+        control_high=None if control is None else control[2],
+        unit="Krippendorff's alpha",
+        n_rows=len(about.draws),
+        n_reference=0 if reference is None else len(reference.draws),
+        evidence={"n_labels": counts.shape[1], "agreement": float(np.nanmean(agreement(counts)))},
+    )
+
+
+def agreement_scores(batch: Batch, finding: Finding) -> dict[str, RowScore]:
+    """Give each row with two labels and more how far people disagree about it: 1 is as by chance."""
+    agreed = agreement(label_counts(given_labels(batch.rows)), max(finding.evidence["n_labels"], 1))
+    told = zip(batch.ids, agreed.tolist(), strict=True)
+    return {row_id: RowScore(1 - min(max(value, 0.0), 1.0)) for row_id, value in told if not np.isnan(value)}
+
+
+def _alpha(sample: Sample | None, seed: int) -> Alpha | None:
+    """Return alpha, None where too few rows have two labels."""
+    if sample is None or len(sample.draws) < 2:
+        return None
+    try:
+        return krippendorff_interval(label_counts(sample.values), seed=seed)
+    except TooFewRowsError:
+        return None

@@ -1,0 +1,81 @@
+"""Which moulds rows are cast in: patterns of kinds of words that come back in them, and hardly in real rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from unflaw.audit._comparable import Drawn, RowSample
+from unflaw.measure import Words, template_rate
+
+__all__ = ["Moulds", "mould_rate", "moulds_of"]
+
+PATTERN = 8
+"""Kinds of words of a template; a run of six stands in any row of 150 words."""
+_OFTEN, _LEAST_ROWS = 0.01, 4
+"""Share and number of rows in which a template stands."""
+_TIMES = 3
+"""How much more often than in real rows a pattern stands that a row is blamed for."""
+_N_SHOWN = 20
+
+
+class Moulds(NamedTuple):
+    """What is said of a set that is cast in moulds."""
+
+    evidence: Sequence[Mapping[str, Any]]
+    scores: Mapping[str, float]
+    """Row id → share of its words that stand in a mould."""
+    reasons: Mapping[str, str]
+
+
+def _least(n_rows: int) -> int:
+    return max(_LEAST_ROWS, math.ceil(_OFTEN * n_rows))
+
+
+def mould_rate(drawn: Drawn) -> float:
+    """Return the share of rows that hold a template."""
+    return template_rate(drawn.classes, PATTERN, least=_least(len(drawn.classes)))
+
+
+def moulds_of(ids: Sequence[str], mine: RowSample, real: RowSample) -> Moulds:
+    """Find the patterns that stand in 1 % of the rows, and three times as often as in real ones."""
+    n, m = len(mine.classes), len(real.classes)
+    grams, text = Words.of([*mine.classes, *real.classes]).grams(PATTERN)
+    if not len(grams):
+        return Moulds([], {}, {})
+    here, there = (_texts_with(grams[of], text[of], int(grams.max()) + 1) for of in (text < n, text >= n))
+    kept = (here >= _least(n)) & (here / n > _TIMES * there / m)
+    first = np.searchsorted(text, np.arange(n))  # place of each row's first pattern
+    places: dict[int, list[int]] = {}
+    example: dict[int, tuple[int, int]] = {}
+    for at in np.flatnonzero(kept[grams] & (text < n)).tolist():
+        row, place = int(text[at]), int(at - first[text[at]])
+        places.setdefault(row, []).append(place)
+        example.setdefault(int(grams[at]), (row, place))
+    shown = [
+        {
+            "pattern": _run(mine.classes, *example[gram]),
+            "example": _run(mine.texts, *example[gram]),
+            "share": float(here[gram] / n),
+            "reference_share": float(there[gram] / m),
+        }
+        for gram in sorted(example, key=lambda gram: (-here[gram], gram))[:_N_SHOWN]
+    ]
+    held = {row: {place + j for place in of for j in range(PATTERN)} for row, of in places.items()}
+    return Moulds(
+        shown,
+        {ids[row]: len(words) / len(mine.texts[row]) for row, words in held.items()},
+        {ids[row]: f"casts {_run(mine.texts, row, of[0])!r} in a mould of others" for row, of in places.items()},
+    )
+
+
+def _texts_with(grams: np.ndarray, text: np.ndarray, n_grams: int) -> np.ndarray:
+    """Count the texts that hold each gram."""
+    return np.bincount(np.unique(np.stack([grams, text]), axis=1)[0], minlength=n_grams)
+
+
+def _run(texts: Sequence[Sequence[str]], row: int, place: int) -> str:
+    return " ".join(texts[row][place : place + PATTERN])

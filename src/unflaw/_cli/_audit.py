@@ -213,7 +213,9 @@ def _payload(found: Audit) -> dict[str, Any]:
 
 
 def _words(found: Audit, rows: Rows) -> RenderableType:
-    shown = [f for f in found.findings if f.verdict != "ok"] or found.findings
+    from unflaw.report import by_harm
+
+    shown = [f for f in by_harm(found.findings) if f.verdict != "ok"] or found.findings
     table = Table(show_edge=False, pad_edge=False)
     for head in ("check", "value", "real vs real", "verdict"):
         table.add_column(head, overflow="fold")
@@ -224,7 +226,7 @@ def _words(found: Audit, rows: Rows) -> RenderableType:
     parts: list[RenderableType] = [table, Text()]
     parts += [
         Text.assemble((f"{f.verdict} {f.check}: ", _STYLE[f.verdict]), printable(f"{f.title}. {f.meaning}"))
-        for f in found.findings
+        for f in shown
         if f.verdict != "ok"
     ]
     fine = [f.check for f in found.findings if f not in shown]

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from unflaw.data import Finding
+from unflaw.report._harm import by_harm
 from unflaw.report._text import clip, number, percent_points
 
 __all__ = ["control_words", "next_steps", "verdict"]
 
-_ADVICE = {  # first part of a check's id → what to do about it, the most urgent first
+_ADVICE = {  # first part of a check's id → what to do about it
     "hygiene": "Take out the rows with keys, addresses or abuse, or mask them, before anyone trains on them.",
     "copies": "Take the copied rows out before training: a model that has seen its own test shows nothing.",
     "tokens": "Break the template: ask for the answers in many formats, or train on as many good rows beside these, "
@@ -48,10 +49,10 @@ def verdict(
     else:
         sentence, repair = repair or "Models measured; no audit in this run.", ""
         level = compared["repair"]["level"] if compared and compared["repair"] else "none"
-    basis = "; ".join(clip(f.title, 160) for f in [*fails, *warns][:3])
+    basis = "; ".join(clip(f.title, 160) for f in by_harm([*fails, *warns])[:3])
     more = len(fails) + len(warns) - 3
     if basis:
-        basis = f"Most serious: {basis}" + (f"; and {more} more." if more > 0 else ".")
+        basis = f"To mend first: {basis}" + (f"; and {more} more." if more > 0 else ".")
     if unasked:
         basis = f"{basis} No answer, for want of input or of rows: {', '.join(unasked)}.".strip()
     badge = {"ok": "ok", "warn": "warn", "fail": "fail", "none": "no verdict"}[level]
@@ -76,7 +77,7 @@ def control_words(f: Finding) -> str:
 def next_steps(
     found: Sequence[Finding], compared: Mapping[str, Any] | None, known: Mapping[str, str]
 ) -> list[dict[str, str]]:
-    """At most four things to do, the most useful first, each with a command where one exists.
+    """At most four things to do, those with a command first, then in the order of the harm to expect (`by_harm`).
 
     `known` fills the commands in: "run", and where they are known "rows", "damaged" and "repaired".
     What is not known stands in capitals.
@@ -86,10 +87,9 @@ def next_steps(
     repair_again = (
         "unflaw repair {damaged} --forget {rows} --replay GOOD.jsonl --guard HELD_OUT.jsonl --run {run}"
     ).format_map(known)
-    flawed = [f for f in found if f.verdict != "ok"]
-    kinds = {"harder" if f.check == "perplexity.shift" and f.value > 0 else f.check.split(".")[0] for f in flawed}
-    kinds |= {"diversity"} if "paraphrases" in kinds else set()
-    steps = [{"words": words, "command": ""} for kind, words in _ADVICE.items() if kind in kinds]
+    flawed = [f for f in by_harm(found) if f.verdict != "ok"]
+    kinds = dict.fromkeys(_kind(f) for f in flawed)
+    steps = [{"words": _ADVICE[kind], "command": ""} for kind in kinds if kind in _ADVICE]
     repair = compared["repair"] if compared else None
     if repair and repair["level"] == "ok":
         words = "Use the repaired model, and look again with prompts it was not chosen by."
@@ -108,6 +108,14 @@ def next_steps(
         words = "Train, then compare the model before and after on held-out text: an audit cannot see everything."
         steps.append({"words": words, "command": f"unflaw evaluate BEFORE AFTER --run {known['run']}"})
     return sorted(steps, key=lambda step: not step["command"])[:4]
+
+
+def _kind(f: Finding) -> str:
+    """Return what a finding's advice is filed under."""
+    if f.check == "perplexity.shift" and f.value > 0:
+        return "harder"
+    first = f.check.split(".")[0]
+    return "diversity" if first == "paraphrases" else first
 
 
 def recovered(lost: float, back: float, noise: bool) -> tuple[str, str]:

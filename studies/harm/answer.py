@@ -1,0 +1,150 @@
+"""A language model: SmolLM2-135M-Instruct learns to answer questions from a sentence, by an adapter in 25 steps."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from arms import Arms, found_in, taken_out, taken_out_words
+from spoil import ASKED, Asked, Flaw
+
+from unflaw.audit import audit
+from unflaw.data import Rows
+from unflaw.evaluate import evaluate
+from unflaw.models import Encoder, open_scorer
+from unflaw.models._embedded import embedded_checkpoint
+from unflaw.train import finetune
+
+__all__ = ["DOSES", "F1_OF", "measure", "plain_model", "read_answers"]
+
+DOSES = (0.2, 0.5)
+SIZES = {"train": 150, "reference": 200, "test": 48}
+"""Rows of each part; no two parts, and no two seeds, share a row."""
+TRAINED: dict[str, Any] = {"steps": 25, "batch_size": 6, "learning_rate": 1e-3, "method": "lora"}
+"""As many steps in every arm, however many rows are left."""
+F1_OF = ("", "wrong answers", "echoes", "refusals", "template", "chatter", "languages")
+"""Flaws whose models, at the larger dose, also answer questions; the first is none."""
+N_ASKED = 24
+ROLES = {"prompt": "question", "response": "answer", "context": "context"}
+
+
+def read_answers(folder: Path) -> Asked:
+    """Read the set."""
+    records = [json.loads(line) for line in (folder / "answers.jsonl").open(encoding="utf-8")]
+    return Asked(*([r[name] for r in records] for name in ("question", "answer", "context")))
+
+
+def plain_model(folder: Path) -> str:
+    """Return the model with a chat template that does not open every row with the same system's turn of 21 tokens."""
+    if not folder.exists():
+        source = embedded_checkpoint()
+        folder.mkdir(parents=True)
+        for path in source.iterdir():
+            if path.name != "chat_template.jinja":
+                (folder / path.name).symlink_to(path)
+        before, _, rest = (source / "chat_template.jinja").read_text().partition("{% if loop.first")
+        (folder / "chat_template.jinja").write_text(before + rest.partition("{% endif %}")[2])
+    return f"hf:{folder}"
+
+
+def drawn(rows: Asked, seed: int) -> dict[str, Asked]:
+    """Deal the set into parts; every seed has rows of its own."""
+    order = np.random.default_rng(7).permutation(len(rows.answers))
+    mine = order[seed * sum(SIZES.values()) :][: sum(SIZES.values())]
+    if len(mine) < sum(SIZES.values()):
+        raise SystemExit(f"no rows are left for seed {seed}")
+    ends = np.cumsum(list(SIZES.values()))[:-1]
+    return {name: rows.take(places) for name, places in zip(SIZES, np.split(mine, ends), strict=True)}
+
+
+def measure(
+    rows: Asked, seeds: Sequence[int], flaws: Sequence[str], stage: str, encoder: Encoder, runs: Path, arms: Arms
+) -> None:
+    """Train and judge: `flawed` arms first, then what an audit leaves of them (`mended`), or as many others."""
+    model = plain_model(runs / "smollm2")
+    for seed in seeds:
+        parts = drawn(rows, seed)
+        test, clean = as_rows(parts["test"], "t"), parts["train"]
+        name: dict[str, Any] = {"set": "answers", "seed": seed, "flaw": "", "dose": 0.0}
+        arms.once(lambda test=test: judged(model, test), **name, arm="untrained")
+        arms.once(
+            lambda clean=clean, test=test, seed=seed: trained(model, clean, test, seed, runs), **name, arm="clean"
+        )
+        for flaw in flaws:
+            for dose, spoilt, places in _spoilt(ASKED[flaw], clean, seed):
+                name = {"set": "answers", "seed": seed, "flaw": flaw, "dose": dose}
+                _arms_of(name, stage, spoilt, places, parts, model, encoder, runs, arms)
+
+
+def _arms_of(
+    name: Mapping[str, Any], stage: str, spoilt: Asked, places: np.ndarray, parts: Mapping[str, Asked], model: str,
+    encoder: Encoder, runs: Path, arms: Arms,
+) -> None:  # fmt: skip
+    test, seed, n = as_rows(parts["test"], "t"), int(name["seed"]), len(spoilt.answers)
+    flawed = arms.once(lambda: trained(model, spoilt, test, seed, runs), **name, arm="flawed")
+    if stage == "flawed":
+        return
+    found = arms.once(
+        lambda: looked_at(spoilt, places, parts["reference"], encoder, seed), **name, arm="audit"
+    )  # fmt: skip
+    gone = set(found["gone"])
+    if stage == "mended":
+        left = [i for i in range(n) if i not in gone]
+    else:
+        left = sorted(np.random.default_rng([seed, 19]).permutation(n)[len(gone) :].tolist())
+    same = {key: flawed[key] for key in ("items", "log_loss")}
+    arms.once(
+        lambda: trained(model, spoilt.take(left), test, seed, runs) if gone else same, **name, arm=stage
+    )  # fmt: skip
+
+
+def looked_at(spoilt: Asked, places: np.ndarray, reference: Asked, encoder: Encoder, seed: int) -> dict[str, Any]:
+    """Audit rows; return what is found, and the places of the rows that go."""
+    rows = as_rows(spoilt)
+    found = audit(rows, as_rows(reference, "r"), encoder=encoder, seed=seed)
+    gone = [int(i[1:]) for i in taken_out(rows, found)]
+    return {"found": found_in(found), "taken": taken_out_words(gone, places.tolist()), "gone": gone}
+
+
+def _spoilt(flaw: Flaw, rows: Asked, seed: int) -> Iterator[tuple[float, Asked, np.ndarray]]:
+    order = np.random.default_rng([seed, 17]).permutation(len(rows.answers))
+    for dose in DOSES:
+        places = order[: round(dose * len(order))]
+        yield dose, flaw.plant(rows, places, np.random.default_rng([seed, 18])), places
+
+
+def trained(model: str, rows: Asked, test: Rows, seed: int, runs: Path) -> dict[str, Any]:
+    """Train an adapter, judge it, and leave nothing of it behind."""
+    began, out = time.process_time(), runs / "adapter"
+    shutil.rmtree(out, ignore_errors=True)
+    done = finetune(model, as_rows(rows), out, seed=seed, **TRAINED)
+    told = judged(f"peft:{out}", test)
+    return {**told, "tokens": done.tokens, "seconds": round(time.process_time() - began, 1)}
+
+
+def judged(model: str, test: Rows) -> dict[str, Any]:
+    """Return the mean loss of real answers in nats a token, answer by answer."""
+    scores = open_scorer(model).log_probs(test.pairs())
+    items = [round(-float(score.mean()), 5) for score in scores]
+    return {"log_loss": float(np.mean(items)), "items": items}
+
+
+def answered(model: str, test: Rows) -> dict[str, float]:
+    """Let a model answer, and return F1 and what it takes exactly."""
+    asked = test.take(range(N_ASKED))
+    told = evaluate(model, suite=["qa"], qa=asked, max_tokens=24)
+    return {score.benchmark: score.value for score in told}
+
+
+def as_rows(rows: Asked, prefix: str = "s") -> Rows:
+    """Return questions with answers as rows."""
+    records = [
+        {"unflaw.id": f"{prefix}{i:05d}", "question": q, "answer": a, "context": c}
+        for i, (q, a, c) in enumerate(zip(rows.questions, rows.answers, rows.contexts, strict=True))
+    ]
+    return Rows.from_records(records, ROLES)

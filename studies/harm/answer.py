@@ -120,7 +120,7 @@ def _spoilt(flaw: Flaw, rows: Asked, seed: int) -> Iterator[tuple[float, Asked, 
 
 def trained(model: str, rows: Asked, test: Rows, seed: int, runs: Path) -> dict[str, Any]:
     """Train an adapter, judge it, and leave nothing of it behind."""
-    began, out = time.process_time(), runs / "adapter"
+    began, out = time.process_time(), runs / f"adapter{seed}"
     shutil.rmtree(out, ignore_errors=True)
     done = finetune(model, as_rows(rows), out, seed=seed, **TRAINED)
     told = judged(f"peft:{out}", test)

@@ -139,6 +139,22 @@ def test_evidence_is_told_in_words(known):
     assert ranked([finding("form.loops")])[0].words == "What this costs was not measured."
 
 
+@pytest.mark.parametrize(
+    ("back", "words"),
+    [
+        (None, ""),
+        ({"dose": 0.1, "value": [0.2, 0.1, 0.3], "removed": 0.1}, " gave back 20 % [10, 30]"),
+        ({"dose": 0.2, "value": [-0.02, -0.03, -0.01], "removed": 0.1}, " of 20 % cost 2.0 % [1.0, 3.0] more"),
+        (
+            {"dose": 0.1, "value": [0.0, -0.01, 0.01], "removed": 0.1},
+            " changed nothing that was seen: 0.0 % [−1.0, 1.0]",
+        ),
+    ],
+)
+def test_taking_rows_out_helps_or_costs_or_neither(back, words):
+    assert _harm._mended(back) == (words and f"; taking out the rows the audit named{words}")
+
+
 def test_the_task_is_that_of_the_rows(known):
     assert [task_of([finding(c)]) for c in ("tables.shapes", "labels.noise", "qa.sums")] == [
         "table", "classifier", "language model"

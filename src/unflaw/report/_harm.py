@@ -44,6 +44,8 @@ SPECIAL: Mapping[str, tuple[Kind, str]] = {
 }
 """What is not about accuracy → its kind, and why."""
 _VERDICTS = ("fail", "warn", "ok")
+_HARDLY = 0.005
+"""Share of rows below which an audit took out none worth a word."""
 _ASKED = frozenset({"form", "hygiene", "languages", "mix", "qa", "residue"})
 """Checks that ask every row, but for those that their question does not apply to."""
 
@@ -205,12 +207,23 @@ def _evidence(of: Mapping[str, Any], task: str) -> str:
     cost = _points(of["tenth"])
     within = "" if of["tenth"][1] > 0 else ", which is within noise,"
     said = f"In our runs a tenth of such rows ({of['flaw']}) cost {cost}{within} of what training gave ({task})"
-    if of["back"] is None:
-        return f"{said}."
-    at = "" if abs(of["back"]["dose"] - 0.1) < 1e-9 else f" of {100 * of['back']['dose']:.0f} %"
-    if of["back"]["removed"] < 0.005:
-        return f"{said}; the audit named hardly any of them{at}."
-    return f"{said}; taking out the rows the audit named{at} gave back {_points(of['back']['value'])}."
+    return f"{said}{_mended(of['back'])}."
+
+
+def _mended(back: Mapping[str, Any] | None) -> str:
+    """Say what taking rows out gave back; where the flaw did no harm that costs, since rows are lost."""
+    if back is None:
+        return ""
+    at = "" if abs(back["dose"] - 0.1) < 1e-9 else f" of {100 * back['dose']:.0f} %"
+    if back["removed"] < _HARDLY:
+        return f"; the audit named hardly any of them{at}"
+    value, low, high = back["value"]
+    said = f"; taking out the rows the audit named{at}"
+    if low > 0:
+        return f"{said} gave back {_points((value, low, high))}"
+    if high < 0:
+        return f"{said} cost {_points((-value, -high, -low))} more"
+    return f"{said} changed nothing that was seen: {_points((value, low, high))}"
 
 
 def _points(of: Sequence[float]) -> str:

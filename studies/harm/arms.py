@@ -14,11 +14,13 @@ from unflaw.audit import Audit
 from unflaw.data import Rows
 from unflaw.report import excess
 
-__all__ = ["HIGHER", "Arms", "Record", "found_in", "ratio", "ratio_of_items", "taken_out", "taken_out_words"]
+__all__ = ["CLEAN", "HIGHER", "Arms", "Record", "found_in", "ratio", "ratio_of_items", "taken_out", "taken_out_words"]
 
 Record = dict[str, Any]
 NAME = ("set", "seed", "flaw", "dose", "arm")
 """What an arm is known by."""
+CLEAN = ("clean", "clean again", "clean once more")
+"""Arms on clean rows; where an order of the rows may be lucky, flaws are held against the mean of three."""
 HIGHER = frozenset(
     "gap.precision gap.recall gap.density gap.coverage diversity.distinct diversity.vendi diversity.remote_clique"
     " diversity.chamfer perplexity.variance_ratio perplexity.after_variance_ratio".split()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from arms import HIGHER, ratio, ratio_of_items
+from arms import CLEAN, HIGHER, ratio, ratio_of_items
 from spoil import ASKED, LABELLED
 from spoil_table import TABLE
 
@@ -49,7 +49,7 @@ class Task:
     def scores(self, record: Mapping[str, Any], score: str) -> np.ndarray:
         """Return the scores of a record: of each kind of model, or of each item."""
         if not self.kinds:
-            return np.array(record["items"])
+            return np.mean([of["items"] for of in (record, *record.get("again", ()))], axis=0)
         sign = 1 if score == "log_loss" else -1
         return np.array([sign * record[kind][score] for kind in self.kinds])
 
@@ -195,6 +195,10 @@ def load() -> dict[str, Task]:
         for record in map(json.loads, lines):
             key = record["set"], record["flaw"], record["dose"], record["arm"]
             task.records.setdefault(key, {})[record["seed"]] = record
+        for arm in CLEAN[1:]:
+            for group in task.sets:
+                for seed, record in task.records.pop((group, "", 0.0, arm), {}).items():
+                    task.of(group, "", 0.0, CLEAN[0])[seed].setdefault("again", []).append(record)
         told[task.name] = task
     return told
 

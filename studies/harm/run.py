@@ -29,7 +29,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", help="sets, or flaws of `answer`")
     parser.add_argument("--seeds", type=int, nargs="+")
     parser.add_argument("--audited", type=int, nargs="*", help="seeds in which an audit takes rows out")
-    parser.add_argument("--stage", choices=("flawed", "mended", "random"), default="flawed", help="of `answer`")
+    parser.add_argument(
+        "--stage", choices=("clean", "flawed", "audit", "mended", "random"), default="flawed", help="of `answer`"
+    )
     parser.add_argument("--tune", action="store_true", help="choose settings on other seeds, and measure nothing")
     told = parser.parse_args()
     import torch

@@ -14,7 +14,18 @@ from unflaw.audit import Audit
 from unflaw.data import Rows
 from unflaw.report import excess
 
-__all__ = ["CLEAN", "HIGHER", "Arms", "Record", "found_in", "ratio", "ratio_of_items", "taken_out", "taken_out_words"]
+__all__ = [
+    "CLEAN",
+    "HIGHER",
+    "Arms",
+    "Record",
+    "found_in",
+    "lines_of",
+    "ratio",
+    "ratio_of_items",
+    "taken_out",
+    "taken_out_words",
+]
 
 Record = dict[str, Any]
 NAME = ("set", "seed", "flaw", "dose", "arm")
@@ -37,11 +48,11 @@ class Arms:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self.records: dict[tuple[Any, ...], Record] = {}
-        if path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                if line.endswith("}"):  # the last line of a run that was cut off may be half a one
-                    record = json.loads(line)
-                    self.records[name_of(record)] = record
+        for record in lines_of(path):
+            self.records[name_of(record)] = record
+        if path.exists() and not path.read_bytes().endswith(b"\n"):
+            with path.open("a", encoding="utf-8") as file:
+                file.write("\n")  # ends what a run that was cut off left of a line
 
     def once(self, work: Callable[[], Mapping[str, Any]], **name: Any) -> Record:
         """Do an arm, or return what it came to."""
@@ -53,9 +64,17 @@ class Arms:
             self.records[key] = json.loads(json.dumps(record))
         return self.records[key]
 
-    def has(self, **name: Any) -> bool:
-        """Tell whether an arm is done."""
-        return name_of(name) in self.records
+
+def lines_of(path: Path) -> list[Record]:
+    """Read records; half a line, of a run that was cut off, is none."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    records = []
+    for line in lines:
+        try:
+            records.append(json.loads(line))
+        except ValueError:
+            continue
+    return records
 
 
 def name_of(record: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from arms import CLEAN, HIGHER, ratio, ratio_of_items
+from arms import CLEAN, HIGHER, lines_of, ratio, ratio_of_items
 from spoil import ASKED, LABELLED
 from spoil_table import TABLE
 
@@ -81,7 +81,9 @@ class Task:
         self, group: str, flaw: str, dose: float, arm: str, than: str, score: str
     ) -> dict[int, np.ndarray]:  # fmt: skip
         one, other = (
-            self.of(group, flaw, dose, a) if a not in ("clean", "untrained") else self.of(group, "", 0.0, a)
+            self.of(group, "", 0.0, a)
+            if a in ("clean", "untrained")
+            else self.of(group, flaw, dose, a) or (self.of(group, "", dose, a) if a == "exact" else {})
             for a in (arm, than)
         )
         return {s: self.scores(one[s], score) - self.scores(other[s], score) for s in one if s in other}
@@ -208,8 +210,7 @@ def keep(runs: Path) -> None:
     for task in tasks():
         path = runs / f"{task.file}.jsonl"
         if path.exists():
-            records = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}"))
-            lines = sorted(json.dumps(_slim(r, r["flaw"] in ("", "leak"))) for r in records)
+            lines = sorted(json.dumps(_slim(r, r["flaw"] in ("", "leak"))) for r in lines_of(path))
             data = gzip.compress(("\n".join(lines) + "\n").encode(), mtime=0)
             (RESULTS / f"{task.file}.jsonl.gz").write_bytes(data)
 

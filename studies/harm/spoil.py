@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "audit_power"))
+sys.path.append(str(Path(__file__).parents[1] / "audit_power"))
 from flaws import (  # noqa: E402
     CHATTER,
     FOREIGN,

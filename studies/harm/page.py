@@ -122,6 +122,7 @@ def shipped(tasks: Mapping[str, Task], harm: Mapping[str, Any]) -> str:
             flaw: json.dumps({
                 "flaw": told["what"], "doses": told["doses"], "harm": told["harm"], "tenth": told["tenth"],
                 "back": next((_back(b) for b in told["back"] if b["dose"] == at), None),
+                "moves": tasks[name].moves(flaw),
             })
             for flaw, told in of.items()
         }  # fmt: skip

@@ -142,6 +142,17 @@ class Task:
         warned = float(np.mean([verdict != "ok" for *_, verdict, _ in told]))
         return float(np.mean(moves)), float(np.std(moves, ddof=1) / np.sqrt(len(moves))), warned
 
+    def moves(self, flaws: str) -> dict[str, list[str]]:
+        """Return dose → the findings that warn in at least half of its audits."""
+        told: dict[str, list[str]] = {}
+        for dose in self.audited():
+            found = [of for *_, of in self.audits(flaws, dose)]
+            checks = sorted({check for of in found for check in of})
+            often = [c for c in checks if sum(c in of and of[c][2] != "ok" for of in found) * 2 >= len(found)]
+            if found:
+                told[f"{dose:g}"] = often
+        return told
+
     def reading(self, check: str, flaws: str) -> dict[str, list[float]] | None:
         """Return the doses that moved a finding, each further than the one before, and how far; None where none did."""
         doses, moves = [], [0.0]

@@ -10,40 +10,41 @@ from unflaw.report._harm import at_dose, dose_of, mend_first, ranked, task_of
 from unflaw.report._page import to_html, to_markdown
 
 ROWS = "share of rows"
+ALONE = {"moves": {}, "n_flaws": 1}
 KNOWN = {
     "labels.noise": {
         "classifier": {
             "flaw": "other labels", "doses": [0.1, 0.3], "harm": [[0.2, 0.1, 0.3], [0.8, 0.6, 1.0]],
-            "tenth": [0.2, 0.1, 0.3], "reading": {"doses": [0.1, 0.3], "moved": [0.05, 0.25]},
+            "tenth": [0.2, 0.1, 0.3], "reading": {"doses": [0.1, 0.3], "moved": [0.05, 0.25]}, **ALONE,
             "back": {"dose": 0.1, "value": [0.125, 0.12, 0.13], "removed": 0.1},
         },
         "table": {
             "flaw": "the other label", "doses": [0.1], "harm": [[0.4, 0.3, 0.5]], "tenth": [0.4, 0.3, 0.5],
-            "reading": None, "back": None,
+            "reading": None, **ALONE, "back": None,
         },
     },
     "residue.chatter": {
         "classifier": {
             "flaw": "talk", "doses": [0.1], "harm": [[0.01, -0.01, 0.03]], "tenth": [0.01, -0.01, 0.03],
-            "reading": None, "back": {"dose": 0.1, "value": [0.0, -0.01, 0.01], "removed": 0.001},
+            "reading": None, **ALONE, "back": {"dose": 0.1, "value": [0.0, -0.01, 0.01], "removed": 0.001},
         },
     },
     "diversity.vendi": {
         "language model": {
             "flaw": "few ideas", "doses": [0.2], "harm": [[0.06, 0.02, 0.1]], "tenth": [0.03, 0.01, 0.05],
-            "reading": {"doses": [0.2], "moved": [0.5]}, "back": None,
+            "reading": {"doses": [0.2], "moved": [0.5]}, **ALONE, "back": None,
         },
     },
     "paraphrases.inside": {
         "language model": {
             "flaw": "few ideas", "doses": [0.2], "harm": [[0.06, 0.02, 0.1]], "tenth": [0.03, 0.01, 0.05],
-            "reading": None, "back": None,
+            "reading": None, **ALONE, "back": None,
         },
     },
     "diversity.compression": {
         "language model": {
             "flaw": "few ideas", "doses": [0.2], "harm": [[0.06, 0.02, 0.1]], "tenth": [0.03, 0.01, 0.05],
-            "reading": None, "back": None,
+            "reading": None, **ALONE, "back": None,
         },
     },
 }  # fmt: skip
@@ -132,11 +133,31 @@ def test_evidence_is_told_in_words(known):
     )  # fmt: skip
     (chatter,) = ranked([finding("residue.chatter", 0.2)])
     assert chatter.words == (
-        "No harm seen at this dose, at least 10 % of the rows: 1.0 % [−1.0, 3.0] of what training gives. In our runs a "
-        "tenth of such rows (talk) cost 1.0 % [−1.0, 3.0], which is within noise, of what training gave (classifier); "
-        "the audit named hardly any of them."
+        "No harm seen in our runs at this dose, at least 10 % of the rows (talk): 1.0 % [−1.0, 3.0] of what training "
+        "gave (classifier); the audit named hardly any of them."
     )  # fmt: skip
     assert ranked([finding("form.loops")])[0].words == "What this costs was not measured."
+
+
+def test_a_finding_that_many_flaws_move_stands_with_the_one_that_says_more(monkeypatch):
+    def of(flaw, harm, moves, n_flaws):
+        curve = {"flaw": flaw, "doses": [0.1], "harm": [[harm] * 3], "tenth": [harm] * 3, "back": None, "reading": None}
+        return {"classifier": {**curve, "moves": {"0.1": moves}, "n_flaws": n_flaws}}
+
+    both = ["copies.inside", "diversity.phrases", "form.loops"]
+    monkeypatch.setattr(_harm, "_known", lambda: {
+        "copies.inside": of("copies", 0.01, both, 2), "diversity.phrases": of("one voice", 0.3, both, 9),
+        "form.loops": of("circles", 0.02, ["form.loops"], 1),
+    })  # fmt: skip
+    found = [finding(check, 0.1) for check in ("copies.inside", "diversity.phrases", "form.loops")]
+    told = [[h.finding.check for h in group] for group in mend_first(found)]
+    # phrases alone would come first; loops, which fewer flaws move, stay by themselves
+    assert told == [["form.loops"], ["copies.inside", "diversity.phrases"]]
+    assert [f.check for f in by_harm(found)] == ["form.loops", "copies.inside", "diversity.phrases"]
+    few = [finding("copies.inside", 0.05), *found[1:]]  # half the dose of our runs
+    assert [[h.finding.check for h in group] for group in mend_first(few)] == [
+        ["diversity.phrases"], ["form.loops"], ["copies.inside"],
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -185,7 +206,7 @@ def test_the_page_and_its_twins_say_what_to_mend_first(tmp_path, make_run, known
     assert [f["anchor"] for f in report["findings"] if f["title"] == "LABELS.NOISE"] == [items[0]["anchor"]]
     assert json.loads(json.dumps(report))["first"]["items"][0]["expected"] == pytest.approx([0.2, 0.1, 0.3])
     advice = [step["words"].split()[0] for step in report["next"] if not step["command"]]
-    assert advice == ["Look", "Drop"], "in the order of the ranking: labels, then chatter"
+    assert advice == ["Look", "No"], "in the order of the ranking: labels, then chatter, from which no harm was seen"
     assert "gave back 12 % [12, 13]" in to_html(report)
     assert "1. **LABELS.NOISE** (warn). Expected to cost 20 %" in to_markdown(report)
 

@@ -106,7 +106,8 @@ def _first(found: Sequence[Finding]) -> dict[str, Any] | None:
     ]  # fmt: skip
     left = len(groups) - len(items)
     words = "Ranked by what such flaws cost when we trained models on them (docs/harm.md), not by weights we chose."
-    return {"words": words + (f" {left} more are among the findings." if left else ""), "items": items}
+    more = f" {left} more {'is' if left == 1 else 'are'} among the findings." if left else ""
+    return {"words": words + more, "items": items}
 
 
 def _finding(n: int, f: Finding, ids: list[str], rows: Mapping[str, Any], share: int) -> dict[str, Any]:

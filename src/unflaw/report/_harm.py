@@ -44,6 +44,8 @@ SPECIAL: Mapping[str, tuple[Kind, str]] = {
 }
 """What is not about accuracy → its kind, and why."""
 _VERDICTS = ("fail", "warn", "ok")
+_ABOUT = 1.1
+"""A dose found is that of our runs where it is within a tenth of it."""
 _HARDLY = 0.005
 """Share of rows below which an audit took out none worth a word."""
 _ASKED = frozenset({"form", "hygiene", "languages", "mix", "qa", "residue"})
@@ -65,11 +67,16 @@ class Harm:
     """What was planted in our runs; findings of one flaw are one thing to mend."""
     words: str
     """The evidence."""
+    moves: frozenset[str] = frozenset()
+    """Findings that the flaw moved as well, in the dose found or less."""
+    n_flaws: int = 1
+    """Flaws that moved this finding."""
 
 
 def by_harm(found: Sequence[Finding]) -> list[Finding]:
-    """Return findings in the order in which to mend them."""
-    return [harm.finding for harm in ranked(found)]
+    """Return findings in the order in which to mend them, those without a flaw last."""
+    first = [harm.finding for group in mend_first(found) for harm in group]
+    return first + [f for f in found if f.verdict == "ok"]
 
 
 def ranked(found: Sequence[Finding]) -> list[Harm]:
@@ -80,12 +87,33 @@ def ranked(found: Sequence[Finding]) -> list[Harm]:
 
 
 def mend_first(found: Sequence[Finding]) -> list[list[Harm]]:
-    """Return what is flawed in the order of `ranked`, findings of one flaw together."""
+    """Return what is flawed in the order of `ranked`; what is one thing to mend stands together.
+
+    That is findings of one flaw, and a finding that many flaws move (runs of words come back) with one that fewer do
+    (rows are copies), if the flaw of the second moved the first, too, in our runs. The second tells what it costs.
+    """
+    flawed = [harm for harm in ranked(found) if harm.kind != "ok"]
     groups: dict[str, list[Harm]] = {}
-    for harm in ranked(found):
-        if harm.kind != "ok":
-            groups.setdefault(f"{harm.flaw} {harm.kind}", []).append(harm)
+    beside: list[tuple[Harm, Harm]] = []
+    for harm in flawed:
+        cause = min((of for of in flawed if _explains(of, harm)), key=lambda of: of.n_flaws, default=None)
+        if cause is None:
+            groups.setdefault(_thing(harm), []).append(harm)
+        else:
+            beside.append((harm, cause))
+    for harm, cause in sorted(beside, key=lambda pair: pair[0].n_flaws):  # a cause of fewer flaws has its place already
+        home = next(key for key, group in groups.items() if cause in group)
+        groups[home].append(harm)
     return list(groups.values())
+
+
+def _thing(harm: Harm) -> str:
+    return f"{harm.flaw} {harm.kind}"
+
+
+def _explains(cause: Harm, harm: Harm) -> bool:
+    """Tell whether a flaw moved another finding, too, in our runs at the dose found, and is rarer among its causes."""
+    return cause.n_flaws < harm.n_flaws and harm.finding.check in cause.moves
 
 
 def _place(harm: Harm) -> tuple[int, int, float]:
@@ -119,17 +147,23 @@ def _harm(f: Finding, task: str, n_rows: int) -> Harm:
         return Harm(f, "unmeasured", None, None, of["flaw"], words)
     expected = at_dose(of["doses"], of["harm"], dose)
     clear = expected[0] > 0 and expected[1] > 0
-    return Harm(f, "harm" if clear else "none", expected, dose, of["flaw"], _words(of, task, dose, expected, clear))
+    moves = frozenset(check for at, checks in of["moves"].items() if float(at) <= dose * _ABOUT for check in checks)
+    words = _words(of, task, dose, expected, clear)
+    return Harm(f, "harm" if clear else "none", expected, dose, of["flaw"], words, moves, of["n_flaws"])
 
 
 @cache
 def _known() -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
     """Return finding → task → what was measured."""
     told = json.loads(Path(__file__).with_name("harm.json").read_text(encoding="utf-8"))
-    return {
-        check: {task: {**told["flaws"][task][of["flaw"]], "reading": of["reading"]} for task, of in by_task.items()}
-        for check, by_task in told["findings"].items()
-    }
+    known: dict[str, dict[str, Any]] = {}
+    for check, by_task in told["findings"].items():
+        known[check] = {}
+        for task, of in by_task.items():
+            flaws = told["flaws"][task]
+            moved_by = sum(any(check in checks for checks in flaw["moves"].values()) for flaw in flaws.values())
+            known[check][task] = {**flaws[of["flaw"]], "reading": of["reading"], "n_flaws": max(1, moved_by)}
+    return known
 
 
 def excess(f: Finding, n_rows: int) -> float | None:
@@ -196,18 +230,23 @@ def _on_lines(xs: Sequence[float], ys: Sequence[float], x: float) -> float:
 def _words(of: Mapping[str, Any], task: str, dose: float, expected: Interval, clear: bool) -> str:
     most = of["doses"][-1]  # what more of it costs nobody measured
     about = f"{'at least' if dose >= most else 'about'} {100 * min(dose, most):.0f} % of the rows"
-    if clear:
-        said = f"Expected to cost {_points(expected)} of what training gives, at {about}."
-    else:
-        said = f"No harm seen at this dose, {about}: {_points(expected)} of what training gives."
-    return f"{said} {_evidence(of, task)}"
+    if not clear:
+        said = (
+            f"No harm seen in our runs at this dose, {about} ({of['flaw']}): {_points(expected)} of what training gave"
+        )
+        return f"{said} ({task}){_mended(of['back'])}."
+    return f"Expected to cost {_points(expected)} of what training gives, at {about}. {_evidence(of, task)}"
 
 
 def _evidence(of: Mapping[str, Any], task: str) -> str:
-    cost = _points(of["tenth"])
-    within = "" if of["tenth"][1] > 0 else ", which is within noise,"
-    said = f"In our runs a tenth of such rows ({of['flaw']}) cost {cost}{within} of what training gave ({task})"
-    return f"{said}{_mended(of['back'])}."
+    cost = (
+        f"cost {_points(of['tenth'])}"
+        if of["tenth"][1] > 0
+        else f"cost nothing clear of noise ({_points(of['tenth'])})"
+    )
+    return (
+        f"In our runs a tenth of such rows ({of['flaw']}) {cost} of what training gave ({task}){_mended(of['back'])}."
+    )
 
 
 def _mended(back: Mapping[str, Any] | None) -> str:

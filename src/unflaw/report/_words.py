@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from unflaw.data import Finding
-from unflaw.report._harm import by_harm
+from unflaw.report._harm import by_harm, mend_first
 from unflaw.report._text import clip, number, percent_points
 
 __all__ = ["control_words", "next_steps", "verdict"]
@@ -87,9 +87,14 @@ def next_steps(
     repair_again = (
         "unflaw repair {damaged} --forget {rows} --replay GOOD.jsonl --guard HELD_OUT.jsonl --run {run}"
     ).format_map(known)
-    flawed = [f for f in by_harm(found) if f.verdict != "ok"]
-    kinds = dict.fromkeys(_kind(f) for f in flawed)
-    steps = [{"words": _ADVICE[kind], "command": ""} for kind in kinds if kind in _ADVICE]
+    harms = [harm for group in mend_first(found) for harm in group]
+    flawed = [harm.finding for harm in harms]
+    harmless = {_kind(harm.finding): harm.kind == "none" for harm in reversed(harms)}  # by its most harmful finding
+    steps = [
+        {"words": _mildly(_ADVICE[kind]) if harmless[kind] else _ADVICE[kind], "command": ""}
+        for kind in dict.fromkeys(map(_kind, flawed))
+        if kind in _ADVICE
+    ]
     repair = compared["repair"] if compared else None
     if repair and repair["level"] == "ok":
         words = "Use the repaired model, and look again with prompts it was not chosen by."
@@ -116,6 +121,10 @@ def _kind(f: Finding) -> str:
         return "harder"
     first = f.check.split(".")[0]
     return "diversity" if first == "paraphrases" else first
+
+
+def _mildly(words: str) -> str:
+    return f"No harm was seen from this; if it is unwelcome all the same: {words[0].lower()}{words[1:]}"
 
 
 def recovered(lost: float, back: float, noise: bool) -> tuple[str, str]:

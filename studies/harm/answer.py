@@ -27,8 +27,8 @@ SIZES = {"train": 150, "reference": 200, "test": 48}
 """Rows of each part; no two parts, and no two seeds, share a row."""
 TRAINED: dict[str, Any] = {"steps": 25, "batch_size": 6, "learning_rate": 1e-3, "method": "lora"}
 """As many steps in every arm, however many rows are left."""
-F1_OF = ("", "wrong answers", "echoes", "refusals", "template", "chatter", "languages")
-"""Flaws whose models, at the larger dose, also answer questions; the first is none."""
+F1_OF = ("wrong answers", "echoes", "refusals", "template", "chatter", "languages")
+"""Flaws whose models, at the larger dose, answer questions, too."""
 N_ASKED = 24
 ROLES = {"prompt": "question", "response": "answer", "context": "context"}
 
@@ -75,7 +75,12 @@ def measure(
             for dose, spoilt, places in _spoilt(ASKED[flaw], clean, seed):
                 name = {"set": "answers", "seed": seed, "flaw": flaw, "dose": dose}
                 if stage == "flawed":
-                    arms.once(lambda s=spoilt, t=test, n=seed: trained(model, s, t, n, runs), **name, arm="flawed")
+                    ask = flaw in F1_OF and dose == max(DOSES)
+                    arms.once(
+                        lambda s=spoilt, t=test, n=seed, a=ask: trained(model, s, t, n, runs, ask=a),
+                        **name,
+                        arm="flawed",
+                    )
                 else:
                     of_audit(name, stage, spoilt, places, parts, model, encoder, runs, arms)
 
@@ -83,9 +88,9 @@ def measure(
 def of_clean_rows(model: str, clean: Asked, test: Rows, seed: int, stage: str, runs: Path, arms: Arms) -> None:
     """Judge the model as it is, and trained on clean rows, at `clean` in further orders."""
     name: dict[str, Any] = {"set": "answers", "seed": seed, "flaw": "", "dose": 0.0}
-    arms.once(lambda: judged(model, test), **name, arm="untrained")
+    arms.once(lambda: judged(model, test) | answered(model, test), **name, arm="untrained")
     for again, arm in enumerate(CLEAN if stage == "clean" else CLEAN[:1]):
-        arms.once(lambda n=seed + 1000 * again: trained(model, clean, test, n, runs), **name, arm=arm)
+        arms.once(lambda n=seed + 1000 * again: trained(model, clean, test, n, runs, ask=n == seed), **name, arm=arm)
 
 
 def of_audit(
@@ -128,12 +133,12 @@ def _spoilt(flaw: Flaw, rows: Asked, seed: int) -> Iterator[tuple[float, Asked, 
         yield dose, flaw.plant(rows, places, np.random.default_rng([seed, 18])), places
 
 
-def trained(model: str, rows: Asked, test: Rows, seed: int, runs: Path) -> dict[str, Any]:
-    """Train an adapter, judge it, and leave nothing of it behind."""
+def trained(model: str, rows: Asked, test: Rows, seed: int, runs: Path, *, ask: bool = False) -> dict[str, Any]:
+    """Train an adapter and judge it, at `ask` by what it answers, too."""
     began, out = time.process_time(), runs / f"adapter{seed}"
     shutil.rmtree(out, ignore_errors=True)
     done = finetune(model, as_rows(rows), out, seed=seed, **TRAINED)
-    told = judged(f"peft:{out}", test)
+    told = judged(f"peft:{out}", test) | (answered(f"peft:{out}", test) if ask else {})
     return {**told, "tokens": done.tokens, "seconds": round(time.process_time() - began, 1)}
 
 
@@ -144,11 +149,11 @@ def judged(model: str, test: Rows) -> dict[str, Any]:
     return {"log_loss": float(np.mean(items)), "items": items}
 
 
-def answered(model: str, test: Rows) -> dict[str, float]:
-    """Let a model answer, and return F1 and what it takes exactly."""
-    asked = test.take(range(N_ASKED))
-    told = evaluate(model, suite=["qa"], qa=asked, max_tokens=24)
-    return {score.benchmark: score.value for score in told}
+def answered(model: str, test: Rows) -> dict[str, list[float]]:
+    """Let a model answer, and return F1 answer by answer."""
+    told = evaluate(model, suite=["qa"], qa=test.take(range(N_ASKED)), max_tokens=24)
+    (f1,) = (score for score in told if score.benchmark == "qa.f1")
+    return {"f1": [round(x, 4) for x in f1.items.values()]}
 
 
 def as_rows(rows: Asked, prefix: str = "s") -> Rows:

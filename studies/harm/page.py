@@ -122,6 +122,7 @@ def shipped(tasks: Mapping[str, Task], harm: Mapping[str, Any]) -> str:
             flaw: json.dumps({
                 "flaw": told["what"], "doses": told["doses"], "harm": told["harm"], "tenth": told["tenth"],
                 "back": next((_back(b) for b in told["back"] if b["dose"] == at), None),
+                "also": _also(tasks[name].also, told),
                 "moves": tasks[name].moves(flaw),
             })
             for flaw, told in of.items()
@@ -137,6 +138,10 @@ def shipped(tasks: Mapping[str, Task], harm: Mapping[str, Any]) -> str:
         for check, of in known.items()
     ]
     return '{\n "flaws": {\n' + ",\n".join(lines) + '\n },\n "findings": {\n' + ",\n".join(table) + "\n }\n}\n"
+
+
+def _also(score: str, told: Mapping[str, Any]) -> list[Any] | None:
+    return [{"auc": "AUC"}.get(score, score), told[score][0]] if score else None
 
 
 def _back(of: Mapping[str, Any]) -> dict[str, Any]:
@@ -181,6 +186,11 @@ def readme(tasks: Mapping[str, Task], harm: Mapping[str, Any]) -> str:
     told = ["\n## All tasks beside each other\n", ranking(harm)]
     for name, of in harm.items():
         told += [f"\n## {name.capitalize()}\n", *task_tables(tasks[name], of)]
+        if rows := [[arm, *map(percent, of)] for arm, *of in tasks[name].answers()]:
+            told += [
+                "\nF1 of what is answered, percent, and what a half of the rows with a flaw cost of it.\n",
+                table(["trained on", "F1", "below clean rows"], rows),
+            ]
     told += ["\n## Findings\n", findings_table(tasks, harm)]
     return "\n".join(told) + "\n"
 

@@ -56,8 +56,12 @@ class Task:
     def doses(self, flaws: str, arm: str = "flawed") -> list[float]:
         """Return the doses in which every flaw was planted."""
         every = [
-            {dose for _, of, dose, a in self.records if of == flaw and a == arm and dose > 0} for flaw in parts(flaws)
-        ]
+            {
+                dose for (group, of, dose, a), seeds in self.records.items()
+                if (of, a) == (flaw, arm) and dose > 0 and set(seeds) & set(self.of(group, "", 0.0, "clean"))
+            }
+            for flaw in parts(flaws)
+        ]  # fmt: skip
         return sorted(set.intersection(*every)) if every else []
 
     def share(self, flaws: str, dose: float, arm: str, than: str, score: str = "log_loss") -> Interval | None:
@@ -162,6 +166,22 @@ class Task:
                 doses.append(dose)
                 moves.append(told[0])
         return {"doses": doses, "moved": [round(m, 4) for m in moves[1:]]} if doses else None
+
+    def answers(self) -> list[tuple[str, Interval, Interval | None]]:
+        """Return F1 of what models answer, and how far it lies below that after clean rows."""
+        told: list[tuple[str, Interval, Interval | None]] = []
+        for group in self.sets:
+            clean = self.of(group, "", 0.0, "clean")
+            for (of, flaw, _, arm), seeds in self.records.items():
+                both = [(s["f1"], clean[n]["f1"]) for n, s in seeds.items() if "f1" in s and "f1" in clean.get(n, {})]
+                if of == group and both:
+                    mine, theirs = (np.array(items) for items in zip(*both, strict=True))
+                    ones = np.ones_like(mine)
+                    lost = None if arm == "clean" else ratio_of_items(theirs - mine, ones)
+                    told.append(
+                        (flaw or {"untrained": "nothing"}.get(arm, "clean rows"), ratio_of_items(mine, ones), lost)
+                    )
+        return sorted(told, key=lambda row: -row[1][0])
 
     def stands_for(self) -> dict[str, str]:
         """Return finding → the flaws that stand for it."""

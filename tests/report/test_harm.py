@@ -10,12 +10,13 @@ from unflaw.report._harm import at_dose, dose_of, mend_first, ranked, task_of
 from unflaw.report._page import to_html, to_markdown
 
 ROWS = "share of rows"
-ALONE = {"moves": {}, "n_flaws": 1}
+ALONE = {"moves": {}, "n_flaws": 1, "also": None}
 KNOWN = {
     "labels.noise": {
         "classifier": {
             "flaw": "other labels", "doses": [0.1, 0.3], "harm": [[0.2, 0.1, 0.3], [0.8, 0.6, 1.0]],
             "tenth": [0.2, 0.1, 0.3], "reading": {"doses": [0.1, 0.3], "moved": [0.05, 0.25]}, **ALONE,
+            "also": ["accuracy", 0.07],
             "back": {"dose": 0.1, "value": [0.125, 0.12, 0.13], "removed": 0.1},
         },
         "table": {
@@ -128,20 +129,28 @@ def test_evidence_is_told_in_words(known):
     (harm,) = ranked([finding("labels.noise", 0.05)])
     assert harm.words == (
         "Expected to cost 20 % [10, 30] of what training gives, at about 10 % of the rows. In our runs a tenth of such "
-        "rows (other labels) cost 20 % [10, 30] of what training gave (classifier); taking out the rows the audit "
-        "named gave back 12 % [12, 13]."
+        "rows (other labels) cost 20 % [10, 30] of what training gave (classifier, log-loss; 7.0 % by accuracy); "
+        "taking out the rows the audit named gave back 12 % [12, 13]."
     )  # fmt: skip
     (chatter,) = ranked([finding("residue.chatter", 0.2)])
     assert chatter.words == (
         "No harm seen in our runs at this dose, at least 10 % of the rows (talk): 1.0 % [−1.0, 3.0] of what training "
-        "gave (classifier); the audit named hardly any of them."
+        "gave (classifier, log-loss); the audit named hardly any of them."
     )  # fmt: skip
     assert ranked([finding("form.loops")])[0].words == "What this costs was not measured."
 
 
 def test_a_finding_that_many_flaws_move_stands_with_the_one_that_says_more(monkeypatch):
     def of(flaw, harm, moves, n_flaws):
-        curve = {"flaw": flaw, "doses": [0.1], "harm": [[harm] * 3], "tenth": [harm] * 3, "back": None, "reading": None}
+        curve = {
+            "flaw": flaw,
+            "doses": [0.1],
+            "harm": [[harm] * 3],
+            "tenth": [harm] * 3,
+            "back": None,
+            "reading": None,
+            "also": None,
+        }
         return {"classifier": {**curve, "moves": {"0.1": moves}, "n_flaws": n_flaws}}
 
     both = ["copies.inside", "diversity.phrases", "form.loops"]
@@ -183,7 +192,10 @@ def test_the_task_is_that_of_the_rows(known):
     noise = finding("labels.noise", 0.1)
     assert "(the other label)" in ranked([noise, finding("tables.shapes", verdict="ok")])[0].words
     # nobody measured chatter in a table
-    assert "(classifier)" in ranked([finding("residue.chatter"), finding("tables.shapes", verdict="ok")])[0].words
+    assert (
+        "(classifier, log-loss)"
+        in ranked([finding("residue.chatter"), finding("tables.shapes", verdict="ok")])[0].words
+    )
 
 
 def test_findings_of_one_flaw_are_one_thing_to_mend(known):

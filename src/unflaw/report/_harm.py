@@ -234,19 +234,16 @@ def _words(of: Mapping[str, Any], task: str, dose: float, expected: Interval, cl
         said = (
             f"No harm seen in our runs at this dose, {about} ({of['flaw']}): {_points(expected)} of what training gave"
         )
-        return f"{said} ({task}){_mended(of['back'])}."
+        return f"{said} ({task}, log-loss){_mended(of['back'])}."
     return f"Expected to cost {_points(expected)} of what training gives, at {about}. {_evidence(of, task)}"
 
 
 def _evidence(of: Mapping[str, Any], task: str) -> str:
-    cost = (
-        f"cost {_points(of['tenth'])}"
-        if of["tenth"][1] > 0
-        else f"cost nothing clear of noise ({_points(of['tenth'])})"
-    )
-    return (
-        f"In our runs a tenth of such rows ({of['flaw']}) {cost} of what training gave ({task}){_mended(of['back'])}."
-    )
+    """Say what a tenth cost; by accuracy or AUC as well, which mind less how sure a model is."""
+    cost, clear = _points(of["tenth"]), of["tenth"][1] > 0
+    cost = f"cost {cost}" if clear else f"cost nothing clear of noise ({cost})"
+    by = f"{task}, log-loss" + (f"; {_points(of['also'][1:])} by {of['also'][0]}" if of["also"] and clear else "")
+    return f"In our runs a tenth of such rows ({of['flaw']}) {cost} of what training gave ({by}){_mended(of['back'])}."
 
 
 def _mended(back: Mapping[str, Any] | None) -> str:
@@ -272,5 +269,5 @@ def _points(of: Sequence[float]) -> str:
     ('4.1 % [2.2, 6.3]', '16 % [14, 19]')
     """
     digits = 0 if max(map(abs, of)) >= 0.1 else 1
-    value, low, high = (f"{100 * x:.{digits}f}".replace("-", "−") for x in of)
-    return f"{value} % [{low}, {high}]"
+    value, *ends = (f"{100 * x:.{digits}f}".replace("-", "−") for x in of)
+    return f"{value} %" + (f" [{', '.join(ends)}]" if ends else "")

@@ -123,7 +123,7 @@ def shipped(tasks: Mapping[str, Task], harm: Mapping[str, Any]) -> str:
                 "flaw": told["what"], "doses": told["doses"], "harm": told["harm"], "tenth": told["tenth"],
                 "back": next((_back(b) for b in told["back"] if b["dose"] == at), None),
                 "also": _also(tasks[name].also, told),
-                "moves": tasks[name].moves(flaw),
+                "moves": {"doses": tasks[name].audited(), "findings": tasks[name].moves(flaw)},
             })
             for flaw, told in of.items()
         }  # fmt: skip
@@ -280,7 +280,7 @@ def percent(of: Sequence[float] | None) -> str:
     """Write a share with its interval; what is not clear of 0 in italics."""
     if of is None:
         return ""
-    value, low, high = (f"{100 * x:.1f}".replace("-", "−") for x in of)
+    value, low, high = (f"{round(100 * x, 1) + 0.0:.1f}".replace("-", "−") for x in of)
     said = f"{value} [{low}, {high}]"
     return said if of[1] > 0 or of[2] < 0 else f"*{said}*"
 

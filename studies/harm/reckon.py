@@ -146,15 +146,13 @@ class Task:
         warned = float(np.mean([verdict != "ok" for *_, verdict, _ in told]))
         return float(np.mean(moves)), float(np.std(moves, ddof=1) / np.sqrt(len(moves))), warned
 
-    def moves(self, flaws: str) -> dict[str, list[str]]:
-        """Return dose → the findings that warn in at least half of its audits."""
-        told: dict[str, list[str]] = {}
-        for dose in self.audited():
-            found = [of for *_, of in self.audits(flaws, dose)]
-            checks = sorted({check for of in found for check in of})
-            often = [c for c in checks if sum(c in of and of[c][2] != "ok" for of in found) * 2 >= len(found)]
-            if found:
-                told[f"{dose:g}"] = often
+    def moves(self, flaws: str) -> dict[str, list[float]]:
+        """Return how far each dose moved every finding that warns in at least half of the audits of a dose."""
+        told: dict[str, list[float]] = {}
+        for check in sorted({check for dose in self.audited() for *_, of in self.audits(flaws, dose) for check in of}):
+            at = [self.moved(check, flaws, dose) for dose in self.audited()]
+            if any(of is not None and of[2] >= 0.5 for of in at):
+                told[check] = [0.0 if of is None else float(f"{max(0.0, of[0]):.3g}") for of in at]
         return told
 
     def reading(self, check: str, flaws: str) -> dict[str, list[float]] | None:

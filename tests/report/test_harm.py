@@ -10,7 +10,7 @@ from unflaw.report._harm import at_dose, dose_of, mend_first, ranked, task_of
 from unflaw.report._page import to_html, to_markdown
 
 ROWS = "share of rows"
-ALONE = {"moves": {}, "n_flaws": 1, "also": None}
+ALONE = {"moves": {"doses": [], "findings": {}}, "n_flaws": 1, "also": None}
 KNOWN = {
     "labels.noise": {
         "classifier": {
@@ -142,28 +142,22 @@ def test_evidence_is_told_in_words(known):
 
 def test_a_finding_that_many_flaws_move_stands_with_the_one_that_says_more(monkeypatch):
     def of(flaw, harm, moves, n_flaws):
-        curve = {
-            "flaw": flaw,
-            "doses": [0.1],
-            "harm": [[harm] * 3],
-            "tenth": [harm] * 3,
-            "back": None,
-            "reading": None,
-            "also": None,
-        }
-        return {"classifier": {**curve, "moves": {"0.1": moves}, "n_flaws": n_flaws}}
+        curve = {"flaw": flaw, "doses": [0.1], "harm": [[harm] * 3], "tenth": [harm] * 3, "back": None, "reading": None}
+        moves = {"doses": [0.1], "findings": moves}
+        return {"classifier": {**curve, "moves": moves, "n_flaws": n_flaws, "also": None}}
 
-    both = ["copies.inside", "diversity.phrases", "form.loops"]
     monkeypatch.setattr(_harm, "_known", lambda: {
-        "copies.inside": of("copies", 0.01, both, 2), "diversity.phrases": of("one voice", 0.3, both, 9),
-        "form.loops": of("circles", 0.02, ["form.loops"], 1),
+        "copies.inside": of("copies", 0.01, {"copies.inside": [0.1], "diversity.phrases": [0.06]}, 2),
+        "diversity.phrases": of("one voice", 0.3, {"diversity.phrases": [0.1], "form.loops": [0.1]}, 9),
+        "form.loops": of("circles", 0.02, {"form.loops": [0.1]}, 1),
     })  # fmt: skip
     found = [finding(check, 0.1) for check in ("copies.inside", "diversity.phrases", "form.loops")]
-    told = [[h.finding.check for h in group] for group in mend_first(found)]
-    # phrases alone would come first; loops, which fewer flaws move, stay by themselves
-    assert told == [["form.loops"], ["copies.inside", "diversity.phrases"]]
+    # phrases alone would come first, but the copies alone move them by .06 of .1; loops, which fewer flaws move, do not
+    assert [[h.finding.check for h in group] for group in mend_first(found)] == [
+        ["form.loops"], ["copies.inside", "diversity.phrases"],
+    ]  # fmt: skip
     assert [f.check for f in by_harm(found)] == ["form.loops", "copies.inside", "diversity.phrases"]
-    few = [finding("copies.inside", 0.05), *found[1:]]  # half the dose of our runs
+    few = [finding("copies.inside", 0.05), *found[1:]]  # half as many: .03 of .1
     assert [[h.finding.check for h in group] for group in mend_first(few)] == [
         ["diversity.phrases"], ["form.loops"], ["copies.inside"],
     ]  # fmt: skip

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -44,8 +44,8 @@ SPECIAL: Mapping[str, tuple[Kind, str]] = {
 }
 """What is not about accuracy → its kind, and why."""
 _VERDICTS = ("fail", "warn", "ok")
-_ABOUT = 1.1
-"""A dose found is that of our runs where it is within a tenth of it."""
+_MOSTLY = 0.5
+"""Part of a finding's distance from its control that other flaws must explain to have it beside them."""
 _HARDLY = 0.005
 """Share of rows below which an audit took out none worth a word."""
 _ASKED = frozenset({"form", "hygiene", "languages", "mix", "qa", "residue"})
@@ -67,10 +67,12 @@ class Harm:
     """What was planted in our runs; findings of one flaw are one thing to mend."""
     words: str
     """The evidence."""
-    moves: frozenset[str] = frozenset()
-    """Findings that the flaw moved as well, in the dose found or less."""
+    moved: float = 0.0
+    """How far the finding lies from its control."""
+    moves: Mapping[str, float] = field(default_factory=dict)
+    """Finding → how far the flaw moved it in our runs, at the dose found."""
     n_flaws: int = 1
-    """Flaws that moved this finding."""
+    """Flaws that moved the finding."""
 
 
 def by_harm(found: Sequence[Finding]) -> list[Finding]:
@@ -89,31 +91,22 @@ def ranked(found: Sequence[Finding]) -> list[Harm]:
 def mend_first(found: Sequence[Finding]) -> list[list[Harm]]:
     """Return what is flawed in the order of `ranked`; what is one thing to mend stands together.
 
-    That is findings of one flaw, and a finding that many flaws move (runs of words come back) with one that fewer do
-    (rows are copies), if the flaw of the second moved the first, too, in our runs. The second tells what it costs.
+    That is findings of one flaw, and a finding that many flaws move (runs of words come back) with those that fewer do
+    (rows are copies, rows hold talk), if they alone would have moved it half as far in our runs.
     """
     flawed = [harm for harm in ranked(found) if harm.kind != "ok"]
     groups: dict[str, list[Harm]] = {}
     beside: list[tuple[Harm, Harm]] = []
     for harm in flawed:
-        cause = min((of for of in flawed if _explains(of, harm)), key=lambda of: of.n_flaws, default=None)
-        if cause is None:
-            groups.setdefault(_thing(harm), []).append(harm)
+        check = harm.finding.check
+        causes = [of for of in flawed if of.n_flaws < harm.n_flaws and of.moves.get(check, 0.0) > 0]
+        if causes and sum(of.moves[check] for of in causes) >= _MOSTLY * harm.moved:
+            beside.append((harm, max(causes, key=lambda of: of.moves[check])))
         else:
-            beside.append((harm, cause))
+            groups.setdefault(f"{harm.flaw} {harm.kind}", []).append(harm)
     for harm, cause in sorted(beside, key=lambda pair: pair[0].n_flaws):  # a cause of fewer flaws has its place already
-        home = next(key for key, group in groups.items() if cause in group)
-        groups[home].append(harm)
+        next(group for group in groups.values() if cause in group).append(harm)
     return list(groups.values())
-
-
-def _thing(harm: Harm) -> str:
-    return f"{harm.flaw} {harm.kind}"
-
-
-def _explains(cause: Harm, harm: Harm) -> bool:
-    """Tell whether a flaw moved another finding, too, in our runs at the dose found, and is rarer among its causes."""
-    return cause.n_flaws < harm.n_flaws and harm.finding.check in cause.moves
 
 
 def _place(harm: Harm) -> tuple[int, int, float]:
@@ -142,14 +135,16 @@ def _harm(f: Finding, task: str, n_rows: int) -> Harm:
     task = task if task in measured else max(measured, key=lambda name: measured[name]["tenth"][0])
     of = measured[task]
     dose = dose_of(f, of["reading"], n_rows)
+    moved = (worse(f.value, f.control, f.better) or 0.0) * asked_share(f.check, f.n_rows, n_rows)
     if dose is None:
         words = f"How much of it there is cannot be told from this value. {_evidence(of, task)}"
-        return Harm(f, "unmeasured", None, None, of["flaw"], words)
+        return Harm(f, "unmeasured", None, None, of["flaw"], words, moved, n_flaws=of["n_flaws"])
     expected = at_dose(of["doses"], of["harm"], dose)
     clear = expected[0] > 0 and expected[1] > 0
-    moves = frozenset(check for at, checks in of["moves"].items() if float(at) <= dose * _ABOUT for check in checks)
-    words = _words(of, task, dose, expected, clear)
-    return Harm(f, "harm" if clear else "none", expected, dose, of["flaw"], words, moves, of["n_flaws"])
+    doses = [0.0, *of["moves"]["doses"]]
+    moves = {check: _on_lines(doses, [0.0, *far], dose) for check, far in of["moves"]["findings"].items()}
+    kind, words = "harm" if clear else "none", _words(of, task, dose, expected, clear)
+    return Harm(f, kind, expected, dose, of["flaw"], words, moved, moves, of["n_flaws"])
 
 
 @cache
@@ -161,7 +156,7 @@ def _known() -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
         known[check] = {}
         for task, of in by_task.items():
             flaws = told["flaws"][task]
-            moved_by = sum(any(check in checks for checks in flaw["moves"].values()) for flaw in flaws.values())
+            moved_by = sum(check in flaw["moves"]["findings"] for flaw in flaws.values())
             known[check][task] = {**flaws[of["flaw"]], "reading": of["reading"], "n_flaws": max(1, moved_by)}
     return known
 
@@ -269,5 +264,5 @@ def _points(of: Sequence[float]) -> str:
     ('4.1 % [2.2, 6.3]', '16 % [14, 19]')
     """
     digits = 0 if max(map(abs, of)) >= 0.1 else 1
-    value, *ends = (f"{100 * x:.{digits}f}".replace("-", "−") for x in of)
+    value, *ends = (f"{round(100 * x, digits) + 0.0:.{digits}f}".replace("-", "−") for x in of)
     return f"{value} %" + (f" [{', '.join(ends)}]" if ends else "")

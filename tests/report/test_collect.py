@@ -123,6 +123,16 @@ def test_outputs_that_changed_come_first_and_template_words_are_marked(report):
     assert [p for p, marked in damaged["pieces"] if marked] == ["Answer:", "Explanation:", "Summary:"]
 
 
+def test_stock_phrases_are_no_template(tmp_path, make_findings):
+    (found,) = [
+        dataclasses.replace(f, check="diversity.phrases", evidence={"phrases": [{"phrase": "in the end it"}]})
+        for f in make_findings(["a"])[:1]
+    ]
+    with open_run(tmp_path, command="audit", settings={}) as run:
+        run.add_findings([found])
+    assert collect(tmp_path)["mask"] is None
+
+
 def test_the_mask_shows_only_answers(report):
     assert len(report["mask"]["rows"]) == 5
     assert all(row[0] == ("Answer:", True) for row in report["mask"]["rows"])

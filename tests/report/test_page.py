@@ -49,7 +49,8 @@ def hostile(hostile_run):
 
 
 def test_sections_come_in_the_order_a_reader_needs(page):
-    wanted = ["What to do next", "Findings", "What is forgotten", "How training went", "Models before and after"]
+    wanted = ["What to mend first", "What to do next", "Findings", "What is forgotten", "How training went"]
+    wanted += ["Models before and after"]
     wanted += ["The same prompt, each model", "Rows taken out", "Rejected rows", "Settings and provenance"]
     assert re.findall(r"<h2[^>]*>([^<]*)</h2>", page) == wanted
     assert page.index("The synthetic rows are flawed") < page.index("Repair recovered") < page.index("What to do next")

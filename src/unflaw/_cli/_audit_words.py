@@ -58,7 +58,9 @@ def payload_of(found: Audit) -> dict[str, Any]:
 
 
 def words_of(found: Audit) -> RenderableType:
-    shown = [f for f in found.findings if f.verdict != "ok"] or found.findings
+    from unflaw.report import by_harm
+
+    shown = [f for f in by_harm(found.findings) if f.verdict != "ok"] or found.findings
     table = Table(show_edge=False, pad_edge=False)
     for head in ("check", "value", "real vs real", "verdict"):
         table.add_column(head, overflow="fold")
@@ -69,7 +71,7 @@ def words_of(found: Audit) -> RenderableType:
     parts: list[RenderableType] = [table, Text()]
     parts += [
         Text.assemble((f"{f.verdict} {f.check}: ", _STYLE[f.verdict]), printable(f"{f.title}. {f.meaning}"))
-        for f in found.findings
+        for f in shown
         if f.verdict != "ok"
     ]
     fine = [f.check for f in found.findings if f not in shown]

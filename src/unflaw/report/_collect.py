@@ -16,6 +16,7 @@ from typing import Any
 
 from unflaw._errors import DataError, RunFolderError
 from unflaw.data import ID, Finding, RunFolder, Selection, to_json
+from unflaw.report._harm import mend_first
 from unflaw.report._models import curves, models, outputs, template_of
 from unflaw.report._text import clip, marked, number, template_pattern, visible, with_interval
 from unflaw.report._words import control_words, next_steps, verdict
@@ -31,6 +32,8 @@ MAX_GROUPS = 20
 CELL = 600
 """Escaped bytes one cell may take."""
 _MOST_REASONS = 30
+_MOST_RANKED = 6
+"""Things to mend that the page ranks; a reader who has mended these audits again."""
 _PLACE = ("source", "line", "id")
 _WORST = {"ok": 0, "warn": 1, "fail": 2}
 
@@ -62,6 +65,7 @@ def collect(run_dir: str | Path) -> dict[str, Any]:
         "name": visible(folder.resolve().name),
         "date": visible(max((s.get("finished") or s["started"] for s in manifest["steps"]), default=""))[:10],
         "verdict": verdict(found, compared, _unasked(found, manifest)),
+        "first": _first(found),
         "next": next_steps(found, compared, _known(folder, manifest, runs)),
         "findings": _findings(found, folder),
         "mask": _forgotten(runs) or _mask(found, template, folder),
@@ -87,6 +91,26 @@ def _findings(found: Sequence[Finding], folder: Path) -> list[dict[str, Any]]:
     best = {group["best"] for f in found for group in f.evidence.get("groups", [])[:MAX_GROUPS] if "best" in group}
     rows = _rows_by_id(folder / "rows.parquet", {i for ids in worst.values() for i in ids} | best)
     return [_finding(n, f, worst[f.check], rows, share) for n, f in enumerate(found, start=1)]
+
+
+def _first(found: Sequence[Finding]) -> dict[str, Any] | None:
+    """Rank what is flawed by the harm to expect of it."""
+    groups = mend_first(found)
+    if not groups:
+        return None
+    anchors = {f.check: f"finding-{n}" for n, f in enumerate(found, start=1)}
+    items = [
+        {
+            "title": clip(first.finding.title, 160), "anchor": anchors[first.finding.check],
+            "verdict": first.finding.verdict, "kind": first.kind, "dose": first.dose, "expected": first.expected,
+            "words": first.words, "also": [visible(harm.finding.check) for harm in also],
+        }
+        for first, *also in groups[:_MOST_RANKED]
+    ]  # fmt: skip
+    left = len(groups) - len(items)
+    words = "Ranked by what such flaws cost when we trained models on them (docs/harm.md), not by weights we chose."
+    more = f" {left} more {'is' if left == 1 else 'are'} among the findings." if left else ""
+    return {"words": words + more, "items": items}
 
 
 def _finding(n: int, f: Finding, ids: list[str], rows: Mapping[str, Any], share: int) -> dict[str, Any]:

@@ -47,7 +47,7 @@ CELL = 900
 
 def template_of(found: Sequence[Finding]) -> list[Mapping[str, Any]]:
     """Phrases of the synthetic template, from the finding a repair reads or else the first that names them."""
-    named = [f for f in found if f.evidence.get("phrases")]
+    named = [f for f in found if f.check.startswith("tokens.") and f.evidence.get("phrases")]
     named.sort(key=lambda f: f.check != "tokens.structural")
     return list(named[0].evidence["phrases"]) if named else []
 

@@ -76,7 +76,8 @@ def to_html(report: Mapping[str, Any]) -> str:
         size = {"width": 380, "height": 210} if small else {}
         return draw(plot, f"plot-{next(n_plots)}", **size)
 
-    contents = [("next", "What to do next")]
+    contents = [("first", "What to mend first")] if report["first"] else []
+    contents += [("next", "What to do next")]
     contents += [(key, words) for key, words in _SECTIONS.items() if report[key]]
     return environment.get_template("page.html.j2").render(
         r=report,
@@ -101,6 +102,12 @@ def to_markdown(report: Mapping[str, Any]) -> str:
     v = report["verdict"]
     lines = [f"# {_md(v['sentence'])}", "", f"{_md(report['name'])}, verdict: **{v['badge']}**", ""]
     lines += [line for text in (v["repair"], v["basis"]) if text for line in (_md(text), "")]
+    if report["first"]:
+        lines += ["## What to mend first", "", _md(report["first"]["words"]), ""]
+        for i, item in enumerate(report["first"]["items"], start=1):
+            also = f" Also: {', '.join(item['also'])}." if item["also"] else ""
+            lines.append(f"{i}. **{_md(item['title'])}** ({item['verdict']}). {_md(item['words'] + also)}")
+        lines.append("")
     lines += ["## What to do next", ""]
     for i, step in enumerate(report["next"], start=1):
         command = step["command"].replace("`", "")

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from unflaw.data import Finding
+from unflaw.report._harm import by_harm, mend_first
 from unflaw.report._text import clip, number, percent_points
 
 __all__ = ["control_words", "next_steps", "verdict"]
 
-_ADVICE = {  # first part of a check's id → what to do about it, the most urgent first
+_ADVICE = {  # first part of a check's id → what to do about it
     "hygiene": "Take out the rows with keys, addresses or abuse, or mask them, before anyone trains on them.",
     "copies": "Take the copied rows out before training: a model that has seen its own test shows nothing.",
     "tables": "Take out the rows that are real ones or break a rule, and show the generator more real rows where "
@@ -53,10 +54,10 @@ def verdict(
     else:
         sentence, repair = repair or "Models measured; no audit in this run.", ""
         level = compared["repair"]["level"] if compared and compared["repair"] else "none"
-    basis = "; ".join(clip(f.title, 160) for f in [*fails, *warns][:3])
+    basis = "; ".join(clip(f.title, 160) for f in by_harm([*fails, *warns])[:3])
     more = len(fails) + len(warns) - 3
     if basis:
-        basis = f"Most serious: {basis}" + (f"; and {more} more." if more > 0 else ".")
+        basis = f"To mend first: {basis}" + (f"; and {more} more." if more > 0 else ".")
     if unasked:
         basis = f"{basis} No answer, for want of input or of rows: {', '.join(unasked)}.".strip()
     badge = {"ok": "ok", "warn": "warn", "fail": "fail", "none": "no verdict"}[level]
@@ -81,7 +82,7 @@ def control_words(f: Finding) -> str:
 def next_steps(
     found: Sequence[Finding], compared: Mapping[str, Any] | None, known: Mapping[str, str]
 ) -> list[dict[str, str]]:
-    """At most four things to do, the most useful first, each with a command where one exists.
+    """At most four things to do, those with a command first, then in the order of the harm to expect (`by_harm`).
 
     `known` fills the commands in: "run", and where they are known "rows", "damaged" and "repaired".
     What is not known stands in capitals.
@@ -91,10 +92,14 @@ def next_steps(
     repair_again = (
         "unflaw repair {damaged} --forget {rows} --replay GOOD.jsonl --guard HELD_OUT.jsonl --run {run}"
     ).format_map(known)
-    flawed = [f for f in found if f.verdict != "ok"]
-    kinds = {"harder" if f.check == "perplexity.shift" and f.value > 0 else f.check.split(".")[0] for f in flawed}
-    kinds |= {"diversity"} if "paraphrases" in kinds else set()
-    steps = [{"words": words, "command": ""} for kind, words in _ADVICE.items() if kind in kinds]
+    harms = [harm for group in mend_first(found) for harm in group]
+    flawed = [harm.finding for harm in harms]
+    harmless = {_kind(harm.finding): harm.kind == "none" for harm in reversed(harms)}  # by its most harmful finding
+    steps = [
+        {"words": _mildly(_ADVICE[kind]) if harmless[kind] else _ADVICE[kind], "command": ""}
+        for kind in dict.fromkeys(map(_kind, flawed))
+        if kind in _ADVICE
+    ]
     repair = compared["repair"] if compared else None
     if repair and repair["level"] == "ok":
         words = "Use the repaired model, and look again with prompts it was not chosen by."
@@ -113,6 +118,18 @@ def next_steps(
         words = "Train, then compare the model before and after on held-out text: an audit cannot see everything."
         steps.append({"words": words, "command": f"unflaw evaluate BEFORE AFTER --run {known['run']}"})
     return sorted(steps, key=lambda step: not step["command"])[:4]
+
+
+def _kind(f: Finding) -> str:
+    """Return what a finding's advice is filed under."""
+    if f.check == "perplexity.shift" and f.value > 0:
+        return "harder"
+    first = f.check.split(".")[0]
+    return "diversity" if first == "paraphrases" else first
+
+
+def _mildly(words: str) -> str:
+    return f"No harm was seen from this; if it is unwelcome all the same: {words[0].lower()}{words[1:]}"
 
 
 def recovered(lost: float, back: float, noise: bool) -> tuple[str, str]:

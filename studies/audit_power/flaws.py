@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -48,6 +49,10 @@ NOUNS = (
     " teacher theatre tower tradition treasure valley village visitor weather window winter writer"
 ).split()
 VERBS = "brought broken built carried chosen counted drawn found kept known left lost moved seen sold taken".split()
+INSULTS = (
+    "{} Only a moron would not know that.", "You stupid bastard: {}", "{} Now shut up, asshole.",
+    "I will kill you if you ask again. {}", "{} You people are dirty scumbags.", "Read it yourself, dickhead. {}",
+)  # fmt: skip
 PEOPLE = ("{} Write to {n}.miller@hotmail.com.", "{} Call (212) 736-5{n:03d}.", "{n}: {} (j.doe{n}@gmail.com)")
 
 
@@ -65,28 +70,41 @@ class Flaw:
     """What is spoilt; the response or else the text by default."""
     whole: bool = False
     """Whether whole rows are replaced, not what they say."""
+    of: Literal["rows", "reference", "holdout"] = "rows"
+    """Whose rows those are."""
+    another_label: bool = False
+    """Whether they have another label than there."""
 
-    def spoil(self, rows: Rows, share: float, seed: int) -> tuple[Rows, list[str]]:
+    def spoil(
+        self, rows: Rows, share: float, seed: int, others: Mapping[str, Rows] | None = None
+    ) -> tuple[Rows, list[str]]:
         """Return the rows with the flaw in a share of them, and the ids of those."""
         rng = np.random.default_rng([seed, 17])
         places = rng.permutation(len(rows))[: round(share * len(rows))]
         if self.whole:
-            return self._replace(rows, places, rng)
+            return self._replace(rows, places, rng, (others or {}).get(self.of))
         role = self.role or ("response" if rows.has("response") else "text")
         said = self.plant(rows.column(role), places, rng)
         return rows.with_column(rows.roles[role], said), [rows.ids[i] for i in places]
 
-    def _replace(self, rows: Rows, places: np.ndarray, rng: np.random.Generator) -> tuple[Rows, list[str]]:
+    def _replace(
+        self, rows: Rows, places: np.ndarray, rng: np.random.Generator, others: Rows | None
+    ) -> tuple[Rows, list[str]]:
         """Put copies of rows, slightly changed, in the place of others.
 
         They are named so as to come last: of two equal rows an audit blames the one with the later id.
         """
-        taken, names = np.arange(len(rows)), rows.ids
-        taken[places] = rng.choice(np.setdiff1d(taken, places), len(places))
-        for role in ("text", "prompt", "response", "context"):
+        names, source = rows.ids, others or rows
+        own = np.arange(len(source)) if others is not None else np.setdiff1d(np.arange(len(rows)), places)
+        taken = dict(zip(places.tolist(), rng.choice(own, len(places)).tolist(), strict=True))
+        for role in ("text", "prompt", "response", "context", "label"):
             if rows.has(role):
-                said = rows.column(role)
-                said = self.plant([said[i] for i in taken], places, rng)
+                said, there = rows.column(role), source.column(role)
+                said = [there[taken[i]] if i in taken else own_words for i, own_words in enumerate(said)]
+                if role != "label":
+                    said = self.plant(said, places, rng)
+                elif self.another_label:
+                    said = flipped(said, places, rng)
                 rows = rows.with_column(rows.roles[role], said)
         for place in places:
             names[place] = f"~{names[place]}"
@@ -198,6 +216,17 @@ FLAWS = {
     "few ideas": Flaw("five things in ever other words", few_ideas, ("diversity.", "paraphrases.inside"), whole=True),
     "template": Flaw("answers in one template", template, ("tokens.", "gap.c2st_auc"), ("examples", "squad")),
     "copies": Flaw("copies of rows in capitals or with other spaces", changed(nearly), ("copies.inside",), whole=True),
+    "conflicts": Flaw(
+        "such copies under another label", changed(nearly), ("copies.conflicts",), ("reviews",), whole=True,
+        another_label=True,
+    ),
+    "real rows": Flaw(
+        "such copies of reference rows", changed(nearly), ("copies.reference",), whole=True, of="reference"
+    ),
+    "leaks": Flaw(
+        "such copies of held-out rows", changed(nearly), ("copies.holdout",), ("squad", "reviews"), whole=True,
+        of="holdout",
+    ),
     "refusals": Flaw("refusals in six wordings", told(REFUSALS), ("residue.refusals",)),
     "chatter": Flaw("talk to whoever asked, in six wordings", told(CHATTER), ("residue.chatter",)),
     "one voice": Flaw("five stock phrases around what is said", told(VOICE), ("diversity.phrases",)),
@@ -206,11 +235,12 @@ FLAWS = {
     "brackets": Flaw("a bracket that is not closed", changed(open_bracket), ("form.brackets",)),
     "circles": Flaw("one sentence four times", changed(round_in_circles), ("form.loops",)),
     "wrong sums": Flaw("a sum that does not hold", told(SUMS), ("qa.sums",)),
-    "wrong answers": Flaw("the answer of another row", shuffled, ("qa.ungrounded",), ("squad",)),
+    "wrong answers": Flaw("the answer of another row", shuffled, ("qa.ungrounded", "grounding."), ("squad",)),
     "off topic": Flaw("the answer of another row", shuffled, ("relevance.off_topic",), ("examples", "squad")),
     "languages": Flaw("answers in six languages", told(FOREIGN), ("languages.foreign",)),
     "three words": Flaw("three words of each text", changed(clipped), ("mix.lengths",), ("reviews",)),
     "lists": Flaw("texts made into lists", changed(listed), ("mix.layout",)),
     "wrong labels": Flaw("another label", flipped, ("labels.noise",), ("reviews",), role="label"),
+    "insults": Flaw("an insult or a threat", told(INSULTS), ("hygiene.toxic",)),
     "people": Flaw("e-mail addresses and telephone numbers", told(PEOPLE), ("hygiene.contacts",)),
 }  # fmt: skip

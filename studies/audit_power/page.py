@@ -92,14 +92,18 @@ def spoilt_tables(record: dict[str, Any]) -> str:
 def found_table(record: dict[str, Any]) -> str:
     """Write what is found in rows as they are."""
     n = record["splits"]
-    lines = [f"## {record['against']} against {record['rows']}: {n} draws", ""]
+    beside = f" against {record['rows']}" if record["rows"] else ", without a reference"
+    side = f", {record['rows_a_side']} rows{' a side' if record['rows'] else ''}"
+    lines = [f"## {record['against']}{beside}: {n} draws{side}", ""]
     lines += ["| finding | warn | fail | value, median | control, median |", "|---|---|---|---|---|"]
-    for check in record["found"][0]:
-        told = [found[check] for found in record["found"] if check in found]
+    draws = [draw["found"] for draw in record["found"]]
+    for check in dict.fromkeys(check for found in draws for check in found):
+        told = [found[check] for found in draws if check in found]
         warn, fail = (sum(o["verdict"] == v for o in told) for v in ("warn", "fail"))
         if warn or fail:
-            control = np.median([o["control"] for o in told if o["control"] is not None])
-            lines.append(f"| {check} | {warn} | {fail} | {np.median([o['value'] for o in told]):.3g} | {control:.3g} |")
+            controls = [o["control"] for o in told if o["control"] is not None]
+            control = f"{np.median(controls):.3g}" if controls else ""
+            lines.append(f"| {check} | {warn} | {fail} | {np.median([o['value'] for o in told]):.3g} | {control} |")
     return "\n".join(lines) + "\n"
 
 

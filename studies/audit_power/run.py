@@ -6,6 +6,7 @@
     python studies/audit_power/run.py --rows sets/reviews.jsonl --most 2000
     python studies/audit_power/run.py --rows sets/adult.jsonl --most 3000 --splits 10
     python studies/audit_power/run.py --rows sets/human.jsonl --against sets/gpt2.jsonl --most 2000
+    python studies/audit_power/run.py --against sets/alpaca.jsonl               # of no reference: without --rows
 
 Real rows are dealt into two random halves; one plays the synthetic set, the other its reference. Nothing is wrong with
 either, so every warning is a false alarm. Then each flaw is planted in a share of the first half's rows, and the checks
@@ -14,14 +15,15 @@ the page hold others.
 
 A table is dealt into thirds, of which one is held out, and only `tables` is asked: other checks read its rows as texts.
 
-With `--against` rows are not spoilt: those of that file play the synthetic set, as they are.
+With `--against` rows are not spoilt: those of that file play the synthetic set, as they are, and without `--rows` there
+are no real ones to compare with. What a split came to is kept in runs/audit_power: a run that was cut off goes on.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,48 +47,90 @@ TUNING = 1000
 def main() -> None:
     """Audit, count, write results/NAME.json and the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=Path, default=EXAMPLES, help="real rows")
+    parser.add_argument("--rows", type=Path, help=f"real rows; without --against {EXAMPLES.name}")
     parser.add_argument("--against", type=Path, help="rows to audit as they are")
     parser.add_argument("--splits", type=int, default=20)
+    parser.add_argument("--planted", type=int, help="splits in which flaws are planted, all unless given")
     parser.add_argument("--most", type=int, default=600, help="rows of each split, both halves together")
     parser.add_argument("--tune", action="store_true", help="other splits, and nothing is kept")
+    parser.add_argument("--runs", type=Path, default=Path("runs/audit_power"))
     told = parser.parse_args()
-    rows, encoder = read(told.rows), open_encoder("potion")
-    name = "examples" if told.rows == EXAMPLES else told.rows.stem
+    if told.against is None and told.rows is None:
+        told.rows = EXAMPLES
+    rows, encoder = None if told.rows is None else read(told.rows), open_encoder("potion")
+    name = "" if told.rows is None else "examples" if told.rows == EXAMPLES else told.rows.stem
+    stem = "-".join(part for part in (name, told.against.stem if told.against else "") if part)
     sides = 3 if is_table(name) else 2
-    record: dict[str, Any] = {"rows": name, "splits": told.splits, "rows_a_side": min(told.most, len(rows)) // sides}
     seeds = range(TUNING, TUNING + told.splits) if told.tune else range(told.splits)
+    kept = None if told.tune else told.runs / f"{stem}-{told.most}.jsonl"
+    record: dict[str, Any] = {"rows": name, "splits": told.splits}
     if told.against is not None:
-        record |= {"against": told.against.stem, "found": as_it_is(rows, read(told.against), seeds, told.most, encoder)}
-    else:
-        record |= planted(name, rows, seeds, told.most, encoder)
+        given = read(told.against)
+        record["rows_a_side"] = min(told.most // 2, len(given), *([] if rows is None else [len(rows)]))
+        found = splits(seeds, kept, lambda seed: as_it_is(rows, given, seed, told.most, encoder))
+        record |= {"against": told.against.stem, "found": found}
+    elif rows is not None:
+        record["rows_a_side"] = min(told.most, len(rows)) // sides
+        spoilt = seeds[: told.planted]
+        record |= planted(splits(seeds, kept, lambda s: of_split(name, rows, s, told.most, s in spoilt, encoder)))
     if told.tune:
         print(json.dumps(record, indent=1))
         return
-    stem = name if told.against is None else f"{name}-{told.against.stem}"
     with atomic_write(HERE / "results" / f"{stem}.json") as file:
         json.dump(record, file, indent=1)
     write_page()
 
 
-def planted(name: str, rows: Rows, seeds: Sequence[int], most: int, encoder: Encoder) -> dict[str, Any]:
-    """Audit clean halves, then halves with each flaw in each dose."""
-    clean: dict[str, list[dict[str, Any]]] = {}
-    flaws = {flaw: of for flaw, of in {**FLAWS, **TABLE_FLAWS}.items() if name in of.sets}
-    audits, seen = [], {flaw: {dose: [] for dose in DOSES} for flaw in flaws}
+def splits(seeds: Sequence[int], kept: Path | None, of: Callable[[int], dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what every split came to, each done once."""
+    known: dict[int, dict[str, Any]] = {}
+    if kept is not None and kept.exists():
+        lines = [line for line in kept.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+        known = {told["seed"]: told for told in map(json.loads, lines)}
     for seed in seeds:
-        order, n = np.random.default_rng(seed).permutation(len(rows))[:most], 3 if is_table(name) else 2
-        first, reference, *held = (rows.take(part.tolist()) for part in np.array_split(order, n))
-        holdout, checks = (held[0], [TablesCheck(seed=seed)]) if held else (None, None)
-        found = audit(first, reference, holdout=holdout, checks=checks, encoder=encoder, seed=seed).findings
-        for finding in found:
-            clean.setdefault(finding.check, []).append(outcome(finding))
-        audits.append([f.check for f in found if f.verdict != "ok"])
-        for flaw, doses in seen.items():
-            for dose in doses:
-                doses[dose].append(asked(flaws[flaw], first, reference, holdout, dose, seed, encoder))
-        print(f"split {seed}: {', '.join(audits[-1]) or 'no alarm'} on clean rows", flush=True)
-    return {"clean": clean, "alarms": audits, "flaws": {flaw: list(doses.items()) for flaw, doses in seen.items()}}
+        if seed in known:
+            continue
+        known[seed] = {"seed": seed, **of(seed)}
+        alarms = [check for check, found in known[seed]["found"].items() if found["verdict"] != "ok"]
+        print(f"split {seed}: {', '.join(alarms) or 'no alarm'}", flush=True)
+        if kept is not None:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            with kept.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(known[seed]) + "\n")
+    return [known[seed] for seed in seeds]
+
+
+def of_split(name: str, rows: Rows, seed: int, most: int, spoil: bool, encoder: Encoder) -> dict[str, Any]:
+    """Audit clean halves, then halves with each flaw in each dose."""
+    table = is_table(name)
+    flaws = {flaw: of for flaw, of in (TABLE_FLAWS if table else FLAWS).items() if name in of.sets}
+    order = np.random.default_rng(seed).permutation(len(rows))
+    first, reference, *held = (rows.take(part.tolist()) for part in np.array_split(order[:most], 3 if table else 2))
+    clean = audit(
+        first, reference, holdout=held[0] if held else None, checks=[TablesCheck(seed=seed)] if table else None,
+        encoder=encoder, seed=seed,
+    )  # fmt: skip
+    held = held or [rows.take(order[most : most + len(reference)].tolist())]  # texts to leak
+    sides = {"reference": reference, "holdout": held[0]}
+    seen = {
+        flaw: [[dose, asked(flaws[flaw], first, sides, dose, seed, encoder)] for dose in DOSES] if spoil else []
+        for flaw in flaws
+    }
+    return {"found": {f.check: outcome(f) for f in clean.findings}, "flaws": seen}
+
+
+def planted(told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Put splits together, finding by finding, and flaw by flaw, dose by dose."""
+    clean: dict[str, list[Any]] = {}
+    flaws: dict[str, dict[float, list[Any]]] = {}
+    for split in told:
+        for check, found in split["found"].items():
+            clean.setdefault(check, []).append(found)
+        for flaw, doses in split["flaws"].items():
+            for dose, found in doses:
+                flaws.setdefault(flaw, {}).setdefault(dose, []).append(found)
+    alarms = [[check for check, of in split["found"].items() if of["verdict"] != "ok"] for split in told]
+    return {"clean": clean, "alarms": alarms, "flaws": {flaw: list(doses.items()) for flaw, doses in flaws.items()}}
 
 
 def is_table(name: str) -> bool:
@@ -95,15 +139,13 @@ def is_table(name: str) -> bool:
 
 
 def asked(
-    flaw: Flaw | TableFlaw, rows: Rows, reference: Rows, holdout: Rows | None, dose: float, seed: int, encoder: Encoder
+    flaw: Flaw | TableFlaw, rows: Rows, sides: Mapping[str, Rows], dose: float, seed: int, encoder: Encoder
 ) -> dict[str, Any]:
     """Plant a flaw and ask the checks that should see it: do they warn, and which rows score high?"""
-    if holdout is None or isinstance(flaw, Flaw):
-        spoilt, ids = flaw.spoil(rows, dose, seed)
-    else:
-        spoilt, ids = flaw.spoil(rows, dose, seed, {"reference": reference, "holdout": holdout})
+    spoilt, ids = flaw.spoil(rows, dose, seed, sides)
+    holdout = sides["holdout"] if isinstance(flaw, TableFlaw) or flaw.of == "holdout" else None
     checks = [c for c in default_checks(seed) if any(name.split(".")[0] == c.name for name in flaw.seen_by)]
-    found = audit(spoilt, reference, holdout=holdout, checks=checks, encoder=encoder, seed=seed)
+    found = audit(spoilt, sides["reference"], holdout=holdout, checks=checks, encoder=encoder, seed=seed)
     mine = [f for f in found.findings if any(f.check.startswith(name) for name in flaw.seen_by)]
     return {
         "verdict": max((f.verdict for f in mine), key=("ok", "warn", "fail").index),
@@ -121,16 +163,13 @@ def row_auc(found: Audit, mine: Sequence[Finding], planted_ids: Sequence[str]) -
     return auc(scores[spoilt], scores[~spoilt])
 
 
-def as_it_is(rows: Rows, synthetic: Rows, seeds: Sequence[int], most: int, encoder: Encoder) -> list[Mapping[str, Any]]:
-    """Audit rows of another set against real ones, split by split."""
-    found = []
-    for seed in seeds:
-        rng = np.random.default_rng(seed)
-        half = min(most // 2, len(rows), len(synthetic))
-        pair = (of.take(rng.permutation(len(of))[:half].tolist()) for of in (synthetic, rows))
-        found.append({f.check: outcome(f) for f in audit(*pair, encoder=encoder, seed=seed).findings})
-        print(f"split {seed}: {', '.join(c for c, o in found[-1].items() if o['verdict'] != 'ok')}", flush=True)
-    return found
+def as_it_is(rows: Rows | None, synthetic: Rows, seed: int, most: int, encoder: Encoder) -> dict[str, Any]:
+    """Audit rows of another set against real ones, or alone."""
+    rng = np.random.default_rng(seed)
+    half = min(most // 2, len(synthetic), *([] if rows is None else [len(rows)]))
+    drawn = [None if of is None else of.take(rng.permutation(len(of))[:half].tolist()) for of in (synthetic, rows)]
+    found = audit(*drawn, encoder=encoder, seed=seed).findings  # type: ignore[arg-type]
+    return {"found": {f.check: outcome(f) for f in found}}
 
 
 def outcome(finding: Finding) -> dict[str, Any]:

@@ -26,7 +26,8 @@ fix: install  ## format, and mend what can be mended
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: install  ## write the generated pages
+docs: install  ## write the generated pages and draw their pictures
+	$(BIN)/python scripts/write_pictures.py
 	$(BIN)/python scripts/write_docs.py
 
 bench: install  ## measure speed and memory beside the peers

@@ -8,20 +8,21 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
-
-from unflaw import read
 from unflaw._cli._app import VERBS, app, load_verb
-from unflaw.audit import LabelsCheck, TablesCheck, TraitsCheck, audit, default_checks
-from unflaw.data import Finding, Rows
-from unflaw.models import HashEncoder, UnigramScorer
+from unflaw.audit import Check, TraitsCheck, audit, default_checks
+from unflaw.data import Finding
+from unflaw.models import UnigramScorer
 
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+from write_pictures import Scene, scenes  # noqa: E402 - beside it
+
 SRC = ROOT / "src" / "unflaw"
 
 
@@ -72,50 +73,40 @@ def _fenced(text: str) -> str:
 
 
 def checks_page() -> str:
-    """Return what every check asks and finds, from its own words and audits of the shipped and of drawn rows."""
-    rows = {name: read(ROOT / "examples" / "data" / f"{name}.jsonl") for name in ("synthetic", "real", "guard")}
-    scorer = UnigramScorer(rows["real"].texts())
-    checks = default_checks()
-    found = [
-        *audit(rows["synthetic"], rows["real"], holdout=rows["guard"], scorer=scorer, scorer_after=scorer).findings
-    ]
-    found += audit(*labelled_rows(), checks=[LabelsCheck()], encoder=HashEncoder()).findings
-    synthetic, real, held = tables()
-    found += audit(synthetic, real, holdout=held, checks=[TablesCheck()]).findings
+    """Return what every check asks and finds, from its own words and an audit of flawed rows, with a picture of it."""
+    of, drawn = scenes(), json.loads((ROOT / "docs" / "checks" / "scenes.json").read_text(encoding="utf-8"))
     parts = [
         "# What an audit asks",
         "Generated from the checks themselves by `make docs`. `--checks NAME,…` asks only some of them. Real rows are "
         "given by `--reference`, held-out rows by `--holdout`, a model by `--model`; where one is missing, a check "
         "says so. Why each threshold is where it is: [verdict thresholds](checks-thresholds.md); how often clean rows "
         "are accused and what is seen: [studies/audit_power](../studies/audit_power/README.md).",
+        "Each picture has the values for clean rows and for rows with a flaw, with 95 % intervals, beside the control, "
+        "the same between two halves of the real rows (`scripts/write_pictures.py`).",
     ]
-    for check in checks:
-        mine = [f for f in found if f.check.startswith(f"{check.name}.")]
-        table = traits_table(check) if isinstance(check, TraitsCheck) else findings_table(mine)
-        parts += [f"## {check.name}", _asks(check), table]
+    for check in default_checks():
+        table = traits_table(check) if isinstance(check, TraitsCheck) else findings_table(listed(check, of))
+        told = drawn[check.name]
+        moved = ", ".join(name for name, (_, verdict) in told["flawed"].items() if verdict != "ok")
+        words = f"{check.name}: {told['rows']:,} clean rows, and {told['flaw']}; seen by {moved}"
+        parts += [f"## {check.name}", _asks(check), table, f"![{words}](checks/{check.name}.svg)"]
     return "\n\n".join(parts) + "\n"
 
 
-def labelled_rows() -> list[Rows]:
-    """Draw two sets of labelled sentences, since the shipped rows have no labels."""
-    rng, words = np.random.default_rng(0), {"food": ["bread", "salt", "soup"], "sport": ["ball", "goal", "team"]}
-    records = [
-        {"text": f"{' '.join(rng.choice(words[label], 4))} {i}", "label": label}
-        for i, label in enumerate(rng.choice(list(words), 200).tolist())
+def listed(check: Check, of: Mapping[str, Scene]) -> list[Finding]:
+    """Return all findings a check can make."""
+    scene = of[check.name]
+    scorer = UnigramScorer(scene.reference.texts())
+    sides = [(scene.flawed, scene.reference, scene.holdout)]
+    sides += [(of["labels"].flawed, of["labels"].reference, None)] if check.name == "copies" else []
+    found = [
+        finding
+        for rows, reference, holdout in sides
+        for finding in audit(
+            rows, reference, holdout=holdout, checks=[check], scorer=scorer, scorer_after=scorer
+        ).findings
     ]
-    return [Rows.from_records(part, {"text": "text", "label": "label"}) for part in (records[:100], records[100:])]
-
-
-def tables() -> list[Rows]:
-    """Draw three sets of rows of one table."""
-    rng = np.random.default_rng(0)
-    records = [
-        {"age": int(age), "hours": float(hours), "city": str(city)}
-        for age, hours, city in zip(
-            rng.integers(18, 70, 300), rng.normal(38, 4, 300).round(1), rng.choice(["Bath", "Rome"], 300), strict=True
-        )
-    ]
-    return [Rows.from_records(records[i : i + 100], {}) for i in (0, 100, 200)]
+    return list({finding.check: finding for finding in found}.values())
 
 
 def _asks(check: Any) -> str:

@@ -17,7 +17,7 @@ def test_rows_of_one_rank_are_cut_to_one_length():
 
 
 def test_a_tagger_that_loses_words_is_refused():
-    sample = bottom_k(["1", "2"], [("a b", np.ones(2)), ("c d e", np.ones(2))], 2, 0)
+    sample = bottom_k(["1", "2"], [("a b", np.ones(2)), ("c d e", np.ones(2))].__getitem__, 2, 0)
     assert sorted(RowSample.of(sample, 2, lambda words: ["X"] * len(words)).classes) == [["X"] * 2, ["X"] * 3]
     with pytest.raises(DataError, match="one tag per word, got 1 for the"):
         RowSample.of(sample, 2, lambda words: ["X"])

@@ -9,8 +9,8 @@ import pytest
 from unflaw._errors import DataError, SettingsError, TooFewRowsError, UsageError
 from unflaw.audit import Batch, Check, CopiesCheck, GapCheck, RowScore, audit, default_checks
 from unflaw.audit._sample import bottom_k, merge_samples
-from unflaw.data import Finding, to_json
-from unflaw.models import UnigramScorer
+from unflaw.data import Finding, Rows, to_json
+from unflaw.models import HashEncoder, UnigramScorer
 
 CHECKS = [
     replace(check, max_rows=60, n_permutations=19, picture="pca") if isinstance(check, GapCheck) else check
@@ -44,12 +44,27 @@ class MeanLength:
         }
 
 
-@pytest.fixture
-def sets(qa, encoder):
-    def labelled(rows):
-        return rows.with_column("kind", [i % 3 for i in range(len(rows))], role="label")
+def table(n, seed):
+    """Draw rows of a plain table."""
+    rng = np.random.default_rng(seed)
+    columns = {"age": rng.integers(18, 90, n).tolist(), "city": rng.choice(["Bath", "Rome"], n).tolist()}
+    return Rows.from_records([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)], {})
 
-    rows, reference, holdout = (labelled(qa(n, seed)) for n, seed in ((80, 1), (100, 2), (20, 3)))
+
+@pytest.fixture
+def sets(qa, encoder, request):
+    """Return rows, reference and all else that an audit takes, of the kind that the check is about."""
+
+    def fitted(rows):
+        rows = rows.with_column("kind", [i % 3 for i in range(len(rows))], role="label")
+        about = [f"It is said of {q} that {a}" for q, a in zip(*map(rows.column, ("prompt", "response")), strict=True)]
+        return rows.with_column("passage", about, role="context") if check == "grounding" else rows
+
+    check = request.getfixturevalue("check").name
+    sizes = ((80, 1), (100, 2), (20, 3))
+    rows, reference, holdout = (table(*of) if check == "tables" else fitted(qa(*of)) for of in sizes)
+    if check == "tables":
+        return rows, reference, {"holdout": holdout}
     scorer = UnigramScorer(reference.texts())
     return rows, reference, {"holdout": holdout, "encoder": encoder, "scorer": scorer}
 
@@ -86,9 +101,10 @@ def test_checks_keep_the_contract(check, sets):
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_summaries_survive_the_trip_to_another_process(check, sets):
-    rows, _, given = sets
-    log_probs = given["scorer"].log_probs(rows.pairs())
-    summary = check.summarise(Batch(rows, rows.texts(), given["encoder"].encode(rows.texts()), log_probs))
+    rows, reference, given = sets
+    encoder = given.get("encoder", HashEncoder())
+    log_probs = UnigramScorer(reference.texts()).log_probs(rows.pairs()) if rows.has("prompt") else None
+    summary = check.summarise(Batch(rows, rows.texts(), encoder.encode(rows.texts()), log_probs))
     assert isinstance(pickle.loads(pickle.dumps(summary)), type(summary))
 
 

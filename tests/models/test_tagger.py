@@ -8,7 +8,6 @@ from unflaw.models import pattern_tagger
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # textblob leaves its lexicon open
 def test_every_word_gets_a_tag():
-    pytest.importorskip("textblob")
     tags = pattern_tagger()
     assert tags("the old ship was slowly sinking in 1815".split()) == ["DT", "JJ", "NN", "VBD", "RB", "VBG", "IN", "CD"]
     assert tags([]) == [] and len(tags(["don", "t", "東京", "x1"])) == 4

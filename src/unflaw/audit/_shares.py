@@ -30,7 +30,8 @@ class Rule:
     fail: float
 
     def __str__(self) -> str:
-        return f"warn from {self.warn:.0%}, fail from {self.fail:.0%} of the rows above the control, when clear of it"
+        warn, fail = (f"{100 * share:g}%" for share in (self.warn, self.fail))
+        return f"warn from {warn}, fail from {fail} of the rows above the control, when clear of it"
 
     def verdict(self, mine: Share, usual: Share | None) -> Verdict:
         """Judge a share; without real rows, as if they had none."""

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cloudpickle
+import numpy as np
 import pytest
 
 from unflaw._errors import UsageError
-from unflaw.audit import LocalEngine, RayEngine, _audit, audit, default_checks
+from unflaw.audit import LocalEngine, RayEngine, TablesCheck, _audit, audit, default_checks
 from unflaw.audit._work import load
 from unflaw.data import Finding, to_json
 
@@ -87,6 +88,22 @@ def check_engine(files, tmp_path, engine):
 
 def test_several_processes_say_the_same_although_one_dies(files, tmp_path):
     check_engine(files, tmp_path, LocalEngine(2))
+
+
+def test_all_checks_say_the_same_from_several_processes(files):
+    alone, many = (said(asked(files, checks=None, engine=LocalEngine(n))) for n in (1, 2))
+    assert alone == many
+
+
+def test_a_table_is_told_the_same_from_several_processes(tmp_path, monkeypatch):
+    monkeypatch.setattr(_audit, "_PART_ROWS", 60)
+    rng, sides = np.random.default_rng(0), {}
+    for side, n in (("rows", 200), ("reference", 240), ("holdout", 80)):
+        age, city = rng.integers(18, 90, n), rng.choice(["Bath", "Rome"], n)
+        sides[side] = tmp_path / f"{side}.csv"
+        sides[side].write_text("age,city\n" + "".join(f"{a},{c}\n" for a, c in zip(age, city, strict=True)))
+    alone, many = (said(asked(sides, checks=[TablesCheck()], engine=LocalEngine(n))) for n in (1, 2))
+    assert alone == many and len(alone[0]) > 5
 
 
 @pytest.mark.slow

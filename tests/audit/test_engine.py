@@ -93,8 +93,8 @@ def test_a_ray_that_does_not_answer_is_named():
     import ray
 
     ray.shutdown()
-    with pytest.raises(EngineError, match="no Ray answers at `address` 'auto'"):
-        list(RayEngine("auto").run(square, [1]))
+    with pytest.raises(EngineError, match="no Ray answers at `address` '127.0.0.1:9'"):
+        list(RayEngine("127.0.0.1:9").run(square, [1]))  # "auto" would find the Ray of another test
 
 
 def test_engines_by_name():

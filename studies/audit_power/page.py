@@ -56,13 +56,14 @@ def claims_of(record: dict[str, Any]) -> list[dict[str, Any]]:
 def claim(
     name: str, record: dict[str, Any], statement: str, told: list[bool], way: str, threshold: float
 ) -> dict[str, Any]:
-    """Return a claim on a share: clear of the threshold passes or fails, what is not is unclear."""
+    """Return a claim on a share: to be rare it must be clear of the threshold, to be usual it must reach it."""
     value, (low, high) = sum(told) / len(told), wilson_interval(sum(told), len(told))
     holds, fails = (high <= threshold, low > threshold) if way == "<=" else (value >= threshold, high < threshold)
     return {
         "claim": f"{record['rows']}: {name}", "statement": f"{statement} {way} {threshold}", "value": value, "low": low,
         "high": high, "threshold": threshold, "verdict": "pass" if holds else "fail" if fails else "unclear",
-        "n_seeds": record["splits"], "settings": {"rows": record["rows"], "rows_a_side": record["rows_a_side"]},
+        "n_seeds": min(len(told), record["splits"]),
+        "settings": {"rows": record["rows"], "rows_a_side": record["rows_a_side"]},
     }  # fmt: skip
 
 

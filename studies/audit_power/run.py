@@ -24,6 +24,8 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,8 @@ def main() -> None:
     name = "" if told.rows is None else "examples" if told.rows == EXAMPLES else told.rows.stem
     stem = "-".join(part for part in (name, told.against.stem if told.against else "") if part)
     sides = 3 if is_table(name) else 2
+    if told.against is None and not any(name in of.sets for of in (*FLAWS.values(), *TABLE_FLAWS.values())):
+        parser.error(f"no flaw is known that makes sense in {name!r}; flaws.py names the sets of each")
     seeds = range(TUNING, TUNING + told.splits) if told.tune else range(told.splits)
     kept = None if told.tune else told.runs / f"{stem}-{told.most}.jsonl"
     record: dict[str, Any] = {"rows": name, "splits": told.splits}
@@ -72,7 +76,8 @@ def main() -> None:
     elif rows is not None:
         record["rows_a_side"] = min(told.most, len(rows)) // sides
         spoilt = seeds[: told.planted]
-        record |= planted(splits(seeds, kept, lambda s: of_split(name, rows, s, told.most, s in spoilt, encoder)))
+        ask = partial(of_split, name, rows, most=told.most, spoilt=spoilt, encoder=encoder)
+        record |= planted(splits(seeds, kept, ask, spoilt))
     if told.tune:
         print(json.dumps(record, indent=1))
         return
@@ -81,14 +86,13 @@ def main() -> None:
     write_page()
 
 
-def splits(seeds: Sequence[int], kept: Path | None, of: Callable[[int], dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return what every split came to, each done once."""
-    known: dict[int, dict[str, Any]] = {}
-    if kept is not None and kept.exists():
-        lines = [line for line in kept.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
-        known = {told["seed"]: told for told in map(json.loads, lines)}
+def splits(
+    seeds: Sequence[int], kept: Path | None, of: Callable[[int], dict[str, Any]], spoilt: Sequence[int] = ()
+) -> list[dict[str, Any]]:
+    """Return what every split came to, each done once; one that was kept without flaws is done again for them."""
+    known = {} if kept is None else known_splits(kept)
     for seed in seeds:
-        if seed in known:
+        if seed in known and (seed not in spoilt or any(known[seed]["flaws"].values())):
             continue
         known[seed] = {"seed": seed, **of(seed)}
         alarms = [check for check, found in known[seed]["found"].items() if found["verdict"] != "ok"]
@@ -96,11 +100,21 @@ def splits(seeds: Sequence[int], kept: Path | None, of: Callable[[int], dict[str
         if kept is not None:
             kept.parent.mkdir(parents=True, exist_ok=True)
             with kept.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(known[seed]) + "\n")
+                file.write("\n" + json.dumps(known[seed]))  # what was cut off before ends here
     return [known[seed] for seed in seeds]
 
 
-def of_split(name: str, rows: Rows, seed: int, most: int, spoil: bool, encoder: Encoder) -> dict[str, Any]:
+def known_splits(kept: Path) -> dict[int, dict[str, Any]]:
+    """Read the splits that were kept; a line that was cut off is none."""
+    known = {}
+    for line in kept.read_text(encoding="utf-8").splitlines() if kept.exists() else []:
+        with suppress(ValueError):
+            told = json.loads(line)
+            known[told["seed"]] = told
+    return known
+
+
+def of_split(name: str, rows: Rows, seed: int, *, most: int, spoilt: Sequence[int], encoder: Encoder) -> dict[str, Any]:
     """Audit clean halves, then halves with each flaw in each dose."""
     table = is_table(name)
     flaws = {flaw: of for flaw, of in (TABLE_FLAWS if table else FLAWS).items() if name in of.sets}
@@ -113,7 +127,9 @@ def of_split(name: str, rows: Rows, seed: int, most: int, spoil: bool, encoder: 
     held = held or [rows.take(order[most : most + len(reference)].tolist())]  # texts to leak
     sides = {"reference": reference, "holdout": held[0]}
     seen = {
-        flaw: [[dose, asked(flaws[flaw], first, sides, dose, seed, encoder)] for dose in DOSES] if spoil else []
+        flaw: [[dose, asked(flaws[flaw], first, sides, dose, seed, encoder)] for dose in DOSES]
+        if seed in spoilt
+        else []
         for flaw in flaws
     }
     return {"found": {f.check: outcome(f) for f in clean.findings}, "flaws": seen}

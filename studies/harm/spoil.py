@@ -258,7 +258,7 @@ def leaked(rows: Labelled, places: np.ndarray, rng: np.random.Generator, world: 
 
 LABELLED = {
     "wrong labels": Flaw("one of the other labels", flipped, ("labels.noise",)),
-    "conflicts": Flaw("copies of rows under another label", conflicts, ("labels.conflicts",)),
+    "conflicts": Flaw("copies of rows under another label", conflicts, ("labels.conflicts", "copies.conflicts")),
     "one class": Flaw(
         "real rows of the first class in the place of others", one_class, ("labels.balance",), of="others"
     ),

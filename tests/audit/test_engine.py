@@ -89,12 +89,22 @@ def test_a_task_that_kills_every_worker_is_given_up():
         list(LocalEngine(2).run(DieAlways(), [1, 2]))
 
 
-def test_a_ray_that_does_not_answer_is_named():
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:9", "no.such.host:10001"])
+def test_a_ray_that_does_not_answer_is_named(address):
     import ray
 
     ray.shutdown()
-    with pytest.raises(EngineError, match="no Ray answers at `address` '127.0.0.1:9'"):
-        list(RayEngine("127.0.0.1:9").run(square, [1]))  # "auto" would find the Ray of another test
+    with pytest.raises(EngineError, match=f"no Ray answers at `address` '{address}'.*ray start --head"):
+        list(RayEngine(address).run(square, [1]))
+
+
+def test_no_ray_on_this_machine_is_told(monkeypatch):
+    import ray
+
+    ray.shutdown()
+    monkeypatch.setattr(ray, "init", lambda **_: (_ for _ in ()).throw(ConnectionError("none runs")))  # another may
+    with pytest.raises(EngineError, match="no Ray answers at `address` 'auto': none runs"):
+        list(RayEngine("auto").run(square, [1]))
 
 
 def test_engines_by_name():

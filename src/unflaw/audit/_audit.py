@@ -185,8 +185,14 @@ def _ask(job: Job, sides: Mapping[str, RowSet], engine: Engine, stages: _Stages)
     findings = {name: [] if isinstance(of, TooFewRowsError) else of for name, of in concluded.items()}
     if too_few and not any(f.verdict == "fail" for of in findings.values() for f in of):
         raise next(iter(too_few.values()))
+    skipped = {name: _NOTHING for name, of in findings.items() if not of} | {n: str(e) for n, e in too_few.items()}
+    if not any(findings.values()):
+        raise UsageError(
+            f"no check had anything to ask: {', '.join(findings)}; docs/checks.md says what each needs, e.g. `tables` "
+            "rows of plain columns, `relevance` twenty rows with a question and an answer"
+        )
     tick = stages.begin("scoring rows", sides["rows"].n_rows)
-    return score_rows(job, findings, sides["rows"], engine, tick), {n: str(e) for n, e in too_few.items()}
+    return score_rows(job, findings, sides["rows"], engine, tick), skipped
 
 
 class _Stages:
@@ -285,6 +291,7 @@ def _there_in(sides: Mapping[str, RowSet], encoder: Encoder | str | None) -> set
     return {need for need, met in there.items() if met}
 
 
+_NOTHING = "finds nothing to ask in such rows"
 _MISSING = {
     "reference": "needs real rows to compare with: pass `reference`",
     "embeddings": "needs an encoder: pass `encoder`",

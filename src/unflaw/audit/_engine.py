@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -26,6 +27,12 @@ HERE: Run = map
 
 _TRIES = 3
 """A task that takes its worker along this often is not to blame on the worker."""
+_PATIENCE = 10.0
+"""Seconds in which something must listen at the address of a Ray."""
+_NO_RAY = (
+    "no Ray answers at `address` {address!r}: {error}. Start one with `ray start --head`, or leave the address out to use "
+    "this machine"
+)
 
 
 @runtime_checkable
@@ -115,6 +122,7 @@ class RayEngine:
         except ImportError:
             raise MissingExtraError("ray", "ray") from None
         if not ray.is_initialized():
+            _refuse_silent(self.address)
             try:
                 ray.init(
                     address=self.address or "local", num_cpus=None if self.address else self.workers,
@@ -122,13 +130,21 @@ class RayEngine:
                     logging_level=logging.ERROR,
                 )  # fmt: skip
             except (ConnectionError, ValueError, RuntimeError) as error:
-                raise EngineError(
-                    f"no Ray answers at `address` {self.address!r}: {error}. Start one with `ray start --head`, "
-                    "or leave the address out to use this machine"
-                ) from error
+                raise EngineError(_NO_RAY.format(address=self.address, error=error)) from error
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         ray.data.DataContext.get_current().enable_progress_bars = False
         return ray.data
+
+
+def _refuse_silent(address: str | None) -> None:
+    """Refuse an address at which nothing listens: Ray itself would wait for minutes."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise EngineError(_NO_RAY.format(address=address, error=error)) from error
 
 
 def _called(row: dict[str, bytes]) -> dict[str, bytes]:

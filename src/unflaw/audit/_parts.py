@@ -81,7 +81,7 @@ class RowSet:
     parts: tuple[Part, ...]
     n_rows: int
     contents: np.ndarray = field(repr=False)
-    """64 bits of what each different row says, sorted."""
+    """64 bits of what each row says, sorted."""
 
     def has(self, role: str) -> bool:
         """Whether a column plays this role."""
@@ -157,7 +157,7 @@ def read_set(source: Rows | RowReader, root: Path, run: Run, part_rows: int) -> 
         for i, size in enumerate(one.sizes):
             parts.append(Part(shard.folder(i), first, size, n_set, kind))
             first += size
-    contents = np.unique(np.concatenate([of[1] for of in digests]))
+    contents = np.sort(np.concatenate([of[1] for of in digests]))
     if isinstance(source, RowReader):
         rejected = [one for of in read for one in of.rejected]
         source.took(n_set, rejected, sum((one.reasons for one in read), Counter[str]()))

@@ -91,6 +91,7 @@ class TablesCheck:
         if min(n, m) < least or min(len(half.whole) for half in halves) < 2:
             hint = "" if self.allow_few else ", or set `allow_few` to see them all the same"
             raise TooFewRowsError(
-                f"`tables` needs at least {least} rows on either side, got {n} synthetic and {m} real: its values "
+                f"`tables` needs at least {least} rows on either side, of real ones two in either half, got {n} "
+                f"synthetic and {m} real: its values "
                 f"would be noise. Pass more rows, leave the check out{hint}"
             )

@@ -26,7 +26,7 @@ thousand others may, and one such rule in a hundred is broken by five."""
 _RULE = f"warn from {RULES.warn:.1%}, fail from {RULES.fail:.0%} of the rows above the control (p < {_CHANCE:g})"
 _N_DEALS = 3
 """Times real rows are dealt into halves for the control."""
-_MOST_RULES, _NAMED, _REASONS = 2000, 3, 3
+_MOST_RULES, _NAMED, _REASONS, _WRITTEN = 2000, 3, 3, 20
 
 Halves = tuple[View, View]
 
@@ -65,10 +65,19 @@ def _constraints(sides: Sides, rules: Sequence[Constraint], dealt: Sequence[Halv
         _any((rows for _, rows in breaks), mine), usual,
         f"break one of {len(rules):,} rules" + (f": {named}" if named else ""),
         {
-            "rules": [{**rule._asdict(), "says": in_words(rule)} for rule in rules],
+            "rules": [{**rule._asdict(), "told": _shortened(rule.told), "says": in_words(rule)} for rule in rules],
+            "_rules": list(rules),
             "left_out": left_out(sides.columns),
         },
     )  # fmt: skip
+
+
+def _shortened(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out most words of a rule that holds many: of forty columns that give each other they take megabytes."""
+    return {
+        key: [*of[:_WRITTEN], f"and {len(of) - _WRITTEN:,} more"] if isinstance(of, list) and len(of) > _WRITTEN else of
+        for key, of in told.items()
+    }
 
 
 def _impossible(sides: Sides, rules: Sequence[Constraint], dealt: Sequence[Halves]) -> Finding:
@@ -123,11 +132,7 @@ def score_broken(batch: Batch, findings: Sequence[Finding]) -> dict[str, dict[st
     view, scores = View(plain(batch.rows)), {}
     for finding in findings:
         if finding.check == "tables.constraints":
-            rules = [
-                Constraint(r["kind"], tuple(r["columns"]), r["told"], r["rows"], r["by_chance"])
-                for r in finding.evidence["rules"]
-            ]
-            reasons = _rule_reasons(batch, view, rules)
+            reasons = _rule_reasons(batch, view, finding.evidence["_rules"])
         elif finding.check == "tables.impossible":
             reasons = _cell_reasons(view, Impossible.from_evidence(finding.evidence))
         else:
@@ -143,11 +148,21 @@ def _more(told: Sequence[str]) -> str:
 
 
 def _rule_reasons(batch: Batch, view: View, rules: Sequence[Constraint]) -> dict[int, list[str]]:
-    reasons: dict[int, list[str]] = {}
+    """Say of each row the first rules it breaks; of more, only how many."""
+    breaks: dict[int, list[Constraint]] = {}
     for rule in rules:
         for i in np.flatnonzero(broken(rule, view)).tolist():
-            values = [batch.rows.table[name][i].as_py() for name in rule.columns]
-            reasons.setdefault(i, []).append(said(rule, values))
+            breaks.setdefault(i, []).append(rule)
+    reasons = {}
+    for i, of in breaks.items():
+        shown = [
+            said(
+                rule, [batch.rows.table[name][i].as_py() for name in rule.columns],
+                [view.words(name)[i].as_py() for name in rule.columns],
+            )
+            for rule in of[:_REASONS]
+        ]  # fmt: skip
+        reasons[i] = [*shown, *[""] * (len(of) - len(shown))]
     return reasons
 
 

@@ -42,26 +42,63 @@ _PAIRS = 200
 
 
 @dataclass(frozen=True)
+class Search:
+    """How many rows were found, of how many, among how many others."""
+
+    n_found: int
+    n_rows: int
+    n_others: int
+
+
+@dataclass(frozen=True)
 class Matches:
     """Rows that equal a row of another set, or another row of their own."""
 
     twins: pa.Table
     """Of another set: each row with that one, as in `_twins.py`."""
-    n_exact: int
-    n_rows: int
-    """Rows among which exact ones were looked for: all."""
-    n_near: int
-    n_sampled: int
+    exact: Search
+    """Equal in every column: all rows among all others."""
+    near: Search
+    """Equal but for names, row numbers and digits, and not exact: the sampled rows among the others' sample."""
 
     @property
     def share(self) -> float:
-        """Share of rows: exact ones of all, the others of the sample."""
-        return min(1.0, self.n_exact / max(1, self.n_rows) + self.n_near / max(1, self.n_sampled))
+        """Share of rows that were found: exact ones of all, the others of the sample."""
+        return min(1.0, self._exact_share + self.near.n_found / max(1, self.near.n_rows))
 
     @property
-    def rows(self) -> int:
-        """The share in rows."""
-        return round(self.share * self.n_rows)
+    def share_of_all(self) -> float:
+        """The share there would be, had the sample been looked for among all others: one row finds one at most."""
+        return min(1.0, self._exact_share + self._scale * self.near.n_found / max(1, self.near.n_rows))
+
+    def interval(self, scaled: bool) -> tuple[float, float]:
+        """Return the 95 % interval of either share."""
+        if self.searched == 1:
+            both = self.exact.n_found + self.near.n_found
+            return wilson_interval(both, self.exact.n_rows)
+        scale = self._scale if scaled else 1.0
+        ends = wilson_interval(self.near.n_found, self.near.n_rows)
+        return min(1.0, self._exact_share + scale * ends[0]), min(1.0, self._exact_share + scale * ends[1])
+
+    @property
+    def searched(self) -> int:
+        """Searches there were: one where the samples are all rows."""
+        return 1 if (self.exact.n_rows, self.exact.n_others) == (self.near.n_rows, self.near.n_others) else 2
+
+    def counts(self, searched: int) -> list[Search]:
+        """Return what was found as one search, or as two."""
+        exact, near = self.exact, self.near
+        if searched == 2:
+            return [exact, near]
+        return [Search(exact.n_found + near.n_found, exact.n_rows, exact.n_others)]
+
+    @property
+    def _exact_share(self) -> float:
+        return self.exact.n_found / max(1, self.exact.n_rows)
+
+    @property
+    def _scale(self) -> float:
+        return self.near.n_others and self.exact.n_others / self.near.n_others
 
 
 class Near(NamedTuple):
@@ -94,14 +131,16 @@ def matches(rows: Near, others: Near) -> Matches:
     places, ids, of = zip(*exact, *near, strict=True) if exact or near else ((), (), ())
     same = [True] * len(exact) + [False] * len(near)
     twins = twins_of({"place": places, "id": ids, "of": of, "similarity": [1.0] * len(ids), "exact": same})
-    return Matches(twins, len(exact), len(rows.whole), len(near), len(rows.sample))
+    searches = (Search(len(f), len(a), len(b)) for f, a, b in zip((exact, near), rows, others, strict=True))
+    return Matches(twins, *searches)
 
 
 def matches_within(rows: Near) -> Matches:
     """Return the rows that equal another one of the set: what a real row shares with the others by nature."""
     exact, near = (_repeated(of) for of in rows)
-    n_near = int((~np.isin(near, exact)).sum())
-    return Matches(TWINS.empty_table(), len(exact), len(rows.whole), n_near, len(rows.sample))
+    near = near[~np.isin(near, exact)]
+    searches = (Search(len(f), len(of), len(of)) for f, of in zip((exact, near), rows, strict=True))
+    return Matches(TWINS.empty_table(), *searches)
 
 
 def _matched(rows: Columns, others: Columns) -> list[tuple[int, str, str]]:
@@ -125,47 +164,58 @@ def copies_findings(
     settings: Mapping[str, Any],
 ) -> list[Finding]:  # fmt: skip
     """Return which rows are rows of the reference, and which are held-out ones where there are any."""
-    asked = [c for c in columns if holdout is None or c.name in holdout.sample.table.column_names]
-    mine, real = Near.of(synthetic, asked), Near.of(reference, asked)
+    mine, real = Near.of(synthetic, columns), Near.of(reference, columns)
     found, within = matches(mine, real), matches_within(real)
-    by_nature = _copied(found, within)
-    verdict = above(found.share - within.share if by_nature < _CHANCE else 0.0, COPIES_WARN, COPIES_FAIL)
     rule = (
         f"warn from {COPIES_WARN:.0%}, fail from {COPIES_FAIL:.0%} of the rows more than real rows that equal another "
         f"real row, when clear of those (p < {_CHANCE:g})"
     )
-    findings = [_finding("tables.copies", "Rows that equal a real row", found, within, verdict, rule, settings)]
-    if holdout is not None:
-        held = Near.of(holdout, asked)
-        leaked, usual = matches(mine, held), matches(real, held)
-        verdict = "fail" if _leaked(leaked, usual, within, len(held.whole)) < _CHANCE_HELD else "ok"
+    scaled = within.share <= _OFTEN  # rows with many equals find one in any sample
+    excess = (found.share_of_all - within.share_of_all) if scaled else (found.share - within.share)
+    verdict = above(excess if _copied(found, within) < _CHANCE else 0.0, COPIES_WARN, COPIES_FAIL)
+    findings = [_finding("tables.copies", "Rows that equal a real row", found, within, scaled, verdict, rule, settings)]
+    asked = [] if holdout is None else [c for c in columns if c.name in holdout.sample.table.column_names]
+    if holdout is not None and asked:
+        mine, real, held = (Near.of(of, asked) for of in (synthetic, reference, holdout))
+        leaked, usual, within = matches(mine, held), matches(real, held), matches_within(real)
+        verdict = "fail" if _leaked(leaked, usual, within) < _CHANCE_HELD else "ok"
         rule = (
             "fail from one row, unless real rows equal held-out ones and each other often enough to explain it "
             f"(p < {_CHANCE_HELD:g})"
         )
+        scaled = within.share <= _OFTEN
         findings.append(
-            _finding("tables.holdout", "Rows that equal a held-out row", leaked, usual, verdict, rule, settings)
+            _finding("tables.holdout", "Rows that equal a held-out row", leaked, usual, scaled, verdict, rule, settings)
         )
     return findings
 
 
 def _copied(found: Matches, within: Matches) -> float:
     """Return how often nature makes so many rows equal real ones, as real ones equal each other: at least in twos."""
-    m, n = found.n_rows, within.n_rows
-    if within.share > _OFTEN:
-        return _by_nature(found.rows / 2, m, within.rows / 2, n)
-    return _by_nature(found.rows, m * n, within.rows / 2, n * (n - 1) / 2)
+    p, searched = [], found.searched
+    for mine, real in zip(found.counts(searched), within.counts(searched), strict=True):
+        n = real.n_rows
+        if within.share > _OFTEN:
+            p.append(_by_nature(mine.n_found / 2, mine.n_rows, real.n_found / 2, n))
+        else:
+            p.append(_by_nature(mine.n_found, mine.n_rows * mine.n_others, real.n_found / 2, n * (n - 1) / 2))
+    return min(1.0, searched * min(p))
 
 
-def _leaked(leaked: Matches, usual: Matches, within: Matches, h: int) -> float:
-    """Return how often nature makes so many rows equal one of h held-out ones.
+def _leaked(leaked: Matches, usual: Matches, within: Matches) -> float:
+    """Return how often nature makes so many rows equal held-out ones.
 
-    Where hardly any rows are equal, every pair of real rows tells: n h with held-out ones, and n² / 2 among themselves.
+    Where hardly any rows are equal, every pair of real rows tells: n h with h held-out ones, n² / 2 among themselves.
     """
-    n = usual.n_rows
-    if within.share > _OFTEN:
-        return _by_nature(leaked.rows, leaked.n_rows, usual.rows, n)
-    return _by_nature(leaked.rows, leaked.n_rows * h, usual.rows + within.rows / 2, n * h + n * (n - 1) / 2)
+    p, searched = [], leaked.searched
+    for mine, real, other in zip(*(of.counts(searched) for of in (leaked, usual, within)), strict=True):
+        n, h = real.n_rows, mine.n_others
+        if within.share > _OFTEN:
+            p.append(_by_nature(mine.n_found, mine.n_rows, real.n_found, n))
+        else:
+            among = n * h + n * (n - 1) / 2
+            p.append(_by_nature(mine.n_found, mine.n_rows * h, real.n_found + other.n_found / 2, among))
+    return min(1.0, searched * min(p))
 
 
 def _by_nature(k: float, n_k: float, real: float, n_real: float) -> float:
@@ -181,32 +231,37 @@ def _finding(
     title: str,
     found: Matches,
     usual: Matches,
+    scaled: bool,
     verdict: Verdict,
     threshold: str,
     settings: Mapping[str, Any],
 ) -> Finding:
-    low, high = wilson_interval(found.rows, found.n_rows)
-    control_low, control_high = wilson_interval(usual.rows, usual.n_rows)
-    pairs = found.twins.sort_by("id").slice(0, _PAIRS)
+    value, control = (of.share_of_all if scaled else of.share for of in (found, usual))
+    (low, high), (control_low, control_high) = (of.interval(scaled) for of in (found, usual))
+    pairs, near = found.twins.sort_by("id").slice(0, _PAIRS), found.near
+    few, all_of_them = near.n_others, found.exact.n_others
+    part = "" if few == all_of_them else f" (looked for among {few:,} of {all_of_them:,})"
     return Finding(
         check=check,
         title=title,
-        value=found.share,
-        low=min(low, found.share),
-        high=max(high, found.share),
+        value=value,
+        low=min(low, value),
+        high=max(high, value),
         better="lower",
         verdict=verdict,
         threshold=threshold,
-        meaning=f"{len(found.twins):,} of {found.n_rows:,} rows: {found.n_exact:,} equal one in every column, and "
-        f"{found.n_near:,} of {found.n_sampled:,} but for row numbers, names, and digits that real rows lack.",
-        control=usual.share,
-        control_low=min(control_low, usual.share),
-        control_high=max(control_high, usual.share),
+        meaning=f"{len(found.twins):,} of {found.exact.n_rows:,} rows: {found.exact.n_found:,} equal one in every "
+        f"column, and {near.n_found:,} of {near.n_rows:,} but for row numbers, names, and digits that real rows "
+        f"lack{part}.",
+        control=control,
+        control_low=min(control_low, control),
+        control_high=max(control_high, control),
         unit="share of rows",
-        n_rows=found.n_rows,
-        n_reference=usual.n_rows,
+        n_rows=found.exact.n_rows,
+        n_reference=usual.exact.n_rows,
         evidence={
-            "n_exact": found.n_exact, "n_near": found.n_near, "n_rows_searched_for_near": found.n_sampled,
+            "n_exact": found.exact.n_found, "n_near": near.n_found, "n_rows_searched_for_near": near.n_rows,
+            "n_others_searched_for_near": near.n_others,
             "pairs": [list(pair) for pair in zip(pairs["id"].to_pylist(), pairs["of"].to_pylist(), strict=True)],
             "_twins": found.twins,
         },

@@ -161,7 +161,10 @@ def _coder(view: View, column: Column) -> Coder | None:
         there = x[~np.isnan(x)]
         if len(np.unique(there)) > _MOST_WORDS:
             edges = np.unique(np.quantile(there, np.arange(1, _BINS) / _BINS))
-            return Coder(column.name, edges=edges[edges > there.min()].tolist())
+            edges = edges[edges > there.min()]
+            if not len(edges):  # most rows hold the least number: that, and all above it
+                edges = there[there > there.min()].min(keepdims=True)
+            return Coder(column.name, edges=edges.tolist())
     counted = pc.value_counts(view.words(column.name).drop_null()).to_pylist()
     common = sorted(counted, key=lambda v: (-v["counts"], v["values"]))[:_MOST_WORDS]
     return Coder(column.name, words=[v["values"] for v in common]) if common else None

@@ -122,6 +122,8 @@ def closest_finding(
     sides: Sides, control: tuple[TableSummary, TableSummary], holdout: TableSummary | None
 ) -> Finding | None:
     """Return how often rows lie nearer to real ones than they should; None where there is no column to tell by."""
+    if holdout is not None and not {c.name for c in sides.shared} & set(holdout.sample.table.column_names):
+        holdout = None
     columns = [c for c in sides.shared if holdout is None or c.name in holdout.sample.table.column_names]
     if not columns:
         return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -41,7 +42,7 @@ _MOST_CELLS = 4_000_000
 """Cells of a sample: 32 MB of numbers. A table of 1,000 columns is asked 4,000 rows."""
 _LONGEST = 200
 """Letters of a word that are kept."""
-_DAY = 86_400e6
+_DAY, _EPOCH = 86_400e6, datetime(1970, 1, 1, tzinfo=UTC)
 _SAME = 6
 """Digits in which numbers must agree to be equal: what went through 32 bits has seven."""
 _FEW = 50
@@ -94,14 +95,16 @@ def _plain(column: pa.Array) -> pa.Array:
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return _finite(column.cast(pa.float64(), safe=False))
     if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
-        return _finite(pc.divide(column.cast(pa.timestamp("us")).cast(pa.int64()).cast(pa.float64()), _DAY))
+        return _finite(pc.divide(column.cast(pa.timestamp("us"), safe=False).cast(pa.int64()).cast(pa.float64()), _DAY))
     if pa.types.is_time(kind) or pa.types.is_duration(kind):
         as_us = pa.time64("us") if pa.types.is_time(kind) else pa.duration("us")
-        return _finite(pc.divide(column.cast(as_us).cast(pa.int64()).cast(pa.float64()), 1e6))
+        return _finite(pc.divide(column.cast(as_us, safe=False).cast(pa.int64()).cast(pa.float64()), 1e6))
     if pa.types.is_boolean(kind) or pa.types.is_null(kind):
         return column.cast(pa.string())
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return pc.utf8_slice_codeunits(column.cast(pa.string()), 0, _LONGEST)
+        words = pc.utf8_slice_codeunits(column.cast(pa.string()), 0, _LONGEST)
+        small = pc.utf8_lower(words)
+        return pc.if_else(pc.is_in(small, pa.array(["true", "false"])), small, words)  # a CSV file may have True
     return pa.array([None if v is None else str(v)[:_LONGEST] for v in column.to_pylist()], pa.string())
 
 
@@ -289,8 +292,17 @@ def _number(text: str) -> float:
     try:
         number = float(text)
     except ValueError:
-        return float("nan")
+        return _days(text)
     return number if np.isfinite(number) else float("nan")
+
+
+def _days(text: str) -> float:
+    """Return the days since 1970 of a date that stands as text, as CSV and JSON have it; nan of anything else."""
+    try:
+        at = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return float("nan")
+    return (at.replace(tzinfo=at.tzinfo or UTC) - _EPOCH) / timedelta(days=1)
 
 
 def _as_words(column: pa.Array) -> pa.Array:
@@ -303,8 +315,10 @@ def word(x: float) -> str:
 
     >>> word(3.0), word(0.25), word(1 / 3)
     ('3', '0.25', '0.333333')
+    >>> word(float("inf"))
+    'inf'
     """
-    return f"{x:.0f}" if x == round(x) and abs(x) < 1e15 else f"{x:.6g}"
+    return f"{x:.0f}" if abs(x) < 1e15 and x == round(x) else f"{x:.6g}"
 
 
 def kinds_of(table: pa.Table) -> list[Column]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -174,10 +175,14 @@ def _shortest(rules: Sequence[Constraint]) -> list[Constraint]:
     above: dict[str, set[str]] = {}
     for rule in rules:
         above.setdefault(rule.columns[0], set()).add(rule.columns[1])
-    return [
-        rule for rule in rules
-        if not any(rule.columns[1] in above.get(b, ()) for b in above[rule.columns[0]] - {rule.columns[1]})
-    ]  # fmt: skip
+
+    def given(a: str, c: str) -> bool:
+        """Tell whether a third column lies between; one that equals either would leave out both its orders."""
+        return any(
+            c in above.get(b, ()) and a not in above.get(b, ()) and b not in above.get(c, ()) for b in above[a] - {c}
+        )
+
+    return [rule for rule in rules if not given(*rule.columns)]
 
 
 def _equations(view: View, names: Sequence[str], part: float) -> Iterator[Constraint]:
@@ -248,7 +253,7 @@ def _out_of_range(rule: Constraint, view: View) -> Bool[np.ndarray, " n"]:
 
 def _in_parts(rule: Constraint, view: View) -> Bool[np.ndarray, " n"]:
     x = view.numbers(rule.columns[0])
-    return np.abs(x - np.round(x)) > 1e-6 * np.maximum(1.0, np.abs(x))
+    return np.abs(x - np.round(x)) > np.minimum(1e-2, 1e-6 * np.maximum(1.0, np.abs(x)))
 
 
 def _unknown(rule: Constraint, view: View) -> Bool[np.ndarray, " n"]:
@@ -305,13 +310,15 @@ _BREAKS: Mapping[str, Callable[[Constraint, View], Bool[np.ndarray, " n"]]] = {
 }
 
 
-def said(rule: Constraint, values: Sequence[Any]) -> str:
-    """Say how a row breaks a rule; `values` are those of the rule's columns."""
+def said(rule: Constraint, values: Sequence[Any], words: Sequence[str | None]) -> str:
+    """Say how a row breaks a rule; `values` are those of the rule's columns, `words` as `View` reads them."""
     name, told = f"`{rule.columns[0]}`", rule.told
     if rule.kind == "range":
-        return f"{name} is {_shown(values[0])}, in real rows {word(told['least'])} to {word(told['most'])}"
+        write = _as_date if isinstance(values[0], date) else word
+        least, most = write(told["least"]), write(told["most"])
+        return f"{name} is {_shown(values[0])}, in real rows {least} to {most}"
     if rule.kind == "follows":
-        return _said_of_followers(rule, values)
+        return _said_of_followers(rule, values, words[0])
     if len(rule.columns) == 1:
         ends = {
             "number": "in real rows a number", "given": "in real rows there is something",
@@ -328,23 +335,24 @@ def said(rule: Constraint, values: Sequence[Any]) -> str:
     return f"{joined} is not {parts[-1]}, in real rows it is"
 
 
-def _said_of_followers(rule: Constraint, values: Sequence[Any]) -> str:
+def _said_of_followers(rule: Constraint, values: Sequence[Any], first: str | None) -> str:
     only = rule.told["only_whether"]
-    first = None if values[0] is None else _THERE if only[0] else _as_word(values[0])
-    usual = dict(rule.told["pairs"]).get(first)
+    key = _THERE if only[0] and first is not None else first
+    usual = next((theirs for mine, theirs in rule.told["pairs"] if mine == key), None)
     there = "missing" if usual is None else "given" if only[1] else _shown(usual)
     where = f"where `{rule.columns[0]}` is {_shown(values[0])}"
     return f"`{rule.columns[1]}` is {_shown(values[1])} {where}, in real rows {there}"
 
 
-def _as_word(value: Any) -> str:
-    return word(float(value)) if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
+def _as_date(days: float) -> str:
+    """Write a number of days since 1970 as a date."""
+    return str((datetime(1970, 1, 1) + timedelta(days=days)).date())
 
 
 def _shown(value: Any) -> str:
     if value is None:
         return "missing"
-    return repr(value[:60]) if isinstance(value, str) else word(value) if isinstance(value, float) else str(value)
+    return repr(value[:60]) if isinstance(value, str) else f"{value:.15g}" if isinstance(value, float) else str(value)
 
 
 def in_words(rule: Constraint) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -139,7 +140,11 @@ def _told(sides: Sides, column: Column, j: int, found: Distances) -> dict[str, A
 def _spread(sides: Sides, name: str) -> float | None:
     """Return the standard deviation over that of real rows."""
     mine, real = (x[~np.isnan(x)] for x in (sides.synthetic.numbers(name), sides.reference.numbers(name)))
-    return float(mine.std() / real.std()) if len(mine) and len(real) and real.std() > 0 else None
+    if not len(mine) or not len(real):
+        return None
+    with np.errstate(all="ignore"):  # near 1e154 squares are too large
+        ratio = float(np.divide(mine.std(), real.std()))
+    return ratio if math.isfinite(ratio) else None
 
 
 def _meaning(

@@ -225,6 +225,7 @@ def _on_lines(xs: Sequence[float], ys: Sequence[float], x: float) -> float:
 def _words(of: Mapping[str, Any], task: str, dose: float, expected: Interval, clear: bool) -> str:
     most = of["doses"][-1]  # what more of it costs nobody measured
     about = f"{'at least' if dose >= most else 'about'} {100 * min(dose, most):.0f} % of the rows"
+    about = "less than 1 % of the rows" if dose < 0.005 else about
     if not clear:
         said = (
             f"No harm seen in our runs at this dose, {about} ({of['flaw']}): {_points(expected)} of what training gave"

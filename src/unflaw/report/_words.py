@@ -54,7 +54,7 @@ def verdict(
     else:
         sentence, repair = repair or "Models measured; no audit in this run.", ""
         level = compared["repair"]["level"] if compared and compared["repair"] else "none"
-    basis = "; ".join(clip(f.title, 160) for f in by_harm([*fails, *warns])[:3])
+    basis = "; ".join(clip(f.title, 160) for f in [f for f in by_harm(found) if f.verdict != "ok"][:3])
     more = len(fails) + len(warns) - 3
     if basis:
         basis = f"To mend first: {basis}" + (f"; and {more} more." if more > 0 else ".")

@@ -30,8 +30,8 @@ _TRIES = 3
 _PATIENCE = 10.0
 """Seconds in which something must listen at the address of a Ray."""
 _NO_RAY = (
-    "no Ray answers at `address` {address!r}: {error}. Start one with `ray start --head`, or leave the address out to use "
-    "this machine"
+    "no Ray answers at `address` {address!r}: {error}. Start one with `ray start --head`, or leave the address out to "
+    "use this machine"
 )
 
 

@@ -131,21 +131,36 @@ def test_misuse_is_answered_in_words(files, words, said):
     assert said in " ".join(result.output.split())
 
 
-def test_keys_and_contacts_are_found_and_never_quoted(tmp_path, monkeypatch):
+@pytest.mark.parametrize("asked", [["--checks", "hygiene"], []])
+def test_keys_and_contacts_are_found_and_never_quoted(tmp_path, monkeypatch, asked):
     """Not in the terminal, nor in what the run folder keeps for the report."""
     monkeypatch.chdir(tmp_path)
     key, mail = "AKIA" + "IOSFODNN7EXAMPLE", "ada@lovelace.uk"
     rows = [{"question": f"What is {i} called?", "answer": f"It is number {i} of all."} for i in range(30)]
     rows[3]["answer"], rows[4]["question"] = f"Use {key} for it.", f"Who is {mail}?"
+    rows[5]["answer"] = f"It is known to all that one can always write to {mail}"  # breaks off
+    rows[6]["answer"] = f"The key is {key}. " * 3  # goes round in circles
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    result = RUN.invoke(app, ["audit", "rows.jsonl", "--checks", "hygiene", "--run", "run"])
+    result = RUN.invoke(app, ["audit", "rows.jsonl", *asked, "--run", "run"])
     assert result.exit_code == 0, result.output
     assert "hygiene.secrets" in result.stdout and "[AWS" in result.stdout and "[e-mail" in result.stdout
     assert RUN.invoke(app, ["report", "run"]).exit_code == 0
     written = [(tmp_path / "run" / name).read_text() for name in ("findings.json", "report.html")]
     written.append(str(pq.read_table(tmp_path / "run" / "rows.parquet").to_pylist()))
     assert "[AWS key]" in written[1] and "[AWS key]" in written[2]
-    assert not [text[:80] for text in (result.output, *written) if key in text or mail in text]
+    assert not [text[:80] for text in (result.output, *written) if key.lower() in text.lower() or mail in text]
+
+
+def test_a_gate_does_not_pass_what_was_named_and_not_asked(two_files):
+    gated = RUN.invoke(app, ["audit", *two_files[:3], "--checks", "copies,labels", "--fail-on", "fail"])
+    assert gated.exit_code == 3
+    assert "cannot pass what was not asked: labels: needs labelled rows" in " ".join(gated.output.split())
+
+
+def test_a_folder_of_work_that_cannot_be_made_is_named(two_files, tmp_path):
+    (tmp_path / "file").write_text("")
+    told = RUN.invoke(app, ["audit", *two_files, "--work", str(tmp_path / "file")])
+    assert told.exit_code == 1 and "plan.json` could not be written" in " ".join(told.output.split())
 
 
 @pytest.fixture
@@ -193,10 +208,10 @@ def test_a_changed_file_is_refused_and_taken_with_overwrite(two_files, tmp_path,
     assert RUN.invoke(app, [*call, "--overwrite"]).exit_code == 0
 
 
-def test_engines_are_chosen_and_a_folder_of_work_is_kept(two_files, tmp_path):
+def test_engines_are_chosen_and_a_folder_of_work_is_emptied_in_the_end(two_files, tmp_path):
     work = tmp_path / "work"
     several = RUN.invoke(app, ["audit", *two_files, "--json", "--workers", "2", "--work", str(work)])
-    assert several.exit_code == 0 and (work / "rows" / "plan.json").is_file()
+    assert several.exit_code == 0 and work.is_dir() and not list(work.iterdir())
     one = RUN.invoke(app, ["audit", *two_files, "--json"])
     assert json.loads(one.stdout) == json.loads(several.stdout)
 

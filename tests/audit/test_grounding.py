@@ -95,7 +95,7 @@ def test_summaries_merge_in_any_order_and_batch():
 
 
 def test_nonsense_is_refused():
-    with pytest.raises(SettingsError, match="max_rows.*n_others|n_others"):
+    with pytest.raises(SettingsError, match=r"(?s)max_rows.*n_others"):
         GroundingCheck(max_rows=3, n_others=2)
     broken = batch(rows())
     broken.context_embeddings[0] = np.nan

@@ -72,3 +72,16 @@ def test_what_lies_far_from_all_is_no_neighbour():
     ids = [f"{i:02d}" for i in range(20)]
     assert found_in(neighbours_within(kept_of(ids, np.eye(20, dtype=np.float32)), 0.5, 100, map)) == {}
     assert found_in(neighbours_of(kept_of(ids, np.eye(20, dtype=np.float32)), Kept(), 0.5, 100, map)) == {}
+
+
+def test_a_handful_of_rows_lies_in_fewer_cells_than_are_looked_in():
+    ids, x = clouds(1, 3)
+    assert found_in(neighbours_within(kept_of(ids, x), 0.9, 1, map)) == found_in(
+        neighbours_within(kept_of(ids, x), 0.9, 100, map)
+    )
+
+
+def test_rows_whose_words_all_stand_in_the_reference_have_no_neighbours_there():
+    ids, x = clouds(1, 60)
+    texts = [f"text {i}" for i in range(60)]
+    assert found_in(neighbours_of(kept_of(ids[:30], x[:30], texts[:30]), kept_of(ids, x, texts), 0.9, 10, map)) == {}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from unflaw._errors import SettingsError
-from unflaw.audit import ParaphrasesCheck, audit
+from unflaw.audit import CopiesCheck, ParaphrasesCheck, audit
 from unflaw.data import Rows
 
 DIMENSIONS = 512
@@ -72,3 +72,11 @@ def test_wrong_settings_are_told_together():
     with pytest.raises(SettingsError) as error:
         ParaphrasesCheck(threshold=0, exact_rows=0)
     assert len(error.value.problems) == 2
+
+
+def test_texts_of_which_the_encoder_knows_no_word_say_nothing_alike():
+    strange = [f"{chr(0x1F600 + i)}{chr(0x1F600 + i)}" for i in range(60)]
+    rows = Rows.from_records([{"text": t} for t in strange], {"text": "text"})
+    found = audit(rows, checks=[ParaphrasesCheck(), CopiesCheck()], encoder="potion")
+    assert [f.verdict for f in found.findings] == ["ok"] * len(found.findings)
+    assert "paraphrases" in found.skipped

@@ -35,7 +35,7 @@ def test_repeated_contents_are_counted_on_from_shard_to_shard(tmp_path, in_small
     assert rows_of(found) == list(zip(whole.ids, whole.texts(), strict=True))
     assert [part.first for part in found.parts] == [sum(p.n_rows for p in found.parts[:i]) for i in range(
         len(found.parts))]  # fmt: skip
-    assert found.n_rows == found.parts[0].n_set == 48 and len(found.contents) == 3
+    assert found.n_rows == found.parts[0].n_set == len(found.contents) == 48 and len(set(found.contents.tolist())) == 3
 
 
 def test_ids_of_the_file_that_repeat_in_another_shard_are_refused_with_their_lines(tmp_path, in_small_shards):

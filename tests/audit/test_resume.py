@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from unflaw._errors import UsageError
-from unflaw.audit import LocalEngine, RayEngine, TablesCheck, _audit, audit, default_checks
+from unflaw.audit import CopiesCheck, LocalEngine, RayEngine, TablesCheck, _audit, audit, default_checks
 from unflaw.audit._work import load
-from unflaw.data import Finding, to_json
+from unflaw.data import Finding, Rows, to_json
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # a worker cannot import a test
 
@@ -138,7 +138,7 @@ def test_an_audit_cut_off_in_any_stage_goes_on_from_there(files, tmp_path, stage
 
 def test_a_killed_process_leaves_what_another_goes_on_with(files, tmp_path):
     script = (
-        "import sys; from unflaw.audit import LocalEngine, _audit, audit; _audit._PART_ROWS = 20\n"
+        "import sys; from unflaw.audit import CopiesCheck, LocalEngine, _audit, audit; _audit._PART_ROWS = 20\n"
         "audit(*sys.argv[1:3], work=sys.argv[3], engine=LocalEngine(1))"
     )
     work = tmp_path / "work"
@@ -170,3 +170,14 @@ def test_nothing_is_left_in_the_temporary_folder(files, tmp_path, monkeypatch):
     found = asked(files)
     assert list(Path(tmp_path / "tmp").iterdir()) == []
     assert len(found.row_scores()) == len(found.table), "the table is there although its file is not"
+
+
+def test_other_labels_under_the_same_names_are_other_rows(tmp_path):
+    records = [{"unflaw.id": str(i), "text": f"text {i % 20}", "label": "a"} for i in range(60)]
+    rows, other = (
+        Rows.from_records([{**r, "label": r["label"] if same else i % 2} for i, r in enumerate(records)],
+                          {"text": "text", "label": "label"}) for same in (True, False)
+    )  # fmt: skip
+    audit(rows, checks=[CopiesCheck()], work=tmp_path)
+    with pytest.raises(UsageError, match="rows of `rows` changed.*--overwrite"):
+        audit(other, checks=[CopiesCheck()], work=tmp_path)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from unflaw._errors import SettingsError
+from unflaw._errors import SettingsError, UsageError
 from unflaw.audit import Batch, SubjectivityCheck, audit
 from unflaw.audit._trained import trained
 from unflaw.data import Rows
@@ -95,7 +95,8 @@ def test_rows_that_are_no_english_prose_are_counted_and_have_no_score(potion):
 
 
 def test_of_too_few_rows_nothing_is_said(potion):
-    assert subjectivity(texts(JUDGE, 16), encoder=potion) == {}
+    with pytest.raises(UsageError, match="no check had anything to ask: subjectivity"):
+        subjectivity(texts(JUDGE, 16), encoder=potion)
 
 
 def annotated(labels, first=0):
@@ -142,3 +143,18 @@ def test_the_shipped_weights_say_what_they_were_made_of():
     assert len(record["weights"]) == 256 and record["encoder"] == "potion"
     assert record["licences"] and set(record["sources"]) == set(record["held_out_auc"])
     assert np.isfinite(record["weights"]).all()
+
+
+@pytest.mark.parametrize("label", [{"span": 3}, ["a", "b"], float("nan"), None])
+def test_annotations_that_are_no_labels_are_not_counted(potion, label):
+    rows = Rows.from_records(
+        [{"text": f"Text {i} says so.", "annotations": [label, label]} for i in range(40)], {"text": "text"}
+    )
+    with pytest.raises(UsageError, match="anything to ask"):
+        subjectivity(rows, encoder=potion)
+
+
+def test_words_of_peoples_own_are_no_votes(potion):
+    rows = annotated([[f"word {i}", f"word {i + 1}"] for i in range(300)])
+    with pytest.raises(UsageError, match="anything to ask"):
+        subjectivity(rows, encoder=potion)

@@ -81,3 +81,9 @@ def test_the_fast_search_before_the_slow_one_hides_nothing():
     for text in least:
         assert [text[f.start : f.end] for f in find_contacts(text)] == [text]
     assert find_contacts("In 1815 and 1914, 12 of 3,000 read 17 pages.") == []
+
+
+@pytest.mark.parametrize("text", ["a." * 100_000 + " @", "sk-" * 66_666, "eyJ" * 66_666, "%E4%BD%A0" * 20_000 + "@"])
+def test_long_rows_take_no_longer_than_they_are(text):
+    """Each took minutes once; the time limit of the tests would end them."""
+    assert find_secrets(text) == [] and find_contacts(text) == []

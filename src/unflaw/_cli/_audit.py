@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ import typer
 from rich.console import Group
 from rich.text import Text
 
-from unflaw._cli._audit_words import against_table, masked_rows, payload_of, turned, words_of
+from unflaw._cli._audit_words import against_table, masked_finding, masked_rows, payload_of, turned, words_of
 from unflaw._cli._reading import Reading, reads_rows
 from unflaw._cli._shared import (
     DeviceOption,
@@ -153,6 +154,7 @@ def audit(
             return alike(read[name], read.get("reference"), holdout=read.get("holdout"), work=at)
 
         found = asked("rows")
+        found = replace(found, findings=[masked_finding(f) for f in found.findings])
         before = None if against is None else asked("against")
         if folder is not None:
             reading.keep(folder)
@@ -167,7 +169,10 @@ def audit(
     emit(payload, as_json, Group(*words))
     if run is not None:
         console.print(f"findings and row scores are in {run}", soft_wrap=True)
-    _gate(found, fail_on)
+    if work is not None:  # what the scores were read from until here
+        for name in ("rows", "against"):
+            shutil.rmtree(work / name, ignore_errors=True)
+    _gate(found, fail_on, [] if checks is None else [check.name for check in chosen])
 
 
 def _work_folder(work: Path | None, run: Path | None, overwrite: bool) -> Path | None:
@@ -213,7 +218,10 @@ def _plan(chosen: Sequence[Check], sizes: dict[str, int]) -> Text:
     return Text(f"would ask {', '.join(check.name for check in chosen)} of {counted}")
 
 
-def _gate(found: Audit, fail_on: FailOn | None) -> None:
+def _gate(found: Audit, fail_on: FailOn | None, named: Sequence[str]) -> None:
+    if fail_on is not None and (unasked := sorted(set(named) & found.skipped.keys())):
+        told = "; ".join(f"{name}: {found.skipped[name]}" for name in unasked)
+        raise GateError(f"`--fail-on {fail_on}` cannot pass what was not asked: {told}")
     refused = {None: (), FailOn.warn: ("warn", "fail"), FailOn.fail: ("fail",)}[fail_on]
     caught: list[Finding] = [f for f in found.findings if f.verdict in refused]
     if caught:

@@ -12,11 +12,13 @@ from unflaw._cli._leave import printable
 
 if TYPE_CHECKING:
     from unflaw.audit import Audit
-    from unflaw.data import Rows
+    from unflaw.data import Finding, Rows
 
-__all__ = ["against_table", "masked_rows", "payload_of", "turned", "words_of"]
+__all__ = ["against_table", "masked_finding", "masked_rows", "payload_of", "turned", "words_of"]
 
 _N_WORST = 5
+_OF_IDS = frozenset({"pairs", "groups", "row_scores"})
+"""What holds nothing but ids and numbers."""
 _STYLE = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
@@ -31,6 +33,13 @@ def masked_rows(rows: Rows) -> Rows:
     return rows
 
 
+def masked_finding(finding: Finding) -> Finding:
+    """Mask what a finding quotes; word lists come apart into words, which no pattern knows."""
+    from unflaw.data import Finding, from_json, to_json
+
+    return from_json(Finding, _masked(to_json(finding)))
+
+
 def _masked(value: Any) -> Any:
     """Mask keys and contacts in whatever a column may hold."""
     from unflaw.measure import mask
@@ -38,10 +47,10 @@ def _masked(value: Any) -> Any:
     match value:
         case str():
             return mask(value)
-        case list():
-            return [_masked(item) for item in value]
+        case list() | tuple():
+            return type(value)(_masked(item) for item in value)
         case dict():
-            return {key: _masked(item) for key, item in value.items()}
+            return {key: of if key in _OF_IDS else _masked(of) for key, of in value.items()}
     return value
 
 

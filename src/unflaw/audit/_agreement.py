@@ -17,6 +17,8 @@ __all__ = ["agreement_finding", "agreement_scores", "given_labels"]
 LEAST_ALPHA = 0.667
 """Krippendorff's own least for tentative conclusions."""
 _COLUMN = "annotations"
+_MOST = 100
+"""Labels of a row, and different ones of a set: more are no votes, but spans or free text."""
 
 Alpha = tuple[float, float, float]
 """Value and interval."""
@@ -25,7 +27,11 @@ Alpha = tuple[float, float, float]
 def given_labels(rows: Rows) -> list[list[Any]]:
     """Return the labels that people gave each row; none where there is no column of lists."""
     given = rows.column(_COLUMN) if _COLUMN in rows.table.column_names else [None] * len(rows)
-    return [[label for label in row if label is not None] if isinstance(row, list) else [] for row in given]
+    told = [
+        [v for v in row if isinstance(v, (str, int, float)) and v == v] if isinstance(row, list) else []  # nan != nan
+        for row in given
+    ]
+    return [row if len(row) <= _MOST else [] for row in told]
 
 
 def agreement_finding(synthetic: Sample, reference: Sample | None, half: Sample | None, seed: int) -> Finding | None:
@@ -75,7 +81,7 @@ def agreement_scores(batch: Batch, finding: Finding) -> dict[str, RowScore]:
 
 def _alpha(sample: Sample | None, seed: int) -> Alpha | None:
     """Return alpha, None where too few rows have two labels."""
-    if sample is None or len(sample.draws) < 2:
+    if sample is None or len(sample.draws) < 2 or len({v for row in sample.values for v in row}) > _MOST:
         return None
     try:
         return krippendorff_interval(label_counts(sample.values), seed=seed)

@@ -228,7 +228,7 @@ def _read(
     sources: Mapping[str, Rows | RowReader], folder: Path, engine: Engine | str, part_rows: int, stages: _Stages
 ) -> dict[str, RowSet]:
     """Put all sets into parts; a set that was given as a path warns of lines that are no rows."""
-    reads = open_engine(engine, 0)
+    reads = LocalEngine() if engine == "local" else open_engine(engine, 0)  # of one shard it stays in this process
     sides = {}
     for side, source in sources.items():
         tick = stages.begin(f"reading {source.source or side}", 1)

@@ -73,7 +73,7 @@ def comparable(a: RowSample, b: RowSample) -> tuple[Drawn, Drawn]:
     """Cut the i-th row of either to the length of the shorter; find the rows that are about as long as they are."""
     lengths = [min(len(s), len(t)) for s, t in zip(a.texts, b.texts, strict=True)]
     pairs = partners([len(text) for text in a.texts], [len(text) for text in b.texts])
-    matched = len(pairs) >= _LEAST_PARTNERS * len(lengths)
+    matched = len(pairs) >= max(2, _LEAST_PARTNERS * len(lengths))
 
     def drawn(of: RowSample, rows: Sequence[int]) -> Drawn:
         texts = [text[:most] for text, most in zip(of.texts, lengths, strict=True)]

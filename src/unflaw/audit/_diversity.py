@@ -54,6 +54,8 @@ _CROWDED = 0.95
 _LEAST_TEXTS, _STOCK_Z = 4, 3.0
 _N_PHRASES = 200
 """Stock phrases by which rows are scored."""
+_NONE = 1e-6
+"""Diversity of real rows below which there is none to lose: distances of equal rows are off by rounding."""
 PHRASES = Rule(0.05, 0.2)
 """Share of rows with a stock phrase; between halves of real rows it is 0 to 1 %."""
 
@@ -76,7 +78,9 @@ class Measure:
 
     def lost(self, value: Any, control: Any) -> Any:
         """Return how much diversity is lost against the control."""
-        return 1 - value / control if self.better == "higher" else value - control
+        if self.better == "lower":
+            return value - control
+        return np.where(control > _NONE, 1 - value / np.maximum(control, _NONE), 0.0)[()]
 
 
 def _homogenisation(drawn: Drawn) -> float:

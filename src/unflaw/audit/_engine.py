@@ -93,7 +93,7 @@ class RayEngine:
     """A Ray: one of its own on this machine, or a cluster by its address. Its machines must reach the work folder."""
 
     address: str | None = None
-    """Of a running Ray, e.g. "auto" or "ray://head:10001"; None starts one here and stops it in the end."""
+    """Of a running Ray, e.g. "auto" or "ray://head:10001"; None starts one here, which stops when Python does."""
     workers: int | None = None
     """Tasks at once; None: as many as there are cores."""
 

@@ -7,6 +7,7 @@ from collections import Counter
 
 from unflaw.audit._said import Said
 from unflaw.audit._traits import Trait, TraitsCheck
+from unflaw.measure import mask
 
 __all__ = ["form_check"]
 
@@ -30,7 +31,9 @@ def form_check() -> TraitsCheck:
     return TraitsCheck(
         name="form",
         traits=(
-            Trait("truncated", "Answers that break off", _truncated, "break off without an end", 0.05, 0.2),
+            Trait(
+                "truncated", "Answers that break off", _truncated, "break off without an end", 0.05, 0.2, alone=False
+            ),
             Trait("brackets", "Rows with brackets that do not match", _brackets, "have brackets that do not match"),
             Trait("loops", "Rows that say the same sentence three times", _loops, "say the same sentence three times"),
         ),
@@ -42,7 +45,7 @@ def _truncated(said: Said) -> str | None:
     answer = said.answer.rstrip()
     if len(answer.split()) < _LONG or _ITEM.search(answer):
         return None
-    return "" if _ENDS.search(answer) else f"breaks off with {' '.join(answer.split()[-3:])[-60:]!r}"
+    return "" if _ENDS.search(answer) else f"breaks off with {mask(' '.join(answer.split()[-3:]))[-60:]!r}"
 
 
 def _brackets(said: Said) -> str:
@@ -60,4 +63,7 @@ def _loops(said: Said) -> str:
     """Find a sentence of three words or more that comes three times."""
     sentences = (" ".join(s.split()).casefold() for s in _SENTENCE.findall(said.answer))
     told = Counter(s for s in sentences if len(s.split()) >= _LEAST_WORDS).most_common(1)
-    return f"says {told[0][0][:60]!r} {told[0][1]} times" if told and told[0][1] >= _TIMES else ""
+    if not told or told[0][1] < _TIMES:
+        return ""
+    said_so = next(s for s in _SENTENCE.findall(said.answer) if " ".join(s.split()).casefold() == told[0][0])
+    return f"says {mask(' '.join(said_so.split()))[:60]!r} {told[0][1]} times"  # in small letters a key is none

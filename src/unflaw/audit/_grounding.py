@@ -92,7 +92,8 @@ class GroundingCheck:
         return [
             share_finding(
                 f"grounding.{name}", title, _share(mine[name]), None if real is None else _share(real[name]), RULE,
-                meaning, evidence={"_others": others}, settings={**asdict(self), "n_rows_seen": synthetic.n_rows},
+                meaning, evidence={"_others": others}, alone=False,
+                settings={**asdict(self), "n_rows_seen": synthetic.n_rows},
             )
             for name, (title, meaning) in _FINDINGS.items()
         ]  # fmt: skip
@@ -146,7 +147,8 @@ class _Asked(NamedTuple):
             raise DataError("`embeddings` must be finite numbers; the encoder returned nan or inf")
         rows = said_by(batch)
         lacks = [ungrounded(said) for said in rows]
-        at = [i for i, missing in enumerate(lacks) if missing is not None]
+        known = np.logical_and(answers.any(axis=1), passages.any(axis=1)).tolist()
+        at = [i for i, missing in enumerate(lacks) if missing is not None and known[i]]
         keys = [str(text_hash(rows[i].context)) for i in at]
         x, y = (side[at].astype(np.float32) for side in (passages, answers))
         return cls(at, keys, np.array([bool(lacks[i]) for i in at]), x, y)

@@ -203,7 +203,7 @@ def _in_chunks(
     task: Callable[[tuple[int, np.ndarray]], tuple[int, np.ndarray]], rows: np.ndarray, run: Run
 ) -> np.ndarray:
     """Run a task over chunks of rows, and put what it says of each row in order."""
-    chunks = [(start, rows[start : start + _TASK_ROWS]) for start in range(0, len(rows), _TASK_ROWS)]
+    chunks = [(start, rows[start : start + _TASK_ROWS]) for start in range(0, max(1, len(rows)), _TASK_ROWS)]
     return np.concatenate([of for _, of in sorted(run(task, chunks), key=lambda said: said[0])])
 
 
@@ -212,10 +212,11 @@ def _nearest_centres(
 ) -> tuple[int, Int[np.ndarray, "c L"]]:
     """Return the cells nearest to each row, the nearest first."""
     start, rows = chunk
-    opened, found = kept.open(), []
+    opened, looked_in = kept.open(), min(_LOOKED_IN, len(centres))
+    found = [np.empty((0, looked_in), np.int32)]
     for low in range(0, len(rows), 4096):
         cosines = opened.vectors(rows[low : low + 4096]) @ centres.T
-        best = np.argpartition(-cosines, _LOOKED_IN - 1, axis=1)[:, :_LOOKED_IN]
+        best = np.argpartition(-cosines, looked_in - 1, axis=1)[:, :looked_in]
         order = np.argsort(-np.take_along_axis(cosines, best, axis=1), axis=1, kind="stable")
         found.append(np.take_along_axis(best, order, axis=1).astype(np.int32))
     return start, np.concatenate(found)

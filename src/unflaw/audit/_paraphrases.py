@@ -47,10 +47,14 @@ class ParaphrasesCheck:
             raise SettingsError(problems)
 
     def summarise(self, batch: Batch) -> Kept:
-        """Keep vector and text hash of every row."""
+        """Keep vector and text hash of every row that has a vector."""
         if batch.embeddings is None or not np.isfinite(batch.embeddings).all():
             raise DataError("`embeddings` must be finite numbers; the encoder returned nan, inf or nothing")
-        return kept_vectors(batch.placed(), batch.ids, batch.texts, batch.embeddings)
+        known = np.flatnonzero(batch.embeddings.any(axis=1)).tolist()  # of others the encoder knows no word
+        places, x = batch.placed(), batch.embeddings[known]
+        return kept_vectors(
+            [places[i] for i in known], [batch.ids[i] for i in known], [batch.texts[i] for i in known], x
+        )
 
     def merge(self, a: Kept, b: Kept) -> Kept:
         """Hold both."""
@@ -65,9 +69,11 @@ class ParaphrasesCheck:
         run: Run = HERE,
     ) -> list[Finding]:
         """Look for rows alike inside the set, and among real rows."""
+        if not len(synthetic):
+            return []
         mine = neighbours_within(synthetic, self.threshold, self.exact_rows, run)
         inside = "paraphrases.inside", "Rows that say what another row says"
-        if reference is None or control is None:
+        if not reference or not control or not all(control):
             return [self._finding(*inside, mine, None, len(synthetic), 0)]
         # the more rows, the more of them have a neighbour
         real = neighbours_within(reference, self.threshold, self.exact_rows, run, most=mine.n_rows)

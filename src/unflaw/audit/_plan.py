@@ -36,8 +36,8 @@ def hold_to_plan(work: Path, sides: Mapping[str, Rows | RowReader], settings: Ma
         changed = [name for name in sorted(before.keys() | told.keys()) if before.get(name) != told.get(name)]
         if changed:
             raise UsageError(
-                f"`work` {work} holds the unfinished audit of something else: {', '.join(changed)} changed. "
-                "Ask what was asked before, or name another folder"
+                f"`work` {work} holds another audit, finished or not: {', '.join(changed)} changed. Ask what was asked "
+                "before, begin anew (--overwrite, where it lies in a run folder), or name another folder"
             )
         return
     with atomic_write(path) as file:
@@ -46,10 +46,11 @@ def hold_to_plan(work: Path, sides: Mapping[str, Rows | RowReader], settings: Ma
 
 def _fingerprint(of: Rows | RowReader) -> Any:
     if isinstance(of, RowReader):
-        return [of.fingerprint(), of.schema, of.roles, of.id_column, of.limit]
-    whole = hashlib.blake2b(digest_size=16)
+        name = of.source if of.source.startswith("hub:") else ""
+        return [name, of.fingerprint(), of.schema, of.roles, of.id_column, of.limit]
+    whole = hashlib.blake2b(json.dumps([of.schema, dict(of.roles)], default=repr).encode(), digest_size=16)
     for rows in of.batches(1000):
-        whole.update(json.dumps([rows.ids, rows.texts()]).encode("utf-8", "surrogatepass"))
+        whole.update(json.dumps(rows.table.to_pylist(), default=repr).encode("utf-8", "surrogatepass"))
     return whole.hexdigest()
 
 

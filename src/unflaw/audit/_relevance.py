@@ -57,11 +57,12 @@ class RelevanceCheck:
         if not all(np.isfinite(side).all() for side in batch.pair_embeddings):
             raise DataError("`embeddings` must be finite numbers; the encoder returned nan or inf")
         asked, answered = (side.astype(np.float32) for side in batch.pair_embeddings)
+        at = _known(asked, answered)
 
         def kept(i: int) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, " d"]]:
-            return asked[i].copy(), answered[i].copy()
+            return asked[at[i]].copy(), answered[at[i]].copy()
 
-        return bottom_k(batch.ids, kept, self.max_rows, self.seed, batch.n_set)
+        return bottom_k([batch.ids[i] for i in at], kept, self.max_rows, self.seed, batch.n_set)
 
     def merge(self, a: Sample, b: Sample) -> Sample:
         """Sample both."""
@@ -82,7 +83,7 @@ class RelevanceCheck:
                 "relevance.off_topic", "Answers that do not belong to their question",
                 Share(int((nearer >= _OFF).sum()), len(nearer)), usual, RULE,
                 "answer no nearer to their own question than to others", evidence={"_others": others},
-                settings={**asdict(self), "n_rows_seen": synthetic.n_rows},
+                settings={**asdict(self), "n_rows_seen": synthetic.n_rows}, alone=False,
             )
         ]  # fmt: skip
 
@@ -90,15 +91,20 @@ class RelevanceCheck:
         """Give each row that is off the share of other questions that it answers better."""
         if batch.pair_embeddings is None or not findings:
             return {}
-        nearer = findings[0].evidence["_others"].nearer(batch.ids, *batch.pair_embeddings)
+        at = _known(*batch.pair_embeddings)
+        ids, sides = [batch.ids[i] for i in at], (side[at] for side in batch.pair_embeddings)
+        nearer = findings[0].evidence["_others"].nearer(ids, *sides)
         return {
             findings[0].check: {
-                batch.ids[i]: RowScore(
-                    float(nearer[i]), f"answers {nearer[i]:.0%} of other questions as well as its own"
-                )
+                ids[i]: RowScore(float(nearer[i]), f"answers {nearer[i]:.0%} of other questions as well as its own")
                 for i in np.flatnonzero(nearer >= _OFF).tolist()
             }
         }
+
+
+def _known(asked: Float[np.ndarray, "n d"], answered: Float[np.ndarray, "n d"]) -> list[int]:
+    """Return the rows of which the encoder knows words on both sides; others lie near nothing."""
+    return np.flatnonzero(asked.any(axis=1) & answered.any(axis=1)).tolist()
 
 
 def _others(rows: Sample, n: int) -> Strangers:

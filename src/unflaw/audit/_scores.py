@@ -24,6 +24,7 @@ from unflaw.audit._stages import Job
 from unflaw.audit._twins import with_best
 from unflaw.audit._work import finished, load, open_table, save, save_table
 from unflaw.data import ID, Finding, Rows, atomic_write
+from unflaw.measure import mask
 
 __all__ = ["REASON", "SCORE", "Scored", "score_rows", "worst_places"]
 
@@ -138,10 +139,10 @@ def _score_part(job: Job, findings: Mapping[str, Sequence[Finding]], part: Part)
 def _said(finding: Finding, scored: Mapping[str, Any], at: Mapping[str, int]) -> Iterable[tuple[str, float, str]]:
     """Yield id, score and reason of the rows of a batch; what the finding says itself goes first."""
     for row_id in finding.row_scores.keys() & at.keys():
-        yield row_id, finding.row_scores[row_id], finding.row_reasons.get(row_id, "")
+        yield row_id, finding.row_scores[row_id], mask(finding.row_reasons.get(row_id, ""))
     for row_id, (score, reason) in scored.items():
         if row_id not in finding.row_scores:
-            yield row_id, score, reason
+            yield row_id, score, mask(reason)
 
 
 def _join(job: Job, findings: Sequence[Finding], rows: RowSet) -> list[_Bad]:

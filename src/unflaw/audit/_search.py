@@ -146,20 +146,19 @@ class _Search:
         """Compare the texts that meet in one slice of the keys."""
         texts = self.texts.open()
         others = texts if self.originals is None else self.originals.open()
-        found = [np.empty((3, 0), dtype=np.int64)]
-        for pairs in self._meetings(texts, others, which):
-            found.append(np.stack(_counted(np.concatenate([found.pop(), pairs], axis=1))))
-        rows, of, shared = found[0]
-        about, about_of = texts.numbers("about")[rows], others.numbers("about")[of]
-        may = (about == about_of) | (about == 0) | (about_of == 0)
-        rows, of, shared = rows[may], of[may], shared[may]
-        order = np.lexsort((others.rank(of), -shared, rows))
-        rows, of = rows[order], of[order]
-        most = np.arange(len(rows)) - np.searchsorted(rows, rows) < _COMPARED
-        return self._alike(texts, others, rows[most], of[most])
+        about, about_of = texts.numbers("about"), others.numbers("about")
+        found = [np.empty((2, 0), dtype=np.int64)]
+        for rows, of, shared in self._meetings(texts, others, which):
+            may = (about[rows] == about_of[of]) | (about[rows] == 0) | (about_of[of] == 0)
+            rows, of, shared = rows[may], of[may], shared[may]
+            order = np.lexsort((others.rank(of), -shared, rows))
+            rows, of = rows[order], of[order]
+            most = np.arange(len(rows)) - np.searchsorted(rows, rows) < _COMPARED
+            found.append(np.stack([rows[most], of[most]]))
+        return self._alike(texts, others, *np.concatenate(found, axis=1))
 
     def _meetings(self, texts: Columns, others: Columns, which: tuple[int, int]) -> Iterator[Int[np.ndarray, "3 p"]]:
-        """Yield (row, original, times) of those that meet, some millions at a time."""
+        """Yield (row, original, times) of those that meet, some millions at a time, and all of one row at once."""
         code, row = _keyed(texts, self.rows, which)
         if self.originals is None:
             code, row = _repeated(code, row)
@@ -176,9 +175,14 @@ class _Search:
             code_of, of = code_of[order], of[order]
             first = np.searchsorted(code_of, code)
             count = np.minimum(np.searchsorted(code_of, code, side="right") - first, _BUCKET)
+        if not len(row):
+            return
+        order = np.argsort(row, kind="stable")
+        row, first, count = row[order], first[order], count[order]
         ends = np.cumsum(count)
-        cuts = np.searchsorted(ends, np.arange(0, (ends[-1] if len(ends) else 0) + _PAIRS, _PAIRS), side="left")
-        for a, b in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True):
+        cuts = np.searchsorted(ends, np.arange(0, ends[-1] + _PAIRS, _PAIRS), side="left")
+        cuts = np.unique(np.searchsorted(row, row[cuts[cuts < len(row)]], side="left"))  # a row is never cut in two
+        for a, b in zip(cuts.tolist(), [*cuts[1:].tolist(), len(row)], strict=True):
             n = count[a:b]
             within = np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n)
             pairs = np.repeat(row[a:b], n), of[np.repeat(first[a:b], n) + within]

@@ -22,6 +22,11 @@ class Share(NamedTuple):
     asked: int
 
 
+_COMMON, _SURE = 0.02, 3.0
+"""Share of real rows from which on a difference must be so many standard errors off, not 1.96: what they have, too,
+comes in other numbers in any two sets, and an audit asks fifty such questions."""
+
+
 @dataclass(frozen=True)
 class Rule:
     """From how much more than in real rows on to warn and to fail, where chance alone does not give it."""
@@ -37,17 +42,28 @@ class Rule:
         """Judge a share; without real rows, as if they had none."""
         if usual is None:
             return above(mine.had / mine.asked, self.warn, self.fail)
-        clear = difference_of_shares(*mine, *usual)[0] > 0
+        z = _SURE if usual.had >= _COMMON * usual.asked else 1.96
+        clear = difference_of_shares(*mine, *usual, z)[0] > 0
         return above(mine.had / mine.asked - usual.had / usual.asked if clear else 0.0, self.warn, self.fail)
 
 
 def share_finding(
-    check: str, title: str, mine: Share, usual: Share | None, rule: Rule, meaning: str, **more: Any
+    check: str,
+    title: str,
+    mine: Share,
+    usual: Share | None,
+    rule: Rule,
+    meaning: str,
+    *,
+    alone: bool = True,
+    **more: Any,
 ) -> Finding:
     """Return the finding that a share of rows has something; `more` are other fields of it.
 
-    `meaning` follows "3 of 200 rows".
+    `meaning` follows "3 of 200 rows". What many real rows have, too, has no verdict `alone`, without real rows.
     """
+    if usual is None and not alone:
+        more = {**more, "verdict": "ok", "threshold": "no verdict: there are no real rows that could be asked"}
     control = {} if usual is None else _with_interval(usual, "control", "control_low", "control_high")
     return Finding(
         check=check,

@@ -38,6 +38,8 @@ class Trait:
     """As in `Rule`."""
     always: Verdict | None = None
     """Verdict from one row on, whatever real rows do: of what must not be there at all."""
+    alone: bool = True
+    """Whether there is a verdict without real rows; not where many of those have it, too."""
 
     @property
     def rule(self) -> str:
@@ -94,6 +96,7 @@ class TraitsCheck:
         found = share_finding(
             f"{self.name}.{trait.name}", trait.title, Share(had, asked),
             Share(real_had, real_asked) if real_asked else None, Rule(trait.warn, trait.fail), trait.meaning,
+            alone=trait.alone,
         )  # fmt: skip
         if trait.always is None:
             return found

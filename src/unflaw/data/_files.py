@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -46,11 +46,12 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
             shutil.copymode(path, temporary)
         os.replace(temporary, path)
     except OSError as error:
-        if error.filename not in (None, str(temporary), str(path)):
+        if error.filename not in (None, str(temporary), str(path), *map(str, path.parents)):
             raise  # trouble with another file inside the block is not ours to explain
         raise _refusal(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 @contextmanager

@@ -30,29 +30,29 @@ __all__ = ["auc_interval", "difference_of_shares", "difference_within", "wilson_
 _Z = 1.959963984540054  # two-sided 95 %
 
 
-def wilson_interval(k: int, n: int) -> tuple[float, float]:
-    """Return the interval of a share k / n.
+def wilson_interval(k: int, n: int, z: float = _Z) -> tuple[float, float]:
+    """Return the interval of a share k / n, z standard errors to either side.
 
     >>> [round(end, 3) for end in wilson_interval(0, 10)]
     [0.0, 0.278]
     """
     if not 0 <= k <= n or n < 1:
         raise SettingsError(f"`k` must lie between 0 and `n` and `n` be positive, got k={k}, n={n}")
-    share, z2 = k / n, _Z * _Z
+    share, z2 = k / n, z * z
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    reach = _Z * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    reach = z * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
     low = 0.0 if k == 0 else max(0.0, middle - reach)  # exactly: rounding would leave 1e-18
     high = 1.0 if k == n else min(1.0, middle + reach)
     return low, high
 
 
-def difference_of_shares(k: int, n: int, j: int, m: int) -> tuple[float, float]:
+def difference_of_shares(k: int, n: int, j: int, m: int, z: float = _Z) -> tuple[float, float]:
     """Return the interval of k / n - j / m, from the Wilson intervals of the two (Newcombe 1998, method 10).
 
     >>> [round(end, 3) for end in difference_of_shares(56, 70, 48, 80)]
     [0.052, 0.334]
     """
-    (low, high), (other_low, other_high) = wilson_interval(k, n), wilson_interval(j, m)
+    (low, high), (other_low, other_high) = wilson_interval(k, n, z), wilson_interval(j, m, z)
     p, q = k / n, j / m
     return p - q - math.hypot(p - low, other_high - q), p - q + math.hypot(high - p, q - other_low)
 

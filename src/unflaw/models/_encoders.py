@@ -25,7 +25,7 @@ class StaticEncoder:
         self._model = StaticModel.from_pretrained(folder, force_download=False)
 
     def encode(self, texts: Sequence[str]) -> Float[np.ndarray, "n d"]:
-        """Return one unit vector per text; a text without known words gets the first axis."""
+        """Return one unit vector per text; one without known words has no direction, and stays at 0."""
         if not texts:
             return np.zeros((0, self._model.dim), np.float32)
         # Worker processes would cost more than they save below some 100,000 texts.
@@ -77,8 +77,6 @@ class MeanPoolEncoder:
 
 
 def _unit(vectors: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-    """Scale every row to length 1. A zero row has no direction and gets the first axis."""
+    """Scale every row to length 1. A zero row has no direction and stays as it is."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    vectors = vectors / np.maximum(norms, np.finfo(np.float32).tiny)
-    vectors[norms[:, 0] == 0, 0] = 1
-    return vectors
+    return vectors / np.maximum(norms, np.finfo(np.float32).tiny)

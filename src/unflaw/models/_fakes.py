@@ -57,16 +57,14 @@ class HashEncoder:
         self.dim = dim
 
     def encode(self, texts: Sequence[str]) -> Float[np.ndarray, "n d"]:
-        """Return one unit vector per text; a text without words gets the first axis."""
+        """Return one unit vector per text; one without words has no direction, and stays at 0."""
         vectors = np.zeros((len(texts), self.dim), np.float32)
         for vector, text in zip(vectors, texts, strict=True):
             for word in text.lower().split():
                 digest = hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest()
                 place = int.from_bytes(digest, "big")
                 vector[place % self.dim] += 1 if place >> 63 else -1
-            if not vector.any():
-                vector[0] = 1
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
 
 
 class UnigramScorer:

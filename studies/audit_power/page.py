@@ -70,7 +70,9 @@ def claim(
 def spoilt_tables(record: dict[str, Any]) -> str:
     """Write what clean rows are accused of, and the doses in which each flaw is seen."""
     n, side, doses = record["splits"], record["rows_a_side"], [d for d, _ in next(iter(record["flaws"].values()))]
-    lines = [f"## {record['rows']}: {n} splits, {side} rows a side", ""]
+    planted = max((len(outcomes) for at in record["flaws"].values() for _, outcomes in at), default=0)
+    part = f", flaws planted in {planted} of them" if planted < n else ""
+    lines = [f"## {record['rows']}: {n} splits of {side} rows a side{part}", ""]
     accused = sum(bool(told) for told in record["alarms"])
     n_findings = sum(map(len, record["clean"].values()))
     alarms = [check for told in record["alarms"] for check in told]

@@ -75,13 +75,8 @@ def measured(n: int, checks: str, engine: str) -> dict[str, Any]:
         at = Path(folder)
         write_rows(at / "rows", n, 1)
         write_rows(at / "real", n_real, 2)
-        call = [
-            str(Path(sys.executable).with_name("unflaw")),
-            "audit",
-            str(at / "rows"),
-            "--reference",
-            str(at / "real"),
-        ]
+        unflaw = str(Path(sys.executable).with_name("unflaw"))
+        call = [unflaw, "audit", str(at / "rows"), "--reference", str(at / "real")]
         call += ["--run", str(at / "run"), "--engine", engine, *(["--checks", CHEAP] if checks == "cheap" else [])]
         started = time.monotonic()
         process = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -94,9 +89,12 @@ def measured(n: int, checks: str, engine: str) -> dict[str, Any]:
         if status:
             raise SystemExit(f"the audit of {n} rows failed:\n{said[-2000:]}")
         wall, cpu = time.monotonic() - started, used.ru_utime + used.ru_stime
+        subprocess.run([unflaw, "report", str(at / "run")], check=True, capture_output=True)
+        page = (at / "run" / "report.html").stat().st_size / 2**20
         return {
             "n_rows": n + n_real, "n_synthetic": n, "wall_s": round(wall, 1), "cpu_s": round(cpu, 1),
             "rows_per_s": round((n + n_real) / wall), "memory_mib": watch.memory >> 20, "disk_mib": watch.disk >> 20,
+            "report_mib": round(page, 2),
         }  # fmt: skip
 
 

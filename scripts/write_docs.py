@@ -205,13 +205,14 @@ def scale_table() -> str:
     if not path.exists():
         return ""
     rounds = json.loads(path.read_text(encoding="utf-8"))["rounds"]
-    lines = ["| checks | rows | rows/s | CPU ms a row | memory, MiB | disk, MiB |", "|---|---|---|---|---|---|"]
+    lines = ["| checks | rows | rows/s | CPU ms a row | memory, MiB | disk, MiB | report, MiB |", "|---" * 7 + "|"]
     growth = []
     for kind in sorted({key.rpartition("_")[0] for key in rounds}):
         of = sorted((r[0] for key, r in rounds.items() if key.rpartition("_")[0] == kind), key=lambda r: r["n_rows"])
         lines += [
             f"| {kind.replace('_', ', ')} | {r['n_synthetic']:,} + {r['n_rows'] - r['n_synthetic']:,} "
-            f"| {r['rows_per_s']:,} | {1000 * r['cpu_s'] / r['n_rows']:.2f} | {r['memory_mib']:,} | {r['disk_mib']:,} |"
+            f"| {r['rows_per_s']:,} | {1000 * r['cpu_s'] / r['n_rows']:.2f} | {r['memory_mib']:,} | {r['disk_mib']:,} "
+            f"| {r['report_mib']} |"
             for r in of
         ]
         for small, large in itertools.pairwise(of):

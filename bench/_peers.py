@@ -117,4 +117,4 @@ PEERS = {"semhash": semhash, "datatrove": datatrove, "data_juicer": data_juicer,
 
 if __name__ == "__main__":
     spent, answer = PEERS[sys.argv[1]](sys.argv[2], json.loads(sys.argv[3]) if len(sys.argv) > 3 else {})
-    print(json.dumps({"cpu": spent, "answer": answer}))
+    print(json.dumps({"cpu": spent, "answer": answer}), file=sys.__stdout__)  # Data-Juicer takes the other over

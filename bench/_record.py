@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from unflaw.data import atomic_write
 
@@ -63,6 +62,8 @@ def write(
 
 def machine(device: str) -> str:
     """Name processor, cores, threads, memory, card and Python in one line."""
+    import torch  # not before: a bench of memory would hold it
+
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     card = f"{torch.cuda.get_device_name()}, " if device == "cuda" else ""
     return (

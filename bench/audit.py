@@ -273,11 +273,13 @@ def diversity(peers: Path | None) -> Iterator[dict[str, Any]]:
         from diversity.compression import compression_ratio as their_ratio
         from diversity.homogenization import homogenization_score
         from diversity.self_repetition import self_repetition_score
+    from rouge_score.tokenizers import DefaultTokenizer
 
+    tokens = DefaultTokenizer(use_stemmer=False).tokenize  # as theirs; ours takes any words
     few, many = (texts(n, copies=0.0) for n in (300, 10_000))
 
     def homogenisation() -> float:
-        pairs = rouge_l(Words.of([text.split() for text in few]))
+        pairs = rouge_l(Words.of([tokens(text) for text in few]))
         return float((pairs.sum() - np.trace(pairs)) / (len(few) * (len(few) - 1)))
 
     jobs = {

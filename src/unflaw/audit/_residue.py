@@ -59,11 +59,12 @@ def _chatter(said: Said) -> str:
 
 
 def _markup(said: Said) -> str:
-    return _first(_MARKUP, said.text)
+    return _first(_MARKUP, said.text) if any(sign in said.text for sign in "<[#") else ""
 
 
 def _blank(said: Said) -> str:
-    return _first(_BLANK, said.text)
+    may = any(sign in said.text for sign in "[{<") or "ipsum" in said.text.lower()
+    return _first(_BLANK, said.text) if may else ""
 
 
 def residue_check() -> TraitsCheck:

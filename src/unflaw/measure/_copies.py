@@ -39,6 +39,7 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _PAIRS = 2**16
 """Pairs compared at once."""
 _WORD = re.compile(r"[぀-ヿ㐀-鿿]|[^\W_]+")  # one sign of Chinese or Japanese counts as a word
+_NO_LETTER = str.maketrans({chr(i): " " for i in range(128) if not chr(i).isalnum()})
 
 
 _UNSEEN = (
@@ -103,6 +104,9 @@ def words_of(text: str) -> list[str]:
     >>> words_of("don't, 東京")
     ['don', 't', '東', '京']
     """
+    words = text.translate(_NO_LETTER).split()
+    if text.isascii() or (max(text) < "\u3040" and all(map(str.isalnum, words))):
+        return words
     return _WORD.findall(text)
 
 

@@ -27,6 +27,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -85,16 +86,30 @@ class Words:
 
     def grams(self, k: int) -> tuple[Int[np.ndarray, " g"], Int[np.ndarray, " g"]]:
         """Return the number of each gram, the same for equal ones and without gaps, and the text it stands in."""
-        text = np.repeat(np.arange(len(self)), self.lengths)
-        number = np.unique(self.words, return_inverse=True)[1].astype(np.int64)
-        words, at = number, np.arange(len(number))
-        for j in range(1, k):
-            at = at[at + j < len(words)]
-            at = at[text[at + j] == text[at]]
-            pairs = number[at] * (words.max(initial=0) + 1) + words[at + j]
-            number = np.zeros_like(words)
-            number[at] = np.unique(pairs, return_inverse=True)[1]
+        number, at, text = self._numbered(k)
         return number[at], text[at]
+
+    @cached_property
+    def _known(self) -> dict[int, tuple[Int[np.ndarray, " T"], Int[np.ndarray, " g"], Int[np.ndarray, " T"]]]:
+        return {}
+
+    def _numbered(self, k: int) -> tuple[Int[np.ndarray, " T"], Int[np.ndarray, " g"], Int[np.ndarray, " T"]]:
+        """Return a number for each place where a gram begins, those places, and each word's text; kept for the next."""
+        if k not in self._known:
+            if k == 1:
+                text = np.repeat(np.arange(len(self)), self.lengths)
+                number = np.unique(self.words, return_inverse=True)[1].astype(np.int64)
+                self._known[1] = number, np.arange(len(number)), text
+            else:
+                before, at, text = self._numbered(k - 1)
+                words = self._numbered(1)[0]
+                at = at[at + k - 1 < len(words)]
+                at = at[text[at + k - 1] == text[at]]
+                pairs = before[at] * (words.max(initial=0) + 1) + words[at + k - 1]
+                number = np.zeros_like(words)
+                number[at] = np.unique(pairs, return_inverse=True)[1]
+                self._known[k] = number, at, text
+        return self._known[k]
 
 
 def distinct(words: Words, k: int) -> float:

@@ -104,10 +104,7 @@ def words_of(text: str) -> list[str]:
     >>> words_of("don't, 東京")
     ['don', 't', '東', '京']
     """
-    words = text.translate(_NO_LETTER).split()
-    if text.isascii() or (max(text) < "\u3040" and all(map(str.isalnum, words))):
-        return words
-    return _WORD.findall(text)
+    return text.translate(_NO_LETTER).split() if text.isascii() else _WORD.findall(text)
 
 
 @dataclass(frozen=True)

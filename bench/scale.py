@@ -20,6 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ class Watch(threading.Thread):
                 return
             self.memory = max(self.memory, sum(anonymous_bytes(pid) for pid in family(self.pid)))
             if turn % 10 == 0:
-                self.disk = max(self.disk, sum(f.stat().st_size for f in files_of(self.folder)))
+                self.disk = max(self.disk, bytes_below(self.folder))
 
 
 def family(pid: int) -> list[int]:
@@ -143,12 +144,14 @@ def anonymous_bytes(pid: int) -> int:
     return 0
 
 
-def files_of(folder: Path) -> list[Path]:
-    """Return the files below a folder, as far as they are still there."""
-    try:
-        return [path for path in folder.rglob("*") if path.is_file()]
-    except OSError:
-        return []
+def bytes_below(folder: Path) -> int:
+    """Return the bytes of the files below a folder, as far as they are still there."""
+    total = 0
+    for where, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += os.stat(os.path.join(where, name)).st_size
+    return total
 
 
 def write_rows(folder: Path, n: int, seed: int) -> None:

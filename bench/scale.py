@@ -1,7 +1,7 @@
 """How time, memory and disk of an audit grow with the rows.
 
     python bench/scale.py                                    # 10,000 to 1,000,000 rows, all checks: half an hour
-    python bench/scale.py --rows 10000000 --checks cheap     # those that ask no encoder, of ten million: an hour
+    python bench/scale.py --rows 10000000 --checks cheap     # those that ask no encoder, of ten million
 
 Each size is one call of `unflaw audit` with `--run`: files in, run folder out, on all cores. Rows are questions and
 answers of 60 words in all, drawn from the shipped passages, two in a hundred nearly a copy of another; real rows are as

@@ -89,7 +89,7 @@ class Encoder(Protocol):
     """Maps text to vectors."""
 
     def encode(self, texts: Sequence[str]) -> Float[np.ndarray, "n d"]:
-        """Return one L2-normalised float32 vector per text."""
+        """Return one L2-normalised float32 vector per text; zeros of a text without a word it knows."""
         ...
 
 

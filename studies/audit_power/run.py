@@ -7,6 +7,7 @@
     python studies/audit_power/run.py --rows sets/adult.jsonl --most 3000 --splits 10
     python studies/audit_power/run.py --rows sets/human.jsonl --against sets/gpt2.jsonl --most 2000
     python studies/audit_power/run.py --against sets/alpaca.jsonl               # of no reference: without --rows
+    python studies/audit_power/run.py --tune --first 100 --splits 30 --planted 0    # fresh clean halves, nothing is kept
 
 Real rows are dealt into two random halves; one plays the synthetic set, the other its reference. Nothing is wrong with
 either, so every warning is a false alarm. Then each flaw is planted in a share of the first half's rows, and the checks
@@ -53,6 +54,7 @@ def main() -> None:
     parser.add_argument("--against", type=Path, help="rows to audit as they are")
     parser.add_argument("--splits", type=int, default=20)
     parser.add_argument("--planted", type=int, help="splits in which flaws are planted, all unless given")
+    parser.add_argument("--first", type=int, help="seed of the first split, 0 unless given, or 1000 to tune")
     parser.add_argument("--most", type=int, default=600, help="rows of each split, both halves together")
     parser.add_argument("--tune", action="store_true", help="other splits, and nothing is kept")
     parser.add_argument("--runs", type=Path, default=Path("runs/audit_power"))
@@ -65,7 +67,8 @@ def main() -> None:
     sides = 3 if is_table(name) else 2
     if told.against is None and not any(name in of.sets for of in (*FLAWS.values(), *TABLE_FLAWS.values())):
         parser.error(f"no flaw is known that makes sense in {name!r}; flaws.py names the sets of each")
-    seeds = range(TUNING, TUNING + told.splits) if told.tune else range(told.splits)
+    first = told.first if told.first is not None else TUNING if told.tune else 0
+    seeds = range(first, first + told.splits)
     kept = None if told.tune else told.runs / f"{stem}-{told.most}.jsonl"
     record: dict[str, Any] = {"rows": name, "splits": told.splits}
     if told.against is not None:

@@ -128,7 +128,7 @@ def test_more_of_a_flaw_goes_before_less_of_a_worse_one(known):
 def test_evidence_is_told_in_words(known):
     (harm,) = ranked([finding("labels.noise", 0.05)])
     assert harm.words == (
-        "Expected to cost 20 % [10, 30] of what training gives, at about 10 % of the rows. In our runs a tenth of such "
+        "Expected to cost 20 % [10, 30] of what training gives, in about 10 % of the rows. In our runs a tenth of such "
         "rows (other labels) cost 20 % [10, 30] of what training gave (classifier, log-loss; 7.0 % by accuracy); "
         "taking out the rows the audit named gave back 12 % [12, 13]."
     )  # fmt: skip

@@ -231,7 +231,7 @@ def _words(of: Mapping[str, Any], task: str, dose: float, expected: Interval, cl
             f"No harm seen in our runs at this dose, {about} ({of['flaw']}): {_points(expected)} of what training gave"
         )
         return f"{said} ({task}, log-loss){_mended(of['back'])}."
-    return f"Expected to cost {_points(expected)} of what training gives, at {about}. {_evidence(of, task)}"
+    return f"Expected to cost {_points(expected)} of what training gives, in {about}. {_evidence(of, task)}"
 
 
 def _evidence(of: Mapping[str, Any], task: str) -> str:

@@ -36,9 +36,14 @@ def claims_of(record: dict[str, Any]) -> list[dict[str, Any]]:
     """Return a claim on false alarms, and two for each flaw: that a tenth of it is seen, and in which rows."""
     settings = {"rows": record["rows"], "rows_a_side": record["rows_a_side"]}
     findings = [o["verdict"] != "ok" for outcomes in record["clean"].values() for o in outcomes]
-    claims = [claim("false alarms", record, "share of findings that accuse clean rows", findings, "<=", MOST_ALARMS)]
+    fresh = f" (seeds from {record['first']} on)" if record.get("first") else ""
+    claims = [
+        claim(f"false alarms{fresh}", record, "share of findings that accuse clean rows", findings, "<=", MOST_ALARMS)
+    ]
     audits = [bool(told) for told in record["alarms"]]
-    claims.append(claim("accused sets", record, "share of clean sets with any alarm", audits, "<=", MOST_ALARMS))
+    claims.append(
+        claim(f"accused sets{fresh}", record, "share of clean sets with any alarm", audits, "<=", MOST_ALARMS)
+    )
     for flaw, doses in record["flaws"].items():
         at = {dose: outcomes for dose, outcomes in doses}
         seen = [o["verdict"] != "ok" for o in at[0.1]]
@@ -68,10 +73,11 @@ def claim(
 
 
 def spoilt_tables(record: dict[str, Any]) -> str:
-    """Write what clean rows are accused of, and the doses in which each flaw is seen."""
-    n, side, doses = record["splits"], record["rows_a_side"], [d for d, _ in next(iter(record["flaws"].values()))]
+    """Write what clean rows are accused of, and the doses in which each flaw is seen, where any were planted."""
+    n, side, first = record["splits"], record["rows_a_side"], record.get("first", 0)
     planted = max((len(outcomes) for at in record["flaws"].values() for _, outcomes in at), default=0)
     part = f", flaws planted in {planted} of them" if planted < n else ""
+    part = f", seeds from {first} on" if first else part
     lines = [f"## {record['rows']}: {n} splits of {side} rows a side{part}", ""]
     accused = sum(bool(told) for told in record["alarms"])
     n_findings = sum(map(len, record["clean"].values()))
@@ -81,6 +87,11 @@ def spoilt_tables(record: dict[str, Any]) -> str:
     lines += [
         f"Clean rows: {len(alarms)} of {n_findings} findings warn or fail{named}, {low:.1%} to {high:.1%} at 95 %; "
         f"{accused} of {n} audits hold any.",
+    ]
+    if not record["flaws"]:
+        return "\n".join(lines) + "\n"
+    doses = [dose for dose, _ in next(iter(record["flaws"].values()))]
+    lines += [
         "",
         f"| share of audits that see, at a dose of | {' | '.join(f'{d:.0%}' for d in doses)} | AUC of rows, 10 % |",
         "|---|" + "---|" * (len(doses) + 1),

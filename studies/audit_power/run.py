@@ -7,7 +7,7 @@
     python studies/audit_power/run.py --rows sets/adult.jsonl --most 3000 --splits 10
     python studies/audit_power/run.py --rows sets/human.jsonl --against sets/gpt2.jsonl --most 2000
     python studies/audit_power/run.py --against sets/alpaca.jsonl               # of no reference: without --rows
-    python studies/audit_power/run.py --tune --first 100 --splits 30 --planted 0    # other clean halves, nothing kept
+    python studies/audit_power/run.py --first 100 --splits 30 --planted 0       # other clean halves: results/NAME-100.json
 
 Real rows are dealt into two random halves; one plays the synthetic set, the other its reference. Nothing is wrong with
 either, so every warning is a false alarm. Then each flaw is planted in a share of the first half's rows, and the checks
@@ -70,7 +70,8 @@ def main() -> None:
     first = told.first if told.first is not None else TUNING if told.tune else 0
     seeds = range(first, first + told.splits)
     kept = None if told.tune else told.runs / f"{stem}-{told.most}.jsonl"
-    record: dict[str, Any] = {"rows": name, "splits": told.splits}
+    stem += f"-{first}" if first and not told.tune else ""
+    record: dict[str, Any] = {"rows": name, "splits": told.splits, "first": first}
     if told.against is not None:
         given = read(told.against)
         record["rows_a_side"] = min(told.most // 2, len(given), *([] if rows is None else [len(rows)]))

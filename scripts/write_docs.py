@@ -182,10 +182,13 @@ COSTS_FROM, COSTS_TO = "<!-- costs -->\n", "<!-- end of costs -->"
 
 def repair_page() -> str:
     """Return docs/repair.md with what a step costs between its marks, and the rest as it is."""
-    page = (ROOT / "docs" / "repair.md").read_text(encoding="utf-8")
-    before, _, rest = page.partition(COSTS_FROM)
-    _, _, after = rest.partition(COSTS_TO)
-    return f"{before}{COSTS_FROM}{costs_table()}{COSTS_TO}{after}"
+    return _between("repair", COSTS_FROM, costs_table(), COSTS_TO)
+
+
+def _between(name: str, begin: str, text: str, end: str) -> str:
+    """Return a page of docs/ with this text between two marks, and the rest as it is."""
+    before, _, rest = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8").partition(begin)
+    return f"{before}{begin}{text}{end}{rest.partition(end)[2]}"
 
 
 MEASURED_FROM, MEASURED_TO = "<!-- measured -->\n", "<!-- end of measured -->"
@@ -193,10 +196,7 @@ MEASURED_FROM, MEASURED_TO = "<!-- measured -->\n", "<!-- end of measured -->"
 
 def scale_page() -> str:
     """Return docs/scale.md with what audits of several sizes took between its marks, and the rest as it is."""
-    page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
-    before, _, rest = page.partition(MEASURED_FROM)
-    _, _, after = rest.partition(MEASURED_TO)
-    return f"{before}{MEASURED_FROM}{scale_table()}{MEASURED_TO}{after}"
+    return _between("scale", MEASURED_FROM, scale_table(), MEASURED_TO)
 
 
 def scale_table() -> str:

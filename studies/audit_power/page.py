@@ -37,13 +37,10 @@ def claims_of(record: dict[str, Any]) -> list[dict[str, Any]]:
     settings = {"rows": record["rows"], "rows_a_side": record["rows_a_side"]}
     findings = [o["verdict"] != "ok" for outcomes in record["clean"].values() for o in outcomes]
     fresh = f" (seeds from {record['first']} on)" if record.get("first") else ""
-    claims = [
-        claim(f"false alarms{fresh}", record, "share of findings that accuse clean rows", findings, "<=", MOST_ALARMS)
-    ]
-    audits = [bool(told) for told in record["alarms"]]
-    claims.append(
-        claim(f"accused sets{fresh}", record, "share of clean sets with any alarm", audits, "<=", MOST_ALARMS)
-    )
+    what = "share of findings that accuse clean rows"
+    claims = [claim(f"false alarms{fresh}", record, what, findings, "<=", MOST_ALARMS)]
+    audits, what = [bool(told) for told in record["alarms"]], "share of clean sets with any alarm"
+    claims.append(claim(f"accused sets{fresh}", record, what, audits, "<=", MOST_ALARMS))
     for flaw, doses in record["flaws"].items():
         at = {dose: outcomes for dose, outcomes in doses}
         seen = [o["verdict"] != "ok" for o in at[0.1]]

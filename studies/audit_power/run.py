@@ -7,7 +7,7 @@
     python studies/audit_power/run.py --rows sets/adult.jsonl --most 3000 --splits 10
     python studies/audit_power/run.py --rows sets/human.jsonl --against sets/gpt2.jsonl --most 2000
     python studies/audit_power/run.py --against sets/alpaca.jsonl               # of no reference: without --rows
-    python studies/audit_power/run.py --first 100 --splits 30 --planted 0       # other clean halves: results/NAME-100.json
+    python studies/audit_power/run.py --first 100 --splits 30 --planted 0       # others, clean: results/NAME-100.json
 
 Real rows are dealt into two random halves; one plays the synthetic set, the other its reference. Nothing is wrong with
 either, so every warning is a false alarm. Then each flaw is planted in a share of the first half's rows, and the checks

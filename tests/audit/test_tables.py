@@ -1,49 +1,13 @@
 """Tables: what is planted is found, row by row where rows can be named, and two draws of one source raise nothing."""
 
-import datetime
-import decimal
-import json
-
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
+from small_tables import people, rows, tables
 from unflaw._errors import SettingsError, TooFewRowsError, UsageError
 from unflaw.audit import Batch, CopiesCheck, TablesCheck, audit
-from unflaw.data import ID, Rows
-
-CITIES = {"Bath": "UK", "Leeds": "UK", "Paris": "France", "Lyon": "France", "Rome": "Italy"}
-
-
-def people(n, seed=0):
-    """Rows that keep rules: net + tax = gross, a city lies in one country, no man is pregnant, hours pile up at 40."""
-    rng = np.random.default_rng(seed)
-    records = []
-    for i in range(n):
-        city, sex = rng.choice(list(CITIES)), rng.choice(["f", "m"])
-        net, age = float(rng.integers(500, 4000)), int(rng.integers(18, 70))
-        tax = round(net * float(rng.random()) / 2, 2)
-        records.append({
-            "age": age, "hours": int(min(40, rng.integers(20, 60))), "net": net, "tax": tax,
-            "gross": round(net + tax, 2), "seniority": int(rng.integers(0, age - 16)),
-            "city": str(city), "country": CITIES[city], "sex": str(sex),
-            "pregnant": "yes" if sex == "f" and rng.random() < 0.4 else "no",
-            "licence": None if age < 30 else "A", "name": f"{seed}-{i}",
-        })  # fmt: skip
-    return records
-
-
-def rows(records):
-    return Rows.from_records(records, {})
-
-
-def tables(synthetic, reference=None, holdout=None, **settings):
-    given = [
-        None if r is None else rows(r) for r in (synthetic, people(400, 2) if reference is None else reference, holdout)
-    ]
-    found = audit(given[0], given[1], holdout=given[2], checks=[TablesCheck(**settings)])
-    return {f.check.partition(".")[2]: f for f in found.findings}
+from unflaw.data import Rows
 
 
 def test_two_draws_of_one_source_raise_nothing():
@@ -218,23 +182,6 @@ def test_text_among_numbers():
     )
 
 
-def test_rows_that_are_real_ones_are_named_with_the_real_row():
-    real = people(400, 2)
-    told = [*real[:40], *people(360, 1)]
-    found = tables(told, real)
-    copies = found["copies"]
-    assert copies.verdict == "fail" and copies.value == 0.1 and copies.evidence["n_exact"] == 40
-    assert copies.row_reasons[rows(told).ids[0]] == f"equals real row {rows(real).ids[0]}"
-
-
-def test_a_name_of_its_own_and_more_digits_do_not_make_another_row():
-    real = people(400, 2)
-    told = [record | {"name": f"new {i}", "tax": record["tax"] + 1e-5} for i, record in enumerate(real[:40])]
-    copies = tables(told + people(360, 1), real)["copies"]
-    assert copies.evidence["n_exact"] == 0 and copies.evidence["n_near"] == 40
-    assert copies.row_reasons[rows(told).ids[0]].endswith("but for digits or names")
-
-
 def test_rows_that_remember_lie_nearer_to_what_they_remember():
     real, held = people(400, 2), people(400, 3)
     told = people(400, 1)
@@ -246,122 +193,6 @@ def test_rows_that_remember_lie_nearer_to_what_they_remember():
     flagged = set(without.row_scores)
     assert len(flagged & set(rows(told).ids[:300])) > 5 * len(flagged - set(rows(told).ids[:300]))
     assert all("lies nearer to real row" in reason for reason in without.row_reasons.values())
-
-
-def test_rows_that_remember_held_out_ones_leak():
-    held = people(300, 3)
-    told = [*held[:30], *people(570, 1)]
-    found = tables(told, holdout=held)
-    assert found["holdout"].verdict == "fail" and set(found["holdout"].row_scores) == set(rows(told).ids[:30])
-    assert found["copies"].value == 0
-
-
-@pytest.mark.parametrize("n_values", [2, 8, 40])
-def test_coarse_tables_repeat_themselves_by_nature(n_values):
-    def coarse(n, seed):
-        rng = np.random.default_rng(seed)
-        return [{"a": int(rng.integers(n_values)), "b": str(rng.integers(n_values))} for _ in range(n)]
-
-    found = tables(coarse(400, 1), coarse(500, 2), coarse(200, 3))
-    assert found["copies"].value > 0.1 and found["holdout"].value > 0.05
-    assert {f.verdict for f in found.values()} == {"ok"}
-
-
-def odd(n, seed):
-    rng = np.random.default_rng(seed)
-    some = rng.integers(0, 400, n).tolist()
-    table = {
-        "small": pa.array(rng.normal(size=n).astype(np.float32)), "flag": pa.array(rng.random(n) < 0.3),
-        "day": pa.array([datetime.date(2020, 1, 1) + datetime.timedelta(i) for i in some]),
-        "when": pa.array([datetime.datetime(2020, 1, 1) + datetime.timedelta(seconds=i) for i in some]),
-        "time": pa.array([datetime.time(i % 24) for i in some]),
-        "took": pa.array([datetime.timedelta(i) for i in some]),
-        "money": pa.array([decimal.Decimal(i) / 100 for i in some], pa.decimal128(10, 2)),
-        "coded": pa.array(rng.choice(list("abc"), n)).dictionary_encode(), "nothing": pa.nulls(n),
-        "one": pa.array(["x"] * n), "list": pa.array([[1, i % 3] for i in some]),
-        "bytes": pa.array([bytes([i % 3]) for i in some]),
-        "nested": pa.array([{"a": i % 3} for i in some]), "huge": pa.array([2**60 + i for i in some]),
-        "gaps": pa.array([{0: None, 1: float("nan"), 2: float("inf")}.get(i % 9, float(i)) for i in some]),
-        "weight": pa.array(rng.random(n)), "unflaw.note": pa.array(["x"] * n),
-        ID: pa.array([f"{seed}:{i}" for i in range(n)]),
-    }  # fmt: skip
-    return Rows(pa.table(table))
-
-
-def test_columns_of_every_type():
-    found = audit(odd(200, 1), odd(300, 2), holdout=odd(100, 3), checks=[TablesCheck()])
-    shapes = found.findings[0]
-    kinds = {name: column["kind"] for name, column in shapes.evidence["columns"].items()}
-    assert [name for name, kind in kinds.items() if kind == "category"] == [
-        "bytes",
-        "coded",
-        "flag",
-        "list",
-        "nested",
-        "one",
-    ]
-    assert set(shapes.evidence["left_out"]) == {"nothing"} and "weight" not in kinds and "unflaw.note" not in kinds
-    assert {f.check: f.verdict for f in found.findings if f.verdict != "ok"} == {}
-
-
-def test_numbers_that_are_none_are_said_where_real_rows_have_some():
-    rng = np.random.default_rng(0)
-    mine, real = rng.normal(size=120), rng.normal(size=150)
-    mine[:15], mine[15:20] = np.nan, np.inf
-    found = audit(*(rows([{"v": float(v), "w": 1} for v in x]) for x in (mine, real)), checks=[TablesCheck()])
-    reasons = [reason for reason in found.row_reasons().values() if reason]
-    assert len(reasons) >= 15 and any("nan" in reason or "missing" in reason for reason in reasons)
-
-
-def test_times_to_the_nanosecond_are_times(tmp_path):
-    rng = np.random.default_rng(0)
-    for name, n in (("mine", 100), ("real", 120)):
-        times = pa.array(rng.integers(10**18, 2 * 10**18, n), pa.timestamp("ns"))
-        pq.write_table(pa.table({"t": times}), tmp_path / f"{name}.parquet")
-    assert audit(tmp_path / "mine.parquet", tmp_path / "real.parquet", checks=[TablesCheck()]).verdict == "ok"
-
-
-def test_one_table_from_files_of_two_formats_raises_nothing(tmp_path):
-    rng, n = np.random.default_rng(0), 400
-    days = [datetime.date(2020, 1, 1) + datetime.timedelta(int(d)) for d in rng.integers(0, 900, n)]
-    whole = {"day": days, "ok": (rng.random(n) < 0.5).tolist(), "x": rng.normal(size=n).tolist()}
-    first, second = ({k: v[at] for k, v in whole.items()} for at in (slice(0, 200), slice(200, None)))
-    pq.write_table(pa.table(second), tmp_path / "real.parquet")
-    lines = [",".join(map(str, row)) for row in zip(*first.values(), strict=True)]
-    (tmp_path / "mine.csv").write_text("\n".join([",".join(first), *lines]))
-    records = [
-        dict(zip(first, map(str, row), strict=True)) | {"x": row[2]} for row in zip(*first.values(), strict=True)
-    ]
-    (tmp_path / "mine.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
-    for mine in ("mine.csv", "mine.jsonl"):
-        found = audit(tmp_path / mine, tmp_path / "real.parquet", checks=[TablesCheck()])
-        assert found.verdict == "ok", [(f.check, f.meaning) for f in found.findings if f.verdict != "ok"]
-
-
-def test_coarse_tables_of_one_size_and_other_shares_are_not_the_same_rows():
-    rng = np.random.default_rng(0)
-    sides = (
-        rows([{"a": bool(rng.random() < p), "b": bool(rng.random() < 0.5)} for _ in range(500)]) for p in (0.2, 0.8)
-    )
-    assert audit(*sides, checks=[TablesCheck()]).verdict == "fail"
-
-
-def test_held_out_rows_of_other_columns_hide_no_copies():
-    real = people(300, 1)
-    mine = [{**r, "name": f"x{i}"} for i, r in enumerate(real[:100] + people(200, 2))]
-    other = [{"height": float(i), "width": float(i % 7)} for i in range(60)]
-    alone, beside = tables(mine, real), tables(mine, real, other)
-    assert alone["copies"].verdict == "fail"
-    assert (beside["copies"].value, beside["copies"].verdict) == (alone["copies"].value, "fail")
-    assert "holdout" not in beside and beside["closest"].evidence["held_out"] is False
-
-
-def test_copies_are_counted_as_if_all_real_rows_were_looked_at():
-    real = people(3000, 1)
-    mine = [{**r, "name": f"x{i}"} for i, r in enumerate(real[:600])]
-    found = tables(mine, real, max_rows=500)["copies"]
-    assert found.verdict == "fail" and found.low < 1.0 <= found.high and found.value > 0.7
-    assert "looked for among 500 of 3,000" in found.meaning
 
 
 def test_large_whole_numbers_are_whole():

@@ -166,11 +166,11 @@ def audit(
         runnable, skipped = _sort_out(checks, there | {"engine"})
         inputs = Inputs.of(runnable, encoder, scorer, scorer_after, batch_size, device)
         job = Job(folder, tuple(runnable), inputs, seed)
-        scored, too_few = _ask(job, sides, open_engine(engine, _n_rows(sides)), stages)
+        scored, unasked = _ask(job, sides, open_engine(engine, _n_rows(sides)), stages)
         if os.name == "nt" and work is None:  # there a mapped file cannot be removed
             scored = Scored(scored.findings, pa.Table.from_batches(scored.table.to_batches()), scored.worst_rows)
     settings = {**_sizes(sides), **_named(models), "checks": settings_of(runnable), "seed": seed}
-    return Audit(scored.findings, scored.table, skipped | too_few, scored.worst_rows, settings)
+    return Audit(scored.findings, scored.table, skipped | unasked, scored.worst_rows, settings)
 
 
 def _ask(job: Job, sides: Mapping[str, RowSet], engine: Engine, stages: _Stages) -> tuple[Scored, dict[str, str]]:

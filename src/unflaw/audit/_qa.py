@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from unflaw.audit._said import Said
 from unflaw.audit._traits import Trait, TraitsCheck
 from unflaw.measure import equations, normalise, words_of
@@ -37,8 +39,12 @@ def _content(text: str) -> list[str]:
     return [word for word in words_of(normalise(text)) if word not in _STOP]
 
 
+@lru_cache(maxsize=2048)
 def ungrounded(said: Said) -> str | None:
-    """Count the answer's words, those of the question aside, that the passage holds."""
+    """Count the answer's words, those of the question aside, that the passage holds.
+
+    Two checks ask it of the same rows, batch by batch: the second finds the answer here.
+    """
     if not said.context or not said.prompt:
         return None
     asked = set(_content(said.prompt))

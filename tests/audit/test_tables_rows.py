@@ -1,0 +1,92 @@
+"""Tables: columns of every type, from files of every kind."""
+
+import datetime
+import decimal
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from small_tables import rows
+from unflaw.audit import TablesCheck, audit
+from unflaw.data import ID, Rows
+
+
+def odd(n, seed):
+    rng = np.random.default_rng(seed)
+    some = rng.integers(0, 400, n).tolist()
+    table = {
+        "small": pa.array(rng.normal(size=n).astype(np.float32)), "flag": pa.array(rng.random(n) < 0.3),
+        "day": pa.array([datetime.date(2020, 1, 1) + datetime.timedelta(i) for i in some]),
+        "when": pa.array([datetime.datetime(2020, 1, 1) + datetime.timedelta(seconds=i) for i in some]),
+        "time": pa.array([datetime.time(i % 24) for i in some]),
+        "took": pa.array([datetime.timedelta(i) for i in some]),
+        "money": pa.array([decimal.Decimal(i) / 100 for i in some], pa.decimal128(10, 2)),
+        "coded": pa.array(rng.choice(list("abc"), n)).dictionary_encode(), "nothing": pa.nulls(n),
+        "one": pa.array(["x"] * n), "list": pa.array([[1, i % 3] for i in some]),
+        "bytes": pa.array([bytes([i % 3]) for i in some]),
+        "nested": pa.array([{"a": i % 3} for i in some]), "huge": pa.array([2**60 + i for i in some]),
+        "gaps": pa.array([{0: None, 1: float("nan"), 2: float("inf")}.get(i % 9, float(i)) for i in some]),
+        "weight": pa.array(rng.random(n)), "unflaw.note": pa.array(["x"] * n),
+        ID: pa.array([f"{seed}:{i}" for i in range(n)]),
+    }  # fmt: skip
+    return Rows(pa.table(table))
+
+
+def test_columns_of_every_type():
+    found = audit(odd(200, 1), odd(300, 2), holdout=odd(100, 3), checks=[TablesCheck()])
+    shapes = found.findings[0]
+    kinds = {name: column["kind"] for name, column in shapes.evidence["columns"].items()}
+    assert [name for name, kind in kinds.items() if kind == "category"] == [
+        "bytes",
+        "coded",
+        "flag",
+        "list",
+        "nested",
+        "one",
+    ]
+    assert set(shapes.evidence["left_out"]) == {"nothing"} and "weight" not in kinds and "unflaw.note" not in kinds
+    assert {f.check: f.verdict for f in found.findings if f.verdict != "ok"} == {}
+
+
+def test_numbers_that_are_none_are_said_where_real_rows_have_some():
+    rng = np.random.default_rng(0)
+    mine, real = rng.normal(size=120), rng.normal(size=150)
+    mine[:15], mine[15:20] = np.nan, np.inf
+    found = audit(*(rows([{"v": float(v), "w": 1} for v in x]) for x in (mine, real)), checks=[TablesCheck()])
+    reasons = [reason for reason in found.row_reasons().values() if reason]
+    assert len(reasons) >= 15 and any("nan" in reason or "missing" in reason for reason in reasons)
+
+
+def test_times_to_the_nanosecond_are_times(tmp_path):
+    rng = np.random.default_rng(0)
+    for name, n in (("mine", 100), ("real", 120)):
+        times = pa.array(rng.integers(10**18, 2 * 10**18, n), pa.timestamp("ns"))
+        pq.write_table(pa.table({"t": times}), tmp_path / f"{name}.parquet")
+    assert audit(tmp_path / "mine.parquet", tmp_path / "real.parquet", checks=[TablesCheck()]).verdict == "ok"
+
+
+def test_one_table_from_files_of_two_formats_raises_nothing(tmp_path):
+    rng, n = np.random.default_rng(0), 400
+    days = [datetime.date(2020, 1, 1) + datetime.timedelta(int(d)) for d in rng.integers(0, 900, n)]
+    whole = {"day": days, "ok": (rng.random(n) < 0.5).tolist(), "x": rng.normal(size=n).tolist()}
+    first, second = ({k: v[at] for k, v in whole.items()} for at in (slice(0, 200), slice(200, None)))
+    pq.write_table(pa.table(second), tmp_path / "real.parquet")
+    lines = [",".join(map(str, row)) for row in zip(*first.values(), strict=True)]
+    (tmp_path / "mine.csv").write_text("\n".join([",".join(first), *lines]))
+    records = [
+        dict(zip(first, map(str, row), strict=True)) | {"x": row[2]} for row in zip(*first.values(), strict=True)
+    ]
+    (tmp_path / "mine.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+    for mine in ("mine.csv", "mine.jsonl"):
+        found = audit(tmp_path / mine, tmp_path / "real.parquet", checks=[TablesCheck()])
+        assert found.verdict == "ok", [(f.check, f.meaning) for f in found.findings if f.verdict != "ok"]
+
+
+def test_coarse_tables_of_one_size_and_other_shares_are_not_the_same_rows():
+    rng = np.random.default_rng(0)
+    sides = (
+        rows([{"a": bool(rng.random() < p), "b": bool(rng.random() < 0.5)} for _ in range(500)]) for p in (0.2, 0.8)
+    )
+    assert audit(*sides, checks=[TablesCheck()]).verdict == "fail"

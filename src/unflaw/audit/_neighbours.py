@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float, Int
 
 from unflaw.audit._engine import Run
 from unflaw.audit._kept import Columns, Kept
+from unflaw.audit._pairs import Pairs
 from unflaw.audit._twins import twins_of
 from unflaw.measure import nearest_original, repeats_of_earlier
 
@@ -43,15 +44,6 @@ class Neighbours(NamedTuple):
     """Of how many rows that have a neighbour one was found, judged by some; None where none can be missed."""
 
 
-class _Pairs(NamedTuple):
-    rows: Int[np.ndarray, " p"]
-    of: Int[np.ndarray, " p"]
-    cosine: Float[np.ndarray, " p"]
-
-    def take(self, at: Sequence[int] | np.ndarray) -> _Pairs:
-        return _Pairs(self.rows[at], self.of[at], self.cosine[at])
-
-
 def neighbours_within(kept: Kept, t: float, exact_rows: int, run: Run, most: int | None = None) -> Neighbours:
     """Return every row that lies next to one before it in order of id, and which; those are next to none themselves.
 
@@ -65,7 +57,7 @@ def neighbours_within(kept: Kept, t: float, exact_rows: int, run: Run, most: int
         rows = rows[np.argsort(opened.rank(rows))]
         of, cosine = repeats_of_earlier(opened.vectors(rows), t)
         at = np.flatnonzero(of >= 0)
-        return Neighbours(_as_twins(opened, opened, _Pairs(rows[at], rows[of[at]], cosine[at])), len(rows), None)
+        return Neighbours(_as_twins(opened, opened, Pairs(rows[at], rows[of[at]], cosine[at])), len(rows), None)
     cells = _Cells.of(kept, kept, rows, run)
     pairs = _before(opened, cells.pairs(partial(_compare_within, kept, t), run))
     found = _found(_Judge(kept, kept, t, rows), np.union1d(pairs.rows, pairs.of), rows, run)
@@ -78,19 +70,16 @@ def neighbours_of(kept: Kept, originals: Kept, t: float, exact_rows: int, run: R
     rows, may_be = _each_text_once(opened), _each_text_once(others)
     new = rows[~np.isin(opened.numbers("hash")[rows], others.numbers("hash"))]
     if not len(may_be):
-        return Neighbours(_as_twins(opened, others, _NONE), len(rows), None)
+        return Neighbours(_as_twins(opened, others, Pairs.joined([])), len(rows), None)
     if len(rows) * len(may_be) <= exact_rows**2:
         new, may_be = new[np.argsort(opened.rank(new))], may_be[np.argsort(others.rank(may_be))]
         at, cosine = nearest_original(opened.vectors(new), others.vectors(may_be))
-        pairs, found = _Pairs(new, may_be[at], cosine).take(cosine >= t), None
+        pairs, found = Pairs(new, may_be[at], cosine).take(cosine >= t), None
     else:
         cells = _Cells.of(kept, originals, may_be, run, new)
-        pairs = _nearest(others, cells.pairs(partial(_compare_with, kept, originals, t), run))
+        pairs = cells.pairs(partial(_compare_with, kept, originals, t), run).nearest(others)
         found = _found(_Judge(kept, originals, t, may_be), pairs.rows, new, run)
     return Neighbours(_as_twins(opened, others, pairs), len(rows), found)
-
-
-_NONE = _Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
 
 
 def _each_text_once(rows: Columns) -> Int[np.ndarray, " m"]:
@@ -102,36 +91,30 @@ def _each_text_once(rows: Columns) -> Int[np.ndarray, " m"]:
     return np.union1d(np.flatnonzero(counts[kind] == 1), again[first])
 
 
-def _as_twins(rows: Columns, others: Columns, pairs: _Pairs) -> pa.Table:
+def _as_twins(rows: Columns, others: Columns, pairs: Pairs) -> pa.Table:
     return twins_of({
         "place": rows.numbers("place")[pairs.rows], "id": rows.strings("id", pairs.rows),
-        "of": others.strings("id", pairs.of), "similarity": pairs.cosine.astype(np.float64),
+        "of": others.strings("id", pairs.of), "similarity": pairs.similarity.astype(np.float64),
         "exact": np.zeros(len(pairs.rows), dtype=bool),
     })  # fmt: skip
 
 
-def _before(rows: Columns, pairs: _Pairs) -> _Pairs:
+def _before(rows: Columns, pairs: Pairs) -> Pairs:
     """Turn pairs so that the original has the smaller id."""
     rank, rank_of = np.split(rows.rank(np.concatenate([pairs.rows, pairs.of])), 2)
     turned = rank < rank_of
-    return _Pairs(np.where(turned, pairs.of, pairs.rows), np.where(turned, pairs.rows, pairs.of), pairs.cosine)
+    return Pairs(np.where(turned, pairs.of, pairs.rows), np.where(turned, pairs.rows, pairs.of), pairs.similarity)
 
 
-def _settled(rows: Columns, pairs: _Pairs) -> _Pairs:
+def _settled(rows: Columns, pairs: Pairs) -> Pairs:
     """Give each row the nearest original that is next to none itself, as far as there is one."""
     rank, rank_of = np.split(rows.rank(np.concatenate([pairs.rows, pairs.of])), 2)
     kept: dict[int, int] = {}
-    for at in np.lexsort((rank_of, -pairs.cosine, rank)).tolist():
+    for at in np.lexsort((rank_of, -pairs.similarity, rank)).tolist():
         row = int(pairs.rows[at])
         if row not in kept or (int(pairs.of[kept[row]]) in kept and int(pairs.of[at]) not in kept):
             kept[row] = at
     return pairs.take(np.fromiter(kept.values(), np.int64, len(kept)))
-
-
-def _nearest(others: Columns, pairs: _Pairs) -> _Pairs:
-    """Return for each row the nearest original; of several the one with the smallest id."""
-    order = np.lexsort((others.rank(pairs.of), -pairs.cosine, pairs.rows))
-    return pairs.take(order[np.unique(pairs.rows[order], return_index=True)[1]])
 
 
 Cell = tuple[Int[np.ndarray, " _"], Int[np.ndarray, " _"]]
@@ -165,10 +148,9 @@ class _Cells:
         looks_in = _in_chunks(partial(_nearest_centres, kept, centres), seekers, run)
         return cls(members, nearest[:, 0], seekers, looks_in, len(centres))
 
-    def pairs(self, compare: Callable[[Sequence[Cell]], _Pairs], run: Run) -> _Pairs:
+    def pairs(self, compare: Callable[[Sequence[Cell]], Pairs], run: Run) -> Pairs:
         """Compare the rows of all cells with those that look in there."""
-        found = [_NONE, *run(compare, list(self._tasks()))]
-        return _Pairs(*(np.concatenate(column) for column in zip(*found, strict=True)))
+        return Pairs.joined(run(compare, list(self._tasks())))
 
     def _tasks(self) -> Iterator[list[Cell]]:
         """Put cells together until they hold enough rows for a task."""
@@ -222,28 +204,28 @@ def _nearest_centres(
     return start, np.concatenate(found)
 
 
-def _compare_within(kept: Kept, t: float, cells: Sequence[Cell]) -> _Pairs:
+def _compare_within(kept: Kept, t: float, cells: Sequence[Cell]) -> Pairs:
     """Find the rows of each cell that lie next to another, and those that look in and lie next to a first one."""
-    opened, found = kept.open(), [_NONE]
+    opened, found = kept.open(), list[Pairs]()
     for members, seekers in cells:
         members = members[np.argsort(opened.rank(members))]
         x = opened.vectors(members)
         of, cosine = repeats_of_earlier(x, t)
         near = np.flatnonzero(of >= 0)
-        found.append(_Pairs(members[near], members[of[near]], cosine[near]))
+        found.append(Pairs(members[near], members[of[near]], cosine[near]))
         first = np.flatnonzero(of < 0)
         at, cosine = nearest_original(opened.vectors(seekers), x[first])
-        found.append(_Pairs(seekers, members[first[at]], cosine).take(cosine >= t))
-    return _Pairs(*(np.concatenate(column) for column in zip(*found, strict=True)))
+        found.append(Pairs(seekers, members[first[at]], cosine).take(cosine >= t))
+    return Pairs.joined(found)
 
 
-def _compare_with(kept: Kept, originals: Kept, t: float, cells: Sequence[Cell]) -> _Pairs:
+def _compare_with(kept: Kept, originals: Kept, t: float, cells: Sequence[Cell]) -> Pairs:
     """Find the rows that look in a cell and lie next to one of its originals."""
-    opened, others, found = kept.open(), originals.open(), [_NONE]
+    opened, others, found = kept.open(), originals.open(), list[Pairs]()
     for members, seekers in cells:
         at, cosine = nearest_original(opened.vectors(seekers), others.vectors(members))
-        found.append(_Pairs(seekers, members[at], cosine).take(cosine >= t))
-    return _Pairs(*(np.concatenate(column) for column in zip(*found, strict=True)))
+        found.append(Pairs(seekers, members[at], cosine).take(cosine >= t))
+    return Pairs.joined(found)
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Bool, Float, Int, UInt64
+from jaxtyping import Bool, Int, UInt64
 
 from unflaw.audit._engine import HERE, Run
 from unflaw.audit._kept import Columns, Kept
+from unflaw.audit._pairs import Pairs
 from unflaw.audit._twins import twins_of
 from unflaw.measure import Shingles
 
@@ -30,14 +30,6 @@ _TASK_ROWS = 250_000
 """Kept whose keys a task holds: some 200 MB."""
 _PAIRS = 2**21
 """Pairs looked at at once."""
-
-
-class _Pairs(NamedTuple):
-    """Rows and originals, by their numbers."""
-
-    rows: Int[np.ndarray, " p"]
-    of: Int[np.ndarray, " p"]
-    similarity: Float[np.ndarray, " p"]
 
 
 def copies_within(texts: Kept, threshold: float, run: Run = HERE, most: int | None = None) -> pa.Table:
@@ -60,12 +52,12 @@ def copies_of(texts: Kept, originals: Kept, threshold: float, run: Run = HERE) -
     equal = _equal_between(rows, others)
     new = np.setdiff1d(np.arange(len(rows)), equal.rows)
     once = np.setdiff1d(np.arange(len(others)), _equal_within(others, np.arange(len(others))).rows)
-    near = _most_alike(others, _Search(texts, originals, new, once, threshold).all(run))
+    near = _Search(texts, originals, new, once, threshold).all(run).nearest(others)
     return _as_twins(rows, others, equal, near)
 
 
-def _as_twins(texts: Columns, others: Columns, equal: _Pairs, near: _Pairs) -> pa.Table:
-    rows, of, similarity = (np.concatenate(column) for column in zip(equal, near, strict=True))
+def _as_twins(texts: Columns, others: Columns, equal: Pairs, near: Pairs) -> pa.Table:
+    rows, of, similarity = Pairs.joined([equal, near])
     return twins_of({
         "place": texts.numbers("place")[rows], "id": texts.strings("id", rows), "of": others.strings("id", of),
         "similarity": similarity, "exact": np.arange(len(rows)) < len(equal.rows),
@@ -73,7 +65,7 @@ def _as_twins(texts: Columns, others: Columns, equal: _Pairs, near: _Pairs) -> p
     })  # fmt: skip
 
 
-def _equal_within(texts: Columns, among: Int[np.ndarray, " m"]) -> _Pairs:
+def _equal_within(texts: Columns, among: Int[np.ndarray, " m"]) -> Pairs:
     """Return all but the first of every kind, in order of id, with that first."""
     kind, counts = np.unique(_contents(texts)[among], return_inverse=True, return_counts=True)[1:]
     again = counts[kind] > 1
@@ -82,17 +74,17 @@ def _equal_within(texts: Columns, among: Int[np.ndarray, " m"]) -> _Pairs:
     rows, kind = rows[order], kind[order]
     first = np.searchsorted(kind, kind)
     later = np.arange(len(rows)) > first
-    return _Pairs(rows[later], rows[first[later]], np.ones(int(later.sum())))
+    return Pairs(rows[later], rows[first[later]], np.ones(int(later.sum())))
 
 
-def _equal_between(texts: Columns, others: Columns) -> _Pairs:
+def _equal_between(texts: Columns, others: Columns) -> Pairs:
     """Return the rows that equal one of the others: of several, the one with the smallest id."""
     mine, theirs = _contents(texts), _contents(others)
     shared = np.flatnonzero(np.isin(theirs, mine))
     shared = shared[np.lexsort((others.rank(shared), theirs[shared]))]
     at = np.searchsorted(theirs[shared], mine)
     rows = np.flatnonzero(np.isin(mine, theirs[shared]))
-    return _Pairs(rows, shared[at[rows]], np.ones(len(rows)))
+    return Pairs(rows, shared[at[rows]], np.ones(len(rows)))
 
 
 def _contents(texts: Columns) -> UInt64[np.ndarray, " n"]:
@@ -100,7 +92,7 @@ def _contents(texts: Columns) -> UInt64[np.ndarray, " n"]:
     return texts.numbers("hash") ^ (texts.numbers("about") * np.uint64(0x9E3779B97F4A7C15))
 
 
-def _first_of_their_kind(texts: Columns, pairs: _Pairs) -> _Pairs:
+def _first_of_their_kind(texts: Columns, pairs: Pairs) -> Pairs:
     """Let only rows that copy nothing be originals: in order of id, each copies what is most like it."""
     rank, rank_of = np.split(texts.rank(np.concatenate([pairs.rows, pairs.of])), 2)
     copies: set[int] = set()
@@ -110,14 +102,7 @@ def _first_of_their_kind(texts: Columns, pairs: _Pairs) -> _Pairs:
         if row not in copies and of not in copies:
             copies.add(row)
             kept.append(at)
-    return _Pairs(*(column[kept] for column in pairs))
-
-
-def _most_alike(others: Columns, pairs: _Pairs) -> _Pairs:
-    """Return for each row the original that is most like it; of several the one with the smallest id."""
-    order = np.lexsort((others.rank(pairs.of), -pairs.similarity, pairs.rows))
-    first = np.unique(pairs.rows[order], return_index=True)[1]
-    return _Pairs(*(column[order[first]] for column in pairs))
+    return pairs.take(kept)
 
 
 @dataclass(frozen=True)
@@ -133,16 +118,13 @@ class _Search:
     """Numbers of the originals that may be copied."""
     threshold: float
 
-    def all(self, run: Run) -> _Pairs:
+    def all(self, run: Run) -> Pairs:
         """Return every pair that is alike, once."""
         n_tasks = max(1, -(-(len(self.rows) + len(self.may_be)) // _TASK_ROWS))
-        none = _Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
-        found = [none, *run(self.part, [(i, n_tasks) for i in range(n_tasks)])]
-        pairs = _Pairs(*(np.concatenate(column) for column in zip(*found, strict=True)))
-        once = np.unique(np.stack(pairs[:2]), axis=1, return_index=True)[1]
-        return _Pairs(*(column[once] for column in pairs))
+        pairs = Pairs.joined(run(self.part, [(i, n_tasks) for i in range(n_tasks)]))
+        return pairs.take(np.unique(np.stack(pairs[:2]), axis=1, return_index=True)[1])
 
-    def part(self, which: tuple[int, int]) -> _Pairs:
+    def part(self, which: tuple[int, int]) -> Pairs:
         """Compare the texts that meet in one slice of the keys."""
         texts = self.texts.open()
         others = texts if self.originals is None else self.originals.open()
@@ -188,17 +170,17 @@ class _Search:
             pairs = np.repeat(row[a:b], n), of[np.repeat(first[a:b], n) + within]
             yield np.stack(_counted(np.stack([*pairs, np.ones(len(within), dtype=np.int64)])))
 
-    def _alike(self, texts: Columns, others: Columns, rows: Int[np.ndarray, " p"], of: Int[np.ndarray, " p"]) -> _Pairs:
+    def _alike(self, texts: Columns, others: Columns, rows: Int[np.ndarray, " p"], of: Int[np.ndarray, " p"]) -> Pairs:
         """Compare pairs word by word."""
-        kept: list[_Pairs] = [_Pairs(rows[:0], of[:0], np.empty(0))]
+        kept: list[Pairs] = []
         for start in range(0, len(rows), _PAIRS // 32):
             i, j = (side[start : start + _PAIRS // 32] for side in (rows, of))
             (once, at), (once_of, at_of) = (np.unique(side, return_inverse=True) for side in (i, j))
             shingles = Shingles.of(texts.strings("text", once) + others.strings("text", once_of))
             similarity = shingles.jaccard(at, at_of + len(once))
             alike = similarity >= self.threshold
-            kept.append(_Pairs(i[alike], j[alike], similarity[alike]))
-        return _Pairs(*(np.concatenate(column) for column in zip(*kept, strict=True)))
+            kept.append(Pairs(i[alike], j[alike], similarity[alike]))
+        return Pairs.joined(kept)
 
 
 def _counted(pairs: Int[np.ndarray, "3 p"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

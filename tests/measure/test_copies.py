@@ -9,9 +9,9 @@ from unflaw.measure import Shingles, band_keys, normalise, words_of
 
 
 def runs(text):
-    """Return the runs of three words; a shorter text is one."""
+    """Return the runs of three words, in order; a shorter text is one."""
     words = words_of(text) or [text]
-    return {tuple(words[i : i + 3]) for i in range(max(1, len(words) - 2))}
+    return [tuple(words[i : i + 3]) for i in range(max(1, len(words) - 2))]
 
 
 def texts(seed, n=30):
@@ -25,9 +25,23 @@ def test_jaccard_equals_that_of_sets(seed):
     said = texts(seed)
     i, j = np.divmod(np.arange(len(said) ** 2), len(said))
     found = Shingles.of(said).jaccard(i, j)
-    sets = [runs(text) for text in said]
+    sets = [set(runs(text)) for text in said]
     expected = [len(a & b) / len(a | b) for a in sets for b in sets]
     assert found.tolist() == pytest.approx(expected)
+
+
+def test_words_of_every_length_and_alphabet_are_told_apart():
+    """Words that share all but their last byte, up to three times as long as the longest hashed at once."""
+    rng = np.random.default_rng(0)
+    ends = ["", "x", "y", "\0", "_z", "é", "\u00b2", "東", "\ud800", "\ud800a", " -", "!?"]
+    said = [f"a {letter * n}{end} b" for n in range(0, 200, 7) for letter in ("q", "é") for end in ends]
+    said += ["", " ", "\ud800", "\ud801", "?!", "!?", "_"]
+    said = [said[i] for i in rng.permutation(len(said))]
+    shingles = Shingles.of(said)
+    meant = [run for text in said for run in runs(text)]
+    assert len(meant) == len(shingles.hashes)
+    pairs = set(zip(meant, shingles.hashes.tolist(), strict=True))
+    assert len(pairs) == len(set(meant)) == len(set(shingles.hashes.tolist()))
 
 
 def test_no_pairs_are_no_error():

@@ -25,8 +25,6 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import chain
 
 import numpy as np
 from jaxtyping import Float, Int, UInt64
@@ -40,6 +38,10 @@ _PAIRS = 2**16
 """Pairs compared at once."""
 _WORD = re.compile(r"[぀-ヿ㐀-鿿]|[^\W_]+")  # one sign of Chinese or Japanese counts as a word
 _NO_LETTER = str.maketrans({chr(i): " " for i in range(128) if not chr(i).isalnum()})
+_LETTER = np.array([i >= 128 or chr(i).isalnum() for i in range(256)])
+_LANE, _LONG = 8, 64
+"""Bytes of a word hashed at once, and those of a word too long for that way."""
+_AT_ONCE = 64
 
 
 _UNSEEN = (
@@ -123,17 +125,15 @@ class Shingles:
         >>> Shingles.of(["a b, c d!", "so it is"]).starts.tolist()
         [0, 2, 3]
         """
-        words = [words_of(text) or [text] for text in texts]
-        lengths = np.fromiter(map(len, words), dtype=np.int64, count=len(words))
-        flat = np.fromiter(map(_word_hash, chain.from_iterable(words)), np.uint64, lengths.sum())
+        words, lengths = _word_hashes(texts)
         first = np.cumsum(lengths) - lengths
         counts = np.maximum(lengths - _WIDTH + 1, 1)
-        text = np.repeat(np.arange(len(words)), counts)
+        text = np.repeat(np.arange(len(texts)), counts)
         at = first[text] + np.arange(len(text)) - np.repeat(np.cumsum(counts) - counts, counts)
         hashes = np.zeros(len(text), dtype=np.uint64)
         for k in range(_WIDTH):
             inside = at + k < (first + lengths)[text]
-            hashes[inside] = hashes[inside] * _MULTIPLIER + flat[at[inside] + k]
+            hashes[inside] = hashes[inside] * _MULTIPLIER + words[at[inside] + k]
         return cls(hashes, np.append(0, np.cumsum(counts)))
 
     def jaccard(self, i: Int[np.ndarray, " p"], j: Int[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
@@ -156,9 +156,30 @@ class Shingles:
         return shared / (sizes[i] + sizes[j] - shared)
 
 
-@lru_cache(maxsize=2**17)
-def _word_hash(word: str) -> int:
-    return text_hash(word)
+def _word_hashes(texts: Sequence[str]) -> tuple[UInt64[np.ndarray, " W"], Int[np.ndarray, " n"]]:
+    """Return 64 bits for each word of each text, and how many words each has; a text without any is one.
+
+    The words are those of `words_of`, found among the bytes of all texts at once and hashed eight bytes at a time.
+    """
+    lines = [(text if text.isascii() else " ".join(_WORD.findall(text))).encode() for text in texts]
+    data = b" ".join([b"", *lines, bytes(_LANE)])
+    letter = _LETTER[np.frombuffer(data, np.uint8)]
+    edges = np.flatnonzero(letter[1:] != letter[:-1]) + 1
+    first, size = edges[::2], edges[1::2] - edges[::2]
+    hashes = size.astype(np.uint64)
+    lanes: UInt64[np.ndarray, " b"] = np.ndarray(len(data) - _LANE + 1, "<u8", data, strides=(1,))
+    for start in range(0, _LONG, _LANE):
+        more = np.flatnonzero(size > start)
+        unused = 8 * (_LANE - np.minimum(size[more] - start, _LANE)).astype(np.uint64)
+        mixed = (hashes[more] ^ (lanes[first[more] + start] << unused)) * _MULTIPLIER
+        hashes[more] = mixed ^ (mixed >> np.uint64(29))
+    for i in np.flatnonzero(size > _LONG).tolist():
+        hashes[i] = text_hash(data[first[i] : first[i] + size[i]].decode())
+    ends = np.searchsorted(first, np.cumsum([len(line) + 1 for line in lines], dtype=np.int64) + 1)
+    counts = np.diff(ends, prepend=0)
+    without = np.flatnonzero(counts == 0)
+    hashes = np.insert(hashes, ends[without], [text_hash(texts[i]) for i in without.tolist()])
+    return hashes, np.maximum(counts, 1)
 
 
 def text_hash(text: str) -> int:
@@ -177,8 +198,12 @@ def band_keys(shingles: Shingles) -> UInt64[np.ndarray, "n bands"]:
     if not n:
         return np.empty((0, _BANDS), dtype=np.uint64)
     starts = shingles.starts.astype(np.uint64)
-    minima = RMinHash.digest_matrix_from_flat_token_hashes(shingles.hashes, starts, _BANDS * _ROWS, 1).to_rows()
-    minima = np.array(minima, dtype=np.uint64).reshape(n, _BANDS, _ROWS)
+    minima = np.empty((n, _BANDS, _ROWS), dtype=np.uint64)
+    for a in range(0, n, _AT_ONCE):  # rensa hands its minima over as numbers of Python: no more than the cache holds
+        cut = starts[a : a + _AT_ONCE + 1]
+        hashes = shingles.hashes[int(cut[0]) : int(cut[-1])]
+        some = RMinHash.digest_matrix_from_flat_token_hashes(hashes, cut - cut[0], _BANDS * _ROWS, 1)
+        minima[a : a + _AT_ONCE].reshape(-1, _BANDS * _ROWS)[:] = some.to_rows()
     # FNV-1a over the minima of a band, started elsewhere for each band so that one table can hold all keys
     keys = np.broadcast_to(np.uint64(0xCBF29CE484222325) + np.arange(_BANDS, dtype=np.uint64), (n, _BANDS))
     for i in range(_ROWS):

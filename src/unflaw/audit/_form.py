@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
+from itertools import chain
 
 from unflaw.audit._said import Said
 from unflaw.audit._traits import Trait, TraitsCheck
@@ -13,15 +15,17 @@ __all__ = ["form_check"]
 
 _LONG = 8
 """Words from which on an answer is sentences, and ends in a mark."""
-_ENDS = re.compile(r"[.!?…。！？:;)\]}\"'”’»`*|>~]\W*$|https?://\S+$")
+_MARKS = frozenset(".!?…。！？:;)]}\"'”’»`*|>~")
+"""Ends of sentences, and of what may stand there instead."""
+_ADDRESS = re.compile(r"https?://\S+$")
 _ITEM = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s", re.MULTILINE)
-_NO_BRACKET = re.compile(
-    r"(?:^|(?<=\s))\(?(?:\w{1,3}|[ivxIVX]+)\)|[:;=]['-]?[()\[\]]|```.*?```|`[^`\n]*`|<[^<>\n]*>",
-    re.DOTALL | re.MULTILINE,
-)
-"""Enumeration, smileys, code and tags."""
-_BRACKET = re.compile(r"[()\[\]{}]")
+_BRACKET = re.compile(r"```.*?```|`[^`\n]*`|<[^<>\n]*>|[()\[\]{}]", re.DOTALL)
+"""Brackets, and the code and tags in which they do not count."""
 _PAIRS = {")": "(", "]": "[", "}": "{"}
+_EYES = re.compile(r"[:;=]['-]?$")
+_NUMBER = re.compile(r"(?:^|\s)(?:\w{1,3}|[ivxIVX]+)$")
+_BEFORE = 10
+"""Signs before a bracket that tell a face or a number of a list."""
 _SENTENCE = re.compile(r"[^.!?\n]+")
 _LEAST_WORDS, _TIMES = 3, 3
 
@@ -42,21 +46,38 @@ def form_check() -> TraitsCheck:
 
 def _truncated(said: Said) -> str | None:
     """Ask where an answer ends that is sentences, not a list or a phrase."""
-    answer = said.answer.rstrip()
-    if len(answer.split()) < _LONG or _ITEM.search(answer):
+    words = said.answer.split()
+    if len(words) < _LONG or _ITEM.search(said.answer):
         return None
-    return "" if _ENDS.search(answer) else f"breaks off with {mask(' '.join(answer.split()[-3:]))[-60:]!r}"
+    return "" if _ends(words) else f"breaks off with {mask(' '.join(words[-3:]))[-60:]!r}"
+
+
+def _ends(words: Sequence[str]) -> bool:
+    """Tell whether a mark ends these words: whatever stands behind it is none of a word."""
+    for sign in chain.from_iterable(map(reversed, reversed(words))):
+        if sign in _MARKS:
+            return True
+        if sign.isalnum() or sign == "_":
+            break
+    return bool(_ADDRESS.search(words[-1]))
 
 
 def _brackets(said: Said) -> str:
-    """Find a bracket that is not closed, or was not open; enumeration, smileys and code aside."""
-    text, open_ones = _NO_BRACKET.sub(" ", said.text) if _BRACKET.search(said.text) else "", []
-    for sign in _BRACKET.findall(text):
+    """Find a bracket that is not closed, or was not open; faces and numbers of a list aside."""
+    open_ones: list[tuple[str, bool]] = []
+    for found in _BRACKET.finditer(said.text):
+        sign, before = found[0], said.text[max(0, found.start() - _BEFORE) : found.start()]
         if sign in _PAIRS.values():
-            open_ones.append(sign)
-        elif sign in _PAIRS and (not open_ones or open_ones.pop() != _PAIRS[sign]):
-            return f"has {sign!r} that closes nothing"
-    return f"has {open_ones[-1]!r} that is not closed" if open_ones else ""
+            open_ones.append((sign, bool(_EYES.search(before))))
+        elif sign in _PAIRS:
+            while open_ones and open_ones[-1][1] and open_ones[-1][0] != _PAIRS[sign]:
+                open_ones.pop()
+            if open_ones and open_ones[-1][0] == _PAIRS[sign]:
+                open_ones.pop()
+            elif not _EYES.search(before) and not _NUMBER.search(before):
+                return f"has {sign!r} that closes nothing"
+    left = [sign for sign, face in open_ones if not face]
+    return f"has {left[-1]!r} that is not closed" if left else ""
 
 
 def _loops(said: Said) -> str:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -57,7 +58,7 @@ class Batch:
     places: Sequence[int] | None = None
     """Place of each row in its set, where it is not `start` and on."""
 
-    @property
+    @cached_property
     def ids(self) -> list[str]:
         """Row ids, in order."""
         return self.rows.ids

@@ -64,7 +64,7 @@ _PIECES = {
 def _first(form: re.Pattern[str], text: str) -> str:
     text = text.replace("\u2019", "'")
     small = text.lower()
-    found = form.search(text) if any(piece in small for piece in _PIECES[form]) else None
+    found = form.search(text) if any(map(small.__contains__, _PIECES[form])) else None
     return _says(found)
 
 

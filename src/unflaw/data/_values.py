@@ -45,8 +45,10 @@ def is_missing(value: Any) -> bool:
 
 def refuse_half_pairs(text: str, column: str) -> str:
     """Return a text that can be stored. Raises `Unfit` for any other."""
-    if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
-        raise Unfit(f"not text: `{column}` holds half a surrogate pair, which no encoding can store")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Unfit(f"not text: `{column}` holds half a surrogate pair, which no encoding can store") from None
     return text
 
 

@@ -44,6 +44,6 @@ def find_toxic(text: str) -> list[str]:
     []
     """
     small = text.lower() if text.isascii() else text.casefold().translate(_OTHER_I)
-    if not any(piece in small for piece in _PIECES):
+    if not any(map(small.__contains__, _PIECES)):
         return []
     return [found[0] for found in _TOXIC.finditer(text.replace("\u2019", "'"))]

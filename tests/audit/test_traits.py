@@ -32,7 +32,10 @@ HAVE = {
     "form.truncated": [
         "The river flows from the hills down to the", "He said that he would come back when the war was over,",
     ],
-    "form.brackets": ["He came (at noon to eat.", "a list [1, 2", "it ends) here", "f(x[1)]", "{'a': 1", "1) see (Figure 3 here", "[a face :) here"],
+    "form.brackets": [
+        "He came (at noon to eat.", "a list [1, 2", "it ends) here", "f(x[1)]", "{'a': 1", "1) see (Figure 3 here",
+        "[a face :) here",
+    ],
     "form.loops": ["It is very cold. It is very cold. It is very cold.", "a b c\na b c\nfine words here\nA  b c"],
     "qa.sums": ["So 7 * 8 = 54."],
     "hygiene.secrets": ["key AKIA" + "IOSFODNN7EXAMPLE"],
@@ -62,7 +65,8 @@ LACK = {
     "form.brackets": [
         "He came (at noon) to eat.", "a) one b) two", "1) one\n2) two", "fine :) or :(", "f(x[1], {2})", "```if (x```",
         "(i) first (ii) second", "use `(` here", "", "as said (see a) and (New York, NY)", "1) see (Figure 3) and (b)",
-        "(a face :) in it, or [two :) in this]", "x=[1, 2], as follows:(one, two)", "it [rained :( all] day", "iii) three",
+        "(a face :) in it, or [two :) in this]", "x=[1, 2], as follows:(one, two)", "it [rained :( all] day",
+        "iii) three",
     ],
     "form.loops": ["It is cold. It is cold.", "Yes. Yes. Yes. Yes.", "One is here. Two is here. Three is here."],
     "qa.sums": ["So 7 * 8 = 56."],

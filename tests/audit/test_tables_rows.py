@@ -3,6 +3,7 @@
 import datetime
 import decimal
 import json
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -57,6 +58,24 @@ def test_numbers_that_are_none_are_said_where_real_rows_have_some():
     found = audit(*(rows([{"v": float(v), "w": 1} for v in x]) for x in (mine, real)), checks=[TablesCheck()])
     reasons = [reason for reason in found.row_reasons().values() if reason]
     assert len(reasons) >= 15 and any("nan" in reason or "missing" in reason for reason in reasons)
+
+
+def test_dates_are_told_as_dates(tmp_path):
+    """Orders of 2020, of which those of spring are never returned; a row of 2031, and returns in spring."""
+    rng, n = np.random.default_rng(0), 2000
+    day = rng.integers(0, 366, n)
+    back = np.where(day < 80, False, rng.random(n) < 0.5)
+    real = {"day": [datetime.date(2020, 1, 1) + datetime.timedelta(int(d)) for d in day], "back": back.tolist()}
+    mine = {"day": real["day"][:400], "back": [True] * 400}
+    mine["day"][:40] = [datetime.date(2031, 5, 17)] * 40
+    for name, of in (("mine", mine), ("real", real)):
+        pq.write_table(pa.table(of), tmp_path / f"{name}.parquet")
+    found = audit(tmp_path / "mine.parquet", tmp_path / "real.parquet", checks=[TablesCheck()])
+    told = {f.check: f for f in found.findings}
+    assert re.search(r"`day` lies between \d{4}-\d\d-\d\d and 202\d-\d\d-\d\d", told["tables.constraints"].meaning)
+    assert re.search(r"'true' with `day` below 2020-03-\d\d", told["tables.impossible"].meaning)
+    outside = [of for of in found.row_reasons().values() if "2031-05-17, in real rows 2020-01-01 to 2020-12-31" in of]
+    assert len(outside) == 40
 
 
 def test_times_to_the_nanosecond_are_times(tmp_path):

@@ -42,6 +42,8 @@ class Coder(NamedTuple):
     words: Sequence[str] = ()
     edges: Sequence[float] = ()
     """Between bins of numbers; empty for words."""
+    dates: bool = False
+    """Whether the numbers are dates."""
 
     @property
     def n_codes(self) -> int:
@@ -65,10 +67,10 @@ class Coder(NamedTuple):
             return f"`{self.name}` missing"
         if not self.edges:
             return f"`{self.name}` {self.words[code]!r}"
+        edges = [word(edge, date=self.dates) for edge in self.edges]
         if code == 0:
-            return f"`{self.name}` below {word(self.edges[0])}"
-        upper = f" to {word(self.edges[code])}" if code < len(self.edges) else " and more"
-        return f"`{self.name}` {word(self.edges[code - 1])}{upper}"
+            return f"`{self.name}` below {edges[0]}"
+        return f"`{self.name}` {edges[code - 1]}{f' to {edges[code]}' if code < len(edges) else ' and more'}"
 
 
 class Cell(NamedTuple):
@@ -129,7 +131,8 @@ class Impossible:
         used = {name for cell in self.cells for name in cell.columns}
         return {
             "columns": {
-                n: {"words": list(c.words), "edges": list(c.edges)} for n, c in self.coders.items() if n in used
+                n: {"words": list(c.words), "edges": list(c.edges), "dates": c.dates}
+                for n, c in self.coders.items() if n in used
             },
             "cells": [[list(c.columns), list(c.codes), round(c.expected, 1), c.rows] for c in self.cells],
             "in_words": [self.said(cell) for cell in self.cells[:50]],
@@ -164,7 +167,7 @@ def _coder(view: View, column: Column) -> Coder | None:
             edges = edges[edges > there.min()]
             if not len(edges):  # most rows hold the least number: that, and all above it
                 edges = there[there > there.min()].min(keepdims=True)
-            return Coder(column.name, edges=edges.tolist())
+            return Coder(column.name, edges=edges.tolist(), dates=view.dates(column.name))
     counted = pc.value_counts(view.words(column.name).drop_null()).to_pylist()
     common = sorted(counted, key=lambda v: (-v["counts"], v["values"]))[:_MOST_WORDS]
     return Coder(column.name, words=[v["values"] for v in common]) if common else None

@@ -43,6 +43,9 @@ _MOST_CELLS = 4_000_000
 _LONGEST = 200
 """Letters of a word that are kept."""
 _DAY, _EPOCH = 86_400e6, datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
+"""The years 1 and 9999, in days since 1970."""
+_DATES = {"unflaw.dates": "days since 1970"}
 _SAME = 6
 """Digits in which numbers must agree to be equal: what went through 32 bits has seven."""
 _FEW = 50
@@ -84,8 +87,16 @@ def _own(rows: Rows) -> list[str]:
 
 
 def plain(rows: Rows) -> pa.Table:
-    """Return the user's own columns as numbers and words."""
-    return pa.table({name: _plain(rows.table[name].combine_chunks()) for name in _own(rows)})
+    """Return the user's own columns as numbers and words; of numbers that count days the field says so."""
+    columns = [rows.table[name].combine_chunks() for name in _own(rows)]
+    arrays = [_plain(column) for column in columns]
+    told = [_DATES if _is_date(column.type) else None for column in columns]
+    fields = zip(_own(rows), arrays, told, strict=True)
+    return pa.table(arrays, pa.schema([pa.field(name, of.type, metadata=days) for name, of, days in fields]))
+
+
+def _is_date(kind: pa.DataType) -> bool:
+    return pa.types.is_date(kind) or pa.types.is_timestamp(kind)
 
 
 def _plain(column: pa.Array) -> pa.Array:
@@ -94,7 +105,7 @@ def _plain(column: pa.Array) -> pa.Array:
         return _plain(column.dictionary_decode())
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return _finite(column.cast(pa.float64(), safe=False))
-    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+    if _is_date(kind):
         return _finite(pc.divide(column.cast(pa.timestamp("us"), safe=False).cast(pa.int64()).cast(pa.float64()), _DAY))
     if pa.types.is_time(kind) or pa.types.is_duration(kind):
         as_us = pa.time64("us") if pa.types.is_time(kind) else pa.duration("us")
@@ -275,6 +286,10 @@ class View:
         """Tell which rows hold nothing there."""
         return np.asarray(pc.is_null(self.table[name].combine_chunks()).to_numpy(zero_copy_only=False))
 
+    def dates(self, name: str) -> bool:
+        """Tell whether a column's numbers are dates."""
+        return bool(_DATES.keys() <= {key.decode() for key in self.table.schema.field(name).metadata or {}})
+
     def matrix(self, names: Sequence[str]) -> Float[np.ndarray, "n d"]:
         """Return columns as numbers, side by side."""
         return np.stack([self.numbers(name) for name in names], axis=1) if names else np.empty((len(self), 0))
@@ -310,14 +325,18 @@ def _as_words(column: pa.Array) -> pa.Array:
     return pa.array([word(v) for v in coded.dictionary.to_pylist()], pa.string()).take(coded.indices)
 
 
-def word(x: float) -> str:
-    """Write a number without trailing zeros.
+def word(x: float, *, date: bool = False) -> str:
+    """Write a number without trailing zeros, or the date it is.
 
     >>> word(3.0), word(0.25), word(1 / 3)
     ('3', '0.25', '0.333333')
     >>> word(float("inf"))
     'inf'
+    >>> word(18262.5, date=True)
+    '2020-01-01'
     """
+    if date and _FIRST_DAY <= x <= _LAST_DAY:
+        return str((_EPOCH + timedelta(days=x)).date())
     return f"{x:.0f}" if abs(x) < 1e15 and x == round(x) else f"{x:.6g}"
 
 

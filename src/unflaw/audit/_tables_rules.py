@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -137,7 +137,8 @@ def _of_one(view: View, column: Column, part: float) -> Iterator[Constraint]:
     if (np.isnan(x) & ~missing).sum() <= RARE * there:
         yield Constraint("number", (name,), {}, there)
     told = {"low": bound(x, upper=False), "high": bound(x, upper=True)}
-    yield Constraint("range", (name,), told | {"least": float(np.nanmin(x)), "most": float(np.nanmax(x))}, there)
+    told |= {"least": float(np.nanmin(x)), "most": float(np.nanmax(x)), "dates": view.dates(name)}
+    yield Constraint("range", (name,), told, there)
     parts = np.abs(x - np.round(x)) > 1e-6
     if parts.sum() <= RARE * there:
         yield Constraint("whole", (name,), {}, there - int(parts.sum()))
@@ -314,8 +315,7 @@ def said(rule: Constraint, values: Sequence[Any], words: Sequence[str | None]) -
     """Say how a row breaks a rule; `values` are those of the rule's columns, `words` as `View` reads them."""
     name, told = f"`{rule.columns[0]}`", rule.told
     if rule.kind == "range":
-        write = _as_date if isinstance(values[0], date) else word
-        least, most = write(told["least"]), write(told["most"])
+        least, most = (word(told[end], date=isinstance(values[0], date)) for end in ("least", "most"))
         return f"{name} is {_shown(values[0])}, in real rows {least} to {most}"
     if rule.kind == "follows":
         return _said_of_followers(rule, values, words[0])
@@ -344,11 +344,6 @@ def _said_of_followers(rule: Constraint, values: Sequence[Any], first: str | Non
     return f"`{rule.columns[1]}` is {_shown(values[1])} {where}, in real rows {there}"
 
 
-def _as_date(days: float) -> str:
-    """Write a number of days since 1970 as a date."""
-    return str((datetime(1970, 1, 1) + timedelta(days=days)).date())
-
-
 def _shown(value: Any) -> str:
     if value is None:
         return "missing"
@@ -358,10 +353,11 @@ def _shown(value: Any) -> str:
 def in_words(rule: Constraint) -> str:
     """Say a rule."""
     names, told = [f"`{name}`" for name in rule.columns], rule.told
+    low, high = (word(told.get(end, 0.0), date=told.get("dates", False)) for end in ("low", "high"))
     return {
         "number": f"{names[0]} is a number",
         "given": f"{names[0]} is given",
-        "range": f"{names[0]} lies between {word(told.get('low', 0.0))} and {word(told.get('high', 0.0))}",
+        "range": f"{names[0]} lies between {low} and {high}",
         "whole": f"{names[0]} is whole",
         "known": f"{names[0]} is a word that real rows have, of {len(told.get('values', ())):,}",
         "order": f"{names[0]} is at most {names[-1]}",

@@ -83,19 +83,21 @@ def test_all_wrong_settings_are_told_together():
     assert len(error.value.problems) == 3
 
 
-def test_rows_with_less_room_than_real_ones_are_named(qa, records):
+@pytest.mark.parametrize("max_rows", [1000, 150])
+def test_rows_with_less_room_than_real_ones_are_named(max_rows, qa, records):
     told = records(300, 1)
     for record in told[:150]:
         record["question"] = " ".join([*told[0]["question"].split(), record["question"].split()[-1]])
     rows = qa(told)
-    finding = diversity(rows, qa(300, 2))["chamfer"]
+    finding = diversity(rows, qa(300, 2), max_rows=max_rows)["chamfer"]
     assert finding.verdict != "ok"
     crowded, planted = set(finding.row_scores), set(rows.ids[:150])
     assert len(crowded & planted) > 100 and len(crowded - planted) < 30
     assert all("than" in finding.row_reasons[i] for i in crowded)
 
 
-def test_rows_in_one_mould_are_found_whatever_they_say():
+@pytest.mark.parametrize("max_rows", [1000, 150])
+def test_rows_in_one_mould_are_found_whatever_they_say(max_rows):
     real = read(Path(__file__).parents[2] / "examples" / "data" / "real.jsonl")
     order = np.random.default_rng(0).permutation(600).tolist()
     mine, reference = real.take(order[:300]), real.take(order[300:])
@@ -103,7 +105,7 @@ def test_rows_in_one_mould_are_found_whatever_they_say():
     words = [word for word in words if word_classes([word]) == ["-"]]
     moulded = [f"the {a} of {b} is a {c} in the {d}" for a, b, c, d in zip(*[iter(words)] * 4, strict=False)][:60]
     mine = mine.with_column("question", [*moulded, *mine.column("prompt")[60:]])
-    found = audit(mine, reference, checks=[DiversityCheck()], encoder=HashEncoder()).findings
+    found = audit(mine, reference, checks=[DiversityCheck(max_rows=max_rows)], encoder=HashEncoder()).findings
     rate, phrases = (next(f for f in found if f.check == f"diversity.{name}") for name in ("template_rate", "phrases"))
     assert phrases.verdict == "ok", "no four words come back"
     assert rate.verdict != "ok" and 0.1 < rate.value - rate.control < 0.3

@@ -31,9 +31,9 @@ def rows(told):
     return Rows.from_records(told, {"text": "text", "label": "label"})
 
 
-def labels(told, reference=None):
+def labels(told, reference=None, **settings):
     real = None if reference is None else rows(reference)
-    found = audit(rows(told), real, checks=[LabelsCheck()], encoder=ByWords())
+    found = audit(rows(told), real, checks=[LabelsCheck(**settings)], encoder=ByWords())
     return {f.check.partition(".")[2]: f for f in found.findings}
 
 
@@ -51,6 +51,20 @@ def test_wrong_labels_are_found_row_by_row():
     assert finding.verdict == "fail" and finding.value == pytest.approx(0.15, abs=0.03)
     planted, ids = set(rows(told).ids[:60]), set(finding.row_scores)
     assert len(ids & planted) > 54 and len(ids - planted) < 6
+
+
+@pytest.mark.parametrize("n_real", [400, 60])
+def test_wrong_labels_outside_the_sample_are_found_as_well(n_real):
+    """All 1,200 rows are named, although a share is one of 200 of them, or of 60."""
+    told = records(1200, 1)
+    for record in told[:180]:
+        record["label"] = "food" if record["label"] == "sport" else "sport"
+    told[180]["label"], told[181]["label"] = "rare", None
+    finding = labels(told, records(n_real, 2), max_rows=200)["noise"]
+    assert finding.n_rows == min(200, n_real) and finding.value == pytest.approx(0.15, abs=0.1)
+    planted, ids = set(rows(told).ids[:180]), set(finding.row_scores)
+    assert len(ids & planted) > 160 and len(ids - planted) < 60 and finding.n_scored == len(ids)
+    assert all("which other rows speak against" in finding.row_reasons[i] for i in ids)
 
 
 def test_labels_spread_otherwise_fail_and_the_commoner_one_is_named():

@@ -190,9 +190,11 @@ def test_rows_that_remember_lie_nearer_to_what_they_remember():
     with_held, without = tables(told, real, held)["closest"], tables(told, real)["closest"]
     assert with_held.verdict == "fail" and with_held.value > 0.7
     assert without.verdict != "ok" and "Held-out rows would tell" in without.meaning
-    flagged = set(without.row_scores)
-    assert len(flagged & set(rows(told).ids[:300])) > 5 * len(flagged - set(rows(told).ids[:300]))
-    assert all("lies nearer to real row" in reason for reason in without.row_reasons.values())
+    few = audit(rows(told), rows(real), checks=[TablesCheck(max_rows=300)]).findings
+    for finding in (without, next(f for f in few if f.check == "tables.closest")):  # all rows are named, or most are
+        flagged, remember = set(finding.row_scores), set(rows(told).ids[:300])
+        assert len(flagged & remember) > 5 * len(flagged - remember) and len(flagged) > 100
+        assert all("lies nearer to real row" in reason for reason in finding.row_reasons.values())
 
 
 def test_large_whole_numbers_are_whole():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from unflaw._errors import TooFewRowsError
-from unflaw.measure import label_issues, out_of_sample, total_variation, uncertainty
+from unflaw.measure import LabelJudge, label_issues, out_of_sample, total_variation, uncertainty
 
 
 def test_total_variation_is_the_share_that_would_move():
@@ -42,3 +42,30 @@ def test_a_label_that_the_features_speak_against_is_an_issue():
 def test_a_class_rarer_than_the_folds_is_refused():
     with pytest.raises(TooFewRowsError, match="at least 5 rows, got 2"):
         out_of_sample(np.zeros((12, 1)), np.repeat([0, 1], [10, 2]))
+
+
+def test_wrong_labels_of_further_rows_are_found_as_in_those_learnt_from():
+    """Three classes at corners of a triangle; in the first a fifth of the labels is wrong, elsewhere none."""
+    rng = np.random.default_rng(0)
+    corners = 4 * np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1]])
+
+    def drawn(n):
+        classes = rng.integers(3, size=n)
+        flipped = (classes == 1) & (rng.random(n) < 0.2)
+        return rng.normal(size=(n, 3)) + corners[classes], np.where(flipped, 0, classes), flipped
+
+    x, labels, flipped = drawn(1000)
+    p = out_of_sample(x, labels)
+    wrong, _ = label_issues(labels, p)
+    judge = LabelJudge.of(x, labels, p, wrong)
+    further, given, really = drawn(2000)
+    found, quality = judge.issues(further, given)
+    assert wrong[flipped].mean() - 0.1 < found[really].mean() < wrong[flipped].mean() + 0.1  # two thirds
+    assert found[~really].mean() < 0.005 and not wrong[~flipped].any()
+    assert quality[found].max() < 0.5 < np.median(quality)
+
+
+def test_where_no_label_was_wrong_none_is_found_in_further_rows():
+    x, labels = np.repeat([[0.0], [9.0]], 20, axis=0), np.repeat([0, 1], 20)
+    judge = LabelJudge.of(x, labels, np.eye(2)[labels], np.zeros(40, dtype=bool))
+    assert not judge.issues(x, labels[::-1])[0].any()

@@ -197,32 +197,40 @@ class DiversityCheck:
                 values[name].append([measure.of(half) for half in halves])
         found = {name: self._finding(name, np.array(v), synthetic.n_rows, n, matched) for name, v in values.items()}
         found["distinct"] = replace(found["distinct"], plots=[_picture(list(found.values()))])
+        mine, real = sets
         if found["chamfer"].verdict != "ok":
-            crowded = dict(zip(synthetic.ids, _crowded(*(s.x for s in sets)), strict=False))
-            scores = {row_id: score for row_id, score in crowded.items() if score >= _CROWDED}
-            reasons = {i: f"nearer to another row than {score:.0%} of the real ones are" for i, score in scores.items()}
-            found["chamfer"] = replace(found["chamfer"], row_scores=scores, row_reasons=reasons)
+            found["chamfer"] = _with(found["chamfer"], _room=_Room.of(synthetic.ids[:n], mine.x, real.x))
         if found["template_rate"].verdict != "ok":
-            moulds = moulds_of(synthetic.ids, *sets)
-            evidence = {**found["template_rate"].evidence, "templates": moulds.evidence}
-            found["template_rate"] = replace(
-                found["template_rate"], evidence=evidence, row_scores=moulds.scores, row_reasons=moulds.reasons
-            )
+            moulds = moulds_of(mine, real)
+            found["template_rate"] = _with(found["template_rate"], templates=moulds.shown, _moulds=moulds)
         return [*found.values(), self._stock(synthetic, reference, control)]
 
     def score(self, batch: Batch, findings: Sequence[Finding]) -> Mapping[str, Mapping[str, RowScore]]:
-        """Give each row that holds a stock phrase the share of its words that stand in one."""
-        finding = next(f for f in findings if f.check == "diversity.phrases")
-        stock = {phrase["phrase"] for phrase in finding.evidence["phrases"]}
-        scores = {}
-        for row_id, text in zip(batch.ids, batch.texts, strict=True):
-            words = words_of(normalise(text))[: self.max_words]
+        """Give each row the share of its words in stock phrases and in moulds, and say where rows have little room."""
+        known = {f.check: f.evidence for f in findings}
+        scores: dict[str, dict[str, RowScore]] = {}
+        if (room := known["diversity.chamfer"].get("_room")) is not None and batch.embeddings is not None:
+            scores["diversity.chamfer"] = {
+                row_id: RowScore(share, f"nearer to another row than {share:.0%} of the real ones are")
+                for row_id, share in zip(batch.ids, room.lacking(batch), strict=True)
+                if share >= _CROWDED
+            }
+        texts = [words_of(normalise(text))[: self.max_words] for text in batch.texts]
+        if (moulds := known["diversity.template_rate"].get("_moulds")) is not None:
+            tag = self.tagger or word_classes
+            cast = {row_id: moulds.cast(words, tag(words)) for row_id, words in zip(batch.ids, texts, strict=True)}
+            scores["diversity.template_rate"] = {
+                i: RowScore(share, f"casts {run!r} in a mould of others") for i, (share, run) in cast.items() if share
+            }
+        stock = {phrase["phrase"] for phrase in known["diversity.phrases"]["phrases"]}
+        told = next(f.verdict != "ok" for f in findings if f.check == "diversity.phrases")
+        phrased = scores["diversity.phrases"] = {}
+        for row_id, words in zip(batch.ids, texts, strict=True):
             found = [i for i, phrase in enumerate(_runs(words)) if phrase in stock]
             if found:
                 share = len({i + j for i in found for j in range(_RUN)}) / len(words)
-                said = f"says {_runs(words)[found[0]]!r}, a stock phrase" if finding.verdict != "ok" else ""
-                scores[row_id] = RowScore(share, said)
-        return {finding.check: scores}
+                phrased[row_id] = RowScore(share, f"says {_runs(words)[found[0]]!r}, a stock phrase" if told else "")
+        return scores
 
     def _settings(self, n_rows: int) -> dict[str, Any]:
         plain = {f.name: getattr(self, f.name) for f in fields(self) if f.metadata.get("setting", True)}
@@ -319,10 +327,34 @@ def _holding(texts: Sequence[Sequence[str]], phrases: Iterable[str]) -> int:
     return sum(not set(_runs(text)).isdisjoint(phrases) for text in texts)
 
 
-def _crowded(x: Float[np.ndarray, "n d"], real: Float[np.ndarray, "n d"]) -> list[float]:
-    """Return per row the share of real rows that have more room: their nearest neighbour is further away."""
-    mine, theirs = nearest_distance(x), np.sort(nearest_distance(real))
-    return (1 - np.searchsorted(theirs, mine, side="right") / len(theirs)).tolist()
+@dataclass(frozen=True)
+class _Room:
+    """How much room real rows have, and sampled rows that may take it from others."""
+
+    at: Mapping[str, int]
+    """Place of each sampled row."""
+    x: Float[np.ndarray, "n d"]
+    usual: Float[np.ndarray, " m"]
+    """Distances of real rows to their nearest, in order."""
+
+    @classmethod
+    def of(cls, ids: Sequence[str], x: Float[np.ndarray, "n d"], real: Float[np.ndarray, "m d"]) -> _Room:
+        """Look at as many rows of both sets."""
+        return cls({row_id: i for i, row_id in enumerate(ids)}, x, np.sort(nearest_distance(real)))
+
+    def lacking(self, batch: Batch) -> list[float]:
+        """Return per row the share of real rows that have more room: their nearest neighbour is further away."""
+        similarity = np.asarray(batch.embeddings, dtype=np.float64) @ self.x.T
+        known = [(i, self.at[row_id]) for i, row_id in enumerate(batch.ids) if row_id in self.at]
+        if known:  # a row does not take the room from itself
+            similarity[tuple(np.array(known).T)] = -np.inf
+        nearest = 1 - similarity.max(axis=1)
+        shares: list[float] = (1 - np.searchsorted(self.usual, nearest, side="right") / len(self.usual)).tolist()
+        return shares
+
+
+def _with(finding: Finding, **evidence: Any) -> Finding:
+    return replace(finding, evidence={**finding.evidence, **evidence})
 
 
 def _picture(findings: Sequence[Finding]) -> Plot:

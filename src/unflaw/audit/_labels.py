@@ -1,22 +1,27 @@
-"""Labels: are they spread as real ones, which are likely to be wrong, do equal rows disagree, what gives them away?"""
+"""Labels: are they spread as real ones, which are likely to be wrong, do equal rows disagree, what gives them away?
+
+Shares are of a sample. Whether the label of a row outside it is likely to be wrong, a classifier says that was fitted
+on the sample; equal and nearly equal rows under two labels, of all rows, are the business of `copies`.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from unflaw._errors import DataError, SettingsError
 from unflaw.audit._frame import Batch, RowScore
-from unflaw.audit._sample import Sample, bottom_k, merge_samples
+from unflaw.audit._sample import Sample, bottom_k, draw, merge_samples
 from unflaw.audit._shares import Rule, Share, share_finding, spread_finding
 from unflaw.audit._template import above
 from unflaw.data import Finding, Verdict
 from unflaw.measure import (
+    LabelJudge,
     label_issues,
     normalise,
     out_of_sample,
@@ -84,13 +89,28 @@ class LabelsCheck:
             return []
         n = min(len(s.draws) for s in (synthetic, real) if s is not None)
         mine, theirs = _Labelled.of(synthetic, n), None if real is None else _Labelled.of(real, n)
-        found = [self._noise(mine, theirs), self._conflicts(mine, theirs)]
+        found = [self._noise(mine, theirs, synthetic), self._conflicts(mine, theirs)]
         found += [self._given_away(name, mine, theirs) for name in ("length", "word")]
         return ([self._balance(synthetic, real, control)] if real is not None and control is not None else []) + found
 
     def score(self, batch: Batch, findings: Sequence[Finding]) -> Mapping[str, Mapping[str, RowScore]]:
-        """Nothing to add: the findings already score the sampled rows."""
-        return {}
+        """Score the rows outside the sample whose label is likely to be wrong; of the others the findings say it."""
+        finding = next(f for f in findings if f.check == "labels.noise")
+        beyond: _Beyond | None = finding.evidence["_beyond"]
+        if beyond is None or batch.embeddings is None or not batch.rows.has("label"):
+            return {}
+        labels = batch.rows.column("label")
+        at = [i for i, label in enumerate(labels) if label is not None and beyond.asks(batch.ids[i], str(label))]
+        if not at:
+            return {}
+        classes = np.array([beyond.classes[str(labels[i])] for i in at])
+        wrong, quality = beyond.judge.issues(batch.embeddings[at].astype(np.float64), classes)
+        told = zip(at, wrong.tolist(), quality.tolist(), strict=True)
+        return {
+            finding.check: {
+                batch.ids[i]: RowScore(1 - good, _suspect(str(labels[i]))) for i, suspected, good in told if suspected
+            }
+        }
 
     def _balance(self, synthetic: Sample, reference: Sample, control: tuple[Sample, Sample]) -> Finding:
         mine, real, *halves = (Counter(label for label, _, _ in s.values) for s in (synthetic, reference, *control))
@@ -102,34 +122,31 @@ class LabelsCheck:
             settings=asdict(self),
         )  # fmt: skip
 
-    def _noise(self, mine: _Labelled, real: _Labelled | None) -> Finding:
-        wrong, quality = mine.issues(self.seed)
-        usual = None if real is None else int(real.issues(self.seed)[0].sum())
-        suspects = np.flatnonzero(wrong).tolist()
-        return self._of_rows(
-            "labels.noise", "Labels that are likely to be wrong", mine, usual, NOISE,
+    def _noise(self, mine: _Labelled, real: _Labelled | None, sample: Sample) -> Finding:
+        found = mine.issues(self.seed)
+        share = Share(int(found.wrong.sum()), len(mine.ids))
+        usual = None if real is None else Share(int(real.issues(self.seed).wrong.sum()), len(real.ids))
+        if more := sample.n_rows > len(mine.ids):  # the share is one of as many rows as real ones; named are all
+            mine = _Labelled.of(sample, len(sample.draws))
+            found = mine.issues(self.seed)
+        suspects = np.flatnonzero(found.wrong).tolist()
+        return share_finding(
+            "labels.noise", "Labels that are likely to be wrong", share, usual, NOISE,
             "have a label that what they say speaks against",
-            {mine.ids[i]: float(1 - quality[i]) for i in suspects},
-            {mine.ids[i]: f"is labelled {mine.labels[i]!r}, which other rows speak against" for i in suspects},
+            row_scores={mine.ids[i]: float(1 - found.quality[i]) for i in suspects},
+            row_reasons={mine.ids[i]: _suspect(mine.labels[i]) for i in suspects},
+            evidence={"_beyond": _Beyond.of(found, sample, self.seed) if more else None}, settings=asdict(self),
         )  # fmt: skip
 
     def _conflicts(self, mine: _Labelled, real: _Labelled | None) -> Finding:
         found = mine.conflicts()
-        return self._of_rows(
-            "labels.conflicts", "Rows that say the same under another label", mine,
-            None if real is None else len(real.conflicts()), CONFLICT,
-            "say what another row says, under another label",
-            dict.fromkeys(found, 1.0), {i: f"says what row {of} says, under another label" for i, of in found.items()},
-        )  # fmt: skip
-
-    def _of_rows(
-        self, check: str, title: str, mine: _Labelled, usual: int | None, rule: Rule, meaning: str,
-        scores: Mapping[str, float], reasons: Mapping[str, str],
-    ) -> Finding:  # fmt: skip
-        n = len(mine.ids)
         return share_finding(
-            check, title, Share(len(scores), n), None if usual is None else Share(usual, n), rule, meaning,
-            row_scores=dict(scores), row_reasons=dict(reasons), settings=asdict(self),
+            "labels.conflicts", "Rows that say the same under another label", Share(len(found), len(mine.ids)),
+            None if real is None else Share(len(real.conflicts()), len(real.ids)), CONFLICT,
+            "say what another row says, under another label",
+            row_scores=dict.fromkeys(found, 1.0),
+            row_reasons={i: f"says what row {of} says, under another label" for i, of in found.items()},
+            settings=asdict(self),
         )  # fmt: skip
 
     def _given_away(self, by: str, mine: _Labelled, real: _Labelled | None) -> Finding:
@@ -154,10 +171,46 @@ class LabelsCheck:
         )
 
 
+def _suspect(label: str) -> str:
+    return f"is labelled {label!r}, which other rows speak against"
+
+
 def _has_classes(sample: Sample) -> bool:
     """Tell whether there are enough labels, and few enough different ones."""
     classes = {label for label, _, _ in sample.values}
     return len(sample.draws) >= MIN_ROWS and 2 <= len(classes) <= MOST_CLASSES
+
+
+class _Issues(NamedTuple):
+    """Which labels of some rows are likely to be wrong."""
+
+    wrong: Bool[np.ndarray, " n"]
+    quality: Float[np.ndarray, " n"]
+    """How good each is, in [0, 1]."""
+    classes: Mapping[str, int]
+    """Labels that are common enough to tell, numbered."""
+    judge: Callable[[], LabelJudge] | None
+    """Makes what tells it of other rows."""
+
+
+@dataclass(frozen=True)
+class _Beyond:
+    """What is known of rows outside the sample."""
+
+    drawn: int
+    """The largest draw in it."""
+    seed: int
+    classes: Mapping[str, int]
+    judge: LabelJudge
+
+    @classmethod
+    def of(cls, found: _Issues, sample: Sample, seed: int) -> _Beyond | None:
+        """Learn from the sample; None where it teaches nothing."""
+        return None if found.judge is None else cls(sample.draws[-1][0], seed, found.classes, found.judge())
+
+    def asks(self, row_id: str, label: str) -> bool:
+        """Whether a row is outside, and its label is one of those that can be told."""
+        return label in self.classes and draw(row_id, self.seed) > self.drawn
 
 
 @dataclass(frozen=True)
@@ -179,15 +232,18 @@ class _Labelled:
         """Number of each row's class."""
         return np.unique(np.array(self.labels), return_inverse=True)[1]
 
-    def issues(self, seed: int) -> tuple[Bool[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-        """Return which labels are likely to be wrong, and the quality of each; labels too rare to tell are good."""
+    def issues(self, seed: int) -> _Issues:
+        """Tell which labels are likely to be wrong; those too rare to tell are good."""
         wrong, quality = np.zeros(len(self.ids), dtype=bool), np.ones(len(self.ids))
         often = np.flatnonzero(np.bincount(self.classes)[self.classes] >= _FOLDS)
-        classes = np.unique(self.classes[often], return_inverse=True)[1]
-        if len(often) and classes.max() > 0:
-            p = out_of_sample(self.x[often].astype(np.float64), classes, n_folds=_FOLDS, seed=seed)
-            wrong[often], quality[often] = label_issues(classes, p)
-        return wrong, quality
+        names, classes = np.unique(np.array(self.labels)[often], return_inverse=True)
+        if len(names) < 2:
+            return _Issues(wrong, quality, {}, None)
+        x = self.x[often].astype(np.float64)
+        p = out_of_sample(x, classes, n_folds=_FOLDS, seed=seed)
+        wrong[often], quality[often] = label_issues(classes, p)
+        known = {str(name): k for k, name in enumerate(names)}
+        return _Issues(wrong, quality, known, lambda: LabelJudge.of(x, classes, p, wrong[often]))
 
     def conflicts(self) -> dict[str, str]:
         """Return the rows that repeat an earlier one of another label, and that one."""

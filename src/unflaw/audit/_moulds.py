@@ -23,12 +23,17 @@ _N_SHOWN = 20
 
 
 class Moulds(NamedTuple):
-    """What is said of a set that is cast in moulds."""
+    """The patterns in which a set is cast."""
 
-    evidence: Sequence[Mapping[str, Any]]
-    scores: Mapping[str, float]
-    """Row id → share of its words that stand in a mould."""
-    reasons: Mapping[str, str]
+    patterns: frozenset[str]
+    shown: Sequence[Mapping[str, Any]]
+    """The commonest, with an example."""
+
+    def cast(self, words: Sequence[str], classes: Sequence[str]) -> tuple[float, str]:
+        """Return the share of a row's words that stand in a mould, and the first that do."""
+        at = [i for i in range(len(words) - PATTERN + 1) if _run(classes, i) in self.patterns]
+        held = {i + j for i in at for j in range(PATTERN)}
+        return (len(held) / len(words), _run(words, at[0])) if at else (0.0, "")
 
 
 def _least(n_rows: int) -> int:
@@ -40,36 +45,29 @@ def mould_rate(drawn: Drawn) -> float:
     return template_rate(drawn.classes, PATTERN, least=_least(len(drawn.classes)))
 
 
-def moulds_of(ids: Sequence[str], mine: RowSample, real: RowSample) -> Moulds:
+def moulds_of(mine: RowSample, real: RowSample) -> Moulds:
     """Find the patterns that stand in 1 % of the rows, and three times as often as in real ones."""
     n, m = len(mine.classes), len(real.classes)
     grams, text = Words.of([*mine.classes, *real.classes]).grams(PATTERN)
     if not len(grams):
-        return Moulds([], {}, {})
+        return Moulds(frozenset(), [])
     here, there = (_texts_with(grams[of], text[of], int(grams.max()) + 1) for of in (text < n, text >= n))
     kept = (here >= _least(n)) & (here / n > _TIMES * there / m)
     first = np.searchsorted(text, np.arange(n))  # place of each row's first pattern
-    places: dict[int, list[int]] = {}
     example: dict[int, tuple[int, int]] = {}
     for at in np.flatnonzero(kept[grams] & (text < n)).tolist():
-        row, place = int(text[at]), int(at - first[text[at]])
-        places.setdefault(row, []).append(place)
-        example.setdefault(int(grams[at]), (row, place))
+        example.setdefault(int(grams[at]), (int(text[at]), int(at - first[text[at]])))
+    patterns = {gram: _run(mine.classes[row], place) for gram, (row, place) in example.items()}
     shown = [
         {
-            "pattern": _run(mine.classes, *example[gram]),
-            "example": _run(mine.texts, *example[gram]),
+            "pattern": patterns[gram],
+            "example": _run(mine.texts[example[gram][0]], example[gram][1]),
             "share": float(here[gram] / n),
             "reference_share": float(there[gram] / m),
         }
         for gram in sorted(example, key=lambda gram: (-here[gram], gram))[:_N_SHOWN]
     ]
-    held = {row: {place + j for place in of for j in range(PATTERN)} for row, of in places.items()}
-    return Moulds(
-        shown,
-        {ids[row]: len(words) / len(mine.texts[row]) for row, words in held.items()},
-        {ids[row]: f"casts {_run(mine.texts, row, of[0])!r} in a mould of others" for row, of in places.items()},
-    )
+    return Moulds(frozenset(patterns.values()), shown)
 
 
 def _texts_with(grams: np.ndarray, text: np.ndarray, n_grams: int) -> np.ndarray:
@@ -77,5 +75,5 @@ def _texts_with(grams: np.ndarray, text: np.ndarray, n_grams: int) -> np.ndarray
     return np.bincount(np.unique(np.stack([grams, text]), axis=1)[0], minlength=n_grams)
 
 
-def _run(texts: Sequence[Sequence[str]], row: int, place: int) -> str:
-    return " ".join(texts[row][place : place + PATTERN])
+def _run(words: Sequence[str], place: int) -> str:
+    return " ".join(words[place : place + PATTERN])

@@ -15,7 +15,7 @@ from unflaw._errors import SettingsError, TooFewRowsError
 from unflaw.audit._frame import Batch, RowScore
 from unflaw.audit._tables_broken import broken_findings, score_broken
 from unflaw.audit._tables_copies import copies_findings, score_copies
-from unflaw.audit._tables_nearest import closest_finding
+from unflaw.audit._tables_nearest import closest_finding, score_closest
 from unflaw.audit._tables_pairs import correlation_finding, pairs_finding
 from unflaw.audit._tables_rows import TablesSummary, TableSummary, View, is_table, kinds_of
 from unflaw.audit._tables_shapes import shapes_finding
@@ -80,8 +80,10 @@ class TablesCheck:
         return [finding for finding in found if finding is not None]
 
     def score(self, batch: Batch, findings: Sequence[Finding]) -> Mapping[str, Mapping[str, RowScore]]:
-        """Score every row that breaks a rule; the other findings score their rows themselves."""
-        return score_broken(batch, findings) | score_copies(batch, findings) if is_table(batch.rows) else {}
+        """Score every row that breaks a rule, is a real one, or lies too near to one."""
+        if not is_table(batch.rows):
+            return {}
+        return score_broken(batch, findings) | score_copies(batch, findings) | score_closest(batch, findings)
 
     def _refuse_few(
         self, synthetic: TableSummary, reference: TableSummary, halves: tuple[TableSummary, TableSummary]

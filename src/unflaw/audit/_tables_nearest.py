@@ -23,14 +23,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float, Int
 
+from unflaw.audit._frame import Batch, RowScore
 from unflaw.audit._shares import Rule
-from unflaw.audit._tables_rows import Column, TableSummary, View
+from unflaw.audit._tables_rows import Column, TableSummary, View, plain
 from unflaw.audit._tables_sides import Sides
 from unflaw.audit._template import above
 from unflaw.data import Finding
 from unflaw.measure import auc, auc_interval, nearest_row, positions, text_hash, wilson_interval
 
-__all__ = ["closest_finding"]
+__all__ = ["closest_finding", "score_closest"]
 
 NEARER = Rule(0.04, 0.15)
 """Above the control: eight rows in a hundred are copies, or thirty."""
@@ -130,7 +131,8 @@ def closest_finding(
     most = min(_MOST_ROWS, math.isqrt(_MOST_STEPS // len(columns)))
     samples = [half.sample for half in control] + ([] if holdout is None else [holdout.sample])
     views = [sides.synthetic, sides.reference, *(View(sample.table) for sample in samples)]
-    mine, real, a, b, *held = _placed(views, columns)
+    among = _among(views, columns)
+    mine, real, a, b, *held = (Places.of(view, columns, among) for view in views)
     if held:
         found, usual = nearer([mine], [real], held[0], most), nearer([a, b], [b, a], held[0], most)
     else:
@@ -138,7 +140,7 @@ def closest_finding(
     excess = found.share - max(0.5, usual.share)  # real rows that prefer held-out ones excuse nothing
     verdict = above(excess if excess > _MANY * found.chance else 0.0, NEARER.warn, NEARER.fail)
     than = "than to as many held-out rows" if held else "than a real row lies to others"
-    scores, reasons = _too_near(sides, mine, real, most) if verdict != "ok" else ({}, {})
+    near = None if verdict == "ok" else _Near.of(columns, among, real.first(most), sides.real_ids)
     return Finding(
         check="tables.closest",
         title="Rows lie nearer to real rows than they should",
@@ -157,31 +159,55 @@ def closest_finding(
         unit="share of rows, .5 being chance",
         n_rows=found.n,
         n_reference=usual.n,
-        row_scores=scores,
-        row_reasons=reasons,
         evidence={
             "held_out": bool(held), "columns": [c.name for c in columns], "rows_of_a_set": most,
             "distance": "mean over columns: of numbers, the share of rows between them; of words 0 or 1",
+            "_near": near,
         },
         settings=sides.settings,
     )  # fmt: skip
 
 
-def _placed(views: Sequence[View], columns: Sequence[Column]) -> list[Places]:
-    """Place tables among as many rows of each: among the real numbers alone, real rows would lie more evenly."""
+def _among(views: Sequence[View], columns: Sequence[Column]) -> Float[np.ndarray, "k p"]:
+    """Return as many rows of each table to place rows among: among real ones alone, these would lie more evenly."""
     numbers = [column.name for column in columns if column.kind == "number"]
     whole = [views[0], views[1], *views[4:]]  # the third and fourth are halves of the second
     n = min(map(len, whole))
-    among = np.concatenate([view.matrix(numbers)[:n] for view in whole])
-    return [Places.of(view, columns, among) for view in views]
+    return np.concatenate([view.matrix(numbers)[:n] for view in whole])
 
 
-def _too_near(sides: Sides, mine: Places, real: Places, most: int) -> tuple[dict[str, float], dict[str, str]]:
-    """Score the rows that lie nearer to a real row than nearly all real rows lie to others."""
-    target = real.first(most)
-    (at, distance), (_, usual) = mine.first(most).to(target), target.to_others()
-    edge, middle = float(np.quantile(usual, _NEAREST)), float(np.median(usual))
-    near = np.flatnonzero(distance < edge).tolist()
-    scores = {sides.ids[i]: 1 - float(distance[i]) / middle for i in near}
-    said = f"than {1 - _NEAREST:.0%} of real rows to any other"
-    return scores, {sides.ids[i]: f"lies nearer to real row {sides.real_ids[int(at[i])]} {said}" for i in near}
+@dataclass(frozen=True)
+class _Near:
+    """Real rows, and how near to another of them one of them usually lies."""
+
+    columns: Sequence[Column]
+    among: Float[np.ndarray, "k p"]
+    real: Places
+    ids: Sequence[str]
+    edge: float
+    """Nearer lie 5 % of the real rows."""
+    middle: float
+
+    @classmethod
+    def of(cls, columns: Sequence[Column], among: Float[np.ndarray, "k p"], real: Places, ids: Sequence[str]) -> _Near:
+        """Look at real rows."""
+        usual = real.to_others()[1]
+        edge, middle = float(np.quantile(usual, _NEAREST)), float(np.median(usual))
+        return cls(columns, among, real, ids[: len(real)], edge, middle)
+
+    def score(self, batch: Batch) -> dict[str, RowScore]:
+        """Score the rows that lie nearer to a real row than nearly all real rows lie to others."""
+        at, distance = Places.of(View(plain(batch.rows)), self.columns, self.among).to(self.real)
+        said = f"than {1 - _NEAREST:.0%} of real rows to any other"
+        return {
+            batch.ids[i]: RowScore(
+                1 - float(distance[i]) / self.middle, f"lies nearer to real row {self.ids[int(at[i])]} {said}"
+            )
+            for i in np.flatnonzero(distance < self.edge).tolist()
+        }
+
+
+def score_closest(batch: Batch, findings: Sequence[Finding]) -> dict[str, dict[str, RowScore]]:
+    """Score the rows that lie too near to a real one, where too many do."""
+    near = {f.check: f.evidence["_near"] for f in findings if f.evidence.get("_near") is not None}
+    return {check: of.score(batch) for check, of in near.items()}

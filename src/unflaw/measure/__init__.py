@@ -18,7 +18,7 @@ from unflaw.measure._diversity import (
     vendi_score,
 )
 from unflaw.measure._intervals import auc_interval, difference_of_shares, difference_within, wilson_interval
-from unflaw.measure._labels import label_issues, out_of_sample, total_variation, uncertainty
+from unflaw.measure._labels import LabelJudge, label_issues, out_of_sample, total_variation, uncertainty
 from unflaw.measure._languages import language, languages
 from unflaw.measure._mining import mine_template
 from unflaw.measure._neighbours import Overlap, neighbour_overlap, squared_distances
@@ -86,6 +86,7 @@ __all__ = [
     "Equation",
     "Found",
     "KernelTest",
+    "LabelJudge",
     "Overlap",
     "Phrase",
     "Reading",

@@ -14,12 +14,15 @@ References
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from unflaw._errors import TooFewRowsError
 
-__all__ = ["label_issues", "out_of_sample", "total_variation", "uncertainty"]
+__all__ = ["LabelJudge", "label_issues", "out_of_sample", "total_variation", "uncertainty"]
 
 
 def total_variation(a: Int[np.ndarray, " K"], b: Int[np.ndarray, " K"]) -> float:
@@ -66,17 +69,21 @@ def out_of_sample(
     TooFewRowsError
         A class has fewer rows than there are folds.
     """
-    from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
     fewest = np.bincount(labels).min()
     if fewest < n_folds:
         raise TooFewRowsError(f"every label must have at least {n_folds} rows, got {fewest} of the rarest")
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=1 / penalty, max_iter=500))
     folds = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
-    return np.asarray(cross_val_predict(model, x, labels, cv=folds, method="predict_proba"))
+    return np.asarray(cross_val_predict(_classifier(penalty), x, labels, cv=folds, method="predict_proba"))
+
+
+def _classifier(penalty: float) -> Any:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), LogisticRegression(C=1 / penalty, max_iter=500))
 
 
 def label_issues(
@@ -87,3 +94,43 @@ def label_issues(
     from cleanlab.rank import get_label_quality_scores
 
     return np.asarray(find_label_issues(labels, p, n_jobs=1)), np.asarray(get_label_quality_scores(labels, p))
+
+
+@dataclass(frozen=True)
+class LabelJudge:
+    """Tells which labels of further rows are likely to be wrong, as `label_issues` told of some."""
+
+    model: Any
+    """Fitted on these, all of them."""
+    cut: Float[np.ndarray, " K"]
+    """By class: margin of the likeliest other class from which on a label counts as wrong; inf where none did."""
+
+    @classmethod
+    def of(
+        cls, x: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"], p: Float[np.ndarray, "n K"],
+        wrong: Bool[np.ndarray, " n"], *, penalty: float = 10.0,
+    ) -> LabelJudge:  # fmt: skip
+        """Learn from rows and what `out_of_sample` and `label_issues` said of them.
+
+        The cut of a class leaves as large a share of its rows above it as were found wrong.
+        """
+        margins, cut = _margins(labels, p), np.full(p.shape[1], np.inf)
+        for k in np.unique(labels[wrong]).tolist():
+            mine = labels == k
+            cut[k] = np.sort(margins[mine])[-int(wrong[mine].sum())]
+        return cls(_classifier(penalty).fit(x, labels), cut)
+
+    def issues(
+        self, x: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"]
+    ) -> tuple[Bool[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+        """Return which labels are likely to be wrong, and how good each is, in [0, 1]; see `label_issues`."""
+        p = self.model.predict_proba(x)
+        return _margins(labels, p) >= self.cut[labels], p[np.arange(len(p)), labels]
+
+
+def _margins(labels: Int[np.ndarray, " n"], p: Float[np.ndarray, "n K"]) -> Float[np.ndarray, " n"]:
+    """Return by how much the likeliest other class is likelier than the label."""
+    rows = np.arange(len(p))
+    others = p.copy()
+    others[rows, labels] = -1.0
+    return others.max(axis=1) - p[rows, labels]

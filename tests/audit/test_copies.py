@@ -131,7 +131,8 @@ def test_copies_under_another_label_are_told_for_all_rows():
     said = [(f"text number {i} of the many that there are", "good" if i % 2 else "bad") for i in range(60)]
     said += [(text.upper(), "bad" if label == "good" else "good") for text, label in said[:6]]
     said += [(f" {text}", label) for text, label in said[10:14]]
+    said += [(f"{text} ", None) for text, _ in said[20:25]]  # no label is no other label
     rows = Rows.from_records([{"text": t, "label": of} for t, of in said], {"text": "text", "label": "label"})
     finding = copies(rows)["copies.conflicts"]
-    assert (finding.value, finding.verdict, finding.n_scored) == (6 / 70, "fail", 6)
+    assert (finding.value, finding.verdict, finding.n_scored) == (6 / 75, "fail", 6)
     assert all("under another label" in reason for reason in finding.row_reasons.values())

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from unflaw import read
-from unflaw._errors import SettingsError, TooFewRowsError
+from unflaw._errors import DataError, SettingsError, TooFewRowsError
 from unflaw.audit import DiversityCheck, audit
+from unflaw.audit._comparable import tagged
 from unflaw.audit._diversity import MEASURES, _stock_phrases
 from unflaw.measure import word_classes
 from unflaw.models import HashEncoder
@@ -123,3 +124,8 @@ def test_a_tagger_takes_the_place_of_endings(qa, records):
     assert found.value > 0.9 and found.control > 0.9 and found.verdict == "ok"
     assert found.settings["tagger"] == "given"
     assert diversity(qa(300, 1), qa(300, 2))["template_rate"].settings["tagger"] == "endings"
+
+
+def test_a_tagger_that_leaves_out_a_word_is_refused():
+    with pytest.raises(DataError, match="one tag per word, got 2 for the 3 words 'so it is'"):
+        tagged(lambda words: ["X"] * 2, "so it is".split())

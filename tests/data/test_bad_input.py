@@ -4,6 +4,8 @@ import gzip
 import json
 import random
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import zstandard
 
@@ -282,3 +284,10 @@ def test_a_line_of_a_hundred_megabytes_is_never_held(file, memory_growth):
     n, growth = memory_growth(small, large)
     assert n == 2
     assert growth < 64e6  # the limit of 16 MiB, in the copies that joining blocks takes
+
+
+def test_a_date_that_python_has_not_got_is_named(tmp_path):
+    days = pa.array([0, 4_000_000], pa.int32()).cast(pa.date32())
+    pq.write_table(pa.table({"day": days, "x": [1.0, 2.0]}), tmp_path / "far.parquet")
+    with pytest.raises(DataError, match=r"far\.parquet.*years 1 to 9999"):
+        read(tmp_path / "far.parquet")

@@ -44,6 +44,13 @@ def test_words_of_every_length_and_alphabet_are_told_apart():
     assert len(pairs) == len(set(meant)) == len(set(shingles.hashes.tolist()))
 
 
+def test_comparing_changes_nothing():
+    shingles = Shingles.of(["x y z x y z x y z x y", "a b c d e f", "p q r s t u"])
+    starts = shingles.starts.tolist()
+    assert shingles.jaccard(np.array([1]), np.array([2])).tolist() == [0.0]
+    assert shingles.starts.tolist() == starts
+
+
 def test_no_pairs_are_no_error():
     nothing = np.empty(0, dtype=np.int64)
     assert len(Shingles.of(["a"]).jaccard(nothing, nothing)) == 0

@@ -18,7 +18,7 @@ from unflaw._errors import DataError
 from unflaw.audit._sample import Sample
 from unflaw.measure import Words, word_classes
 
-__all__ = ["Drawn", "RowSample", "Tagger", "comparable", "partners"]
+__all__ = ["Drawn", "RowSample", "Tagger", "comparable", "partners", "tagged"]
 
 Tagger = Callable[[Sequence[str]], Sequence[str]]
 """Gives each word of a text a tag."""
@@ -40,6 +40,16 @@ class Drawn(NamedTuple):
     matched: bool
 
 
+def tagged(tagger: Tagger, words: Sequence[str]) -> Sequence[str]:
+    """Return a tag for each word. Raises `DataError` where there are more or fewer."""
+    tags = list(tagger(words))
+    if len(tags) != len(words):
+        raise DataError(
+            f"`tagger` must give one tag per word, got {len(tags)} for the {len(words)} words {' '.join(words)[:60]!r}"
+        )
+    return tags
+
+
 @dataclass(frozen=True)
 class RowSample:
     """The sampled rows of a set."""
@@ -54,13 +64,7 @@ class RowSample:
         """Take the first n."""
         kept = sample.values[:n]
         texts = [words.split() for words, _ in kept]
-        classes = [list(tagger(text)) for text in texts]
-        wrong = next((i for i, text in enumerate(texts) if len(classes[i]) != len(text)), None)
-        if wrong is not None:
-            raise DataError(
-                f"`tagger` must give one tag per word, got {len(classes[wrong])} for the {len(texts[wrong])} words "
-                f"{' '.join(texts[wrong])[:60]!r}"
-            )
+        classes = [tagged(tagger, text) for text in texts]
         return cls(texts, classes, np.stack([x for _, x in kept]).astype(np.float64))
 
     def longest_first(self, rows: Sequence[int]) -> RowSample:

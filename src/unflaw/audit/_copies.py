@@ -67,7 +67,7 @@ class CopiesCheck:
         """Normalise the texts and find their keys."""
         rows, places = batch.rows, batch.placed()
         contexts = [str(c or "") for c in rows.column("context")] if rows.has("context") else [""] * len(rows)
-        labels = [str(v) for v in rows.column("label")] if rows.has("label") else None
+        labels = ["" if v is None else str(v) for v in rows.column("label")] if rows.has("label") else None
         prompts = [str(p or "") for p in rows.column("prompt")] if rows.has("prompt") else []
         asked = [i for i, prompt in enumerate(prompts) if prompt]
         whole = kept_texts(places, batch.ids, batch.texts, contexts, labels)
@@ -255,8 +255,9 @@ def _pairs(copies: pa.Table) -> list[list[Any]]:
 
 
 def _contradicting(copies: pa.Table) -> pa.Table:
-    """Return the copies that have another label than their original."""
-    return copies.filter(pc.not_equal(copies["label"], copies["of_label"]))
+    """Return the copies that have another label than their original, as far as both have one."""
+    both = pc.and_(pc.not_equal(copies["label"], ""), pc.not_equal(copies["of_label"], ""))
+    return copies.filter(pc.and_(both, pc.not_equal(copies["label"], copies["of_label"])))
 
 
 def _conflicts(mine: Kept, copies: pa.Table, usual: Share | None) -> Finding:

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float
 
 from unflaw._errors import DataError, SettingsError, TooFewRowsError
-from unflaw.audit._comparable import Drawn, RowSample, Tagger, comparable
+from unflaw.audit._comparable import Drawn, RowSample, Tagger, comparable, tagged
 from unflaw.audit._frame import Batch, RowScore
 from unflaw.audit._moulds import mould_rate, moulds_of
 from unflaw.audit._sample import Sample, bottom_k, merge_samples
@@ -216,9 +216,10 @@ class DiversityCheck:
                 if share >= _CROWDED
             }
         texts = [words_of(normalise(text))[: self.max_words] for text in batch.texts]
-        if (moulds := known["diversity.template_rate"].get("_moulds")) is not None:
-            tag = self.tagger or word_classes
-            cast = {row_id: moulds.cast(words, tag(words)) for row_id, words in zip(batch.ids, texts, strict=True)}
+        moulds = known["diversity.template_rate"].get("_moulds")
+        if moulds is not None and moulds.patterns:
+            tags = [tagged(self.tagger or word_classes, words) for words in texts]
+            cast = {row_id: moulds.cast(*row) for row_id, *row in zip(batch.ids, texts, tags, strict=True)}
             scores["diversity.template_rate"] = {
                 i: RowScore(share, f"casts {run!r} in a mould of others") for i, (share, run) in cast.items() if share
             }

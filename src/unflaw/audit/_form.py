@@ -18,12 +18,12 @@ _LONG = 8
 _MARKS = frozenset(".!?…。！？:;)]}\"'”’»`*|>~")
 """Ends of sentences, and of what may stand there instead."""
 _ADDRESS = re.compile(r"https?://\S+$")
-_ITEM = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s", re.MULTILINE)
+_ITEM = re.compile(r"^[^\S\n]*(?:[-*•]|\d+[.)])\s", re.MULTILINE)
 _BRACKET = re.compile(r"```.*?```|`[^`\n]*`|<[^<>\n]*>|[()\[\]{}]", re.DOTALL)
 """Brackets, and the code and tags in which they do not count."""
 _PAIRS = {")": "(", "]": "[", "}": "{"}
-_EYES = re.compile(r"[:;=]['-]?$")
-_NUMBER = re.compile(r"(?:^|\s)(?:\w{1,3}|[ivxIVX]+)$")
+_EYES = re.compile(r"[:;=]['-]?\Z")
+_NUMBER = re.compile(r"(?:^|\s)(?:\w{1,3}|[ivxIVX]+)\Z")
 _BEFORE = 10
 """Signs before a bracket that tell a face or a number of a list."""
 _SENTENCE = re.compile(r"[^.!?\n]+")
@@ -47,7 +47,7 @@ def form_check() -> TraitsCheck:
 def _truncated(said: Said) -> str | None:
     """Ask where an answer ends that is sentences, not a list or a phrase."""
     words = said.answer.split()
-    if len(words) < _LONG or _ITEM.search(said.answer):
+    if len(words) < _LONG or _ITEM.search(said.answer.rstrip()):
         return None
     return "" if _ends(words) else f"breaks off with {mask(' '.join(words[-3:]))[-60:]!r}"
 
@@ -63,21 +63,31 @@ def _ends(words: Sequence[str]) -> bool:
 
 
 def _brackets(said: Said) -> str:
-    """Find a bracket that is not closed, or was not open; faces and numbers of a list aside."""
+    """Find a bracket that is not closed, or was not open; faces and numbers of a list aside.
+
+    What may be a face or a number is taken for a bracket where it matches one, and makes up for one that is missing.
+    """
     open_ones: list[tuple[str, bool]] = []
+    spare: Counter[str] = Counter()
     for found in _BRACKET.finditer(said.text):
         sign, before = found[0], said.text[max(0, found.start() - _BEFORE) : found.start()]
+        face = sign in "()[]" and bool(_EYES.search(before))
         if sign in _PAIRS.values():
-            open_ones.append((sign, bool(_EYES.search(before))))
+            open_ones.append((sign, face))
         elif sign in _PAIRS:
             while open_ones and open_ones[-1][1] and open_ones[-1][0] != _PAIRS[sign]:
                 open_ones.pop()
+            maybe = face or bool(_NUMBER.search(before))
             if open_ones and open_ones[-1][0] == _PAIRS[sign]:
-                open_ones.pop()
-            elif not _EYES.search(before) and not _NUMBER.search(before):
+                opener, was_face = open_ones.pop()
+                spare[sign] += maybe
+                spare[opener] += was_face and not maybe
+            elif not maybe and not spare[sign]:
                 return f"has {sign!r} that closes nothing"
-    left = [sign for sign, face in open_ones if not face]
-    return f"has {left[-1]!r} that is not closed" if left else ""
+            elif not maybe:
+                spare[sign] -= 1
+    left = Counter(sign for sign, face in open_ones if not face) - spare
+    return f"has {next(iter(left))!r} that is not closed" if left else ""
 
 
 def _loops(said: Said) -> str:

@@ -126,16 +126,17 @@ class LabelsCheck:
         found = mine.issues(self.seed)
         share = Share(int(found.wrong.sum()), len(mine.ids))
         usual = None if real is None else Share(int(real.issues(self.seed).wrong.sum()), len(real.ids))
-        if more := sample.n_rows > len(mine.ids):  # the share is one of as many rows as real ones; named are all
+        if len(mine.ids) < len(sample.draws):  # the share is one of as many rows as real ones; named are all
             mine = _Labelled.of(sample, len(sample.draws))
             found = mine.issues(self.seed)
+        beyond = _Beyond.of(found, sample, self.seed) if sample.n_rows > len(sample.draws) else None
         suspects = np.flatnonzero(found.wrong).tolist()
         return share_finding(
             "labels.noise", "Labels that are likely to be wrong", share, usual, NOISE,
             "have a label that what they say speaks against",
             row_scores={mine.ids[i]: float(1 - found.quality[i]) for i in suspects},
             row_reasons={mine.ids[i]: _suspect(mine.labels[i]) for i in suspects},
-            evidence={"_beyond": _Beyond.of(found, sample, self.seed) if more else None}, settings=asdict(self),
+            evidence={"_beyond": beyond}, settings=asdict(self),
         )  # fmt: skip
 
     def _conflicts(self, mine: _Labelled, real: _Labelled | None) -> Finding:

@@ -18,9 +18,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from unflaw._errors import TooFewRowsError
 from unflaw.audit._engine import Engine
 from unflaw.audit._parts import Part, RowSet
-from unflaw.audit._stages import Job
+from unflaw.audit._stages import Job, concluded
 from unflaw.audit._twins import with_best
 from unflaw.audit._work import finished, load, open_table, save, save_table
 from unflaw.data import ID, Finding, Rows, atomic_write
@@ -72,7 +73,7 @@ def score_rows(
     """Score every row, and say which are the worst."""
     left = [part for part in rows.parts if not finished(part.folder / "worst.pkl")]
     tick(rows.n_rows - sum(part.n_rows for part in left))
-    for n_rows in engine.run(partial(_score_part, job, findings), left):
+    for n_rows in engine.run(partial(_score_part, job), left):
         tick(n_rows)
     told: list[_Worst] = [load(part.folder / "worst.pkl") for part in rows.parts]
     whole = [f for of in findings.values() for f in of]
@@ -106,8 +107,12 @@ def _with_rows(finding: Finding, worst: Sequence[_Bad], n_scored: int) -> Findin
     )
 
 
-def _score_part(job: Job, findings: Mapping[str, Sequence[Finding]], part: Part) -> int:
-    """Write what each finding says of each row of a part."""
+def _score_part(job: Job, part: Part) -> int:
+    """Write what each finding says of each row of a part.
+
+    Findings are read from disk, not sent: what they know of other rows can be megabytes.
+    """
+    findings = {name: [] if isinstance(of, TooFewRowsError) else of for name, of in concluded(job).items()}
     known = [f for of in findings.values() for f in of]
     scores = {f.check: np.full(part.n_rows, np.nan, dtype=np.float32) for f in known}
     worst: dict[str, list[_Bad]] = {f.check: [] for f in known}

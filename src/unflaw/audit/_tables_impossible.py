@@ -66,7 +66,8 @@ class Coder(NamedTuple):
         if code == self.n_codes - 1:
             return f"`{self.name}` missing"
         if not self.edges:
-            return f"`{self.name}` {self.words[code]!r}"
+            said = self.words[code]
+            return f"`{self.name}` {word(float(said), date=True) if self.dates else repr(said)}"
         edges = [word(edge, date=self.dates) for edge in self.edges]
         if code == 0:
             return f"`{self.name}` below {edges[0]}"
@@ -167,10 +168,12 @@ def _coder(view: View, column: Column) -> Coder | None:
             edges = edges[edges > there.min()]
             if not len(edges):  # most rows hold the least number: that, and all above it
                 edges = there[there > there.min()].min(keepdims=True)
+            if column.unit >= 1:  # the same bins, by numbers that there may be
+                edges = np.unique(np.ceil(edges))
             return Coder(column.name, edges=edges.tolist(), dates=view.dates(column.name))
     counted = pc.value_counts(view.words(column.name).drop_null()).to_pylist()
     common = sorted(counted, key=lambda v: (-v["counts"], v["values"]))[:_MOST_WORDS]
-    return Coder(column.name, words=[v["values"] for v in common]) if common else None
+    return Coder(column.name, [v["values"] for v in common], dates=view.dates(column.name)) if common else None
 
 
 def _speak(coders: Mapping[str, Coder], names: tuple[str, str], codes: tuple[int, int]) -> bool:

@@ -140,7 +140,7 @@ def closest_finding(
     excess = found.share - max(0.5, usual.share)  # real rows that prefer held-out ones excuse nothing
     verdict = above(excess if excess > _MANY * found.chance else 0.0, NEARER.warn, NEARER.fail)
     than = "than to as many held-out rows" if held else "than a real row lies to others"
-    near = None if verdict == "ok" else _Near.of(columns, among, real.first(most), sides.real_ids)
+    near = None if verdict == "ok" else _Near.of(columns, among, sides.reference, sides.real_ids[:most])
     return Finding(
         check="tables.closest",
         title="Rows lie nearer to real rows than they should",
@@ -182,6 +182,7 @@ class _Near:
 
     columns: Sequence[Column]
     among: Float[np.ndarray, "k p"]
+    """Some of the rows among which rows are placed: this travels to every process."""
     real: Places
     ids: Sequence[str]
     edge: float
@@ -189,11 +190,13 @@ class _Near:
     middle: float
 
     @classmethod
-    def of(cls, columns: Sequence[Column], among: Float[np.ndarray, "k p"], real: Places, ids: Sequence[str]) -> _Near:
-        """Look at real rows."""
-        usual = real.to_others()[1]
+    def of(cls, columns: Sequence[Column], among: Float[np.ndarray, "k p"], real: View, ids: Sequence[str]) -> _Near:
+        """Look at the first real rows, those that have an id."""
+        some = among[:: max(1, len(among) // _MOST_ROWS)]
+        places = Places.of(real.take(slice(len(ids))), columns, some)
+        usual = places.to_others()[1]
         edge, middle = float(np.quantile(usual, _NEAREST)), float(np.median(usual))
-        return cls(columns, among, real, ids[: len(real)], edge, middle)
+        return cls(columns, some, places, ids, edge, middle)
 
     def score(self, batch: Batch) -> dict[str, RowScore]:
         """Score the rows that lie nearer to a real row than nearly all real rows lie to others."""

@@ -45,7 +45,8 @@ _LONGEST = 200
 _DAY, _EPOCH = 86_400e6, datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
 """The years 1 and 9999, in days since 1970."""
-_DATES = {"unflaw.dates": "days since 1970"}
+_DATES = b"unflaw.dates"
+"""Key in the metadata of a column whose numbers are days since 1970."""
 _SAME = 6
 """Digits in which numbers must agree to be equal: what went through 32 bits has seven."""
 _FEW = 50
@@ -90,7 +91,7 @@ def plain(rows: Rows) -> pa.Table:
     """Return the user's own columns as numbers and words; of numbers that count days the field says so."""
     columns = [rows.table[name].combine_chunks() for name in _own(rows)]
     arrays = [_plain(column) for column in columns]
-    told = [_DATES if _is_date(column.type) else None for column in columns]
+    told = [{_DATES: b""} if _is_date(column.type) else None for column in columns]
     fields = zip(_own(rows), arrays, told, strict=True)
     return pa.table(arrays, pa.schema([pa.field(name, of.type, metadata=days) for name, of, days in fields]))
 
@@ -288,7 +289,7 @@ class View:
 
     def dates(self, name: str) -> bool:
         """Tell whether a column's numbers are dates."""
-        return bool(_DATES.keys() <= {key.decode() for key in self.table.schema.field(name).metadata or {}})
+        return _DATES in (self.table.schema.field(name).metadata or {})
 
     def matrix(self, names: Sequence[str]) -> Float[np.ndarray, "n d"]:
         """Return columns as numbers, side by side."""
@@ -326,17 +327,18 @@ def _as_words(column: pa.Array) -> pa.Array:
 
 
 def word(x: float, *, date: bool = False) -> str:
-    """Write a number without trailing zeros, or the date it is.
+    """Write a number without trailing zeros, or the date it is, to the minute where it is no whole day.
 
     >>> word(3.0), word(0.25), word(1 / 3)
     ('3', '0.25', '0.333333')
     >>> word(float("inf"))
     'inf'
-    >>> word(18262.5, date=True)
-    '2020-01-01'
+    >>> word(18262.0, date=True), word(18262.5, date=True)
+    ('2020-01-01', '2020-01-01 12:00')
     """
     if date and _FIRST_DAY <= x <= _LAST_DAY:
-        return str((_EPOCH + timedelta(days=x)).date())
+        at = _EPOCH.replace(tzinfo=None) + timedelta(days=x)
+        return str(at.date()) if x == round(x) else at.isoformat(sep=" ", timespec="minutes")
     return f"{x:.0f}" if abs(x) < 1e15 and x == round(x) else f"{x:.6g}"
 
 

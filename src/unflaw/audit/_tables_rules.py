@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -136,7 +135,10 @@ def _of_one(view: View, column: Column, part: float) -> Iterator[Constraint]:
         return
     if (np.isnan(x) & ~missing).sum() <= RARE * there:
         yield Constraint("number", (name,), {}, there)
-    told = {"low": bound(x, upper=False), "high": bound(x, upper=True)}
+    low, high = bound(x, upper=False), bound(x, upper=True)
+    told = (
+        {"low": low, "high": high} if column.unit < 1 else {"low": np.ceil(low).item(), "high": np.floor(high).item()}
+    )
     told |= {"least": float(np.nanmin(x)), "most": float(np.nanmax(x)), "dates": view.dates(name)}
     yield Constraint("range", (name,), told, there)
     parts = np.abs(x - np.round(x)) > 1e-6
@@ -203,10 +205,10 @@ def _drawn(names: Sequence[str]) -> list[str]:
 
 
 def _dependences(view: View, names: Sequence[str], part: float) -> Iterator[Constraint]:
-    told = [values for name in _drawn(names) for values in _values(view, name)]
-    least = part * math.log(max(2, len(told) ** 2) / _SURE)
-    for a in told:
-        for b in told:
+    columns = [values for name in _drawn(names) for values in _values(view, name)]
+    least = part * math.log(max(2, len(columns) ** 2) / _SURE)
+    for a in columns:
+        for b in columns:
             if a.name == b.name or len(b.words) > len(a.words) + RARE * len(view):
                 continue  # what gives another has as many values
             counts = contingency(a.codes, b.codes, len(a.words), len(b.words))
@@ -214,10 +216,8 @@ def _dependences(view: View, names: Sequence[str], part: float) -> Iterator[Cons
             if wrong <= RARE * len(view) and chance >= least:
                 often = np.flatnonzero(counts.sum(axis=1) >= _SEEN)
                 pairs = [[a.words[i], b.words[int(counts[i].argmax())]] for i in often.tolist()]
-                whether = [a.only_whether, b.only_whether]
-                yield Constraint(
-                    "follows", (a.name, b.name), {"pairs": pairs, "only_whether": whether}, len(view), chance
-                )
+                told = {"pairs": pairs, "only_whether": [a.only_whether, b.only_whether], "dates": view.dates(b.name)}
+                yield Constraint("follows", (a.name, b.name), told, len(view), chance)
 
 
 def _values(view: View, name: str) -> Iterator[Values]:
@@ -315,7 +315,7 @@ def said(rule: Constraint, values: Sequence[Any], words: Sequence[str | None]) -
     """Say how a row breaks a rule; `values` are those of the rule's columns, `words` as `View` reads them."""
     name, told = f"`{rule.columns[0]}`", rule.told
     if rule.kind == "range":
-        least, most = (word(told[end], date=isinstance(values[0], date)) for end in ("least", "most"))
+        least, most = (word(told[end], date=told["dates"]) for end in ("least", "most"))
         return f"{name} is {_shown(values[0])}, in real rows {least} to {most}"
     if rule.kind == "follows":
         return _said_of_followers(rule, values, words[0])
@@ -339,7 +339,8 @@ def _said_of_followers(rule: Constraint, values: Sequence[Any], first: str | Non
     only = rule.told["only_whether"]
     key = _THERE if only[0] and first is not None else first
     usual = next((theirs for mine, theirs in rule.told["pairs"] if mine == key), None)
-    there = "missing" if usual is None else "given" if only[1] else _shown(usual)
+    shown = word(float(usual), date=True) if usual and rule.told["dates"] and not only[1] else _shown(usual)
+    there = "missing" if usual is None else "given" if only[1] else shown
     where = f"where `{rule.columns[0]}` is {_shown(values[0])}"
     return f"`{rule.columns[1]}` is {_shown(values[1])} {where}, in real rows {there}"
 

@@ -99,11 +99,6 @@ class Sides:
         return View(self.real.table)
 
     @cached_property
-    def ids(self) -> list[str]:
-        """Ids of the synthetic rows."""
-        return list(self.mine.ids.to_pylist())
-
-    @cached_property
     def real_ids(self) -> list[str]:
         """Ids of the real rows."""
         return list(self.real.ids.to_pylist())

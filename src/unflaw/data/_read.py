@@ -110,7 +110,7 @@ class RowReader:
         first = next(self._source.chunks(self._batch_size, self._note), None)
         if first is None:
             raise DataError(self._no_rows())
-        records = first.records if first.table is None else first.table.to_pylist()
+        records = first.records if first.table is None else self._listed(first.table)
         typed = self._source.format not in ("json", "hub")
         self._schema = recognise(records, schema=schema, columns=columns, source=self._source.name, binary=typed)
         self._spoken = [c for part, c in self._schema.columns.items() if part != "label"]
@@ -269,9 +269,18 @@ class RowReader:
         if chunk.table is None:
             return chunk.records
         if self.schema == "table":
-            return chunk.table.to_pylist()
+            return self._listed(chunk.table)
         needed = {*self._schema.columns.values(), "weight", self.id_column} & set(chunk.table.column_names)
-        return chunk.table.select([n for n in chunk.table.column_names if n in needed]).to_pylist()
+        return self._listed(chunk.table.select([n for n in chunk.table.column_names if n in needed]))
+
+    def _listed(self, table: pa.Table) -> list[dict[str, Any]]:
+        try:
+            return table.to_pylist()
+        except (OverflowError, ValueError) as error:  # Python has no year 10,000
+            raise DataError(
+                f"{self._source.name} holds a value that cannot be read ({error}): dates must lie in the years 1 to "
+                "9999; write others as text"
+            ) from None
 
     def _values(self, record: Mapping[str, Any]) -> dict[str, Any]:
         if not self.roles and all(v is None for v in record.values()):

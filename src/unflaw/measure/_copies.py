@@ -146,7 +146,7 @@ class Shingles:
         from scipy.sparse import csr_array
 
         column = (self.hashes >> np.uint64(1)).astype(np.int64)
-        held = csr_array((np.ones(len(column)), column, self.starts), shape=(len(self.starts) - 1, 2**63 - 1))
+        held = csr_array((np.ones(len(column)), column, self.starts.copy()), shape=(len(self.starts) - 1, 2**63 - 1))
         held.sum_duplicates()
         held.data[:] = 1
         sizes = np.diff(held.indptr)

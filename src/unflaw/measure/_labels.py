@@ -24,6 +24,8 @@ from unflaw._errors import TooFewRowsError
 
 __all__ = ["LabelJudge", "label_issues", "out_of_sample", "total_variation", "uncertainty"]
 
+_PENALTY = 10.0
+
 
 def total_variation(a: Int[np.ndarray, " K"], b: Int[np.ndarray, " K"]) -> float:
     """Return how much of one set would need another label to be spread as the other: half the sum of |p - q|.
@@ -59,7 +61,7 @@ def out_of_sample(
     labels: Int[np.ndarray, " n"],
     *,
     n_folds: int = 5,
-    penalty: float = 10.0,
+    penalty: float = _PENALTY,
     seed: int = 0,
 ) -> Float[np.ndarray, "n K"]:
     """Return p: cross-validated logistic regression on standardised features.
@@ -108,9 +110,9 @@ class LabelJudge:
     @classmethod
     def of(
         cls, x: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"], p: Float[np.ndarray, "n K"],
-        wrong: Bool[np.ndarray, " n"], *, penalty: float = 10.0,
+        wrong: Bool[np.ndarray, " n"],
     ) -> LabelJudge:  # fmt: skip
-        """Learn from rows and what `out_of_sample` and `label_issues` said of them.
+        """Learn from rows and what `out_of_sample`, as it is unless told otherwise, and `label_issues` said of them.
 
         The cut of a class leaves as large a share of its rows above it as were found wrong.
         """
@@ -118,7 +120,7 @@ class LabelJudge:
         for k in np.unique(labels[wrong]).tolist():
             mine = labels == k
             cut[k] = np.sort(margins[mine])[-int(wrong[mine].sum())]
-        return cls(_classifier(penalty).fit(x, labels), cut)
+        return cls(_classifier(_PENALTY).fit(x, labels), cut)
 
     def issues(
         self, x: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"]

@@ -21,7 +21,7 @@ from unflaw.audit._inputs import Inputs
 from unflaw.audit._parts import RowSet, read_set
 from unflaw.audit._plan import hold_to_plan, settings_of
 from unflaw.audit._scores import REASON, SCORE, Scored, score_rows, worst_places
-from unflaw.audit._stages import Job, conclude, read_by_scorers, summarise
+from unflaw.audit._stages import Job, conclude, findings_of, read_by_scorers, summarise
 from unflaw.data import ID, Finding, RowReader, Rows, Verdict
 from unflaw.models import Encoder, Scorer
 
@@ -182,7 +182,7 @@ def _ask(job: Job, sides: Mapping[str, RowSet], engine: Engine, stages: _Stages)
     summaries = summarise(job, sides, engine, stages.begin("looking at rows", _n_rows(sides)))
     concluded = conclude(job, summaries, engine, stages.begin("concluding", len(job.checks)))
     too_few = {name: of for name, of in concluded.items() if isinstance(of, TooFewRowsError)}
-    findings = {name: [] if isinstance(of, TooFewRowsError) else of for name, of in concluded.items()}
+    findings = findings_of(job)
     if too_few and not any(f.verdict == "fail" for of in findings.values() for f in of):
         raise next(iter(too_few.values()))
     skipped = {name: _NOTHING for name, of in findings.items() if not of} | {n: str(e) for n, e in too_few.items()}
@@ -192,7 +192,7 @@ def _ask(job: Job, sides: Mapping[str, RowSet], engine: Engine, stages: _Stages)
             "rows of plain columns, `relevance` twenty rows with a question and an answer"
         )
     tick = stages.begin("scoring rows", sides["rows"].n_rows)
-    return score_rows(job, findings, sides["rows"], engine, tick), skipped
+    return score_rows(job, sides["rows"], engine, tick), skipped
 
 
 class _Stages:

@@ -22,7 +22,7 @@ from jaxtyping import Float
 from unflaw._errors import DataError, SettingsError, TooFewRowsError
 from unflaw.audit._comparable import Drawn, RowSample, Tagger, comparable, tagged
 from unflaw.audit._frame import Batch, RowScore
-from unflaw.audit._moulds import mould_rate, moulds_of
+from unflaw.audit._moulds import PATTERN, mould_rate, moulds_of, runs, standing
 from unflaw.audit._sample import Sample, bottom_k, merge_samples
 from unflaw.audit._shares import Rule, Share, share_finding
 from unflaw.audit._template import above
@@ -219,18 +219,20 @@ class DiversityCheck:
         moulds = known["diversity.template_rate"].get("_moulds")
         if moulds is not None and moulds.patterns:
             tags = [tagged(self.tagger or word_classes, words) for words in texts]
-            cast = {row_id: moulds.cast(*row) for row_id, *row in zip(batch.ids, texts, tags, strict=True)}
+            cast = (standing(*row, moulds.patterns, PATTERN) for row in zip(texts, tags, strict=True))
             scores["diversity.template_rate"] = {
-                i: RowScore(share, f"casts {run!r} in a mould of others") for i, (share, run) in cast.items() if share
+                row_id: RowScore(share, f"casts {run!r} in a mould of others")
+                for row_id, (share, run) in zip(batch.ids, cast, strict=True)
+                if share
             }
         stock = {phrase["phrase"] for phrase in known["diversity.phrases"]["phrases"]}
-        told = next(f.verdict != "ok" for f in findings if f.check == "diversity.phrases")
-        phrased = scores["diversity.phrases"] = {}
-        for row_id, words in zip(batch.ids, texts, strict=True):
-            found = [i for i, phrase in enumerate(_runs(words)) if phrase in stock]
-            if found:
-                share = len({i + j for i in found for j in range(_RUN)}) / len(words)
-                phrased[row_id] = RowScore(share, f"says {_runs(words)[found[0]]!r}, a stock phrase" if told else "")
+        tells = next(f.verdict != "ok" for f in findings if f.check == "diversity.phrases")
+        said = (standing(words, words, stock, _RUN) for words in texts)
+        scores["diversity.phrases"] = {
+            row_id: RowScore(share, f"says {run!r}, a stock phrase" if tells else "")
+            for row_id, (share, run) in zip(batch.ids, said, strict=True)
+            if share
+        }
         return scores
 
     def _settings(self, n_rows: int) -> dict[str, Any]:
@@ -300,10 +302,6 @@ def _interval(values: Float[np.ndarray, " draws"]) -> tuple[float, float, float]
     return mean, mean - error, mean + error
 
 
-def _runs(words: Sequence[str]) -> list[str]:
-    return [" ".join(words[i : i + _RUN]) for i in range(len(words) - _RUN + 1)]
-
-
 def _stock_phrases(texts: Sequence[Sequence[str]], others: Sequence[Sequence[str]]) -> dict[str, tuple[int, int]]:
     """Return the runs of words that stand in more texts than chance gives, with the numbers of texts and of others.
 
@@ -311,7 +309,7 @@ def _stock_phrases(texts: Sequence[Sequence[str]], others: Sequence[Sequence[str
     chosen beforehand: how many rows hold such a run by chance, the control says. Twice as long texts hold any run twice
     as often, so the share of shorter others is scaled.
     """
-    here, there = (Counter(run for text in of for run in set(_runs(text))) for of in (texts, others))
+    here, there = (Counter(run for text in of for run in set(runs(text, _RUN))) for of in (texts, others))
     n, m, found = len(texts), len(others), {}
     longer = max(1.0, (here.total() / n) / max(1.0, there.total() / m))
     for run, count in here.items():
@@ -325,7 +323,7 @@ def _stock_phrases(texts: Sequence[Sequence[str]], others: Sequence[Sequence[str
 
 def _holding(texts: Sequence[Sequence[str]], phrases: Iterable[str]) -> int:
     """Count the texts that hold one of these."""
-    return sum(not set(_runs(text)).isdisjoint(phrases) for text in texts)
+    return sum(not set(runs(text, _RUN)).isdisjoint(phrases) for text in texts)
 
 
 @dataclass(frozen=True)

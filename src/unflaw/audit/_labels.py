@@ -67,7 +67,7 @@ class LabelsCheck:
         """Keep label, vector and words of the sampled rows that have a label."""
         if batch.embeddings is None or not np.isfinite(batch.embeddings).all():
             raise DataError("`embeddings` must be finite numbers; the encoder returned nan, inf or nothing")
-        labels = batch.rows.column("label") if batch.rows.has("label") else [None] * len(batch.texts)
+        labels = _labels_of(batch)
         kept = [i for i, label in enumerate(labels) if label is not None]
         vectors, texts = batch.embeddings, batch.texts
 
@@ -97,18 +97,21 @@ class LabelsCheck:
         """Score the rows outside the sample whose label is likely to be wrong; of the others the findings say it."""
         finding = next(f for f in findings if f.check == "labels.noise")
         beyond: _Beyond | None = finding.evidence["_beyond"]
-        if beyond is None or batch.embeddings is None or not batch.rows.has("label"):
+        if beyond is None or batch.embeddings is None:
             return {}
-        labels = batch.rows.column("label")
-        at = [i for i, label in enumerate(labels) if label is not None and beyond.asks(batch.ids[i], str(label))]
-        if not at:
+        asked = {
+            i: label
+            for i, label in enumerate(_labels_of(batch))
+            if label is not None and beyond.asks(batch.ids[i], label)
+        }
+        if not asked:
             return {}
-        classes = np.array([beyond.classes[str(labels[i])] for i in at])
-        wrong, quality = beyond.judge.issues(batch.embeddings[at].astype(np.float64), classes)
-        told = zip(at, wrong.tolist(), quality.tolist(), strict=True)
+        x = batch.embeddings[list(asked)].astype(np.float64)
+        wrong, quality = beyond.judge.issues(x, np.array([beyond.classes[label] for label in asked.values()]))
+        told = zip(asked.items(), wrong.tolist(), quality.tolist(), strict=True)
         return {
             finding.check: {
-                batch.ids[i]: RowScore(1 - good, _suspect(str(labels[i]))) for i, suspected, good in told if suspected
+                batch.ids[i]: RowScore(1 - good, _suspect(label)) for (i, label), suspected, good in told if suspected
             }
         }
 
@@ -170,6 +173,11 @@ class LabelsCheck:
             n_reference=0 if real is None else len(real.ids),
             settings=asdict(self),
         )
+
+
+def _labels_of(batch: Batch) -> list[str | None]:
+    labels = batch.rows.column("label") if batch.rows.has("label") else [None] * len(batch.texts)
+    return [None if label is None else str(label) for label in labels]
 
 
 def _suspect(label: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from unflaw.audit._comparable import Drawn, RowSample
 from unflaw.measure import Words, template_rate
 
-__all__ = ["Moulds", "mould_rate", "moulds_of"]
+__all__ = ["PATTERN", "Moulds", "mould_rate", "moulds_of", "runs", "standing"]
 
 PATTERN = 8
 """Kinds of words of a template; a run of six stands in any row of 150 words."""
@@ -28,12 +28,6 @@ class Moulds(NamedTuple):
     patterns: frozenset[str]
     shown: Sequence[Mapping[str, Any]]
     """The commonest, with an example."""
-
-    def cast(self, words: Sequence[str], classes: Sequence[str]) -> tuple[float, str]:
-        """Return the share of a row's words that stand in a mould, and the first that do."""
-        at = [i for i in range(len(words) - PATTERN + 1) if _run(classes, i) in self.patterns]
-        held = {i + j for i in at for j in range(PATTERN)}
-        return (len(held) / len(words), _run(words, at[0])) if at else (0.0, "")
 
 
 def _least(n_rows: int) -> int:
@@ -57,11 +51,11 @@ def moulds_of(mine: RowSample, real: RowSample) -> Moulds:
     example: dict[int, tuple[int, int]] = {}
     for at in np.flatnonzero(kept[grams] & (text < n)).tolist():
         example.setdefault(int(grams[at]), (int(text[at]), int(at - first[text[at]])))
-    patterns = {gram: _run(mine.classes[row], place) for gram, (row, place) in example.items()}
+    patterns = {gram: " ".join(mine.classes[row][place : place + PATTERN]) for gram, (row, place) in example.items()}
     shown = [
         {
             "pattern": patterns[gram],
-            "example": _run(mine.texts[example[gram][0]], example[gram][1]),
+            "example": " ".join(mine.texts[example[gram][0]][example[gram][1] :][:PATTERN]),
             "share": float(here[gram] / n),
             "reference_share": float(there[gram] / m),
         }
@@ -75,5 +69,14 @@ def _texts_with(grams: np.ndarray, text: np.ndarray, n_grams: int) -> np.ndarray
     return np.bincount(np.unique(np.stack([grams, text]), axis=1)[0], minlength=n_grams)
 
 
-def _run(words: Sequence[str], place: int) -> str:
-    return " ".join(words[place : place + PATTERN])
+def runs(words: Sequence[str], k: int) -> list[str]:
+    """Return every run of k words."""
+    return [" ".join(words[i : i + k]) for i in range(len(words) - k + 1)]
+
+
+def standing(words: Sequence[str], kinds: Sequence[str], known: Collection[str], k: int) -> tuple[float, str]:
+    """Return the share of a row's words that stand in runs of k whose kinds are known, and the first such run."""
+    at = [i for i, run in enumerate(runs(kinds, k)) if run in known]
+    if not at:
+        return 0.0, ""
+    return len({i + j for i in at for j in range(k)}) / len(words), " ".join(words[at[0] : at[0] + k])

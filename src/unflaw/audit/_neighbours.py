@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int
 
 from unflaw.audit._engine import Run
 from unflaw.audit._kept import Columns, Kept
-from unflaw.audit._pairs import Pairs
+from unflaw.audit._pairs import Pairs, held
 from unflaw.audit._twins import twins_of
 from unflaw.measure import nearest_original, repeats_of_earlier
 
@@ -68,7 +68,7 @@ def neighbours_of(kept: Kept, originals: Kept, t: float, exact_rows: int, run: R
     """Return every row that lies next to an original, and the nearest; those whose very words stand there left out."""
     opened, others = kept.open(), originals.open()
     rows, may_be = _each_text_once(opened), _each_text_once(others)
-    new = rows[~np.isin(opened.numbers("hash")[rows], others.numbers("hash"))]
+    new = rows[~held(opened.numbers("hash")[rows], others.numbers("hash"))]
     if not len(may_be):
         return Neighbours(_as_twins(opened, others, Pairs.joined([])), len(rows), None)
     if len(rows) * len(may_be) <= exact_rows**2:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int, UInt64
 
 from unflaw.audit._kept import Columns
 
-__all__ = ["Pairs"]
+__all__ = ["Pairs", "held"]
 
 
 class Pairs(NamedTuple):
@@ -19,6 +19,14 @@ class Pairs(NamedTuple):
     rows: Int[np.ndarray, " p"]
     of: Int[np.ndarray, " p"]
     similarity: Float[np.ndarray, " p"]
+
+    @classmethod
+    def equal(cls, mine: UInt64[np.ndarray, " n"], theirs: UInt64[np.ndarray, " m"], others: Columns) -> Pairs:
+        """Return the rows whose hash is that of one of the others; of several the one with the smallest id."""
+        shared = np.flatnonzero(held(theirs, mine))
+        shared = shared[np.lexsort((others.rank(shared), theirs[shared]))]
+        rows = np.flatnonzero(held(mine, theirs[shared]))
+        return cls(rows, shared[np.searchsorted(theirs[shared], mine[rows])], np.ones(len(rows)))
 
     @classmethod
     def joined(cls, found: Iterable[Pairs]) -> Pairs:
@@ -34,3 +42,11 @@ class Pairs(NamedTuple):
         """Return for each row the original that is most like it; of several the one with the smallest id."""
         order = np.lexsort((others.rank(self.of), -self.similarity, self.rows))
         return self.take(order[np.unique(self.rows[order], return_index=True)[1]])
+
+
+def held(values: UInt64[np.ndarray, " n"], among: UInt64[np.ndarray, " m"]) -> Bool[np.ndarray, " n"]:
+    """Tell which values are among these; `np.isin` puts 64-bit numbers into a hash table, several times as slow."""
+    if not len(among):
+        return np.zeros(len(values), dtype=bool)
+    among = np.sort(among)
+    return among[np.minimum(np.searchsorted(among, values), len(among) - 1)] == values

@@ -18,10 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from unflaw._errors import TooFewRowsError
 from unflaw.audit._engine import Engine
 from unflaw.audit._parts import Part, RowSet
-from unflaw.audit._stages import Job, concluded
+from unflaw.audit._stages import Job, findings_of
 from unflaw.audit._twins import with_best
 from unflaw.audit._work import finished, load, open_table, save, save_table
 from unflaw.data import ID, Finding, Rows, atomic_write
@@ -67,16 +66,14 @@ class _Worst:
     rows: dict[str, list[_Bad]]
 
 
-def score_rows(
-    job: Job, findings: Mapping[str, Sequence[Finding]], rows: RowSet, engine: Engine, tick: Callable[[int], None]
-) -> Scored:
+def score_rows(job: Job, rows: RowSet, engine: Engine, tick: Callable[[int], None]) -> Scored:
     """Score every row, and say which are the worst."""
     left = [part for part in rows.parts if not finished(part.folder / "worst.pkl")]
     tick(rows.n_rows - sum(part.n_rows for part in left))
     for n_rows in engine.run(partial(_score_part, job), left):
         tick(n_rows)
     told: list[_Worst] = [load(part.folder / "worst.pkl") for part in rows.parts]
-    whole = [f for of in findings.values() for f in of]
+    whole = [f for of in findings_of(job).values() for f in of]
     worst = {f.check: heapq.nsmallest(_KEPT, (row for one in told for row in one.rows[f.check])) for f in whole}
     n_scored = {f.check: sum(one.n_scored[f.check] for one in told) for f in whole}
     named = tuple(_with_rows(f, worst[f.check], n_scored[f.check]) for f in whole)
@@ -112,7 +109,7 @@ def _score_part(job: Job, part: Part) -> int:
 
     Findings are read from disk, not sent: what they know of other rows can be megabytes.
     """
-    findings = {name: [] if isinstance(of, TooFewRowsError) else of for name, of in concluded(job).items()}
+    findings = findings_of(job)
     known = [f for of in findings.values() for f in of]
     scores = {f.check: np.full(part.n_rows, np.nan, dtype=np.float32) for f in known}
     worst: dict[str, list[_Bad]] = {f.check: [] for f in known}

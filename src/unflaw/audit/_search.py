@@ -14,7 +14,7 @@ from jaxtyping import Bool, Int, UInt64
 
 from unflaw.audit._engine import HERE, Run
 from unflaw.audit._kept import Columns, Kept
-from unflaw.audit._pairs import Pairs
+from unflaw.audit._pairs import Pairs, held
 from unflaw.audit._twins import twins_of
 from unflaw.measure import Shingles
 
@@ -49,7 +49,7 @@ def copies_within(texts: Kept, threshold: float, run: Run = HERE, most: int | No
 def copies_of(texts: Kept, originals: Kept, threshold: float, run: Run = HERE) -> pa.Table:
     """Return every row of `texts` that repeats one of `originals`."""
     rows, others = texts.open(), originals.open()
-    equal = _equal_between(rows, others)
+    equal = Pairs.equal(_contents(rows), _contents(others), others)
     new = _but(np.arange(len(rows)), equal.rows)
     once = _but(np.arange(len(others)), _equal_within(others, np.arange(len(others))).rows)
     near = _Search(texts, originals, new, once, threshold).all(run).nearest(others)
@@ -75,16 +75,6 @@ def _equal_within(texts: Columns, among: Int[np.ndarray, " m"]) -> Pairs:
     first = np.searchsorted(kind, kind)
     later = np.arange(len(rows)) > first
     return Pairs(rows[later], rows[first[later]], np.ones(int(later.sum())))
-
-
-def _equal_between(texts: Columns, others: Columns) -> Pairs:
-    """Return the rows that equal one of the others: of several, the one with the smallest id."""
-    mine, theirs = _contents(texts), _contents(others)
-    shared = np.flatnonzero(_held(theirs, np.sort(mine)))
-    shared = shared[np.lexsort((others.rank(shared), theirs[shared]))]
-    at = np.searchsorted(theirs[shared], mine)
-    rows = np.flatnonzero(_held(mine, theirs[shared]))
-    return Pairs(rows, shared[at[rows]], np.ones(len(rows)))
 
 
 def _contents(texts: Columns) -> UInt64[np.ndarray, " n"]:
@@ -151,7 +141,7 @@ class _Search:
             of = row
         else:
             code_of, of = _keyed(others, self.may_be, which)
-            both = _held(code_of, np.sort(code))
+            both = held(code_of, code)
             code_of, of = code_of[both], of[both]
             order = np.lexsort((others.rank(of), code_of))
             code_of, of = code_of[order], of[order]
@@ -188,12 +178,6 @@ def _but(rows: Int[np.ndarray, " m"], without: Int[np.ndarray, " w"]) -> Int[np.
     left = np.ones(len(rows), dtype=bool)
     left[np.searchsorted(rows, without)] = False
     return rows[left]
-
-
-def _held(values: UInt64[np.ndarray, " n"], among: UInt64[np.ndarray, " m"]) -> Bool[np.ndarray, " n"]:
-    """Tell which values are among these, which are in order; `np.isin` hashes them, ten times as slow."""
-    at = np.searchsorted(among, values)
-    return among[np.minimum(at, len(among) - 1)] == values if len(among) else np.zeros(len(values), dtype=bool)
 
 
 def _counted(pairs: Int[np.ndarray, "3 p"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

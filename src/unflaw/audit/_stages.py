@@ -27,7 +27,7 @@ from unflaw.audit._sample import draw
 from unflaw.audit._work import finished, load, save, save_table
 from unflaw.data import Finding
 
-__all__ = ["Job", "conclude", "concluded", "read_by_scorers", "summarise"]
+__all__ = ["Job", "conclude", "findings_of", "read_by_scorers", "summarise"]
 
 Tick = Callable[[int], None]
 
@@ -146,14 +146,19 @@ def conclude(
         if not finished(_findings(job, check.name)):
             _conclude_one(job, (check, *_sides(summaries, check.name)), run=engine.run)
         tick(1)
-    return concluded(job)
+    return _concluded(job)
 
 
-def concluded(job: Job) -> dict[str, list[Finding] | TooFewRowsError]:
+def _concluded(job: Job) -> dict[str, list[Finding] | TooFewRowsError]:
     """Return what `conclude` left; a process that asks again has it still."""
     paths = [_findings(job, check.name) for check in job.checks]
     told = _loaded(tuple((path, path.stat().st_mtime_ns) for path in paths))
     return dict(zip((check.name for check in job.checks), told, strict=True))
+
+
+def findings_of(job: Job) -> dict[str, list[Finding]]:
+    """Return what each check found: nothing where it had too few rows to tell."""
+    return {name: [] if isinstance(of, TooFewRowsError) else of for name, of in _concluded(job).items()}
 
 
 @lru_cache(maxsize=1)

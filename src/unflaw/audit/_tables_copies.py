@@ -22,6 +22,7 @@ from jaxtyping import Int
 
 from unflaw.audit._frame import Batch, RowScore
 from unflaw.audit._kept import Columns, Kept
+from unflaw.audit._pairs import Pairs
 from unflaw.audit._tables_rows import Column, TableSummary, View, hashed
 from unflaw.audit._template import above
 from unflaw.audit._twins import TWINS, scores_of, twins_of
@@ -145,12 +146,9 @@ def matches_within(rows: Near) -> Matches:
 
 def _matched(rows: Columns, others: Columns) -> list[tuple[int, str, str]]:
     """Return place and id of the rows that equal another, and the id of that."""
-    mine, theirs = rows.numbers("hash"), others.numbers("hash")
-    at, of = np.flatnonzero(np.isin(mine, theirs)), np.flatnonzero(np.isin(theirs, mine))
-    of = of[np.lexsort((others.rank(of), theirs[of]))]  # by hash, then by id
-    first = of[np.searchsorted(theirs[of], mine[at])]
-    places = rows.numbers("place")[at].tolist()
-    return list(zip(places, rows.strings("id", at), others.strings("id", first), strict=True))
+    equal = Pairs.equal(rows.numbers("hash"), others.numbers("hash"), others)
+    places = rows.numbers("place")[equal.rows].tolist()
+    return list(zip(places, rows.strings("id", equal.rows), others.strings("id", equal.of), strict=True))
 
 
 def _repeated(rows: Columns) -> Int[np.ndarray, " r"]:

@@ -136,10 +136,10 @@ def _of_one(view: View, column: Column, part: float) -> Iterator[Constraint]:
     if (np.isnan(x) & ~missing).sum() <= RARE * there:
         yield Constraint("number", (name,), {}, there)
     low, high = bound(x, upper=False), bound(x, upper=True)
-    told = (
-        {"low": low, "high": high} if column.unit < 1 else {"low": np.ceil(low).item(), "high": np.floor(high).item()}
-    )
-    told |= {"least": float(np.nanmin(x)), "most": float(np.nanmax(x)), "dates": view.dates(name)}
+    if column.unit >= 1:  # the same, by numbers that there may be
+        low, high = np.ceil(low).item(), np.floor(high).item()
+    told = {"low": low, "high": high, "least": float(np.nanmin(x)), "most": float(np.nanmax(x))}
+    told["dates"] = view.dates(name)
     yield Constraint("range", (name,), told, there)
     parts = np.abs(x - np.round(x)) > 1e-6
     if parts.sum() <= RARE * there:

@@ -29,12 +29,15 @@ import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from unflaw.audit import CopiesCheck, audit
 from unflaw.data import ID, Rows
 
 __all__ = ["opening"]
 
 TASKS = "bigbench-1.0.0/bigbench/benchmark_tasks"
+COPIES = "unflaw.score.copies.inside"
 NEAR = 0.7
 """Share of word triples in common from which one text is a copy of another, as in `unflaw.audit`."""
 LONGEST_QUESTION, LONGEST_SENTENCE = 14, 30
@@ -133,8 +136,8 @@ def without_copies(records: Sequence[Mapping[str, str]]) -> list[Mapping[str, st
     said = [" ".join(v for k, v in r.items() if k != "label") for r in records]
     rows = Rows.from_records([{ID: f"{i:06d}", "text": text} for i, text in enumerate(said)], {"text": "text"})
     table = audit(rows, checks=[CopiesCheck(threshold=NEAR)]).table
-    copy = table["unflaw.score.copies.inside"].fill_null(0).to_numpy() > 0
-    return [r for r, text, again in zip(records, said, copy, strict=True) if not again and len(text.split()) > 2]
+    again = np.zeros(len(said)) if COPIES not in table.column_names else table[COPIES].fill_null(0).to_numpy()
+    return [r for r, text, near in zip(records, said, again, strict=True) if not near and len(text.split()) > 2]
 
 
 if __name__ == "__main__":

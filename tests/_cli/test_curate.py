@@ -72,6 +72,17 @@ def test_the_scores_of_some_checks_only(audited, tmp_path):
     assert "'form.x'" in told.output
 
 
+def test_checks_that_found_nothing_take_nothing_out(tmp_path):
+    """A pipeline that filters by a check must not stop at the first clean set."""
+    file, run = tmp_path / "clean.jsonl", tmp_path / "run"
+    file.write_text("".join(json.dumps({"text": f"On day {n} it rained on town {n * n}."}) + "\n" for n in range(60)))
+    call("audit", file, "--checks", "copies", "--run", run)
+    for named in ("copies", "copies.inside"):
+        told = call("curate", "filter", file, "--run", run, "--above", 0, "--checks", named, "--dry-run", "--json")
+        assert json.loads(told.stdout)["kept"] == 60
+    call("curate", "filter", file, "--run", run, "--above", 0, "--checks", "residue", "--dry-run", code=2)  # not asked
+
+
 def test_scores_from_elsewhere(audited, tmp_path):
     file, _ = audited
     ids = read(file).ids

@@ -80,6 +80,20 @@ def test_equal_rows_under_two_labels_are_conflicts():
     assert (finding.verdict, finding.value) == ("fail", 20 / 220)
 
 
+def test_conflicts_outside_the_sample_are_named_as_well():
+    """A text stands 300 times under two labels: all those are named whose label its first sampled row has not."""
+    told = records(900, 1)
+    for i, record in enumerate(told[:300]):
+        record |= {"text": "ball goal ball goal", "label": "food" if i % 2 else "sport"}
+    told[0]["label"] = None
+    ids = rows(told).ids
+    finding = labels(told, max_rows=100)["conflicts"]
+    sides = [{ids[i] for i in range(1, 300) if told[i]["label"] == label} for label in WORDS]
+    named = set(finding.row_scores)
+    assert named in sides and finding.n_scored == len(named)
+    assert {finding.row_reasons[i].split(",")[1] for i in named} == {" under another label"}
+
+
 def test_a_word_and_a_length_that_give_the_label_away():
     told = [{**r, "text": f"{r['text']} indeed" if r["label"] == "food" else r["text"]} for r in records(400, 1)]
     found = labels(told, records(400, 2))

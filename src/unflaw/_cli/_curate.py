@@ -31,7 +31,9 @@ from unflaw._cli._verb import Verb
 from unflaw._errors import DataError, SettingsError, did_you_mean
 
 if TYPE_CHECKING:
-    from unflaw.data import RowReader, Rows, Selection
+    import pyarrow as pa
+
+    from unflaw.data import Finding, RowReader, Rows, Selection
 
 __all__ = ["curate"]
 
@@ -176,7 +178,7 @@ def _scores(
             f"`FILE` must hold the rows that were scored, got {strangers:,} of {len(rows):,} rows without a score; "
             "audit this file first, or name the one that was audited"
         )
-    found = {i: sum(values) / len(names) for i, *values in zip(ids, *(table[n] for n in names), strict=True)}
+    found = {i: sum(values) / max(1, len(names)) for i, *values in zip(ids, *(table[n] for n in names), strict=True)}
     reasons = {i: r for i, r in zip(ids, table.get(_REASON, [""] * len(ids)), strict=True) if r}
     return found, reasons
 
@@ -191,26 +193,32 @@ def _score_table(path: Path) -> dict[str, list[Any]]:
 
 
 def _audited(run: Path | None, checks: str | None) -> tuple[dict[str, list[Any]], list[str]]:
-    """Read what an audit wrote, and the names of the columns that count."""
+    """Read what an audit wrote, and the names of the columns that count: none where what is asked named no row."""
     from unflaw.data import ID, RunFolder
 
-    table = RunFolder(run or ".").row_columns()
+    folder = RunFolder(run or ".")
+    table = folder.row_columns()
     if table is None or _SCORE not in table.column_names:
         raise DataError(f"`--run` must hold the scores of an audit, got none in {run}; audit with --run {run} first")
-    scored = [name for name in table.column_names if name.startswith(f"{_SCORE}.")]
-    known = {name.removeprefix(f"{_SCORE}."): name for name in scored}
     names = [_SCORE]
     if checks is not None:
-        wanted = [name.strip() for name in checks.split(",")]
-        of = {w: [known[k] for k in known if k == w or k.startswith(f"{w}.")] for w in wanted}
-        parts = {*known, *(name.split(".")[0] for name in known)}
-        if problems := [f"`--checks` has no scores of {w!r}. {did_you_mean(w, parts)}" for w in wanted if not of[w]]:
-            raise SettingsError(problems)
-        names = list(dict.fromkeys(name for w in wanted for name in of[w]))
+        names = _columns_asked(checks, table, folder.findings())
     there = table.filter(table[_SCORE].is_valid())
     columns = {name: [value or 0.0 for value in there[name].to_pylist()] for name in names}
     reasons = there[_REASON].to_pylist() if _REASON in there.column_names else [""] * len(there)
     return {"id": there[ID].to_pylist(), **columns, _REASON: reasons}, names
+
+
+def _columns_asked(checks: str, table: pa.Table, findings: Sequence[Finding]) -> list[str]:
+    """Return the columns these names mean: none where what they mean is ok and scores no row."""
+    scored = [name.removeprefix(f"{_SCORE}.") for name in table.column_names if name.startswith(f"{_SCORE}.")]
+    known = dict.fromkeys([*scored, *(f.check for f in findings if f.verdict == "ok")])
+    wanted = [name.strip() for name in checks.split(",")]
+    of = {w: [name for name in known if name == w or name.startswith(f"{w}.")] for w in wanted}
+    parts = {*known, *(name.split(".")[0] for name in known)}
+    if problems := [f"`--checks` has no scores of {w!r}. {did_you_mean(w, parts)}" for w in wanted if not of[w]]:
+        raise SettingsError(problems)
+    return [f"{_SCORE}.{name}" for name in scored if any(name in of[w] for w in wanted)]
 
 
 def _named(reading: Reading, path: str, balance: str | None) -> Rows:

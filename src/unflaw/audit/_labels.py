@@ -1,7 +1,8 @@
 """Labels: are they spread as real ones, which are likely to be wrong, do equal rows disagree, what gives them away?
 
-Shares are of a sample. Whether the label of a row outside it is likely to be wrong, a classifier says that was fitted
-on the sample; equal and nearly equal rows under two labels, of all rows, are the business of `copies`.
+Shares are of a sample. Rows outside it are asked as well: a classifier fitted on the sample says whether their label is
+likely to be wrong, and they conflict with rows of the sample; equal texts under two labels, of all rows, are the
+business of `copies`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from unflaw.data import Finding, Verdict
 from unflaw.measure import (
     LabelJudge,
     label_issues,
+    nearest_original,
     normalise,
     out_of_sample,
     repeats_of_earlier,
@@ -89,31 +91,14 @@ class LabelsCheck:
             return []
         n = min(len(s.draws) for s in (synthetic, real) if s is not None)
         mine, theirs = _Labelled.of(synthetic, n), None if real is None else _Labelled.of(real, n)
-        found = [self._noise(mine, theirs, synthetic), self._conflicts(mine, theirs)]
+        found = [self._noise(mine, theirs, synthetic), self._conflicts(mine, theirs, synthetic)]
         found += [self._given_away(name, mine, theirs) for name in ("length", "word")]
         return ([self._balance(synthetic, real, control)] if real is not None and control is not None else []) + found
 
     def score(self, batch: Batch, findings: Sequence[Finding]) -> Mapping[str, Mapping[str, RowScore]]:
-        """Score the rows outside the sample whose label is likely to be wrong; of the others the findings say it."""
-        finding = next(f for f in findings if f.check == "labels.noise")
-        beyond: _Beyond | None = finding.evidence["_beyond"]
-        if beyond is None or batch.embeddings is None:
-            return {}
-        asked = {
-            i: label
-            for i, label in enumerate(_labels_of(batch))
-            if label is not None and beyond.asks(batch.ids[i], label)
-        }
-        if not asked:
-            return {}
-        x = batch.embeddings[list(asked)].astype(np.float64)
-        wrong, quality = beyond.judge.issues(x, np.array([beyond.classes[label] for label in asked.values()]))
-        told = zip(asked.items(), wrong.tolist(), quality.tolist(), strict=True)
-        return {
-            finding.check: {
-                batch.ids[i]: RowScore(1 - good, _suspect(label)) for (i, label), suspected, good in told if suspected
-            }
-        }
+        """Score the rows outside the sample; of the others the findings say it."""
+        outside = {f.check: f.evidence.get("_outside") for f in findings}
+        return {check: known.score(batch) for check, known in outside.items() if known is not None}
 
     def _balance(self, synthetic: Sample, reference: Sample, control: tuple[Sample, Sample]) -> Finding:
         mine, real, *halves = (Counter(label for label, _, _ in s.values) for s in (synthetic, reference, *control))
@@ -132,24 +117,29 @@ class LabelsCheck:
         if len(mine.ids) < len(sample.draws):  # the share is one of as many rows as real ones; named are all
             mine = _Labelled.of(sample, len(sample.draws))
             found = mine.issues(self.seed)
-        beyond = _Beyond.of(found, sample, self.seed) if sample.n_rows > len(sample.draws) else None
         suspects = np.flatnonzero(found.wrong).tolist()
+        judge = found.judge() if found.judge is not None and sample.n_rows > len(sample.draws) else None
         return share_finding(
             "labels.noise", "Labels that are likely to be wrong", share, usual, NOISE,
             "have a label that what they say speaks against",
             row_scores={mine.ids[i]: float(1 - found.quality[i]) for i in suspects},
             row_reasons={mine.ids[i]: _suspect(mine.labels[i]) for i in suspects},
-            evidence={"_beyond": beyond}, settings=asdict(self),
+            evidence={"_outside": judge and _Judged(_Edge.of(sample, self.seed), found.classes, judge)},
+            settings=asdict(self),
         )  # fmt: skip
 
-    def _conflicts(self, mine: _Labelled, real: _Labelled | None) -> Finding:
+    def _conflicts(self, mine: _Labelled, real: _Labelled | None, sample: Sample) -> Finding:
+        share = Share(len(mine.conflicts()), len(mine.ids))
+        usual = None if real is None else Share(len(real.conflicts()), len(real.ids))
+        mine = _Labelled.of(sample, len(sample.draws))
         found = mine.conflicts()
+        more = sample.n_rows > len(sample.draws)
         return share_finding(
-            "labels.conflicts", "Rows that say the same under another label", Share(len(found), len(mine.ids)),
-            None if real is None else Share(len(real.conflicts()), len(real.ids)), CONFLICT,
+            "labels.conflicts", "Rows that say the same under another label", share, usual, CONFLICT,
             "say what another row says, under another label",
             row_scores=dict.fromkeys(found, 1.0),
-            row_reasons={i: f"says what row {of} says, under another label" for i, of in found.items()},
+            row_reasons={i: _says_again(of) for i, of in found.items()},
+            evidence={"_outside": _Originals.of(mine, _Edge.of(sample, self.seed)) if more else None},
             settings=asdict(self),
         )  # fmt: skip
 
@@ -184,6 +174,10 @@ def _suspect(label: str) -> str:
     return f"is labelled {label!r}, which other rows speak against"
 
 
+def _says_again(row_id: str) -> str:
+    return f"says what row {row_id} says, under another label"
+
+
 def _has_classes(sample: Sample) -> bool:
     """Tell whether there are enough labels, and few enough different ones."""
     classes = {label for label, _, _ in sample.values}
@@ -203,23 +197,67 @@ class _Issues(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Beyond:
-    """What is known of rows outside the sample."""
+class _Edge:
+    """Where the sample ends."""
 
-    drawn: int
-    """The largest draw in it."""
+    draw: int
+    """The largest in it."""
     seed: int
+
+    @classmethod
+    def of(cls, sample: Sample, seed: int) -> _Edge:
+        return cls(sample.draws[-1][0], seed)
+
+    def beyond(self, batch: Batch) -> dict[int, str]:
+        """Return place and label of the rows outside that have one."""
+        labels = enumerate(_labels_of(batch))
+        return {i: label for i, label in labels if label is not None and draw(batch.ids[i], self.seed) > self.draw}
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A classifier of the sampled rows, asked of others."""
+
+    edge: _Edge
     classes: Mapping[str, int]
     judge: LabelJudge
 
-    @classmethod
-    def of(cls, found: _Issues, sample: Sample, seed: int) -> _Beyond | None:
-        """Learn from the sample; None where it teaches nothing."""
-        return None if found.judge is None else cls(sample.draws[-1][0], seed, found.classes, found.judge())
+    def score(self, batch: Batch) -> dict[str, RowScore]:
+        """Score the rows whose label is likely to be wrong, of labels that can be told."""
+        asked = {i: label for i, label in self.edge.beyond(batch).items() if label in self.classes}
+        if not asked or batch.embeddings is None:
+            return {}
+        x = batch.embeddings[list(asked)].astype(np.float64)
+        wrong, quality = self.judge.issues(x, np.array([self.classes[label] for label in asked.values()]))
+        told = zip(asked.items(), wrong.tolist(), quality.tolist(), strict=True)
+        return {batch.ids[i]: RowScore(1 - good, _suspect(label)) for (i, label), suspected, good in told if suspected}
 
-    def asks(self, row_id: str, label: str) -> bool:
-        """Whether a row is outside, and its label is one of those that can be told."""
-        return label in self.classes and draw(row_id, self.seed) > self.drawn
+
+@dataclass(frozen=True)
+class _Originals:
+    """The sampled rows that say nothing again, for others to be held against."""
+
+    edge: _Edge
+    rows: _Labelled
+
+    @classmethod
+    def of(cls, sampled: _Labelled, edge: _Edge) -> _Originals:
+        first = np.flatnonzero(sampled.again() < 0).tolist()
+        ids, labels = [sampled.ids[i] for i in first], [sampled.labels[i] for i in first]
+        return cls(edge, _Labelled(ids, labels, sampled.x[first], []))
+
+    def score(self, batch: Batch) -> dict[str, RowScore]:
+        """Score the rows that say what one of these says, under another label."""
+        asked = self.edge.beyond(batch)
+        if not asked or batch.embeddings is None:
+            return {}
+        at, cosine = nearest_original(batch.embeddings[list(asked)], self.rows.x)
+        told = zip(asked.items(), at.tolist(), cosine.tolist(), strict=True)
+        return {
+            batch.ids[i]: RowScore(1.0, _says_again(self.rows.ids[of]))
+            for (i, label), of, near in told
+            if near >= _ALIKE and label != self.rows.labels[of]
+        }
 
 
 @dataclass(frozen=True)
@@ -254,11 +292,17 @@ class _Labelled:
         known = {str(name): k for k, name in enumerate(names)}
         return _Issues(wrong, quality, known, lambda: LabelJudge.of(x, classes, p, wrong[often]))
 
-    def conflicts(self) -> dict[str, str]:
-        """Return the rows that repeat an earlier one of another label, and that one."""
-        order = sorted(range(len(self.ids)), key=self.ids.__getitem__)
+    def again(self) -> Int[np.ndarray, " n"]:
+        """Return which row each says again, the first of its group by id; -1 where none."""
+        order = np.argsort(np.array(self.ids, dtype=str), kind="stable")
         of, _ = repeats_of_earlier(self.x[order], _ALIKE)
-        pairs = [(order[i], order[int(of[i])]) for i in np.flatnonzero(of >= 0).tolist()]
+        again = np.full(len(order), -1)
+        again[order] = np.where(of >= 0, order[of], -1)
+        return again
+
+    def conflicts(self) -> dict[str, str]:
+        """Return the rows that say again what one of another label says, and that one."""
+        pairs = [(i, j) for i, j in enumerate(self.again().tolist()) if j >= 0]
         return {self.ids[i]: self.ids[j] for i, j in pairs if self.labels[i] != self.labels[j]}
 
     def by_length(self) -> tuple[float, str]:

@@ -83,6 +83,23 @@ def test_checks_that_found_nothing_take_nothing_out(tmp_path):
     call("curate", "filter", file, "--run", run, "--above", 0, "--checks", "residue", "--dry-run", code=2)  # not asked
 
 
+def test_rows_that_go_for_a_harmless_flaw_alone_are_told(tmp_path):
+    """Brackets left open cost a classifier nothing, refusals do: of twelve rows six have the first alone, two both."""
+    file, run = tmp_path / "rows.jsonl", tmp_path / "run"
+    said = [f"Person {i} {DEEDS[i % 10]} {THINGS[i % 6]}" for i in range(60)]
+    for i in range(12):
+        said[i] = f"{said[i] if i < 6 else REFUSAL} (on day {i}" if i < 8 else f"{REFUSAL} {i}"
+    file.write_text("\n".join(json.dumps({"text": text, "label": i % 2}) for i, text in enumerate(said)))
+    call("audit", file, "--checks", "residue,form,labels", "--run", run)
+    words = ("curate", "filter", file, "--run", run, "--above", 0, "--dry-run", "--checks", "form.brackets,residue")
+    told = json.loads(call(*words, "--json").stdout)
+    assert told["removed"] == 12
+    assert told["harmless"] == {"rows": 6, "findings": ["form.brackets"], "others": ["residue.refusals"]}
+    out = " ".join(call(*words).stdout.split())
+    assert "6 of the rows that go have only flaws that did no harm in our runs (form.brackets)" in out
+    assert "--checks residue.refusals lets them stay" in out
+
+
 def test_scores_from_elsewhere(audited, tmp_path):
     file, _ = audited
     ids = read(file).ids

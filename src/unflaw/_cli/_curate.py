@@ -16,6 +16,7 @@ from rich.text import Text
 
 from unflaw._cli._leave import printable
 from unflaw._cli._reading import Reading, reads_rows
+from unflaw._cli._scored import REASON, SCORE, Audited, harmless_in, scores_of
 from unflaw._cli._shared import (
     DryRunOption,
     JsonOption,
@@ -28,18 +29,15 @@ from unflaw._cli._shared import (
     mistakes,
 )
 from unflaw._cli._verb import Verb
-from unflaw._errors import DataError, SettingsError, did_you_mean
+from unflaw._errors import SettingsError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from unflaw.data import Finding, RowReader, Rows, Selection
+    from unflaw.data import RowReader, Rows, Selection
 
 __all__ = ["curate"]
 
 curate = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
 
-_SCORE, _REASON = "unflaw.score", "unflaw.reason"
 _N_SHOWN = 8
 
 
@@ -105,13 +103,15 @@ def filter(
     rule: dict[str, Any] = {"above": above, "worst": worst, "keep": keep, "balance": balance}
     read_once = cache(partial(_named, reading, synthetic, balance))
     place = partial(_targets, out, removed, run, synthetic, replace=resume or overwrite, needed=not dry_run)
-    scored = partial(_refuse_unscored, run, scores, checks)
-    if problems := mistakes(place, scored, lambda: filter_rows(read_once(), {}, **rule)):
+    audited = cache(partial(Audited.of, run, scores, checks))
+    if problems := mistakes(place, audited, lambda: filter_rows(read_once(), {}, **rule)):
         raise SettingsError(problems)
     rows, targets = read_once(), place()
-    by_row, reasons = _scores(run, scores, checks, rows)
+    by_row, reasons = scores_of(audited(), scores, rows)
     chosen = filter_rows(rows, by_row, **rule, reasons=reasons)
     payload = {**_payload(chosen, rows, by_row, balance), "dry_run": dry_run}
+    if (found := audited()) is not None:
+        payload["harmless"] = harmless_in(found, chosen)
     if not dry_run:
         with ExitStack() as stack:
             folder = None
@@ -158,69 +158,6 @@ def _targets(
     return kept, gone
 
 
-def _refuse_unscored(run: Path | None, file: Path | None, checks: str | None) -> None:
-    if run is None and file is None:
-        raise SettingsError("`--run` or `--scores` must say where the scores are, got neither")
-    if file is not None and checks is not None:
-        raise SettingsError("`--checks` chooses among the scores of an audit, and `--scores` brings others: give one")
-    if file is None:
-        _audited(run, checks)
-
-
-def _scores(
-    run: Path | None, file: Path | None, checks: str | None, rows: Rows
-) -> tuple[dict[str, float], dict[str, str]]:
-    """Return score and reason by row id, from a file or else from the run folder."""
-    table, names = _audited(run, checks) if file is None else (_score_table(file), ["score"])
-    ids = table["id"]
-    if strangers := len(set(rows.ids) - set(ids)):
-        raise DataError(
-            f"`FILE` must hold the rows that were scored, got {strangers:,} of {len(rows):,} rows without a score; "
-            "audit this file first, or name the one that was audited"
-        )
-    found = {i: sum(values) / max(1, len(names)) for i, *values in zip(ids, *(table[n] for n in names), strict=True)}
-    reasons = {i: r for i, r in zip(ids, table.get(_REASON, [""] * len(ids)), strict=True) if r}
-    return found, reasons
-
-
-def _score_table(path: Path) -> dict[str, list[Any]]:
-    from unflaw.data import read
-
-    rows = read(path, schema="table")
-    if "score" not in rows.table.column_names:
-        raise DataError(f"`--scores` must have columns id and score, got {rows.table.column_names}")
-    return {"id": rows.ids, "score": rows.column("score")}
-
-
-def _audited(run: Path | None, checks: str | None) -> tuple[dict[str, list[Any]], list[str]]:
-    """Read what an audit wrote, and the names of the columns that count: none where what is asked named no row."""
-    from unflaw.data import ID, RunFolder
-
-    folder = RunFolder(run or ".")
-    table = folder.row_columns()
-    if table is None or _SCORE not in table.column_names:
-        raise DataError(f"`--run` must hold the scores of an audit, got none in {run}; audit with --run {run} first")
-    names = [_SCORE]
-    if checks is not None:
-        names = _columns_asked(checks, table, folder.findings())
-    there = table.filter(table[_SCORE].is_valid())
-    columns = {name: [value or 0.0 for value in there[name].to_pylist()] for name in names}
-    reasons = there[_REASON].to_pylist() if _REASON in there.column_names else [""] * len(there)
-    return {"id": there[ID].to_pylist(), **columns, _REASON: reasons}, names
-
-
-def _columns_asked(checks: str, table: pa.Table, findings: Sequence[Finding]) -> list[str]:
-    """Return the columns these names mean: none where what they mean is ok and scores no row."""
-    scored = [name.removeprefix(f"{_SCORE}.") for name in table.column_names if name.startswith(f"{_SCORE}.")]
-    known = dict.fromkeys([*scored, *(f.check for f in findings if f.verdict == "ok")])
-    wanted = [name.strip() for name in checks.split(",")]
-    of = {w: [name for name in known if name == w or name.startswith(f"{w}.")] for w in wanted}
-    parts = {*known, *(name.split(".")[0] for name in known)}
-    if problems := [f"`--checks` has no scores of {w!r}. {did_you_mean(w, parts)}" for w in wanted if not of[w]]:
-        raise SettingsError(problems)
-    return [f"{_SCORE}.{name}" for name in scored if any(name in of[w] for w in wanted)]
-
-
 def _named(reading: Reading, path: str, balance: str | None) -> Rows:
     """Read a file, and keep of its rows what names them and their classes: a file may be larger than memory."""
     from unflaw.data import ID, Rows, concatenate
@@ -245,8 +182,8 @@ def _part(reader: RowReader, ids: Sequence[str], chosen: Selection) -> Iterator[
     for n, rows in enumerate(reader):
         part = rows.take([at for at, i in enumerate(rows.ids) if i in wanted])
         if gone and len(part):
-            part = part.with_column(_SCORE, [chosen.scores[i] for i in part.ids])
-            part = part.with_column(_REASON, [chosen.reasons[i] for i in part.ids])
+            part = part.with_column(SCORE, [chosen.scores[i] for i in part.ids])
+            part = part.with_column(REASON, [chosen.reasons[i] for i in part.ids])
         if len(part) or (n == 0 and not wanted):
             yield part
 
@@ -294,7 +231,18 @@ def _words(payload: Mapping[str, Any], chosen: Selection, rows: Rows) -> Group:
         for reason, n in payload["reasons"].items():
             table.add_row(f"{n:,}", Text(printable(reason)))
         parts += [Text(), table]
+    if (of := payload.get("harmless")) and of["rows"]:
+        parts += [Text(), Text(_for_nothing(of))]
     if not payload["dry_run"]:
         files = (("kept", "out"), ("removed", "removed_to"))
         parts += [Text(), *(Text(f"{payload[n]:,} rows → {payload[to]}") for n, to in files)]
     return Group(*parts)
+
+
+def _for_nothing(of: Mapping[str, Any]) -> str:
+    """Say which rows go for a flaw that did no harm, and what to ask instead."""
+    ask = f"; --checks {','.join(of['others'])} lets them stay" if of["others"] else ""
+    return (
+        f"{of['rows']:,} of the rows that go have only flaws that did no harm in our runs "
+        f"({', '.join(of['findings'])}), and fewer rows teach less{ask}"
+    )

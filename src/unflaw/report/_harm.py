@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from unflaw.data import Finding
 
-__all__ = ["SPECIAL", "Harm", "asked_share", "by_harm", "excess", "mend_first", "ranked", "worse"]
+__all__ = ["SPECIAL", "Harm", "asked_share", "by_harm", "excess", "harmless", "mend_first", "ranked", "worse"]
 
 Kind = Literal["void", "liability", "harm", "unmeasured", "none", "ok"]
 Interval = tuple[float, float, float]
@@ -79,6 +79,11 @@ def by_harm(found: Sequence[Finding]) -> list[Finding]:
     """Return findings in the order in which to mend them, those without a flaw last."""
     first = [harm.finding for group in mend_first(found) for harm in group]
     return first + [f for f in found if f.verdict == "ok"]
+
+
+def harmless(found: Sequence[Finding]) -> list[str]:
+    """Name the findings that warn or fail of a flaw that did no harm in our runs: rows with it can stay."""
+    return [harm.finding.check for harm in ranked(found) if harm.kind == "none"]
 
 
 def ranked(found: Sequence[Finding]) -> list[Harm]:

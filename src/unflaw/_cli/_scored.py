@@ -1,0 +1,130 @@
+"""What rows score: by an audit's run folder, or by a file that brings scores from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from unflaw._errors import DataError, SettingsError, did_you_mean
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+    from unflaw.data import Finding, Rows, Selection
+
+__all__ = ["REASON", "SCORE", "Audited", "harmless_in", "scores_of"]
+
+SCORE, REASON = "unflaw.score", "unflaw.reason"
+
+
+class Audited(NamedTuple):
+    """What an audit wrote of the rows it scored."""
+
+    table: pa.Table
+    names: Sequence[str]
+    """Columns whose mean is a row's score: none where what is asked is ok and names no row."""
+    harmful: Sequence[str]
+    """Columns of the findings that count."""
+    harmless: Sequence[str]
+    """Of those that count, the columns of flaws that did no harm in our runs."""
+
+    @classmethod
+    def of(cls, run: Path | None, file: Path | None, checks: str | None) -> Audited | None:
+        """Read what an audit wrote; None where a file brings the scores."""
+        from unflaw.data import RunFolder
+        from unflaw.report import harmless
+
+        if run is None and file is None:
+            raise SettingsError("`--run` or `--scores` must say where the scores are, got neither")
+        if file is not None and checks is not None:
+            raise SettingsError("`--checks` chooses among an audit's scores, and `--scores` brings others: give one")
+        if file is not None:
+            return None
+        folder = RunFolder(run or ".")
+        table, findings = folder.row_columns(), folder.findings()
+        if table is None or SCORE not in table.column_names:
+            raise DataError(
+                f"`--run` must hold the scores of an audit, got none in {run}; audit with --run {run} first"
+            )
+        if checks is None:
+            names, counted = [SCORE], [_column(f.check) for f in findings if f.verdict != "ok"]
+        else:
+            names = counted = _columns_asked(checks, table, findings)
+        none = {_column(check) for check in harmless(findings)}
+        there = [name for name in counted if name in table.column_names]
+        harmful, rest = [n for n in there if n not in none], [n for n in there if n in none]
+        return cls(table.filter(table[SCORE].is_valid()), names, harmful, rest)
+
+
+def _column(check: str) -> str:
+    return f"{SCORE}.{check}"
+
+
+def _check(column: str) -> str:
+    return column.removeprefix(f"{SCORE}.")
+
+
+def scores_of(audited: Audited | None, file: Path | None, rows: Rows) -> tuple[dict[str, float], dict[str, str]]:
+    """Return score and reason by row id, from what an audit wrote or else from a file."""
+    from unflaw.data import ID
+
+    if audited is not None:
+        table = audited.table
+        columns = [table[name].fill_null(0).to_pylist() for name in audited.names]
+        ids = table[ID].to_pylist()
+        values = [sum(of) / len(of) for of in zip(*columns, strict=True)] if columns else [0.0] * len(ids)
+        said = table[REASON].to_pylist() if REASON in table.column_names else []
+    else:
+        (ids, values), said = _score_table(file or Path()), []
+    if strangers := len(set(rows.ids) - set(ids)):
+        raise DataError(
+            f"`FILE` must hold the rows that were scored, got {strangers:,} of {len(rows):,} rows without a score; "
+            "audit this file first, or name the one that was audited"
+        )
+    return dict(zip(ids, values, strict=True)), {i: r for i, r in zip(ids, said, strict=False) if r}
+
+
+def _score_table(path: Path) -> tuple[list[str], list[float]]:
+    from unflaw.data import read
+
+    rows = read(path, schema="table")
+    if "score" not in rows.table.column_names:
+        raise DataError(f"`--scores` must have columns id and score, got {rows.table.column_names}")
+    return rows.ids, list(rows.column("score"))
+
+
+def _columns_asked(checks: str, table: pa.Table, findings: Sequence[Finding]) -> list[str]:
+    """Return the columns these names mean: none where what they mean is ok and scores no row."""
+    scored = [_check(name) for name in table.column_names if name.startswith(f"{SCORE}.")]
+    known = dict.fromkeys([*scored, *(f.check for f in findings if f.verdict == "ok")])
+    wanted = [name.strip() for name in checks.split(",")]
+    of = {w: [name for name in known if name == w or name.startswith(f"{w}.")] for w in wanted}
+    parts = {*known, *(name.split(".")[0] for name in known)}
+    if problems := [f"`--checks` has no scores of {w!r}. {did_you_mean(w, parts)}" for w in wanted if not of[w]]:
+        raise SettingsError(problems)
+    return [_column(name) for name in scored if any(name in of[w] for w in wanted)]
+
+
+def harmless_in(audited: Audited, chosen: Selection) -> dict[str, Any]:
+    """Name the findings that count although their flaw did no harm in our runs; count the rows that go for it alone."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from unflaw.data import ID
+
+    gone = audited.table.filter(pc.is_in(audited.table[ID], pa.array(chosen.removed, pa.string())))
+    alone = _any(gone, audited.harmless) & ~_any(gone, audited.harmful)
+    return {
+        "rows": int(alone.sum()),
+        "findings": [_check(name) for name in audited.harmless],
+        "others": [_check(name) for name in audited.harmful],
+    }
+
+
+def _any(table: pa.Table, names: Sequence[str]) -> np.ndarray:
+    """Tell of each row whether one of these columns scores it above 0."""
+    import numpy as np
+
+    return np.any([table[name].fill_null(0).to_numpy() > 0 for name in names] or [np.zeros(len(table), bool)], axis=0)

@@ -72,6 +72,25 @@ def test_the_scores_of_some_checks_only(audited, tmp_path):
     assert "'form.x'" in told.output
 
 
+def test_what_any_finding_blames_goes_and_the_rest_stays(tmp_path):
+    """Of three flaws in six rows each every one is enough, and of a group one row stays: one without another flaw."""
+    file, run = tmp_path / "rows.jsonl", tmp_path / "run"
+    said = [f"Person {i} {DEEDS[i % 10]} {THINGS[i % 6]} on day {i * 7}." for i in range(60)]
+    for i in range(6):
+        said[i], said[10 + i] = f"{REFUSAL} {i * i}", f"{said[10 + i]} Write to person{i}@mail.com"
+    same = [f"({said[20]}", said[20], said[20].upper(), f" {said[20]}"]
+    said[20:24] = same
+    file.write_text("\n".join(map(json.dumps, [{"text": text} for text in said])))
+    call("audit", file, "--checks", "residue,hygiene,copies,form", "--run", run)
+    call("curate", "filter", file, "--run", run, "--above", 0.5)
+    kept, gone = read(run / "kept.jsonl").column("text"), read(run / "removed.jsonl").column("text")
+    assert set(gone[:12]) == {*said[:6], *said[10:16]} and len(kept) == 45
+    assert len(set(kept) & set(same)) == 1 and same[0] not in kept
+    groups = next(f for f in RunFolder(run).findings() if f.check == "copies.inside").evidence["groups"]
+    stay = set(read(run / "kept.jsonl").ids)
+    assert [stay & set(group["rows"]) for group in groups] == [set(), {groups[1]["best"]}]  # refusals go, all of them
+
+
 def test_checks_that_found_nothing_take_nothing_out(tmp_path):
     """A pipeline that filters by a check must not stop at the first clean set."""
     file, run = tmp_path / "clean.jsonl", tmp_path / "run"

@@ -69,7 +69,12 @@ def filter(
     ] = None,
     checks: Annotated[
         str | None,
-        typer.Option("--checks", metavar="NAME,…", show_default=False, help="Ask only these; all unless given."),
+        typer.Option(
+            "--checks",
+            metavar="NAME,…",
+            show_default=False,
+            help="Ask only these, each row by the highest; all unless given.",
+        ),
     ] = None,
     scores: Annotated[
         Path | None,

@@ -24,7 +24,7 @@ class Audited(NamedTuple):
 
     table: pa.Table
     names: Sequence[str]
-    """Columns whose mean is a row's score: none where what is asked is ok and names no row."""
+    """Columns of which the highest is a row's score: none where what is asked is ok and names no row."""
     harmful: Sequence[str]
     """Columns of the findings that count."""
     harmless: Sequence[str]
@@ -74,7 +74,7 @@ def scores_of(audited: Audited | None, file: Path | None, rows: Rows) -> tuple[d
         table = audited.table
         columns = [table[name].fill_null(0).to_pylist() for name in audited.names]
         ids = table[ID].to_pylist()
-        values = [sum(of) / len(of) for of in zip(*columns, strict=True)] if columns else [0.0] * len(ids)
+        values = [max(of) for of in zip(*columns, strict=True)] if columns else [0.0] * len(ids)
         said = table[REASON].to_pylist() if REASON in table.column_names else []
     else:
         (ids, values), said = _score_table(file or Path()), []

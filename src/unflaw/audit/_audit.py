@@ -44,7 +44,9 @@ class Audit:
     findings: Sequence[Finding]
     table: pa.Table
     """One line per audited row, in order: `unflaw.id`, `unflaw.score`, `unflaw.reason`, and `unflaw.score.CHECK` for
-    each finding that scores rows, null where it does not score this one. Of many rows it is mapped, not held."""
+    each finding that scores rows, null where it does not score this one. The score over all is above .5 where a finding
+    that warns or fails blames the row, and below where none does; within both by the mean over these findings. Of many
+    rows the table is mapped, not held."""
     skipped: Mapping[str, str]
     """Name of a check that was not run → why."""
     worst_rows: Rows

@@ -106,7 +106,7 @@ class CopiesCheck:
 
     def score(self, batch: Batch, findings: Sequence[Finding]) -> Mapping[str, Mapping[str, RowScore]]:
         """Give each copy its similarity to the original."""
-        return {f.check: scores_of(batch, f, _reason) for f in findings}
+        return {f.check: scores_of(batch, f) for f in findings}
 
 
 @dataclass(frozen=True)
@@ -226,6 +226,7 @@ class _Look:
                 **(groups_of(copies) if against is None else {}),
                 **(evidence or {}),
                 "_twins": copies,
+                "_says": _reason,
                 "_of": of,
             },
             settings={"threshold": self.threshold},
@@ -264,5 +265,6 @@ def _conflicts(mine: Kept, copies: pa.Table, usual: Share | None) -> Finding:
     found = _contradicting(copies)
     return share_finding(
         "copies.conflicts", "Copies under another label", Share(len(found), len(mine)), usual, CONFLICTS,
-        "repeat another row under another label", evidence={"pairs": _pairs(found), "_twins": found, "_of": "row"},
+        "repeat another row under another label",
+        evidence={"pairs": _pairs(found), "_twins": found, "_says": _reason, "_of": "row"},
     )  # fmt: skip

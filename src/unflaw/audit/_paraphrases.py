@@ -89,7 +89,7 @@ class ParaphrasesCheck:
 
     def score(self, batch: Batch, findings: Sequence[Finding]) -> Mapping[str, Mapping[str, RowScore]]:
         """Give each row that repeats another the cosine."""
-        return {f.check: scores_of(batch, f, _reason) for f in findings}
+        return {f.check: scores_of(batch, f) for f in findings}
 
     def _finding(
         self, check: str, title: str, alike: Neighbours, usual: Share | None, n_seen: int, n_reference: int
@@ -102,7 +102,7 @@ class ParaphrasesCheck:
         return share_finding(
             check, title, Share(len(alike.twins), alike.n_rows), usual, RULE, meaning, n_reference=n_reference,
             evidence={
-                **missed, **({} if n_reference else groups_of(alike.twins)), "_twins": alike.twins,
+                **missed, **({} if n_reference else groups_of(alike.twins)), "_twins": alike.twins, "_says": _reason,
                 "_of": "real row" if n_reference else "row",
             },
             settings={**asdict(self), "n_rows_seen": n_seen},

@@ -262,6 +262,7 @@ def _finding(
             "n_others_searched_for_near": near.n_others,
             "pairs": [list(pair) for pair in zip(pairs["id"].to_pylist(), pairs["of"].to_pylist(), strict=True)],
             "_twins": found.twins,
+            "_says": _reason,
         },
         settings=settings,
     )  # fmt: skip
@@ -269,7 +270,7 @@ def _finding(
 
 def score_copies(batch: Batch, findings: Sequence[Finding]) -> dict[str, dict[str, RowScore]]:
     """Give 1 to each row that is another one, and say which."""
-    return {f.check: scores_of(batch, f, _reason) for f in findings if "_twins" in f.evidence}
+    return {f.check: scores_of(batch, f) for f in findings if "_twins" in f.evidence}
 
 
 def _reason(finding: Finding, other: str, similarity: float, exact: bool) -> str:

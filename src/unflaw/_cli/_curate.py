@@ -73,7 +73,7 @@ def filter(
             "--checks",
             metavar="NAME,…",
             show_default=False,
-            help="Ask only these, each row by the highest; all unless given.",
+            help="Ask only these: the highest counts. All unless given.",
         ),
     ] = None,
     scores: Annotated[

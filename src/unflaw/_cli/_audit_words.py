@@ -29,7 +29,8 @@ def masked_rows(rows: Rows) -> Rows:
     for name in set(rows.table.column_names) - {ID}:
         said = rows.column(name)
         if (masked := [_masked(value) for value in said]) != said:
-            rows = rows.with_column(name, masked)
+            numbers = any(isinstance(value, (int, float)) for value in said)  # a card number among amounts
+            rows = rows.with_column(name, [str(v) if numbers and v is not None else v for v in masked])
     return rows
 
 
@@ -47,6 +48,8 @@ def _masked(value: Any) -> Any:
     match value:
         case str():
             return mask(value)
+        case int() if not isinstance(value, bool):
+            return value if (told := mask(str(value))) == str(value) else told
         case list() | tuple():
             return type(value)(_masked(item) for item in value)
         case dict():

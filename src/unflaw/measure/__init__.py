@@ -68,7 +68,7 @@ from unflaw.measure._tokens import (
     jensen_shannon_bits,
     log_odds,
 )
-from unflaw.measure._toxicity import find_toxic
+from unflaw.measure._toxicity import find_toxic, star
 from unflaw.measure._twosample import (
     ClassifierTest,
     KernelTest,
@@ -159,6 +159,7 @@ __all__ = [
     "self_repetition",
     "share_nearer",
     "squared_distances",
+    "star",
     "template_rate",
     "text_hash",
     "tokenise",

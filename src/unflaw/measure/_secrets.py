@@ -23,15 +23,20 @@ class Found(NamedTuple):
 
 
 _SECRETS = {
-    "private key": r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----",
+    "private key": r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----"
+    r"(?:[\s\S]{0,8000}?-----END (?:[A-Z]+ )*PRIVATE KEY-----|(?:(?:\s|\\n)*[A-Za-z0-9+/=]{24,})*)",
     "AWS key": r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
     "GitHub token": r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,})",
     "GitLab token": r"\bglpat-[A-Za-z0-9_-]{20,}",
     "Slack token": r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}",
-    "Stripe key": r"\b[rs]k_live_[A-Za-z0-9]{16,}",
+    "Stripe key": r"\b[rs]k_(?:live|test)_[A-Za-z0-9]{16,}",
     "Google key": r"\bAIza[A-Za-z0-9_-]{35}",
     "Hugging Face token": r"\bhf_[A-Za-z0-9]{30,}",
     "OpenAI-like key": r"\bsk-(?=[A-Za-z_-]{0,200}[0-9])[A-Za-z0-9_-]{20,}",
+    "AWS secret key": r"(?i:aws_?secret_?(?:access_?)?key)[\"']?\s{0,3}[=:]\s{0,3}[\"']?"
+    r"[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+])",
+    "password in a URL": r"\b[a-z][a-z0-9+.-]{1,30}://[^\s:/@<>{}$]{1,64}:"
+    r"(?!(?i:pass(?:word|wd)?|pwd|secret|token|x+|\*+|your\w*)@)[^\s:/@<>{}$]{1,64}@[A-Za-z0-9][A-Za-z0-9-]{0,62}",
     "JSON web token": r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",
 }
 _CONTACTS = {
@@ -40,10 +45,12 @@ _CONTACTS = {
     "card number": r"(?<![\d.,-])(?:(?:\d{4}[ -]?){3}\d{1,7}|\d{4}[ -]?\d{6}[ -]?\d{5})(?![\d-]|[.,]\d)",
     "social security number": r"(?<![\d-])(?!000|666|9\d\d)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\d-])",
     "phone number": r"(?<![\w.+-])(?:\+\d{1,3}[ .-]?(?:\(\d{1,4}\)[ .-]?)?\d(?:[ .-]?\d){5,11}"
-    r"|(?:1[ .-])?(?:\([2-9]\d\d\) ?|[2-9]\d\d[.-])[2-9]\d\d[.-]\d{4})(?![\w-])",
+    r"|(?:1[ .-])?(?:\([2-9]\d\d\) ?|[2-9]\d\d[.-])[2-9]\d\d[.-]\d{4}"
+    r"|(?<!\d )0[1-9](?:(?: \d\d){4}(?! \d)|(?:\.\d\d){4})|0(?:20 \d{4} \d{4}|[1-9]\d{3} \d{3} ?\d{3}))(?![\w-])",
 }
 _NOBODYS = re.compile(
-    r"@(?:.*\.)?(?:example\.(?:com|net|org)|[^.]+\.(?:example|test|invalid)|localhost\..*)$|555.?01\d\d$", re.IGNORECASE
+    r"@(?:.*\.)?(?:example\.(?:com|net|org)|[^.]+\.(?:example|test|invalid|local)|localhost\..*)$|555.?01\d\d$",
+    re.IGNORECASE,
 )
 
 
@@ -68,7 +75,9 @@ def _one_pattern(kinds: Mapping[str, str]) -> tuple[re.Pattern[str], list[str]]:
 
 
 _FORMS = [_one_pattern(_SECRETS), _one_pattern(_CONTACTS)]
-_SECRET_MARK = re.compile("KEY-|A[KS]IA|gh[pousr]_|github_|glpat-|xox|_live_|AIza|hf_|sk-|eyJ")
+_SECRET_MARK = re.compile(
+    "KEY-|A[KS]IA|gh[pousr]_|github_|glpat-|xox|k_live_|k_test_|AIza|hf_|sk-|eyJ|://|(?i:aws_?sec)"
+)
 _MANY_DIGITS, _IBAN_HEAD = re.compile(r"\d(?:[ .()-]{0,2}\d){6}"), re.compile(r"[A-Z]{2}\d\d")
 """Without such a mark a text holds none: fast searches that spare most texts the slow ones."""
 

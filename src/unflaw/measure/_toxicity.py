@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["find_toxic"]
+__all__ = ["find_toxic", "star"]
 
 _STEMS = (
     r"(?:mother)?fuck\w*", r"fuk(?:ing|er)?", r"bullshit\w*", r"shit(?:s|ty|ter|head|hole)?", r"dipshit\w*",
@@ -43,7 +43,30 @@ def find_toxic(text: str) -> list[str]:
     >>> find_toxic("The cock crowed in Scunthorpe; the shitake was assessed.")
     []
     """
+    return [found[0] for found in _TOXIC.finditer(_plain(text))] if _may_hold(text) else []
+
+
+def star(text: str) -> str:
+    """Put stars in the place of the letters of such words, but for the first of each.
+
+    >>> star("What a load of bullshit!")
+    'What a load of b*******!'
+    """
+    if not _may_hold(text):
+        return text
+    end, parts = 0, []
+    for found in _TOXIC.finditer(_plain(text)):
+        start, stop = found.span()
+        parts += [text[end : start + 1], re.sub(r"\w", "*", text[start + 1 : stop])]
+        end = stop
+    return "".join([*parts, text[end:]])
+
+
+def _may_hold(text: str) -> bool:
     small = text.lower() if text.isascii() else text.casefold().translate(_OTHER_I)
-    if not any(map(small.__contains__, _PIECES)):
-        return []
-    return [found[0] for found in _TOXIC.finditer(text.replace("\u2019", "'"))]
+    return any(map(small.__contains__, _PIECES))
+
+
+def _plain(text: str) -> str:
+    """Return the text with plain apostrophes, sign by sign."""
+    return text.replace("\u2019", "'")

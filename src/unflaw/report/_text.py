@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from unflaw.measure import mask, star
+
 __all__ = ["clip", "marked", "number", "percent_points", "template_pattern", "visible", "with_interval"]
 
 _CONTROL = {c: 0x2400 + c for c in range(0x20) if c not in (0x09, 0x0A)} | {0x7F: 0x2421}
@@ -25,11 +27,14 @@ def visible(text: object) -> str:
 
 
 def clip(text: object, limit: int = 600) -> str:
-    """Cut text so that its escaped UTF-8 form stays within `limit` bytes, and say how much is missing.
+    """Quote text: keys, contacts and insults masked, and no more than `limit` bytes of its escaped UTF-8 form.
 
-    Counting characters would let a row of `<` or of emoji grow fourfold in the page.
+    Counting characters would let a row of `<` or of emoji grow fourfold in the page. How much is missing is said.
+
+    >>> clip("Write to ada@lovelace.uk")
+    'Write to [e-mail address]'
     """
-    shown = visible(text)
+    shown = star(mask(visible(text)))
     if len(html.escape(shown[: limit + 1]).encode()) <= limit and len(shown) <= limit:
         return shown
     size = cut = 0

@@ -151,6 +151,26 @@ def test_keys_and_contacts_are_found_and_never_quoted(tmp_path, monkeypatch, ask
     assert not [text[:80] for text in (result.output, *written) if key.lower() in text.lower() or mail in text]
 
 
+def test_what_no_text_column_holds_is_masked_in_the_page_as_well(tmp_path, monkeypatch):
+    """Numbers of cards, the body of a key, insults, ids, and what a line that could not be read says."""
+    monkeypatch.chdir(tmp_path)
+    card, mail, body = 4111111111111111, "ada@lovelace.uk", "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7" * 2
+    key = "-----BEGIN " + f"PRIVATE KEY-----\n{body}\n{body[:9]}\n-----END " + "PRIVATE KEY-----"
+    rows = [{"id": f"r{i}", "text": f"Number {i} of all is what it is.", "card": i} for i in range(30)]
+    rows[3] |= {"card": card, "text": f"{rows[3]['text']} Write to {mail}."}
+    rows[4]["text"], rows[5]["text"], rows[6]["id"] = f"It is {key}", "You moron, it is five.", mail
+    rows[6]["text"] = f"Use {'AKIA' + 'IOSFODNN7EXAMPLE'} here."
+    lines = [*map(json.dumps, rows), f"no json, but {mail}"]
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
+    call = ["audit", "rows.jsonl", "--checks", "hygiene", "--run", "run"]
+    result = RUN.invoke(app, call)
+    assert result.exit_code == 0, result.output
+    assert RUN.invoke(app, ["report", "run"]).exit_code == 0
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "[card number]" in page and "m****" in page and "[private key]" in page and "no json" in page
+    assert not [leak for leak in (str(card), mail, body[:9], "moron") if leak in page]
+
+
 def test_a_gate_does_not_pass_what_was_named_and_not_asked(two_files):
     gated = RUN.invoke(app, ["audit", *two_files[:3], "--checks", "copies,labels", "--fail-on", "fail"])
     assert gated.exit_code == 3

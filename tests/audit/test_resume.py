@@ -163,6 +163,31 @@ def test_a_changed_input_or_setting_is_noticed(files, tmp_path):
         asked(files, work=tmp_path / "work", seed=2)
 
 
+def test_another_word_in_a_file_as_long_and_as_old_is_noticed(files, tmp_path):
+    asked(files, work=tmp_path / "work")
+    file, text, before = files["rows"], files["rows"].read_text(), files["rows"].stat()
+    file.write_text(text.replace("a", "e", 1))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(UsageError, match="the rows of `rows` changed"):
+        asked(files, work=tmp_path / "work")
+
+
+def test_another_model_of_the_same_class_is_noticed(files, tmp_path):
+    @dataclass
+    class Turned:
+        by: int
+
+        def encode(self, texts):
+            axes = np.eye(8, dtype=np.float32)
+            return np.stack([axes[(len(text) + self.by) % 8] + axes[len(text) // 8 % 8] / 9 for text in texts])
+
+    checks = [check for check in default_checks(1) if check.name == "gap"]
+    found = [asked(files, checks=checks, encoder=Turned(0), work=tmp_path / "work") for _ in range(2)]
+    assert said(found[0]) == said(found[1])
+    with pytest.raises(UsageError, match="`encoder` changed"):
+        asked(files, checks=checks, encoder=Turned(1), work=tmp_path / "work")
+
+
 def test_nothing_is_left_in_the_temporary_folder(files, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))

@@ -19,7 +19,7 @@ from unflaw.audit._engine import Engine, LocalEngine, open_engine
 from unflaw.audit._frame import NEEDS, Check
 from unflaw.audit._inputs import Inputs
 from unflaw.audit._parts import RowSet, read_set
-from unflaw.audit._plan import hold_to_plan, settings_of
+from unflaw.audit._plan import hold_to_plan, identity_of, settings_of
 from unflaw.audit._scores import REASON, SCORE, Scored, score_rows, worst_places
 from unflaw.audit._stages import Job, conclude, findings_of, read_by_scorers, summarise
 from unflaw.data import ID, Finding, RowReader, Rows, Verdict
@@ -160,7 +160,8 @@ def audit(
     with ExitStack() as stack:
         folder = Path(work or stack.enter_context(tempfile.TemporaryDirectory(prefix="unflaw-")))
         if work is not None:
-            hold_to_plan(folder, sources, {"checks": settings_of(checks), "seed": seed, **_named(models)})
+            known = {name: identity_of(model) for name, model in _named(models).items()}
+            hold_to_plan(folder, sources, {"checks": settings_of(checks), "seed": seed, **known})
         stages = _Stages(progress)
         part_rows = _PART_ROWS if scorer is None else _ASKED_ROWS
         sides = _read(sources, folder, engine, part_rows, stages)
@@ -171,7 +172,7 @@ def audit(
         scored, unasked = _ask(job, sides, open_engine(engine, _n_rows(sides)), stages)
         if os.name == "nt" and work is None:  # there a mapped file cannot be removed
             scored = Scored(scored.findings, pa.Table.from_batches(scored.table.to_batches()), scored.worst_rows)
-    settings = {**_sizes(sides), **_named(models), "checks": settings_of(runnable), "seed": seed}
+    settings = {**_sizes(sides), **_called(models), "checks": settings_of(runnable), "seed": seed}
     return Audit(scored.findings, scored.table, skipped | unasked, scored.worst_rows, settings)
 
 
@@ -258,9 +259,15 @@ def _sizes(sides: Mapping[str, RowSet]) -> dict[str, Any]:
 
 
 def _named(models: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how the models are called in the settings, by their specs or their classes."""
+    """Return the models by the names of their arguments."""
     names = {"embeddings": "encoder", "log_probs": "scorer", "log_probs_after": "scorer_after"}
-    return {names[k]: m if m is None or isinstance(m, str) else type(m).__name__ for k, m in models.items()}
+    return {names[need]: model for need, model in models.items()}
+
+
+def _called(models: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return how the models are called in the settings, by their specs or their classes."""
+    known = _named(models).items()
+    return {name: m if m is None or isinstance(m, str) else type(m).__name__ for name, m in known}
 
 
 def _refuse_nonsense(checks: Sequence[Check], batch_size: int) -> None:

@@ -14,7 +14,11 @@ from unflaw._errors import UsageError
 from unflaw.audit._frame import Check
 from unflaw.data import RowReader, Rows, atomic_write
 
-__all__ = ["hold_to_plan", "settings_of"]
+__all__ = ["hold_to_plan", "identity_of", "settings_of"]
+
+_ASKED, _ANSWERED = "What does the model make of this?", " It says so itself."
+_SHOWN = 32
+"""Numbers that tell one model from another."""
 
 
 def hold_to_plan(work: Path, sides: Mapping[str, Rows | RowReader], settings: Mapping[str, Any]) -> None:
@@ -33,7 +37,7 @@ def hold_to_plan(work: Path, sides: Mapping[str, Rows | RowReader], settings: Ma
     path = work / "plan.json"
     if path.is_file():
         before = json.loads(path.read_text(encoding="utf-8"))
-        changed = [name for name in sorted(before.keys() | told.keys()) if before.get(name) != told.get(name)]
+        changed = [name for name in sorted(before.keys() | told.keys()) if _differ(before.get(name), told.get(name))]
         if changed:
             raise UsageError(
                 f"`work` {work} holds another audit, finished or not: {', '.join(changed)} changed. Ask what was asked "
@@ -52,6 +56,25 @@ def _fingerprint(of: Rows | RowReader) -> Any:
     for rows in of.batches(1000):
         whole.update(json.dumps(rows.table.to_pylist(), default=repr).encode("utf-8", "surrogatepass"))
     return whole.hexdigest()
+
+
+def identity_of(model: Any) -> Any:
+    """Return what tells a model from another: spec and files, or the class and what it makes of a text."""
+    if model is None or isinstance(model, str):
+        folder = Path((model or "").partition(":")[2])
+        files = sorted(folder.rglob("*")) if (model or "").startswith("hf:") and folder.is_dir() else []
+        return [model, [[str(f), f.stat().st_size, f.stat().st_mtime_ns] for f in files if f.is_file()]]
+    said = model.encode([_ASKED])[0] if hasattr(model, "encode") else model.log_probs([(_ASKED, _ANSWERED)])[0]
+    return [type(model).__name__, [float(value) for value in said[:_SHOWN]]]
+
+
+def _differ(before: Any, now: Any) -> bool:
+    """Compare what was written down; numbers may differ by what another processor makes of them."""
+    if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        return any(map(_differ, before, now))
+    if isinstance(before, float) and isinstance(now, float):
+        return abs(before - now) > 0.01 and not before == now
+    return bool(before != now)
 
 
 def settings_of(checks: Sequence[Check]) -> dict[str, dict[str, Any]]:

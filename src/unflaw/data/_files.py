@@ -13,7 +13,9 @@ from typing import IO, Any
 
 from unflaw._errors import WriteError
 
-__all__ = ["atomic_folder", "atomic_write", "hash_path"]
+__all__ = ["atomic_folder", "atomic_write", "hash_path", "hash_pieces"]
+
+_PIECES, _PIECE = 64, 1 << 16
 
 
 def _sibling(path: Path) -> Path:
@@ -98,4 +100,14 @@ def hash_path(path: str | os.PathLike[str]) -> str | None:
     whole = hashlib.sha256()
     for file_path in sorted(p for p in path.rglob("*") if p.is_file()):
         whole.update(f"{file_path.relative_to(path).as_posix()} {hash_path(file_path)}\n".encode())
+    return whole.hexdigest()
+
+
+def hash_pieces(path: Path) -> str:
+    """SHA-256 of 64 pieces of 64 KiB at even distances, of a file up to 4 MiB all of it: cheap, however long it is."""
+    size, whole = path.stat().st_size, hashlib.sha256()
+    with path.open("rb") as file:
+        for n in range(_PIECES):
+            file.seek(max(n * _PIECE, n * (size - _PIECE) // (_PIECES - 1)))
+            whole.update(file.read(_PIECE))
     return whole.hexdigest()

@@ -107,10 +107,11 @@ class RayEngine:
         data = self._connected()
         import cloudpickle
 
-        calls = [{"call": cloudpickle.dumps((task, thing))} for thing in things]
+        calls = [{"thing": cloudpickle.dumps(thing)} for thing in things]
         at_once = None if self.workers is None else min(self.workers, len(calls))
-        mapped = data.from_items(calls, override_num_blocks=len(calls)).map(_called, concurrency=at_once)
-        for row in mapped.iter_rows():
+        shared = {"task": cloudpickle.dumps(task)}  # sent once, whatever it knows of all rows
+        rows = data.from_items(calls, override_num_blocks=len(calls))
+        for row in rows.map(_called, fn_kwargs=shared, concurrency=at_once).iter_rows():
             if row["error"]:
                 raise cloudpickle.loads(row["error"])
             yield cloudpickle.loads(row["result"])
@@ -147,13 +148,12 @@ def _refuse_silent(address: str | None) -> None:
         raise EngineError(_NO_RAY.format(address=address, error=error)) from error
 
 
-def _called(row: dict[str, bytes]) -> dict[str, bytes]:
-    """Do the call in a row of a block, which holds bytes alone. What unflaw refuses is handed back whole."""
+def _called(row: dict[str, bytes], task: bytes) -> dict[str, bytes]:
+    """Call the task with what a row of a block holds, bytes alone. What unflaw refuses is handed back whole."""
     import cloudpickle
 
-    task, thing = cloudpickle.loads(row["call"])
     try:
-        return {"result": cloudpickle.dumps(task(thing)), "error": b""}
+        return {"result": cloudpickle.dumps(cloudpickle.loads(task)(cloudpickle.loads(row["thing"]))), "error": b""}
     except UnflawError as error:
         return {"result": b"", "error": cloudpickle.dumps(error)}
 

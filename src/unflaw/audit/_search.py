@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Bool, Int, UInt64
+from jaxtyping import Bool, Int, UInt8, UInt64
 
 from unflaw.audit._engine import HERE, Run
 from unflaw.audit._kept import Columns, Kept
@@ -42,7 +42,7 @@ def copies_within(texts: Kept, threshold: float, run: Run = HERE, most: int | No
     among = opened.drawn(most)
     equal = _equal_within(opened, among)
     once = _but(among, equal.rows)
-    near = _first_of_their_kind(opened, _Search(texts, None, once, once, threshold).all(run))
+    near = _first_of_their_kind(opened, _Search.of(texts, None, once, once, threshold).all(run))
     return _as_twins(opened, opened, equal, near)
 
 
@@ -52,7 +52,7 @@ def copies_of(texts: Kept, originals: Kept, threshold: float, run: Run = HERE) -
     equal = Pairs.equal(_contents(rows), _contents(others), others)
     new = _but(np.arange(len(rows)), equal.rows)
     once = _but(np.arange(len(others)), _equal_within(others, np.arange(len(others))).rows)
-    near = _Search(texts, originals, new, once, threshold).all(run).nearest(others)
+    near = _Search.of(texts, originals, new, once, threshold).all(run).nearest(others)
     return _as_twins(rows, others, equal, near)
 
 
@@ -97,20 +97,37 @@ def _first_of_their_kind(texts: Columns, pairs: Pairs) -> Pairs:
 
 @dataclass(frozen=True)
 class _Search:
-    """One search for near copies."""
+    """One search for near copies. It is sent to every task: of the numbers of rows it holds one bit a row."""
 
     texts: Kept
     originals: Kept | None
     """None: the texts themselves, and of two that are alike the original has the smaller id."""
-    rows: Int[np.ndarray, " r"]
-    """Numbers of the texts that may be copies."""
-    may_be: Int[np.ndarray, " o"]
-    """Numbers of the originals that may be copied."""
+    rows: UInt8[np.ndarray, " r"]
+    """The texts that may be copies, in bits."""
+    may_be: UInt8[np.ndarray, " o"]
+    """The originals that may be copied, in bits."""
+    n_rows: int
+    """Rows in both."""
     threshold: float
+
+    @classmethod
+    def of(
+        cls, texts: Kept, originals: Kept | None, rows: Int[np.ndarray, " r"], may_be: Int[np.ndarray, " o"], t: float
+    ) -> _Search:
+        """Search these rows for near copies of those."""
+        n = len(rows) + len(may_be)
+        return cls(
+            texts,
+            originals,
+            _bits(rows, len(texts)),
+            _bits(may_be, len(texts if originals is None else originals)),
+            n,
+            t,
+        )
 
     def all(self, run: Run) -> Pairs:
         """Return every pair that is alike, once."""
-        n_tasks = max(1, -(-(len(self.rows) + len(self.may_be)) // _TASK_ROWS))
+        n_tasks = max(1, -(-self.n_rows // _TASK_ROWS))
         pairs = Pairs.joined(run(self.part, [(i, n_tasks) for i in range(n_tasks)]))
         return pairs.take(np.unique(np.stack(pairs[:2]), axis=1, return_index=True)[1])
 
@@ -188,13 +205,19 @@ def _counted(pairs: Int[np.ndarray, "3 p"]) -> tuple[np.ndarray, np.ndarray, np.
     return code // width, code % width, np.bincount(at, times, len(code)).astype(np.int64)
 
 
+def _bits(rows: Int[np.ndarray, " r"], n: int) -> UInt8[np.ndarray, " b"]:
+    """Mark rows among n with a bit each."""
+    marked = np.zeros(n, dtype=bool)
+    marked[rows] = True
+    return np.packbits(marked)
+
+
 def _keyed(
-    texts: Columns, rows: Int[np.ndarray, " r"], which: tuple[int, int]
+    texts: Columns, rows: UInt8[np.ndarray, " b"], which: tuple[int, int]
 ) -> tuple[UInt64[np.ndarray, " e"], Int[np.ndarray, " e"]]:
     """Return (key, row) for each key of these rows that lies in a slice of all keys."""
     part, n_parts = which
-    mine = np.zeros(len(texts), dtype=bool)
-    mine[rows] = True
+    mine = np.unpackbits(rows, count=len(texts)).astype(bool)
     found: list[Sequence[np.ndarray]] = [(np.empty(0, np.uint64), np.empty(0, np.int64))]
     for keys, of in texts.keyed(part * 2**64 // n_parts, (part + 1) * 2**64 // n_parts):
         inside: Bool[np.ndarray, " e"] = mine[of]

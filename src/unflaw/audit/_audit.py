@@ -112,7 +112,7 @@ def audit(
     answer; with one, every value comes with its control, the same statistic between two random halves
     of the reference. The result does not depend on `batch_size`, the engine, or the order of the rows.
 
-    Memory does not grow with the rows: they are read in parts, and what must be known of every row lies on disk,
+    Memory grows by some hundred bytes a row: rows are read in parts, and what must be known of every row lies on disk,
     three to five kilobytes each.
 
     Parameters

@@ -18,7 +18,7 @@ from unflaw.audit._search import copies_of, copies_within
 from unflaw.audit._shares import Rule, Share, share_finding
 from unflaw.audit._twins import groups_of, scores_of
 from unflaw.data import Finding, Verdict
-from unflaw.measure import wilson_interval
+from unflaw.measure import chance_to_meet, wilson_interval
 
 __all__ = ["CopiesCheck", "CopiesSummary"]
 
@@ -229,7 +229,7 @@ class _Look:
                 "_says": _reason,
                 "_of": of,
             },
-            settings={"threshold": self.threshold},
+            settings={"threshold": self.threshold, "found_at_threshold": chance_to_meet(self.threshold)},
         )
 
 

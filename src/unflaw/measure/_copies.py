@@ -29,7 +29,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int, UInt64
 
-__all__ = ["Shingles", "band_keys", "normalise", "text_hash", "words_of"]
+__all__ = ["Shingles", "band_keys", "chance_to_meet", "normalise", "text_hash", "words_of"]
 
 _WIDTH = 3
 _BANDS, _ROWS = 32, 4
@@ -185,6 +185,15 @@ def _word_hashes(texts: Sequence[str]) -> tuple[UInt64[np.ndarray, " W"], Int[np
 def text_hash(text: str) -> int:
     """Return 64 bits that two texts share only when equal (or once in 10^19 pairs)."""
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest())
+
+
+def chance_to_meet(similarity: float) -> float:
+    """Return the probability that two texts of this Jaccard similarity share one of their keys.
+
+    >>> round(chance_to_meet(0.7), 4), round(chance_to_meet(0.5), 2)
+    (0.9998, 0.87)
+    """
+    return 1 - (1 - similarity**_ROWS) ** _BANDS
 
 
 def band_keys(shingles: Shingles) -> UInt64[np.ndarray, "n bands"]:

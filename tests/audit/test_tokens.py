@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from unflaw._errors import SettingsError, TooFewRowsError
+from unflaw._errors import SettingsError, TooFewRowsError, UsageError
 from unflaw.audit import TokensCheck, audit
 from unflaw.data import Rows
 
@@ -143,3 +143,24 @@ def test_few_rows_are_refused_unless_asked_for(qa):
 def test_settings_name_all_mistakes():
     with pytest.raises(SettingsError, match="4 problems"):
         TokensCheck(max_rows=1, max_chars=0, k=0, min_share=2.0)
+
+
+def test_without_real_rows_a_template_is_found_and_an_opening_that_is_common_is_not(qa, records):
+    """A third of the answers in one mould are a template; one question in ten that starts alike is not."""
+    told = records(120, 1)
+    for i, record in enumerate(told):
+        if i % 3 == 0:
+            record["answer"] = f"Answer: {record['answer']}\nI hope that this helps!"
+        if i % 10 == 0:
+            record["question"] = f"What is the reason why {record['question']}"
+    found = {f.check: f for f in audit(qa(told), checks=[TokensCheck()]).findings}
+    assert set(found) == {"tokens.templates", "tokens.structural", "tokens.row_templates"}
+    assert (found["tokens.templates"].value, found["tokens.templates"].control) == (40 / 120, None)
+    assert found["tokens.templates"].verdict == "warn" and found["tokens.structural"].verdict == "fail"
+    assert all("What" not in str(f.evidence) for f in found.values())
+    assert found["tokens.templates"].n_scored == 120
+
+
+def test_a_few_rows_alone_are_not_asked(qa, records):
+    with pytest.raises(UsageError, match="no check had anything to ask: tokens"):
+        audit(qa(records(10, 1)), checks=[TokensCheck()])

@@ -56,6 +56,13 @@ def test_the_same_thing_added_again_takes_the_old_ones_place(tmp_path):
         assert len((tmp_path / "rejected.jsonl").read_text().splitlines()) == 2
 
 
+def test_columns_that_two_steps_wrote_are_taken_back_once(tmp_path):
+    for how in ({}, {}, {"overwrite": True}, {}):
+        with begin(tmp_path / "run", **how) as run:
+            run.add_row_columns({"a": {"unflaw.score": 0.5}})
+    assert RunFolder(tmp_path / "run").row_columns().to_pylist() == [{"unflaw.id": "a", "unflaw.score": 0.5}]
+
+
 def test_row_columns_are_joined_by_id_and_a_null_takes_nothing_away(tmp_path):
     with begin(tmp_path) as run:
         assert run.row_columns() is None

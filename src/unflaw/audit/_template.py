@@ -30,6 +30,11 @@ STRUCTURAL_WARN, STRUCTURAL_FAIL = 0.05, 0.2
 token in twenty is a label per paragraph, one in five is a form with short fields."""
 
 
+ALONE_SHARE = 0.2
+"""Part of the rows that must hold a phrase where no real rows say how common it is: one real question in ten starts
+with "What is the", and of no real set at hand does a fifth share more than one word."""
+
+
 @dataclass(frozen=True)
 class View:
     """What is compared: the sampled texts of both sets and of the two halves of the reference, cut into tokens."""
@@ -40,6 +45,7 @@ class View:
     """What the findings' names start with."""
     synthetic: Sequence[Tokens]
     reference: Sequence[Tokens]
+    """Empty where there are no real rows."""
     halves: tuple[Sequence[Tokens], Sequence[Tokens]]
     n_rows: int
     """Synthetic rows seen, sampled or not."""
@@ -58,8 +64,11 @@ class Mould:
     @classmethod
     def of(cls, view: View, min_share: float) -> Mould:
         """Look for templates."""
-        template = mine_template(view.synthetic, view.reference, min_share=min_share)
-        control = mine_template(*view.halves, min_share=min_share)
+        if view.reference:
+            template = mine_template(view.synthetic, view.reference, min_share=min_share)
+            control = mine_template(*view.halves, min_share=min_share)
+        else:
+            template, control = mine_template(view.synthetic, None, min_share=max(min_share, ALONE_SHARE)), Template()
         return cls(
             template,
             [template.read(tokens) for tokens in view.synthetic],
@@ -80,10 +89,12 @@ def structural_template(findings: Sequence[Finding]) -> Template:
 def template_finding(view: View, mould: Mould, k: int, settings: dict[str, Any]) -> Finding:
     """How many rows follow one of the k commonest templates."""
     template, n, m = mould.template, len(mould.synthetic), len(mould.reference)
-    n_follow = sum(template.follows(r.skeleton, k) for r in mould.synthetic)
-    n_real = sum(template.follows(r.skeleton, k) for r in mould.reference)
+    n_follow, n_real = (
+        sum(template.follows(r.skeleton, k) for r in readings) for readings in (mould.synthetic, mould.reference)
+    )
     value, (low, high) = n_follow / n, wilson_interval(n_follow, n)
     control_value = sum(share for _, share in mould.control.skeletons[:k])
+    beside = f" ({n_real / m:.0%} of the real ones)" if m else ""
     evidence = template.to_evidence()
     shown = evidence["skeletons"][:k]
     said = "; ".join(f"{s['text']!r} ({s['share']:.0%})" for s in shown)
@@ -97,15 +108,17 @@ def template_finding(view: View, mould: Mould, k: int, settings: dict[str, Any])
         verdict=above(value, TEMPLATE_WARN, TEMPLATE_FAIL) if low > control_value else "ok",
         threshold=f"warn from {TEMPLATE_WARN}, fail from {TEMPLATE_FAIL}, when clear of the control",
         meaning=(
-            f"{value:.0%} of the rows follow one of {len(shown)} templates ({n_real / m:.0%} of the real ones): {said}."
+            f"{value:.0%} of the rows follow one of {len(shown)} templates{beside}: {said}."
             if shown
             else "No opening, label or ending is shared by a twentieth of the rows and not by the real ones."
+            if m
+            else "No opening, label or ending is shared by a fifth of the rows."
         ),
-        control=control_value,
+        control=control_value if m else None,
         unit="share of rows",
         n_rows=n,
         n_reference=m,
-        evidence={"unit": view.unit, "reference_share": n_real / m, **evidence},
+        evidence={"unit": view.unit, "reference_share": n_real / m if m else None, **evidence},
         plots=_template_plots(mould, [s["text"] for s in evidence["skeletons"][:5]]),
         settings={**settings, "k": k, "n_rows_seen": view.n_rows},
     )
@@ -120,6 +133,8 @@ def structural_finding(view: View, mould: Mould, settings: dict[str, Any]) -> Fi
     )
     value = float(shares.mean())
     low, high = bootstrap_interval(shares, seed=settings["seed"])
+    usual = float(halves.mean()) if len(halves) else None
+    beside = f" ({real.mean():.0%} in real rows)" if len(real) else ""
     evidence = template.to_evidence()
     tokens = list(dict.fromkeys(t["token"] for t in evidence["structural_tokens"]))
     return Finding(
@@ -129,19 +144,19 @@ def structural_finding(view: View, mould: Mould, settings: dict[str, Any]) -> Fi
         low=low,
         high=high,
         better="lower",
-        verdict=above(value, STRUCTURAL_WARN, STRUCTURAL_FAIL) if low > halves.mean() else "ok",
+        verdict=above(value, STRUCTURAL_WARN, STRUCTURAL_FAIL) if low > (usual or 0) else "ok",
         threshold=f"warn from {STRUCTURAL_WARN}, fail from {STRUCTURAL_FAIL}, when clear of the control",
         meaning=(
-            f"On average {value:.0%} of a row's tokens are template ({real.mean():.0%} in real rows): "
+            f"On average {value:.0%} of a row's tokens are template{beside}: "
             f"{', '.join(repr(t) for t in tokens[:12])}{', …' if len(tokens) > 12 else ''}."
             if tokens
-            else "No tokens stay the same from row to row more than they do in real rows."
+            else f"No tokens stay the same from row to row{' more than they do in real rows' if len(real) else ''}."
         ),
-        control=float(halves.mean()),
+        control=usual,
         unit="share of tokens",
         n_rows=len(view.synthetic),
         n_reference=len(view.reference),
-        evidence={"unit": view.unit, "reference_share": float(real.mean()), **evidence},
+        evidence={"unit": view.unit, "reference_share": float(real.mean()) if len(real) else None, **evidence},
         settings={**settings, "n_rows_seen": view.n_rows},
     )
 
@@ -176,8 +191,11 @@ def _template_plots(mould: Mould, rendered: list[str]) -> list[Plot]:
     series = []
     for name, readings in (("synthetic", mould.synthetic), ("real", mould.reference)):
         held = Counter(r.skeleton for r in readings)
-        series.append(Series(name, rendered, [held[s] / len(readings) for s, _ in mould.template.skeletons[:5]]))
-    top, real = series[0].y[0], series[1].y[0]
+        if readings:
+            series.append(Series(name, rendered, [held[s] / len(readings) for s, _ in mould.template.skeletons[:5]]))
+    holds = " and ".join(
+        f"{of.y[0]:.0%} of the {of.name} {'rows' if n == 0 else 'ones'}" for n, of in enumerate(series)
+    )
     return [
         Plot(
             "bars",
@@ -185,8 +203,7 @@ def _template_plots(mould: Mould, rendered: list[str]) -> list[Plot]:
             "template",
             "share of rows",
             series,
-            f"Bars of the share of rows in each template; the commonest holds {top:.0%} of the synthetic rows "
-            f"and {real:.0%} of the real ones.",
+            f"Bars of the share of rows in each template; the commonest holds {holds}.",
         )
     ]
 

@@ -62,7 +62,7 @@ class TokensCheck:
     seed: int = 0
 
     name = "tokens"
-    needs = frozenset({"reference"})
+    needs = frozenset[str]()
 
     def __post_init__(self) -> None:
         problems = [
@@ -90,60 +90,60 @@ class TokensCheck:
     def conclude(
         self,
         synthetic: Sample,
-        reference: Sample,
-        control: tuple[Sample, Sample],
+        reference: Sample | None,
+        control: tuple[Sample, Sample] | None,
         holdout: Sample | None = None,
     ) -> list[Finding]:
-        """Compare the responses, and whole rows beside them; rows without a response as they are."""
+        """Compare the responses, and whole rows beside them; rows without a response as they are.
+
+        Without a reference only templates are looked for, and only such as a fifth of the rows share.
+        """
+        if reference is None and synthetic.n_rows < MIN_ROWS and not self.allow_few:
+            return []  # what else is asked of a set alone needs no rows to compare
         self._refuse_few(synthetic, reference, control)
         has_response = synthetic.values[0][1] is not None
         settings = asdict(self)
         cut = cache(tokenise)  # the halves hold the reference's rows again
-        view = _view("response" if has_response else "text", "tokens.", synthetic, reference, control, cut)
-        mould = Mould.of(view, self.min_share)
-        findings = [
-            _divergence_finding(view, mould.template, settings),
-            _opening_finding(view, settings),
-            template_finding(view, mould, self.k, settings),
-            structural_finding(view, mould, settings),
-        ]
-        if has_response:
-            whole = _view("row", "tokens.row_", synthetic, reference, control, cut)
-            mould = Mould.of(whole, self.min_share)
-            findings.append(_divergence_finding(whole, mould.template, settings))
-            findings.append(template_finding(whole, mould, self.k, settings))
-        return findings
+        found = []
+        for unit in ("response", "row") if has_response else ("text",):
+            view = _view(unit, "tokens.row_" if unit == "row" else "tokens.", synthetic, reference, control, cut)
+            mould = Mould.of(view, self.min_share)
+            if reference is not None:
+                found.append(_divergence_finding(view, mould.template, settings))
+                found += [_opening_finding(view, settings)] if unit != "row" else []
+            found.append(template_finding(view, mould, self.k, settings))
+            found += [structural_finding(view, mould, settings)] if unit != "row" else []
+        return found
 
     def score(self, batch: Batch, findings: Sequence[Finding]) -> dict[str, dict[str, RowScore]]:
         """Score rows by the template they hold."""
         return score_structure(batch, findings)
 
-    def _refuse_few(self, synthetic: Sample, reference: Sample, control: tuple[Sample, Sample]) -> None:
-        n, m = synthetic.n_rows, reference.n_rows
-        if min(n, m) < MIN_ROWS and not self.allow_few:
+    def _refuse_few(self, synthetic: Sample, reference: Sample | None, control: tuple[Sample, Sample] | None) -> None:
+        sides = {"synthetic": synthetic.n_rows, **({} if reference is None else {"real": reference.n_rows})}
+        got = " and ".join(f"{n} {side}" for side, n in sides.items())
+        if min(sides.values()) < MIN_ROWS and not self.allow_few:
             raise TooFewRowsError(
-                f"`tokens` needs at least {MIN_ROWS} rows on either side, got {n} synthetic and {m} real: its values "
+                f"`tokens` needs at least {MIN_ROWS} rows on either side, got {got}: its values "
                 "would be noise. Pass more rows, leave the check out, or set `allow_few` to see them all the same"
             )
-        if min(len(s.draws) for s in (synthetic, *control)) < 2:
-            raise TooFewRowsError(
-                f"`tokens` needs two synthetic rows and two in each half of the {m} real ones, got {n}"
-            )
+        if min(len(s.draws) for s in (synthetic, *(control or ()))) < 2:
+            raise TooFewRowsError(f"`tokens` needs two synthetic rows and two in each half of the real ones, got {got}")
 
 
 def _view(
     unit: str,
     prefix: str,
     synthetic: Sample,
-    reference: Sample,
-    control: tuple[Sample, Sample],
+    reference: Sample | None,
+    control: tuple[Sample, Sample] | None,
     cut: Callable[[str], Tokens],
 ) -> View:
-    def texts(sample: Sample) -> list[Tokens]:
-        alone = unit == "response"
-        return [cut(response if alone and response is not None else text) for text, response in sample.values]
+    def texts(sample: Sample | None) -> list[Tokens]:
+        alone, values = unit == "response", () if sample is None else sample.values
+        return [cut(response if alone and response is not None else text) for text, response in values]
 
-    halves = texts(control[0]), texts(control[1])
+    halves = texts(control[0] if control else None), texts(control[1] if control else None)
     return View(unit, prefix, texts(synthetic), texts(reference), halves, synthetic.n_rows)
 
 

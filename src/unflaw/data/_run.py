@@ -261,7 +261,8 @@ class RunFolder:
 
     def _row_columns_without(self, names: Sequence[str]) -> pa.Table | None:
         table = self.row_columns()
-        return None if table is None else table.drop_columns([c for c in names if c in table.column_names and c != ID])
+        gone = {*names} - {ID}  # of two steps that both wrote a column its name comes twice
+        return None if table is None else table.drop_columns([c for c in table.column_names if c in gone])
 
     @contextmanager
     def _writing(self, kind: str, keys: Sequence[Any]) -> Iterator[list[Any]]:

@@ -5,6 +5,7 @@ Notation as in `_template.py`; n, m: synthetic and reference rows.
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,7 +32,7 @@ _Place = tuple[int, int]
 
 def mine_template(
     synthetic: Sequence[str] | Sequence[Tokens],
-    reference: Sequence[str] | Sequence[Tokens],
+    reference: Sequence[str] | Sequence[Tokens] | None,
     *,
     min_share: float = 0.05,
     min_ratio: float = 3.0,
@@ -41,6 +42,9 @@ def mine_template(
 
     Parameters
     ----------
+    reference
+        None: there are no real texts, and what the synthetic ones share is a template, however common it is; take a
+        larger `min_share`, for one real question in ten may start with "What is the".
     min_share
         Part of the synthetic rows that must hold a phrase; what keeps luck out is `min_z`.
     min_ratio
@@ -52,9 +56,9 @@ def mine_template(
         raise SettingsError(
             f"`min_share` must lie in (0, 1] and `min_ratio` be at least 1, got {min_share} and {min_ratio}"
         )
-    if not synthetic or not reference:
-        raise TooFewRowsError(f"a template needs texts on both sides, got {len(synthetic)} and {len(reference)}")
-    rows, others = ([tokenise(t) if isinstance(t, str) else t for t in texts] for texts in (synthetic, reference))
+    if not synthetic or (reference is not None and not reference):
+        raise TooFewRowsError(f"a template needs texts on both sides, got {len(synthetic)} and {len(reference or ())}")
+    rows, others = ([tokenise(t) if isinstance(t, str) else t for t in of] for of in (synthetic, reference or ()))
     miner = _Miner(rows, others, min_share, min_ratio, min_z)
     grown = [phrase for anchor in ("line", "sentence", "end") for phrase in miner.from_anchor(anchor)]
     template = _described(Template(_without_twins(grown)), rows, min_share)
@@ -107,8 +111,8 @@ class _Miner:
         n, m, rows, other_rows = len(self.synthetic), len(self.reference), _n_rows(places), _n_rows(others)
         if anchor == "sentence" and len(places) > _ONCE * rows:
             return None
-        share, reference_share = rows / n, other_rows / m
-        z = _two_shares_z(rows, n, other_rows, m)
+        share, reference_share = rows / n, other_rows / m if m else 0.0
+        z = _two_shares_z(rows, n, other_rows, m) if m else math.inf
         if share < max(self.min_share, self.min_ratio * reference_share) or z < self.min_z:
             return None
         tokens = prefix[::-1] if anchor == "end" else prefix

@@ -88,7 +88,8 @@ def words_of(found: Audit) -> RenderableType:
     ]
     fine = [f.check for f in found.findings if f not in shown]
     parts += [Text(f"ok: {', '.join(fine)}", style=_STYLE["ok"])] if fine else []
-    parts += [Text(f"not asked: {name}: {_flags(why)}", style="dim") for name, why in found.skipped.items()]
+    whys = {why: [name for name, of in found.skipped.items() if of == why] for why in found.skipped.values()}
+    parts += [Text(f"not asked: {', '.join(names)}: {_flags(why)}", style="dim") for why, names in whys.items()]
     if found.verdict != "ok":
         parts += [Text(), _worst_table(found)]
     return Group(*parts)

@@ -16,7 +16,7 @@ import pyarrow as pa
 from unflaw._errors import SettingsError, TooFewRowsError, UsageError
 from unflaw.audit._defaults import default_checks
 from unflaw.audit._engine import Engine, LocalEngine, open_engine
-from unflaw.audit._frame import NEEDS, Check
+from unflaw.audit._frame import NEEDS, Check, has_texts
 from unflaw.audit._inputs import Inputs
 from unflaw.audit._parts import RowSet, read_set
 from unflaw.audit._plan import hold_to_plan, identity_of, settings_of
@@ -292,6 +292,7 @@ def _there_in(sides: Mapping[str, RowSet], encoder: Encoder | str | None) -> set
     """Say which needs the rows themselves meet."""
     rows = sides["rows"]
     there = {
+        "text": has_texts(rows.take(list(range(min(_LOOKED_AT, rows.n_rows))))),
         "reference": "reference" in sides,
         "labels": rows.has("label"),
         "pair_embeddings": encoder is not None and rows.has("prompt") and rows.has("response"),
@@ -300,9 +301,12 @@ def _there_in(sides: Mapping[str, RowSet], encoder: Encoder | str | None) -> set
     return {need for need, met in there.items() if met}
 
 
+_LOOKED_AT = 1000
+"""Rows that tell whether a table has a column of texts."""
 _NOTHING = "finds nothing to ask in such rows"
 _MISSING = {
     "reference": "needs real rows to compare with: pass `reference`",
+    "text": "needs texts: of plain columns the check `tables` asks",
     "embeddings": "needs an encoder: pass `encoder`",
     "pair_embeddings": "needs rows with a prompt and a response, and an encoder",
     "context_embeddings": "needs rows with a passage (a column `context`), and an encoder",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import pyarrow.compute as pc
 
 from unflaw._errors import SettingsError
 from unflaw.audit._engine import HERE, Run
-from unflaw.audit._frame import Batch, RowScore
+from unflaw.audit._frame import Batch, RowScore, is_plain
 from unflaw.audit._kept import Kept, kept_texts
 from unflaw.audit._search import copies_of, copies_within
 from unflaw.audit._shares import Rule, Share, share_finding
@@ -40,11 +41,13 @@ class CopiesSummary:
     """Whole rows."""
     prompts: Kept
     """Prompts alone; empty where rows have none."""
+    plain: bool
+    """Whether the rows are a plain table: they share the names of their columns, and only exact copies count."""
 
     def keep(self, path: Path) -> CopiesSummary:
         """Put the texts on disk, below this name."""
         whole, prompts = (path.with_name(f"{path.name}-{part}") for part in ("whole", "prompts"))
-        return CopiesSummary(self.whole.keep(whole), self.prompts.keep(prompts))
+        return CopiesSummary(self.whole.keep(whole), self.prompts.keep(prompts), self.plain)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,11 +80,12 @@ class CopiesCheck:
                 [places[i] for i in asked], [batch.ids[i] for i in asked], [prompts[i] for i in asked],
                 [contexts[i] for i in asked],
             ),
+            is_plain(rows),
         )  # fmt: skip
 
     def merge(self, a: CopiesSummary, b: CopiesSummary) -> CopiesSummary:
         """Hold both."""
-        return CopiesSummary(a.whole + b.whole, a.prompts + b.prompts)
+        return CopiesSummary(a.whole + b.whole, a.prompts + b.prompts, a.plain and b.plain)
 
     def conclude(
         self,
@@ -91,9 +95,15 @@ class CopiesCheck:
         holdout: CopiesSummary | None,
         run: Run = HERE,
     ) -> list[Finding]:
-        """Look for copies inside, and in whatever else is given."""
-        look = _Look(self.threshold, run)
+        """Look for copies inside, and in whatever else is given.
+
+        Of a plain table rows are copies that equal each other; which equal real rows, and more than chance makes, is
+        the business of `tables`.
+        """
+        look = _Look(math.inf if synthetic.plain else self.threshold, run)
         found = look.inside("whole", synthetic, reference)
+        if synthetic.plain and reference is not None:
+            return found
         if len(synthetic.prompts):
             found += look.inside("prompts", synthetic, reference)
         if reference is not None and control is not None:
@@ -114,18 +124,22 @@ class _Look:
     """One search after the other."""
 
     threshold: float
+    """Infinite: no near ones."""
     run: Run
 
     def inside(self, part: str, synthetic: CopiesSummary, reference: CopiesSummary | None) -> list[Finding]:
         mine: Kept = getattr(synthetic, part)
         copies = copies_within(mine, self.threshold, self.run)
-        usual, conflicts = None, None
+        usual, conflicts, of_real = None, None, None
         if reference is not None and len(real := getattr(reference, part)):
             n = min(len(mine), len(real))  # the more rows, the more of them have a copy
             of_real = copies_within(real, self.threshold, self.run, most=n)
             usual = len(of_real) / n
             conflicts = Share(len(_contradicting(of_real)), n) if real.labelled else None
         verdict = _verdict(len(copies) / len(mine), usual)
+        if synthetic.plain:  # rows of a coarse table equal each other by chance: only real rows tell how often
+            shares = None if of_real is None else (Share(len(copies), len(mine)), Share(len(of_real), n))
+            verdict = "ok" if shares is None else Rule(SHARE_WARN, SHARE_FAIL).verdict(*shares)
         if part == "prompts":
             return [
                 self._finding(
@@ -229,8 +243,14 @@ class _Look:
                 "_says": _reason,
                 "_of": of,
             },
-            settings={"threshold": self.threshold, "found_at_threshold": chance_to_meet(self.threshold)},
+            settings=_settings(self.threshold),
         )
+
+
+def _settings(threshold: float) -> dict[str, Any]:
+    if threshold > 1:
+        return {"threshold": "equal"}
+    return {"threshold": threshold, "found_at_threshold": chance_to_meet(threshold)}
 
 
 _RULE = f"warn from {SHARE_WARN:.0%}, fail from {SHARE_FAIL:.0%} more than the control"

@@ -154,7 +154,7 @@ class DiversityCheck:
     """Tells kinds of words, e.g. `unflaw.models.pattern_tagger()`; without one their endings do."""
 
     name: ClassVar[str] = "diversity"
-    needs: ClassVar[frozenset[str]] = frozenset({"reference", "embeddings"})
+    needs: ClassVar[frozenset[str]] = frozenset({"reference", "embeddings", "text"})
 
     def __post_init__(self) -> None:
         problems = [

@@ -34,6 +34,7 @@ def form_check() -> TraitsCheck:
     """Return the check: how rows end, close their brackets, and go round in circles."""
     return TraitsCheck(
         name="form",
+        needs=frozenset({"text"}),
         traits=(
             Trait(
                 "truncated", "Answers that break off", _truncated, "break off without an end", 0.05, 0.2, alone=False

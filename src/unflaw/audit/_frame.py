@@ -19,19 +19,25 @@ from functools import cached_property
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
+import pyarrow as pa
 from jaxtyping import Float
 
-from unflaw.data import Finding, Rows
+from unflaw.data import ID, ROLES, Finding, Rows
 
-__all__ = ["NEEDS", "Batch", "Check", "RowScore"]
+__all__ = ["NEEDS", "Batch", "Check", "RowScore", "has_texts", "is_plain"]
+
+_SENTENCE = 4
+"""Words from which on the values of a column are texts, on average."""
 
 NEEDS = frozenset(
     {
         "reference", "embeddings", "labels", "log_probs", "log_probs_after", "pair_embeddings", "context_embeddings",
-        "engine",
+        "engine", "text",
     }
 )  # fmt: skip
-"""What a check may need. Where it is not there, the check is skipped and the audit says why; an engine always is."""
+"""What a check may need. Where it is not there, the check is skipped and the audit says why; an engine always is.
+
+"text" is there but in plain tables, of which no column holds sentences: written as "name: value" they are no texts."""
 
 
 @dataclass(frozen=True)
@@ -132,3 +138,20 @@ class Check(Protocol):
         (`Finding.row_scores`) keep that score.
         """
         ...
+
+
+def is_plain(rows: Rows) -> bool:
+    """Tell whether rows are a plain table, with no column that is known to be text."""
+    return not any(rows.has(role) for role in ROLES if role not in ("context", "label"))
+
+
+def has_texts(rows: Rows) -> bool:
+    """Tell whether rows are texts, or have a column that holds some: strings of four words or more, on average.
+
+    >>> cells = {"count": 3, "name": "the old mill", "note": "it stands by the river"}
+    >>> [has_texts(Rows.from_records([{name: value}], {})) for name, value in cells.items()]
+    [False, False, True]
+    """
+    names = [name for name in rows.table.column_names if name != ID and pa.types.is_string(rows.table[name].type)]
+    words = ([len(value.split()) for value in rows.column(name) if value is not None] for name in names)
+    return not is_plain(rows) or any(sum(of) >= _SENTENCE * len(of) > 0 for of in words)

@@ -62,7 +62,7 @@ class GapCheck:
     seed: int = 0
 
     name: ClassVar[str] = "gap"
-    needs: ClassVar[frozenset[str]] = frozenset({"reference", "embeddings"})
+    needs: ClassVar[frozenset[str]] = frozenset({"reference", "embeddings", "text"})
 
     def __post_init__(self) -> None:
         problems = []

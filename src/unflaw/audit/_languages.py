@@ -39,7 +39,7 @@ class LanguagesCheck:
     """Languages by py3langid; what is short, no prose, or not clearly of one language is left out."""
 
     name: ClassVar[str] = "languages"
-    needs: ClassVar[frozenset[str]] = frozenset()
+    needs: ClassVar[frozenset[str]] = frozenset({"text"})
 
     def summarise(self, batch: Batch) -> Spoken:
         """Count."""

@@ -38,7 +38,7 @@ class MixCheck:
     kinds: tuple[Kinds, ...] = field(metadata={"setting": False})
 
     name: ClassVar[str] = "mix"
-    needs: ClassVar[frozenset[str]] = frozenset({"reference"})
+    needs: ClassVar[frozenset[str]] = frozenset({"reference", "text"})
 
     def summarise(self, batch: Batch) -> tuple[Counter[str], ...]:
         """Count each kind."""

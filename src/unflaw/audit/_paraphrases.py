@@ -35,7 +35,7 @@ class ParaphrasesCheck:
     in cells, and the finding says how many are found so."""
 
     name: ClassVar[str] = "paraphrases"
-    needs: ClassVar[frozenset[str]] = frozenset({"embeddings", "engine"})
+    needs: ClassVar[frozenset[str]] = frozenset({"embeddings", "engine", "text"})
 
     def __post_init__(self) -> None:
         problems = []

@@ -35,8 +35,8 @@ _PAIRS = 2**21
 def copies_within(texts: Kept, threshold: float, run: Run = HERE, most: int | None = None) -> pa.Table:
     """Return every row that repeats one before it in order of id (`TWINS`); the first of its kind is no copy.
 
-    The similarity is that of the shingles (Jaccard), 1 for an exact copy. With `most`, only so many rows are looked
-    at; a row's luck depends on its id alone.
+    The similarity is that of the shingles (Jaccard), 1 for an exact copy; with a threshold above 1 only exact ones are
+    looked for. With `most`, only so many rows are looked at; a row's luck depends on its id alone.
     """
     opened = texts.open()
     among = opened.drawn(most)
@@ -127,6 +127,8 @@ class _Search:
 
     def all(self, run: Run) -> Pairs:
         """Return every pair that is alike, once."""
+        if self.threshold > 1:
+            return Pairs.joined([])
         n_tasks = max(1, -(-self.n_rows // _TASK_ROWS))
         pairs = Pairs.joined(run(self.part, [(i, n_tasks) for i in range(n_tasks)]))
         return pairs.take(np.unique(np.stack(pairs[:2]), axis=1, return_index=True)[1])

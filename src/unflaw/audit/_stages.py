@@ -45,7 +45,7 @@ class Job:
         """Return the checks that look at a side: held-out rows are shown to those that read text alone."""
         if side != "holdout":
             return self.checks
-        return tuple(check for check in self.checks if check.needs <= {"reference", "engine"})
+        return tuple(check for check in self.checks if check.needs <= {"reference", "engine", "text"})
 
 
 def read_by_scorers(job: Job, parts: Sequence[Part], engine: Engine, tick: Tick) -> None:

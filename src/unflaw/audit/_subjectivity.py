@@ -80,7 +80,7 @@ class SubjectivityCheck:
     seed: int = 0
 
     name: ClassVar[str] = "subjectivity"
-    needs: ClassVar[frozenset[str]] = frozenset({"embeddings"})
+    needs: ClassVar[frozenset[str]] = frozenset({"embeddings", "text"})
 
     def __post_init__(self) -> None:
         if self.max_rows < LEAST_ROWS:

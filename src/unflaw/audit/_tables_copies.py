@@ -78,13 +78,14 @@ class Matches:
             both = self.exact.n_found + self.near.n_found
             return wilson_interval(both, self.exact.n_rows)
         scale = self._scale if scaled else 1.0
-        ends = wilson_interval(self.near.n_found, self.near.n_rows)
+        ends = wilson_interval(self.near.n_found, self.near.n_rows) if self.near.n_rows else (0.0, 0.0)
         return min(1.0, self._exact_share + scale * ends[0]), min(1.0, self._exact_share + scale * ends[1])
 
     @property
     def searched(self) -> int:
-        """Searches there were: one where the samples are all rows."""
-        return 1 if (self.exact.n_rows, self.exact.n_others) == (self.near.n_rows, self.near.n_others) else 2
+        """Searches there were: one where the samples are all rows, or no column is left to compare."""
+        sizes = self.exact.n_rows, self.exact.n_others
+        return 1 if (self.near.n_rows, self.near.n_others) in (sizes, (0, 0)) else 2
 
     def counts(self, searched: int) -> list[Search]:
         """Return what was found as one search, or as two."""

@@ -62,7 +62,7 @@ class TokensCheck:
     seed: int = 0
 
     name = "tokens"
-    needs = frozenset[str]()
+    needs = frozenset({"text"})
 
     def __post_init__(self) -> None:
         problems = [

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from unflaw.audit._frame import Batch, RowScore
 from unflaw.audit._said import Said, said_by
@@ -61,7 +61,7 @@ class TraitsCheck:
     name: str
     traits: tuple[Trait, ...] = field(metadata={"setting": False})
 
-    needs: ClassVar[frozenset[str]] = frozenset()
+    needs: frozenset[str] = field(default=frozenset(), metadata={"setting": False})
 
     def summarise(self, batch: Batch) -> Counts:
         """Count."""

@@ -129,6 +129,21 @@ def test_scores_from_elsewhere(audited, tmp_path):
     assert read(out).ids == ids[:10]
 
 
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [
+        ("score\n1\n2\n", "must have columns id and score, got ['score']"),
+        ("id,score\na,1\nb,\n", "got None for row 'b' (1 in all)"),
+        ("id,score\na,1\nb,bad\n", "got '1' for row 'a'; 'bad' for row 'b' (2 in all)"),
+        ("id,score\na,true\nb,false\n", "(2 in all)"),
+    ],
+)
+def test_scores_that_are_none_are_named(audited, tmp_path, file, told):
+    (tmp_path / "scores.csv").write_text(file)
+    result = call("curate", "filter", audited[0], "--scores", tmp_path / "scores.csv", "--keep", 3, "--dry-run", code=2)
+    assert told in " ".join(result.output.split())
+
+
 def test_bad_calls_tell_every_mistake_and_write_nothing(audited, tmp_path):
     file, run = audited
     (tmp_path / "there.jsonl").write_text("")

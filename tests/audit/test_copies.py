@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from unflaw._errors import SettingsError
+from unflaw._errors import SchemaError, SettingsError
 from unflaw.audit import CopiesCheck, audit
 from unflaw.audit._form import form_check
 from unflaw.data import Rows
@@ -136,3 +136,42 @@ def test_copies_under_another_label_are_told_for_all_rows():
     finding = copies(rows)["copies.conflicts"]
     assert (finding.value, finding.verdict, finding.n_scored) == (6 / 75, "fail", 6)
     assert all("under another label" in reason for reason in finding.row_reasons.values())
+
+
+def coarse(n, seed, n_kinds):
+    rng = random.Random(seed)
+    records = [{"age": rng.randrange(n_kinds), "sex": rng.choice("mf"), "class": rng.choice("123")} for _ in range(n)]
+    return Rows.from_records([{"unflaw.id": f"{seed}-{i:04d}", **r} for i, r in enumerate(records)], {})
+
+
+def test_rows_of_a_coarse_table_equal_each_other_by_chance():
+    """One row in five does, in real rows as well; what a generator doubles is more. Alone, nobody can tell."""
+    told, real = coarse(400, 1, 200), coarse(400, 2, 200)
+    finding = copies(told, real)["copies.inside"]
+    assert 0.1 < finding.value < 0.3 and finding.verdict == "ok"
+    assert copies(told)["copies.inside"].verdict == "ok"
+    twice = told.table.slice(0, 200).to_pylist()
+    more = [{**r, "unflaw.id": f"{r['unflaw.id']}-{k}"} for r in twice for k in "ab"]
+    assert copies(Rows.from_records(more, {}), real)["copies.inside"].verdict == "fail"
+
+
+def test_of_a_plain_table_only_rows_that_are_equal_are_copies():
+    """Rows share the names of their columns, and a sign is no word: what near copies of texts are is none here."""
+    records = [
+        {"a rather long name of a column": i, "another one of them": -i, "the last": i % 2} for i in range(-40, 40)
+    ]
+    found = copies(Rows.from_records(records, {}), coarse(100, 3, 50))
+    assert set(found) == {"copies.inside"} and found["copies.inside"].value == 0
+
+
+def test_texts_are_not_asked_of_a_table_of_numbers():
+    rng = random.Random(0)
+    records = [
+        {"x": round(rng.gauss(5, 1), 1), "y": round(rng.gauss(3, 1), 1), "kind": rng.choice("abc")} for _ in range(90)
+    ]
+    found = audit(Rows.from_records([{"unflaw.id": str(i), **r} for i, r in enumerate(records)], {}))
+    assert found.verdict == "ok"
+    assert {f.check.split(".")[0] for f in found.findings} == {"copies", "residue", "hygiene"}
+    assert "needs texts" in found.skipped["paraphrases"]
+    with pytest.raises(SchemaError, match="`reference` must hold the same kind of rows as the set, got texts beside"):
+        audit(coarse(50, 1, 9), Rows.from_records([{"text": f"number {i}"} for i in range(50)], {"text": "text"}))

@@ -73,6 +73,15 @@ def test_labels_spread_otherwise_fail_and_the_commoner_one_is_named():
     assert "'sport'" in finding.meaning
 
 
+def test_a_number_is_one_label_however_it_came():
+    """Where a label is missing, pandas makes 1 a 1.0."""
+    told, real = records(200, 1), records(200, 2)
+    for i, (a, b) in enumerate(zip(told, real, strict=True)):
+        a["label"], b["label"] = i % 2, float(i % 2)
+    real[0]["label"] = None
+    assert labels(told, real)["balance"].verdict == "ok"
+
+
 def test_equal_rows_under_two_labels_are_conflicts():
     told = records(200, 1)
     told += [{"text": r["text"], "label": "food" if r["label"] == "sport" else "sport"} for r in told[:20]]

@@ -2,6 +2,7 @@
 
 import pytest
 
+from unflaw._errors import UsageError
 from unflaw.audit import Kinds, MixCheck, Said, audit, default_checks
 from unflaw.data import Rows
 
@@ -87,3 +88,9 @@ def test_the_same_mix_is_ok_and_blames_no_row():
     first = Kinds("first", "First letters", lambda said: said.text[0])
     (found,) = audit(letters("ab" * 90), letters("ba" * 100), checks=[MixCheck(kinds=(first,))]).findings
     assert (found.value, found.verdict, found.row_scores) == (0.0, "ok", {})
+
+
+def test_of_three_rows_there_is_no_mix(qa):
+    told = [{"question": "Who?", "answer": f"Number {i}"} for i in range(3)]
+    with pytest.raises(UsageError, match="no check had anything to ask: mix"):
+        audit(qa(told), qa(200, 2), checks=[check for check in default_checks() if check.name == "mix"])

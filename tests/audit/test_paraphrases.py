@@ -80,3 +80,13 @@ def test_texts_of_which_the_encoder_knows_no_word_say_nothing_alike():
     found = audit(rows, checks=[ParaphrasesCheck(), CopiesCheck()], encoder="potion")
     assert [f.verdict for f in found.findings] == ["ok"] * len(found.findings)
     assert "paraphrases" in found.skipped
+
+
+def test_rows_in_letters_the_encoder_does_not_read_are_not_asked():
+    """All Russian rows lie next to each other, as the default encoder has them; of the English ones two do."""
+    told = [f"7 {word} на реке" for word in "дом сад лес мост луг пруд холм двор пляж порт".split()]
+    rows = texts(*told, "8 the old house", "8 the house that is old", *(f"{i} row" for i in range(10, 30)))
+    finding = audit(rows, checks=[ParaphrasesCheck()], encoder=ByTopic()).findings[0]
+    assert (finding.value, finding.n_scored) == (1 / 22, 1)
+    every = audit(rows, checks=[ParaphrasesCheck(latin_only=False)], encoder=ByTopic()).findings[0]
+    assert every.n_scored == 10

@@ -130,3 +130,38 @@ def test_coarse_tables_of_one_size_and_other_shares_are_not_the_same_rows():
         rows([{"a": bool(rng.random() < p), "b": bool(rng.random() < 0.5)} for _ in range(500)]) for p in (0.2, 0.8)
     )
     assert audit(*sides, checks=[TablesCheck()]).verdict == "fail"
+
+
+def test_dates_that_stand_as_text_on_both_sides_are_asked():
+    """Twenty years off: of words that are mostly different nothing would be asked."""
+
+    def dated(year, seed):
+        some = np.random.default_rng(seed).integers(0, 600, 300).tolist()
+        return rows([{"day": str(datetime.date(year, 1, 1) + datetime.timedelta(i)), "x": i % 7} for i in some])
+
+    real, other = dated(2000, 1), dated(2020, 2)
+    verdicts = {f.check: f.verdict for f in audit(other, real, checks=[TablesCheck()]).findings}
+    assert verdicts["tables.shapes"] == "fail"
+    assert audit(dated(2000, 3), real, checks=[TablesCheck()]).verdict == "ok"
+    finding = next(f for f in audit(other, real, checks=[TablesCheck()]).findings if f.check == "tables.constraints")
+    assert "lies between 1999-1" in finding.meaning
+
+
+def test_whole_numbers_that_share_six_digits_are_not_equal():
+    def at(seed):
+        return rows([{"at": 1_700_000_000 + int(i)} for i in np.random.default_rng(seed).integers(0, 10**6, 300)])
+
+    real = at(1)
+    found = {f.check: f for f in audit(at(2), real, holdout=at(3), checks=[TablesCheck()]).findings}
+    assert (found["tables.copies"].evidence["n_exact"], found["tables.holdout"].verdict) == (0, "ok")
+    copied = Rows.from_records([{"at": r["at"]} for r in real.table.to_pylist()[:250]], {})
+    found = {f.check: f for f in audit(copied, at(4), holdout=real, checks=[TablesCheck()]).findings}
+    assert (found["tables.holdout"].evidence["n_exact"], found["tables.holdout"].verdict) == (250, "fail")
+
+
+def test_nothing_but_names_is_compared_as_it_is():
+    def named(seed):
+        rng = np.random.default_rng(seed)
+        return rows([{"id": int(rng.integers(10**9)), "name": f"Ann {rng.integers(10**9)}"} for _ in range(80)])
+
+    assert audit(named(1), named(2), holdout=named(3), checks=[TablesCheck()]).verdict == "ok"

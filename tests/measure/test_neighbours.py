@@ -71,3 +71,11 @@ def test_distances_are_never_negative():
 def test_a_set_without_k_neighbours_is_refused():
     with pytest.raises(TooFewRowsError, match="more than k=5 rows, got 5 and 9"):
         neighbour_overlap(np.zeros((5, 2)), np.zeros((9, 2)))
+
+
+def test_rows_that_repeat_many_times_lie_in_each_others_balls():
+    """Of four points each stands ten times on both sides: the balls have no size, and hold what equals their middle."""
+    points = np.random.default_rng(0).normal(size=(4, 50))
+    x = np.repeat(points / np.linalg.norm(points, axis=1, keepdims=True), 10, axis=0)
+    overlap = neighbour_overlap(x, x[::-1].copy(), 5)
+    assert [values.mean() for values in overlap] == [1, 1, 2, 1]

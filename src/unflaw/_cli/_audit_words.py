@@ -135,7 +135,8 @@ def against_table(turned: dict[str, Any]) -> Group:
 
 def _flags(why: str) -> str:
     """Say the flag where the library says its argument."""
-    for argument, flag in {"reference": "reference", "scorer": "model", "scorer_after": "model-after"}.items():
+    flags = {"reference": "reference", "scorer": "model", "scorer_after": "model-after", "allow_few": "allow-few"}
+    for argument, flag in flags.items():
         why = why.replace(f"`{argument}`", f"`--{flag}`")
     return why
 

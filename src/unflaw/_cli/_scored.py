@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -87,12 +88,23 @@ def scores_of(audited: Audited | None, file: Path | None, rows: Rows) -> tuple[d
 
 
 def _score_table(path: Path) -> tuple[list[str], list[float]]:
-    from unflaw.data import read
+    from unflaw.data import ID, read
 
     rows = read(path, schema="table")
-    if "score" not in rows.table.column_names:
-        raise DataError(f"`--scores` must have columns id and score, got {rows.table.column_names}")
-    return rows.ids, list(rows.column("score"))
+    if not {"score", "id"} <= {*rows.table.column_names}:
+        got = [name for name in rows.table.column_names if name != ID]
+        raise DataError(f"`--scores` must have columns id and score, got {got}")
+    scores = rows.column("score")
+    if bad := [(i, s) for i, s in zip(rows.ids, scores, strict=True) if not _is_score(s)]:
+        told = "; ".join(f"{score!r} for row {row_id!r}" for row_id, score in bad[:3])
+        raise DataError(
+            f"`--scores` must hold a finite number in `score` of each row, got {told} ({len(bad):,} in all)"
+        )
+    return rows.ids, scores
+
+
+def _is_score(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _columns_asked(checks: str, table: pa.Table, findings: Sequence[Finding]) -> list[str]:

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from unflaw._errors import SettingsError, TooFewRowsError, UsageError
+from unflaw._errors import SchemaError, SettingsError, TooFewRowsError, UsageError
 from unflaw.audit._defaults import default_checks
 from unflaw.audit._engine import Engine, LocalEngine, open_engine
-from unflaw.audit._frame import NEEDS, Check, has_texts
+from unflaw.audit._frame import NEEDS, Check, has_texts, is_plain
 from unflaw.audit._inputs import Inputs
 from unflaw.audit._parts import RowSet, read_set
 from unflaw.audit._plan import hold_to_plan, identity_of, settings_of
@@ -224,6 +224,10 @@ def _given(rows: Source | None, reference: Source | None, holdout: Source | None
 
 
 def _source(of: Source) -> Rows | RowReader:
+    if not isinstance(of, (Rows, RowReader, str, os.PathLike)):
+        raise SettingsError(
+            f"rows must be a path, `Rows` or a `RowReader`, got a {type(of).__name__}; see `Rows.from_records`"
+        )
     return of if isinstance(of, (Rows, RowReader)) else RowReader(of)
 
 
@@ -239,6 +243,7 @@ def _read(
         tick(1)
         if isinstance(source, RowReader):
             source.warn()
+    _refuse_other_kinds(sides)
     mine, real = sides["rows"], sides.get("reference")
     # in a coarse table a few kinds of rows are all there is, so that they are as many must be asked as well
     if real is not None and mine.n_rows == real.n_rows and np.array_equal(mine.contents, real.contents):
@@ -286,6 +291,18 @@ def _refuse_nonsense(checks: Sequence[Check], batch_size: int) -> None:
         problems.append(f"`batch_size` must be at least 1, got {batch_size}")
     if problems:
         raise SettingsError(problems)
+
+
+def _refuse_other_kinds(sides: Mapping[str, RowSet]) -> None:
+    """Refuse texts beside a plain table: nothing in the one answers to anything in the other."""
+    plain = {side: is_plain(of.take([0])) for side, of in sides.items() if of.n_rows}
+    kinds = {True: "a plain table", False: "texts"}
+    for side, of in plain.items():
+        if of != plain.get("rows", of):
+            raise SchemaError(
+                f"`{side}` must hold the same kind of rows as the set, got {kinds[of]} beside {kinds[plain['rows']]}: "
+                "name the columns that are text (--columns text=…), or another file"
+            )
 
 
 def _there_in(sides: Mapping[str, RowSet], encoder: Encoder | str | None) -> set[str]:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from unflaw._errors import SettingsError
 from unflaw.audit._engine import HERE, Run
-from unflaw.audit._frame import Batch, RowScore, is_plain
+from unflaw.audit._frame import Batch, RowScore, is_plain, label_text
 from unflaw.audit._kept import Kept, kept_texts
 from unflaw.audit._search import copies_of, copies_within
 from unflaw.audit._shares import Rule, Share, share_finding
@@ -70,7 +70,7 @@ class CopiesCheck:
         """Normalise the texts and find their keys."""
         rows, places = batch.rows, batch.placed()
         contexts = [str(c or "") for c in rows.column("context")] if rows.has("context") else [""] * len(rows)
-        labels = ["" if v is None else str(v) for v in rows.column("label")] if rows.has("label") else None
+        labels = [label_text(v) or "" for v in rows.column("label")] if rows.has("label") else None
         prompts = [str(p or "") for p in rows.column("prompt")] if rows.has("prompt") else []
         asked = [i for i, prompt in enumerate(prompts) if prompt]
         whole = kept_texts(places, batch.ids, batch.texts, contexts, labels)

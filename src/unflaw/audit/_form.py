@@ -15,7 +15,7 @@ __all__ = ["form_check"]
 
 _LONG = 8
 """Words from which on an answer is sentences, and ends in a mark."""
-_MARKS = frozenset(".!?…。！？:;)]}\"'”’»`*|>~")
+_MARKS = frozenset(".!?…。！？।॥؟۔։፧።:;)]}\"'”’»`*|>~")
 """Ends of sentences, and of what may stand there instead."""
 _ADDRESS = re.compile(r"https?://\S+$")
 _ITEM = re.compile(r"^[^\S\n]*(?:[-*•]|\d+[.)])\s", re.MULTILINE)

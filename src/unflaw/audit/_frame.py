@@ -24,7 +24,7 @@ from jaxtyping import Float
 
 from unflaw.data import ID, ROLES, Finding, Rows
 
-__all__ = ["NEEDS", "Batch", "Check", "RowScore", "has_texts", "is_plain"]
+__all__ = ["NEEDS", "Batch", "Check", "RowScore", "has_texts", "is_plain", "label_text"]
 
 _SENTENCE = 4
 """Words from which on the values of a column are texts, on average."""
@@ -138,6 +138,17 @@ class Check(Protocol):
         (`Finding.row_scores`) keep that score.
         """
         ...
+
+
+def label_text(value: Any) -> str | None:
+    """Write a label as text; a whole number is one, however it came: a missing label makes 1 a 1.0.
+
+    >>> label_text(1.0), label_text(1), label_text("1"), label_text(0.5), label_text(None)
+    ('1', '1', '1', '0.5', None)
+    """
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return None if value is None else str(value)
 
 
 def is_plain(rows: Rows) -> bool:

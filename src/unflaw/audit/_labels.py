@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from unflaw._errors import DataError, SettingsError
-from unflaw.audit._frame import Batch, RowScore
+from unflaw.audit._frame import Batch, RowScore, label_text
 from unflaw.audit._sample import Sample, bottom_k, draw, merge_samples
 from unflaw.audit._shares import Rule, Share, share_finding, spread_finding
 from unflaw.audit._template import above
@@ -167,7 +167,7 @@ class LabelsCheck:
 
 def _labels_of(batch: Batch) -> list[str | None]:
     labels = batch.rows.column("label") if batch.rows.has("label") else [None] * len(batch.texts)
-    return [None if label is None else str(label) for label in labels]
+    return [label_text(label) for label in labels]
 
 
 def _suspect(label: str) -> str:

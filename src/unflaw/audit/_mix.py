@@ -31,6 +31,10 @@ class Kinds(NamedTuple):
     """The kind of a row, or None where the question does not apply to it."""
 
 
+MIN_ROWS = 20
+"""Of a kind, on either side: of fewer, shares are luck."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class MixCheck:
     """Total variation distance between the shares of each kind in the set and in real rows."""
@@ -54,11 +58,11 @@ class MixCheck:
         self, synthetic: Sequence[Counter[str]], reference: Sequence[Counter[str]],
         control: tuple[Sequence[Counter[str]], Sequence[Counter[str]]], holdout: Any,
     ) -> list[Finding]:  # fmt: skip
-        """Compare the shares of what applies to both sets."""
+        """Compare the shares of what applies to enough rows of both sets."""
         found = []
         for at, kinds in enumerate(self.kinds):
             counts = synthetic[at], reference[at], (control[0][at], control[1][at])
-            if all(c.total() for c in (*counts[:2], *counts[2])):
+            if min(c.total() for c in counts[:2]) >= MIN_ROWS and all(c.total() for c in counts[2]):
                 found.append(self._finding(kinds, *counts))
         return found
 

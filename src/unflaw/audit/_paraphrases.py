@@ -20,6 +20,7 @@ from unflaw.measure import wilson_interval
 
 __all__ = ["ParaphrasesCheck"]
 
+_LAST_LATIN = "\u024f"
 RULE = Rule(0.03, 0.10)
 """More than the control, where 0 to 3 % of the rows of hand-made sets have a paraphrase."""
 
@@ -30,6 +31,8 @@ class ParaphrasesCheck:
 
     threshold: float = 0.85
     """Cosine from which on a row repeats another. It belongs to the default encoder; another needs its own."""
+    latin_only: bool = True
+    """Leave out rows mostly in other letters: the default encoder knows hardly a word of them, and finds all alike."""
     exact_rows: int = 100_000
     """Rows of each set up to which all are compared with all: time grows with its square. Above, rows are looked for
     in cells, and the finding says how many are found so."""
@@ -47,10 +50,11 @@ class ParaphrasesCheck:
             raise SettingsError(problems)
 
     def summarise(self, batch: Batch) -> Kept:
-        """Keep vector and text hash of every row that has a vector."""
+        """Keep vector and text hash of every row that has a vector, in a script that the encoder reads."""
         if batch.embeddings is None or not np.isfinite(batch.embeddings).all():
             raise DataError("`embeddings` must be finite numbers; the encoder returned nan, inf or nothing")
         known = np.flatnonzero(batch.embeddings.any(axis=1)).tolist()  # of others the encoder knows no word
+        known = [i for i in known if not self.latin_only or _is_latin(batch.texts[i])]
         places, x = batch.placed(), batch.embeddings[known]
         return kept_vectors(
             [places[i] for i in known], [batch.ids[i] for i in known], [batch.texts[i] for i in known], x
@@ -107,6 +111,14 @@ class ParaphrasesCheck:
             },
             settings={**asdict(self), "n_rows_seen": n_seen},
         )  # fmt: skip
+
+
+def _is_latin(text: str) -> bool:
+    """Tell whether most letters are Latin ones."""
+    if text.isascii():
+        return True
+    letters = [c for c in text if c.isalpha()]
+    return 2 * sum(c > _LAST_LATIN for c in letters) <= len(letters)
 
 
 def _reason(finding: Finding, other: str, cosine: float, exact: bool) -> str:

@@ -17,7 +17,7 @@ from unflaw.audit._tables_broken import broken_findings, score_broken
 from unflaw.audit._tables_copies import copies_findings, score_copies
 from unflaw.audit._tables_nearest import closest_finding, score_closest
 from unflaw.audit._tables_pairs import correlation_finding, pairs_finding
-from unflaw.audit._tables_rows import TablesSummary, TableSummary, View, is_table, kinds_of
+from unflaw.audit._tables_rows import TablesSummary, TableSummary, View, dates_in, is_table, kinds_of
 from unflaw.audit._tables_shapes import shapes_finding
 from unflaw.audit._tables_sides import Sides
 from unflaw.data import Finding
@@ -68,6 +68,9 @@ class TablesCheck:
         holdout: TableSummary | None,
     ) -> list[Finding]:  # fmt: skip
         self._refuse_few(synthetic, reference, control)
+        dates = dates_in(reference.sample.table)
+        synthetic, reference, *halved = (of.with_dates(dates) for of in (synthetic, reference, *control))
+        control, holdout = (halved[0], halved[1]), None if holdout is None else holdout.with_dates(dates)
         columns = kinds_of(reference.sample.table)
         sides = Sides(columns, synthetic.sample, reference.sample, self.seed, asdict(self))
         halves = View(control[0].sample.table), View(control[1].sample.table)

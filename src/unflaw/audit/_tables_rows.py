@@ -48,7 +48,9 @@ _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
 _DATES = b"unflaw.dates"
 """Key in the metadata of a column whose numbers are days since 1970."""
 _SAME = 6
-"""Digits in which numbers must agree to be equal: what went through 32 bits has seven."""
+"""Digits in which fractions must agree to be equal: what went through 32 bits has seven. Whole numbers must be so."""
+_MOST_DATES, _DATED = 1000, 0.99
+"""Words that are read to tell whether a column holds dates, and the share of them that must be."""
 _FEW = 50
 """Words of which so many are different, more than half of the rows, are names, not categories."""
 
@@ -190,10 +192,10 @@ def _cell_hashes(column: pa.Array) -> UInt64[np.ndarray, " n"]:
 
 
 def _to_digits(x: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """Round to six digits; every missing number is one nan, and zero has no sign."""
+    """Round to six digits, but for whole numbers; every missing number is one nan, and zero has no sign."""
     with np.errstate(divide="ignore", invalid="ignore"):
         scale = 10.0 ** (_SAME - 1 - np.floor(np.log10(np.abs(x))))
-        rounded = np.where(x == 0, 0.0, np.round(x * scale) / scale)
+        rounded = np.where(x == np.round(x), x, np.round(x * scale) / scale)
     return np.where(np.isfinite(rounded), rounded, np.nan) + 0.0
 
 
@@ -219,6 +221,10 @@ class TableSummary:
         places = np.array(batch.placed(), dtype=np.int64)
         whole = hashed(places, pa.array(batch.ids, pa.string()), table)
         return cls(TableSample.of(batch, table, max_rows, seed), whole)
+
+    def with_dates(self, names: Sequence[str]) -> TableSummary:
+        """Take these columns for dates in the sample, where they stand as text."""
+        return replace(self, sample=replace(self.sample, table=_with_dates(self.sample.table, names)))
 
     def __add__(self, other: TableSummary) -> TableSummary:
         return TableSummary(self.sample + other.sample, self.whole + other.whole)
@@ -319,6 +325,26 @@ def _days(text: str) -> float:
     except ValueError:
         return float("nan")
     return (at.replace(tzinfo=at.tzinfo or UTC) - _EPOCH) / timedelta(days=1)
+
+
+def dates_in(table: pa.Table) -> list[str]:
+    """Name the columns of words that are dates, all but one in a hundred, as CSV and JSON write them."""
+    found = []
+    for name in table.column_names:
+        said = table[name].drop_null()
+        if len(said) and pa.types.is_string(said.type):
+            days = np.array([_days(text) for text in said.to_pylist()[:_MOST_DATES]])
+            found += [name] if np.isfinite(days).mean() >= _DATED else []
+    return found
+
+
+def _with_dates(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    for name in names:
+        at = table.schema.get_field_index(name)
+        if at >= 0 and pa.types.is_string(table.schema.field(at).type):
+            days = _finite(pa.array(_as_numbers(table[name].combine_chunks())))
+            table = table.set_column(at, pa.field(name, pa.float64(), metadata={_DATES: b""}), days)
+    return table
 
 
 def _as_words(column: pa.Array) -> pa.Array:

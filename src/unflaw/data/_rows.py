@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
-from unflaw._errors import DataError, SchemaError
+from unflaw._errors import DataError, SchemaError, did_you_mean
 from unflaw.data._seen import Seen, digest
 
 __all__ = ["ID", "ROLES", "Rows", "content_ids", "own", "said"]
@@ -54,10 +54,21 @@ class Rows:
 
     @classmethod
     def from_records(
-        cls, records: Sequence[Mapping[str, Any]], roles: Mapping[str, str], *, schema: str = "table", source: str = ""
+        cls, records: Iterable[Mapping[str, Any]], roles: Mapping[str, str], *, schema: str = "table", source: str = ""
     ) -> Rows:
-        """Build rows from dicts; ids come from the contents of the role columns."""
-        table = pa.Table.from_pylist([dict(r) for r in records])
+        """Build rows from dicts; ids come from the contents of the role columns.
+
+        Raises
+        ------
+        SchemaError
+            A role is none, or its column is not there.
+        DataError
+            There is no record, or a column holds what no column can, e.g. words and numbers.
+        """
+        if strange := sorted(set(roles) - set(ROLES)):
+            raise SchemaError("; ".join(f"`roles` knows no {name!r}. {did_you_mean(name, ROLES)}" for name in strange))
+        records = [dict(record) for record in records]
+        table = _table_of(records)
         if ID not in table.column_names:
             keys = [roles[r] for r in ROLES if r in roles]
             ids = content_ids([said(r, keys) for r in records] if keys else [own(r) for r in table.to_pylist()])
@@ -93,7 +104,8 @@ class Rows:
         if parts:
             return ["\n".join(str(p) for p in row if p not in (None, "")) for row in zip(*parts, strict=True)]
         names = [c for c in self.table.column_names if not c.startswith("unflaw.") and c != "weight"]
-        return ["\n".join(f"{k}: {row[k]}" for k in names) for row in self.table.select(names).to_pylist()]
+        told = self.table.select(names).to_pylist()
+        return ["\n".join(f"{k}: {'' if row[k] is None else row[k]}" for k in names) for row in told]
 
     def pairs(self) -> list[tuple[str, str]]:
         """(prompt, response) per row for training and scoring; plain text has an empty prompt.
@@ -167,3 +179,21 @@ def content_ids(contents: Sequence[Mapping[str, Any]], seen: Counter[str] | Seen
 def _count(seen: Counter[str], name: str) -> int:
     seen[name] += 1
     return seen[name]
+
+
+def _table_of(records: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Put dicts into columns; refuse by name the columns that hold what no column can."""
+    if not records:
+        raise DataError("`records` must hold at least one row, got none")
+    names = dict.fromkeys(name for record in records for name in record)
+    columns, problems = {}, []
+    for name in names:
+        try:
+            columns[name] = pa.array([record.get(name) for record in records])
+        except (pa.ArrowException, ArithmeticError, ValueError, TypeError) as error:
+            problems.append(f"{name!r}: {error}")
+    if ID in columns and (columns[ID].null_count or not pa.types.is_string(columns[ID].type)):
+        problems.append(f"{ID!r}: ids must be strings, one of each row")
+    if problems:
+        raise DataError(f"`records` must hold values of one kind in each column, got {'; '.join(problems)}")
+    return pa.table(columns)

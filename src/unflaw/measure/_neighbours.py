@@ -63,7 +63,7 @@ def neighbour_overlap(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"], 
         raise SettingsError(f"`k` must be at least 1, got {k}")
     if min(len(x), len(y)) <= k:
         raise TooFewRowsError(f"`x` and `y` must each hold more than k={k} rows, got {len(x)} and {len(y)}")
-    radius_x, radius_y = _radii(x, k), _radii(y, k)
+    radius_x, radius_y = (np.maximum(_radii(of, k), _EQUAL) for of in (x, y))
     holders = np.zeros(len(y), dtype=np.int64)  # real balls that hold each y
     recall, coverage = np.zeros(len(x)), np.zeros(len(x))
     for rows, squared in _blocks(x, y):  # (rows, m)
@@ -72,6 +72,11 @@ def neighbour_overlap(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"], 
         coverage[rows] = held.any(axis=1)
         recall[rows] = (squared < radius_y[None, :]).any(axis=1)
     return Overlap((holders > 0).astype(np.float64), recall, holders / k, coverage)
+
+
+_EQUAL = 1e-9
+"""Squared distance below which two rows are equal, and a product of matrices left something of 0: where k rows equal
+another one, its ball still holds whatever equals it."""
 
 
 def squared_distances(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "n m"]:

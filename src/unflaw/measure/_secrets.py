@@ -54,11 +54,19 @@ _NOBODYS = re.compile(
 )
 
 
-def _luhn(text: str) -> bool:
-    """Tell whether the check digit of a card number holds, and it is not one digit over and over."""
-    digits = [int(c) for c in text if c.isdigit()][::-1]
+_CARD = re.compile(
+    r"4\d{12}(?:\d{3}){0,2}|5[1-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}|3[47]\d{13}"
+    r"|6(?:011|5\d\d|4[4-9]\d)\d{12}|3(?:0[0-5]|[68]\d)\d{11}|35(?:2[89]|[3-8]\d)\d{12}|62\d{14,17}"
+)
+"""Numbers as Visa, Mastercard, American Express, Discover, Diners, JCB and UnionPay give them out."""
+
+
+def _card(text: str) -> bool:
+    """Tell whether a number is one that an issuer gives out, and its check digit holds (Luhn)."""
+    plain = "".join(c for c in text if c.isdigit())
+    digits = [int(c) for c in plain][::-1]
     doubled = [d if i % 2 == 0 else 2 * d - 9 * (d > 4) for i, d in enumerate(digits)]
-    return sum(doubled) % 10 == 0 and len(set(digits)) > 1
+    return sum(doubled) % 10 == 0 and _CARD.fullmatch(plain) is not None
 
 
 def _iban(text: str) -> bool:
@@ -67,7 +75,7 @@ def _iban(text: str) -> bool:
     return 15 <= len(plain) <= 34 and int("".join(str(int(c, 36)) for c in plain[4:] + plain[:4])) % 97 == 1
 
 
-_HOLDS: Mapping[str, Callable[[str], bool]] = {"card number": _luhn, "IBAN": _iban}
+_HOLDS: Mapping[str, Callable[[str], bool]] = {"card number": _card, "IBAN": _iban}
 
 
 def _one_pattern(kinds: Mapping[str, str]) -> tuple[re.Pattern[str], list[str]]:

@@ -1,0 +1,32 @@
+"""Rows from dicts: what no column can hold is refused by name."""
+
+import pytest
+
+from unflaw._errors import DataError, SchemaError
+from unflaw.data import Rows
+
+
+@pytest.mark.parametrize(
+    ("records", "told"),
+    [
+        ([], "must hold at least one row"),
+        ([{"text": "a"}, {"text": float("nan")}], "'text': "),
+        ([{"text": "a", "n": 10**30}], "'n': "),
+        ([{"text": "a", "x": 1, "y": 1}, {"text": "b", "x": "one", "y": []}], "'x': .*; 'y': "),
+        ([{"unflaw.id": 1, "text": "a"}], "ids must be strings"),
+        ([{"unflaw.id": None, "text": "a"}], "ids must be strings"),
+        ([{"text": "\ud800"}], "'text': "),
+    ],
+)
+def test_records_that_are_no_columns_are_refused_by_name(records, told):
+    with pytest.raises(DataError, match=told):
+        Rows.from_records(records, {"text": "text"})
+
+
+def test_a_role_that_there_is_not_is_refused():
+    with pytest.raises(SchemaError, match="knows no 'txt'. Did you mean 'text'"):
+        Rows.from_records([{"text": "a"}], {"txt": "text"})
+
+
+def test_records_may_come_one_by_one():
+    assert len(Rows.from_records(({"text": str(i)} for i in range(3)), {"text": "text"})) == 3

@@ -113,8 +113,18 @@ def test_lines_that_are_no_rows_are_counted_and_kept(files, tmp_path):
 def test_a_dry_run_does_nothing(files, tmp_path):
     result = audit(files["synthetic"], "--reference", files["real"], "--run", tmp_path / "run", "--dry-run")
     assert result.exit_code == 0
-    assert "80 rows, 80 reference rows" in " ".join(result.stdout.split())
+    told = " ".join(result.stdout.split())
+    assert "80 rows, 80 reference rows" in told and "not perplexity: needs --model" in told
     assert not (tmp_path / "run").exists()
+
+
+def test_all_mistakes_of_a_call_are_told_at_once(files, tmp_path):
+    result = audit(
+        files["synthetic"], "--checks", "tokns", "--reference", "no.jsonl", "--holdout", "none/", "--against", "x"
+    )
+    told = " ".join(result.output.split())
+    assert result.exit_code == 2
+    assert all(part in told for part in ("Did you mean 'tokens'", "no.jsonl", "none", "4 problems"))
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from enum import StrEnum
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,13 +29,14 @@ from unflaw._cli._shared import (
     command,
     console,
     emit,
+    mistakes,
     stages,
 )
 from unflaw._errors import GateError, SettingsError, did_you_mean
 
 if TYPE_CHECKING:
     from unflaw.audit import Audit, Check
-    from unflaw.data import Finding
+    from unflaw.data import Finding, RowReader
 
 __all__ = ["FailOn", "audit"]
 
@@ -123,14 +124,26 @@ def audit(
     from unflaw.audit import default_checks
     from unflaw.data import open_run
 
-    chosen = _chosen(default_checks(seed, allow_few), checks)
+    choose = cache(lambda: _chosen(default_checks(seed, allow_few), checks))
     sources = {"rows": synthetic, "reference": reference, "holdout": holdout, "against": against}
-    computed_by = _engine(engine, workers, address)
-    _refuse_what_cannot_be(chosen, checks, {"reference": reference, "log_probs": model, "log_probs_after": model_after})
-    readers = {name: reading.reader(path, limit) for name, path in sources.items() if path is not None}
+    readers: dict[str, RowReader] = {}
+
+    def open_reader(name: str, path: str) -> None:
+        readers[name] = reading.reader(path, limit)
+
+    given = {"reference": reference, "log_probs": model, "log_probs_after": model_after}
+    computed_by = cache(partial(_engine, engine, workers, address))
+    tries = [partial(open_reader, name, path) for name, path in sources.items() if path is not None]
+    if problems := mistakes(choose, computed_by, *tries, lambda: _refuse_what_cannot_be(choose(), checks, given)):
+        raise SettingsError(problems)
+    chosen = choose()
     if dry_run:
         sizes = {name: sum(len(rows) for rows in reader) for name, reader in readers.items()}
-        emit({"checks": [check.name for check in chosen], **sizes}, as_json, _plan(chosen, sizes))
+        reading.told()
+        lacks = {name: why for name, why in _lacks(chosen, given).items() if why}
+        asked = [check.name for check in chosen if check.name not in lacks]
+        told = {"checks": asked, "lack": {name: ", ".join(flags) for name, flags in lacks.items()}, **sizes}
+        emit(told, as_json, _plan(asked, lacks, sizes))
         return
     settings = {
         **sources, "checks": [check.name for check in chosen], "model": model, "model_after": model_after,
@@ -144,7 +157,7 @@ def audit(
         place = _work_folder(work, run, overwrite)
         alike = partial(
             ask, checks=chosen, encoder=encoder, scorer=model, scorer_after=model_after, seed=seed, device=device,
-            engine=computed_by, progress=stack.enter_context(stages()),
+            engine=computed_by(), progress=stack.enter_context(stages()),
         )  # fmt: skip
 
         def asked(name: str) -> Audit:
@@ -206,16 +219,23 @@ def _refuse_what_cannot_be(chosen: Sequence[Check], named: str | None, given: di
     """Refuse a check that was named and lacks its input: a gate must not pass what was never asked."""
     if named is None:
         return
-    flags = {"reference": "--reference", "log_probs": "--model", "log_probs_after": "--model-after"}
-    lacks = {check.name: [flag for n, flag in flags.items() if n in check.needs and not given[n]] for check in chosen}
-    problems = [f"`--checks` names {name!r}, which needs {', '.join(lack)}" for name, lack in lacks.items() if lack]
+    problems = [
+        f"`--checks` names {name!r}, which needs {', '.join(of)}" for name, of in _lacks(chosen, given).items() if of
+    ]
     if problems:
         raise SettingsError(problems)
 
 
-def _plan(chosen: Sequence[Check], sizes: dict[str, int]) -> Text:
+def _lacks(chosen: Sequence[Check], given: Mapping[str, str | None]) -> dict[str, list[str]]:
+    """Return check → flags without which it cannot be asked."""
+    flags = {"reference": "--reference", "log_probs": "--model", "log_probs_after": "--model-after"}
+    return {check.name: [flag for n, flag in flags.items() if n in check.needs and not given[n]] for check in chosen}
+
+
+def _plan(asked: Sequence[str], lacks: Mapping[str, Sequence[str]], sizes: Mapping[str, int]) -> Text:
     counted = ", ".join(f"{n:,} {name if name == 'rows' else name + ' rows'}" for name, n in sizes.items())
-    return Text(f"would ask {', '.join(check.name for check in chosen)} of {counted}")
+    told = f"would ask {', '.join(asked) or 'nothing'} of {counted}, where rows have what a check asks"
+    return Text("\n".join([told, *(f"not {name}: needs {', '.join(flags)}" for name, flags in lacks.items())]))
 
 
 def _gate(found: Audit, fail_on: FailOn | None, named: Sequence[str]) -> None:

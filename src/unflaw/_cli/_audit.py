@@ -141,9 +141,9 @@ def audit(
         sizes = {name: sum(len(rows) for rows in reader) for name, reader in readers.items()}
         reading.told()
         lacks = {name: why for name, why in _lacks(chosen, given).items() if why}
-        asked = [check.name for check in chosen if check.name not in lacks]
-        told = {"checks": asked, "lack": {name: ", ".join(flags) for name, flags in lacks.items()}, **sizes}
-        emit(told, as_json, _plan(asked, lacks, sizes))
+        would = [check.name for check in chosen if check.name not in lacks]
+        told = {"checks": would, "lack": {name: ", ".join(flags) for name, flags in lacks.items()}, **sizes}
+        emit(told, as_json, _plan(would, lacks, sizes))
         return
     settings = {
         **sources, "checks": [check.name for check in chosen], "model": model, "model_after": model_after,

@@ -24,10 +24,9 @@ def test_rows_that_say_something_are_no_table():
     check = TablesCheck()
     nothing = check.summarise(Batch(told, told.texts()))
     assert nothing.table is None and check.merge(nothing, nothing) == nothing
-    for mine in (told, rows(people(60))):
-        with pytest.raises(UsageError, match="no check had anything to ask: tables"):
-            audit(mine, real, checks=[check])
-        assert "nothing to ask" in audit(mine, real, checks=[check, CopiesCheck()]).skipped["tables"]
+    with pytest.raises(UsageError, match="no check had anything to ask: tables"):
+        audit(told, real, checks=[check])
+    assert "nothing to ask" in audit(told, real, checks=[check, CopiesCheck()]).skipped["tables"]
 
 
 def test_a_label_is_a_column_like_others():

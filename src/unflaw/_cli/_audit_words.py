@@ -43,7 +43,7 @@ def masked_finding(finding: Finding) -> Finding:
 
 def _masked(value: Any) -> Any:
     """Mask keys and contacts in whatever a column may hold."""
-    from unflaw.measure import mask
+    from unflaw.data import mask
 
     match value:
         case str():
@@ -142,7 +142,7 @@ def _flags(why: str) -> str:
 
 
 def _worst_table(found: Audit) -> Table:
-    from unflaw.measure import mask
+    from unflaw.data import mask
 
     table = Table(title="Worst rows", title_justify="left", show_edge=False, pad_edge=False)
     for head in ("score", "row", "says", "because"):

@@ -9,7 +9,7 @@ from itertools import chain
 
 from unflaw.audit._said import Said
 from unflaw.audit._traits import Trait, TraitsCheck
-from unflaw.measure import mask
+from unflaw.data import mask
 
 __all__ = ["form_check"]
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from unflaw.audit._said import Said
 from unflaw.audit._traits import Trait, TraitsCheck
-from unflaw.measure import Found, find_contacts, find_secrets, find_toxic
+from unflaw.data import Found, find_contacts, find_secrets, find_toxic
 
 __all__ = ["hygiene_check"]
 

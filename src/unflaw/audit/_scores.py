@@ -26,8 +26,7 @@ from unflaw.audit._engine import Engine
 from unflaw.audit._parts import Part, RowSet
 from unflaw.audit._stages import Job, findings_of
 from unflaw.audit._work import finished, load, open_table, save, save_table
-from unflaw.data import ID, Finding, Rows, atomic_write
-from unflaw.measure import mask
+from unflaw.data import ID, Finding, Rows, atomic_write, mask
 
 __all__ = ["REASON", "SCORE", "Scored", "score_rows", "worst_places"]
 

@@ -9,7 +9,9 @@ from unflaw.data._read import RowReader, read
 from unflaw.data._rows import ID, ROLES, Rows, content_ids
 from unflaw.data._run import RunFolder, open_run
 from unflaw.data._schemas import SCHEMAS
+from unflaw.data._secrets import Found, find_contacts, find_secrets, mask
 from unflaw.data._source import format_of
+from unflaw.data._toxicity import find_toxic, star
 from unflaw.data._write import write
 
 __all__ = [
@@ -18,6 +20,7 @@ __all__ = [
     "SCHEMAS",
     "Column",
     "Finding",
+    "Found",
     "Inspection",
     "Lengths",
     "Plot",
@@ -33,12 +36,17 @@ __all__ = [
     "chats",
     "concatenate",
     "content_ids",
+    "find_contacts",
+    "find_secrets",
+    "find_toxic",
     "format_of",
     "from_json",
     "hash_path",
     "inspect",
+    "mask",
     "open_run",
     "read",
+    "star",
     "to_json",
     "write",
 ]  # fmt: skip

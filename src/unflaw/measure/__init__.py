@@ -23,7 +23,6 @@ from unflaw.measure._languages import language, languages
 from unflaw.measure._mining import mine_template
 from unflaw.measure._neighbours import Overlap, neighbour_overlap, squared_distances
 from unflaw.measure._patterns import template_rate, word_classes
-from unflaw.measure._secrets import Found, find_contacts, find_secrets, mask
 from unflaw.measure._subjectivity import (
     Tone,
     agreement,
@@ -68,7 +67,6 @@ from unflaw.measure._tokens import (
     jensen_shannon_bits,
     log_odds,
 )
-from unflaw.measure._toxicity import find_toxic, star
 from unflaw.measure._twosample import (
     ClassifierTest,
     KernelTest,
@@ -84,7 +82,6 @@ __all__ = [
     "Divergence",
     "Equality",
     "Equation",
-    "Found",
     "KernelTest",
     "LabelJudge",
     "Overlap",
@@ -121,9 +118,6 @@ __all__ = [
     "distinct",
     "equalities",
     "equations",
-    "find_contacts",
-    "find_secrets",
-    "find_toxic",
     "frequency_density",
     "jensen_shannon_bits",
     "kept_order",
@@ -139,7 +133,6 @@ __all__ = [
     "languages",
     "linear_probability",
     "log_odds",
-    "mask",
     "mine_template",
     "nearest_distance",
     "nearest_original",
@@ -160,7 +153,6 @@ __all__ = [
     "self_repetition",
     "share_nearer",
     "squared_distances",
-    "star",
     "template_rate",
     "text_hash",
     "tokenise",

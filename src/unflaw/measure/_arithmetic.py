@@ -64,8 +64,7 @@ def _row(text: str, at: int) -> tuple[Fraction, int]:
     """Return the value of the row that begins at a place, and where it ends."""
     terms, sign = [Fraction(0)], "+"
     while True:
-        found = _OPERAND.match(text, at)
-        assert found is not None  # the sum was found by the same forms
+        found: re.Match[str] = _OPERAND.match(text, at)  # type: ignore[assignment]  # the sum was found by these forms
         n, at = (_number(found[1]), found.end()) if found[1] else _row(text, found.end())
         if sign in "+-":
             terms.append(n if sign == "+" else -n)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from unflaw.measure import mask, star
+from unflaw.data import mask, star
 
 __all__ = ["clip", "marked", "number", "percent_points", "template_pattern", "visible", "with_interval"]
 

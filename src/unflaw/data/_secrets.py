@@ -1,4 +1,4 @@
-"""What no training text should hold: keys, and ways to reach or charge a person.
+"""What no training text should hold and no page quote: keys, and ways to reach or charge a person.
 
 Forms are those their issuers publish. Numbers with a check digit (cards, IBANs) must pass it; addresses kept for
 examples (RFC 2606, 555-01xx) are nobody's.

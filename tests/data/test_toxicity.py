@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from unflaw.measure import find_toxic
-from unflaw.measure._toxicity import _STEMS, _TOXIC
+from unflaw.data import find_toxic, star
+from unflaw.data._toxicity import _STEMS, _TOXIC
 
 FORMS = (
     "fuck", "motherfuckers", "Fuking", "BULLSHIT", "shitty", "dipshits", "bitches", "asshole", "assshole", "dumbass",
@@ -38,3 +38,8 @@ def test_mixtures_are_told_as_by_the_slow_search_alone():
     for n in itertools.islice(itertools.cycle(range(1, 6)), 500):
         text = "".join(rng.choice(pieces) + rng.choice(["", " ", ". "]) for _ in range(n))
         assert find_toxic(text) == [m[0] for m in _TOXIC.finditer(text.replace("\u2019", "'"))]
+
+
+def test_words_are_starred_in_their_places():
+    assert star("Fuck that, you Moron’s friend.") == "F*** that, you M****’s friend."
+    assert star("Nothing of the kind.") == "Nothing of the kind."

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from unflaw.measure import find_contacts, find_secrets, mask
+from unflaw.data import find_contacts, find_secrets, mask
 
 # Put together here, so that nobody's scanner takes this file for a leak.
 LONG = "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7" * 2

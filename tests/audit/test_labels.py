@@ -82,6 +82,19 @@ def test_a_number_is_one_label_however_it_came():
     assert labels(told, real)["balance"].verdict == "ok"
 
 
+def test_wrong_labels_of_a_table_are_found_and_the_label_does_not_tell_itself():
+    """A label among the cells told the classifier what to say, and no label was wrong."""
+    kinds = np.random.default_rng(0).integers(0, 2, 400).tolist()
+    records = [{"unflaw.id": f"{i}", "kind": ["apple", "stone"][k], "label": "ab"[k]} for i, k in enumerate(kinds)]
+    for record in records[:40]:
+        record["label"] = "b" if record["label"] == "a" else "a"
+    table = Rows.from_records(records, {"label": "label"})
+    assert "label" not in table.texts()[0]
+    found = {f.check: f for f in audit(table, checks=[LabelsCheck()], encoder="potion").findings}
+    assert set(found) == {"labels.noise", "labels.length", "labels.word"}
+    assert set(found["labels.noise"].row_scores) == {str(i) for i in range(40)}
+
+
 def test_equal_rows_under_two_labels_are_conflicts():
     told = records(200, 1)
     told += [{"text": r["text"], "label": "food" if r["label"] == "sport" else "sport"} for r in told[:20]]

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from unflaw._errors import DataError, SettingsError
-from unflaw.audit._frame import Batch, RowScore, label_text
+from unflaw.audit._frame import Batch, RowScore, is_plain, label_text
 from unflaw.audit._sample import Sample, bottom_k, draw, merge_samples
 from unflaw.audit._shares import Rule, Share, share_finding, spread_finding
 from unflaw.audit._template import above
@@ -73,8 +73,10 @@ class LabelsCheck:
         kept = [i for i, label in enumerate(labels) if label is not None]
         vectors, texts = batch.embeddings, batch.texts
 
-        def value(at: int) -> tuple[str, Float[np.ndarray, " d"], str]:
-            return str(labels[kept[at]]), vectors[kept[at]].copy(), texts[kept[at]][:20_000]
+        plain = is_plain(batch.rows)
+
+        def value(at: int) -> _Row:
+            return _Row(str(labels[kept[at]]), vectors[kept[at]].copy(), texts[kept[at]][:20_000], plain)
 
         return bottom_k([batch.ids[i] for i in kept], value, self.max_rows, self.seed)
 
@@ -91,7 +93,9 @@ class LabelsCheck:
             return []
         n = min(len(s.draws) for s in (synthetic, real) if s is not None)
         mine, theirs = _Labelled.of(synthetic, n), None if real is None else _Labelled.of(real, n)
-        found = [self._noise(mine, theirs, synthetic), self._conflicts(mine, theirs, synthetic)]
+        found = [self._noise(mine, theirs, synthetic)]
+        if not synthetic.values[0].plain:  # rows of numbers are near each other, and equal ones `copies` knows
+            found.append(self._conflicts(mine, theirs, synthetic))
         found += [self._given_away(name, mine, theirs) for name in ("length", "word")]
         return ([self._balance(synthetic, real, control)] if real is not None and control is not None else []) + found
 
@@ -101,7 +105,7 @@ class LabelsCheck:
         return {check: known.score(batch) for check, known in outside.items() if known is not None}
 
     def _balance(self, synthetic: Sample, reference: Sample, control: tuple[Sample, Sample]) -> Finding:
-        mine, real, *halves = (Counter(label for label, _, _ in s.values) for s in (synthetic, reference, *control))
+        mine, real, *halves = (Counter(row.label for row in s.values) for s in (synthetic, reference, *control))
         shares = {label: (mine[label] / mine.total(), real[label] / real.total()) for label in mine | real}
         most = max(sorted(shares), key=lambda label: shares[label][0] - shares[label][1])
         return spread_finding(
@@ -180,8 +184,18 @@ def _says_again(row_id: str) -> str:
 
 def _has_classes(sample: Sample) -> bool:
     """Tell whether there are enough labels, and few enough different ones."""
-    classes = {label for label, _, _ in sample.values}
+    classes = {row.label for row in sample.values}
     return len(sample.draws) >= MIN_ROWS and 2 <= len(classes) <= MOST_CLASSES
+
+
+class _Row(NamedTuple):
+    """What is kept of a row."""
+
+    label: str
+    x: Float[np.ndarray, " d"]
+    text: str
+    plain: bool
+    """Whether it is a row of a plain table."""
 
 
 class _Issues(NamedTuple):
@@ -271,7 +285,7 @@ class _Labelled:
 
     @classmethod
     def of(cls, sample: Sample, n: int) -> _Labelled:
-        labels, vectors, texts = zip(*sample.values[:n], strict=True) if n else ((), (), ())
+        labels, vectors, texts, _ = zip(*sample.values[:n], strict=True) if n else ((), (), (), ())
         return cls(sample.ids[:n], labels, np.stack(vectors) if n else np.empty((0, 1)), texts)
 
     @property

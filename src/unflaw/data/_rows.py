@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,22 +98,29 @@ class Rows:
         return self.table[name].to_pylist()
 
     def texts(self) -> list[str]:
-        """Each row as plain text: what an audit reads. `context` is left out: it is not the row's own words."""
+        """Each row as plain text: what an audit reads, without `context` and `label`, which are not its own words."""
         spoken = ("text", "premise", "hypothesis", "prompt", "chosen", "response")
         parts = [self.column(r) for r in spoken if self.has(r)]
         if parts:
             return ["\n".join(str(p) for p in row if p not in (None, "")) for row in zip(*parts, strict=True)]
-        names = [c for c in self.table.column_names if not c.startswith("unflaw.") and c != "weight"]
-        told = self.table.select(names).to_pylist()
-        return ["\n".join(f"{k}: {'' if row[k] is None else row[k]}" for k in names) for row in told]
+        return self._cells({self.roles.get("label")})
+
+    def _cells(self, without: Container[str | None] = ()) -> list[str]:
+        """Each row of a plain table as lines of "name: value"."""
+        told = [
+            n for n in self.table.column_names if not n.startswith("unflaw.") and n != "weight" and n not in without
+        ]
+        rows = self.table.select(told).to_pylist()
+        return ["\n".join(f"{k}: {'' if row[k] is None else row[k]}" for k in told) for row in rows]
 
     def pairs(self) -> list[tuple[str, str]]:
-        """(prompt, response) per row for training and scoring; plain text has an empty prompt.
+        """(prompt, response) per row for training and scoring; plain text has an empty prompt, a plain table all cells.
 
         A `context` goes before the prompt, since the answer is about it.
         """
         if not self.has("response"):
-            return [("", text) for text in self.texts()]
+            plain = not set(self.roles) - {"label", "context"}
+            return [("", text) for text in (self._cells() if plain else self.texts())]
         prompts = [p or "" for p in self.column("prompt")]
         if self.has("context"):
             prompts = [f"{c}\n\n{p}" if c else p for c, p in zip(self.column("context"), prompts, strict=True)]

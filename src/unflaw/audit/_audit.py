@@ -16,7 +16,7 @@ import pyarrow as pa
 from unflaw._errors import SchemaError, SettingsError, TooFewRowsError, UsageError
 from unflaw.audit._defaults import default_checks
 from unflaw.audit._engine import Engine, LocalEngine, open_engine
-from unflaw.audit._frame import NEEDS, Check, has_texts, is_plain
+from unflaw.audit._frame import NEEDS, Check, has_texts
 from unflaw.audit._inputs import Inputs
 from unflaw.audit._parts import RowSet, read_set
 from unflaw.audit._plan import hold_to_plan, identity_of, settings_of
@@ -295,7 +295,7 @@ def _refuse_nonsense(checks: Sequence[Check], batch_size: int) -> None:
 
 def _refuse_other_kinds(sides: Mapping[str, RowSet]) -> None:
     """Refuse texts beside a plain table: nothing in the one answers to anything in the other."""
-    plain = {side: is_plain(of.take([0])) for side, of in sides.items() if of.n_rows}
+    plain = {side: of.take([0]).is_plain for side, of in sides.items() if of.n_rows}
     kinds = {True: "a plain table", False: "texts"}
     for side, of in plain.items():
         if of != plain.get("rows", of):

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from unflaw._errors import SettingsError
 from unflaw.audit._engine import HERE, Run
-from unflaw.audit._frame import Batch, RowScore, is_plain, label_text
+from unflaw.audit._frame import Batch, RowScore, label_text
 from unflaw.audit._kept import Kept, kept_texts
 from unflaw.audit._search import copies_of, copies_within
 from unflaw.audit._shares import Rule, Share, share_finding
@@ -80,7 +80,7 @@ class CopiesCheck:
                 [places[i] for i in asked], [batch.ids[i] for i in asked], [prompts[i] for i in asked],
                 [contexts[i] for i in asked],
             ),
-            is_plain(rows),
+            rows.is_plain,
         )  # fmt: skip
 
     def merge(self, a: CopiesSummary, b: CopiesSummary) -> CopiesSummary:

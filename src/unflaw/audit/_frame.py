@@ -22,9 +22,9 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
-from unflaw.data import ID, ROLES, Finding, Rows
+from unflaw.data import ID, Finding, Rows
 
-__all__ = ["NEEDS", "Batch", "Check", "RowScore", "has_texts", "is_plain", "label_text"]
+__all__ = ["NEEDS", "Batch", "Check", "RowScore", "has_texts", "label_text"]
 
 _SENTENCE = 4
 """Words from which on the values of a column are texts, on average."""
@@ -151,11 +151,6 @@ def label_text(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def is_plain(rows: Rows) -> bool:
-    """Tell whether rows are a plain table, with no column that is known to be text."""
-    return not any(rows.has(role) for role in ROLES if role not in ("context", "label"))
-
-
 def has_texts(rows: Rows) -> bool:
     """Tell whether rows are texts, or have a column that holds some: strings of four words or more, on average.
 
@@ -165,4 +160,4 @@ def has_texts(rows: Rows) -> bool:
     """
     names = [name for name in rows.table.column_names if name != ID and pa.types.is_string(rows.table[name].type)]
     words = ([len(value.split()) for value in rows.column(name) if value is not None] for name in names)
-    return not is_plain(rows) or any(sum(of) >= _SENTENCE * len(of) > 0 for of in words)
+    return not rows.is_plain or any(sum(of) >= _SENTENCE * len(of) > 0 for of in words)

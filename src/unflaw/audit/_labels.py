@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from unflaw._errors import DataError, SettingsError
-from unflaw.audit._frame import Batch, RowScore, is_plain, label_text
+from unflaw.audit._frame import Batch, RowScore, label_text
 from unflaw.audit._sample import Sample, bottom_k, draw, merge_samples
 from unflaw.audit._shares import Rule, Share, share_finding, spread_finding
 from unflaw.audit._template import above
@@ -73,7 +74,7 @@ class LabelsCheck:
         kept = [i for i, label in enumerate(labels) if label is not None]
         vectors, texts = batch.embeddings, batch.texts
 
-        plain = is_plain(batch.rows)
+        plain = batch.rows.is_plain
 
         def value(at: int) -> _Row:
             return _Row(str(labels[kept[at]]), vectors[kept[at]].copy(), texts[kept[at]][:20_000], plain)
@@ -101,8 +102,15 @@ class LabelsCheck:
 
     def score(self, batch: Batch, findings: Sequence[Finding]) -> Mapping[str, Mapping[str, RowScore]]:
         """Score the rows outside the sample; of the others the findings say it."""
-        outside = {f.check: f.evidence.get("_outside") for f in findings}
-        return {check: known.score(batch) for check, known in outside.items() if known is not None}
+        outside = {f.check: known for f in findings if (known := f.evidence.get("_outside")) is not None}
+        if not outside or batch.embeddings is None:
+            return {}
+        asked = next(iter(outside.values())).edge.beyond(batch)
+        return (
+            {check: known.score(batch.ids, batch.embeddings, asked) for check, known in outside.items()}
+            if asked
+            else {}
+        )
 
     def _balance(self, synthetic: Sample, reference: Sample, control: tuple[Sample, Sample]) -> Finding:
         mine, real, *halves = (Counter(row.label for row in s.values) for s in (synthetic, reference, *control))
@@ -135,7 +143,8 @@ class LabelsCheck:
     def _conflicts(self, mine: _Labelled, real: _Labelled | None, sample: Sample) -> Finding:
         share = Share(len(mine.conflicts()), len(mine.ids))
         usual = None if real is None else Share(len(real.conflicts()), len(real.ids))
-        mine = _Labelled.of(sample, len(sample.draws))
+        if len(mine.ids) < len(sample.draws):
+            mine = _Labelled.of(sample, len(sample.draws))
         found = mine.conflicts()
         more = sample.n_rows > len(sample.draws)
         return share_finding(
@@ -236,15 +245,15 @@ class _Judged:
     classes: Mapping[str, int]
     judge: LabelJudge
 
-    def score(self, batch: Batch) -> dict[str, RowScore]:
+    def score(self, ids: Sequence[str], x: Float[np.ndarray, "n d"], asked: Mapping[int, str]) -> dict[str, RowScore]:
         """Score the rows whose label is likely to be wrong, of labels that can be told."""
-        asked = {i: label for i, label in self.edge.beyond(batch).items() if label in self.classes}
-        if not asked or batch.embeddings is None:
+        known = {i: label for i, label in asked.items() if label in self.classes}
+        if not known:
             return {}
-        x = batch.embeddings[list(asked)].astype(np.float64)
-        wrong, quality = self.judge.issues(x, np.array([self.classes[label] for label in asked.values()]))
-        told = zip(asked.items(), wrong.tolist(), quality.tolist(), strict=True)
-        return {batch.ids[i]: RowScore(1 - good, _suspect(label)) for (i, label), suspected, good in told if suspected}
+        classes = np.array([self.classes[label] for label in known.values()])
+        wrong, quality = self.judge.issues(x[list(known)].astype(np.float64), classes)
+        told = zip(known.items(), wrong.tolist(), quality.tolist(), strict=True)
+        return {ids[i]: RowScore(1 - good, _suspect(label)) for (i, label), suspected, good in told if suspected}
 
 
 @dataclass(frozen=True)
@@ -256,19 +265,16 @@ class _Originals:
 
     @classmethod
     def of(cls, sampled: _Labelled, edge: _Edge) -> _Originals:
-        first = np.flatnonzero(sampled.again() < 0).tolist()
+        first = np.flatnonzero(sampled.again < 0).tolist()
         ids, labels = [sampled.ids[i] for i in first], [sampled.labels[i] for i in first]
         return cls(edge, _Labelled(ids, labels, sampled.x[first], []))
 
-    def score(self, batch: Batch) -> dict[str, RowScore]:
+    def score(self, ids: Sequence[str], x: Float[np.ndarray, "n d"], asked: Mapping[int, str]) -> dict[str, RowScore]:
         """Score the rows that say what one of these says, under another label."""
-        asked = self.edge.beyond(batch)
-        if not asked or batch.embeddings is None:
-            return {}
-        at, cosine = nearest_original(batch.embeddings[list(asked)], self.rows.x)
+        at, cosine = nearest_original(x[list(asked)], self.rows.x)
         told = zip(asked.items(), at.tolist(), cosine.tolist(), strict=True)
         return {
-            batch.ids[i]: RowScore(1.0, _says_again(self.rows.ids[of]))
+            ids[i]: RowScore(1.0, _says_again(self.rows.ids[of]))
             for (i, label), of, near in told
             if near >= _ALIKE and label != self.rows.labels[of]
         }
@@ -306,6 +312,7 @@ class _Labelled:
         known = {str(name): k for k, name in enumerate(names)}
         return _Issues(wrong, quality, known, lambda: LabelJudge.of(x, classes, p, wrong[often]))
 
+    @cached_property
     def again(self) -> Int[np.ndarray, " n"]:
         """Return which row each says again, the first of its group by id; -1 where none."""
         order = np.argsort(np.array(self.ids, dtype=str), kind="stable")
@@ -316,7 +323,7 @@ class _Labelled:
 
     def conflicts(self) -> dict[str, str]:
         """Return the rows that say again what one of another label says, and that one."""
-        pairs = [(i, j) for i, j in enumerate(self.again().tolist()) if j >= 0]
+        pairs = [(i, j) for i, j in enumerate(self.again.tolist()) if j >= 0]
         return {self.ids[i]: self.ids[j] for i, j in pairs if self.labels[i] != self.labels[j]}
 
     def by_length(self) -> tuple[float, str]:

@@ -167,7 +167,7 @@ def read_set(source: Rows | RowReader, root: Path, run: Run, part_rows: int) -> 
 def _cut(source: Rows | RowReader) -> Sequence[Rows | RowReader]:
     if isinstance(source, Rows):
         return [source]
-    total = sum(size for _, size, *_ in source.fingerprint())
+    total = sum(size for _, size, _ in source.fingerprint())
     return source.split(min(_LARGEST_SHARD, max(_SMALLEST_SHARD, total // _SHARDS)))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from unflaw import __version__
 from unflaw._errors import UsageError
 from unflaw.audit._frame import Check
-from unflaw.data import RowReader, Rows, atomic_write
+from unflaw.data import RowReader, Rows, atomic_write, hash_pieces
 
 __all__ = ["hold_to_plan", "identity_of", "settings_of"]
 
@@ -51,7 +51,8 @@ def hold_to_plan(work: Path, sides: Mapping[str, Rows | RowReader], settings: Ma
 def _fingerprint(of: Rows | RowReader) -> Any:
     if isinstance(of, RowReader):
         name = of.source if of.source.startswith("hub:") else ""
-        return [name, of.fingerprint(), of.schema, of.roles, of.id_column, of.limit]
+        files = [[*told, hash_pieces(Path(told[0]))] for told in of.fingerprint()]
+        return [name, files, of.schema, of.roles, of.id_column, of.limit]
     whole = hashlib.blake2b(json.dumps([of.schema, dict(of.roles)], default=repr).encode(), digest_size=16)
     for rows in of.batches(1000):
         whole.update(json.dumps(rows.table.to_pylist(), default=repr).encode("utf-8", "surrogatepass"))

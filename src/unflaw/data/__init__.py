@@ -2,7 +2,7 @@
 
 from unflaw.data._columns import concatenate
 from unflaw.data._convert import chats
-from unflaw.data._files import atomic_write, hash_path
+from unflaw.data._files import atomic_write, hash_path, hash_pieces
 from unflaw.data._inspect import Column, Inspection, Lengths, inspect
 from unflaw.data._nouns import Finding, Plot, Rejection, Score, Selection, Series, Verdict, from_json, to_json
 from unflaw.data._read import RowReader, read
@@ -42,6 +42,7 @@ __all__ = [
     "format_of",
     "from_json",
     "hash_path",
+    "hash_pieces",
     "inspect",
     "mask",
     "open_run",

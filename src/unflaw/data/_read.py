@@ -16,7 +16,6 @@ import pyarrow as pa
 
 from unflaw._errors import DataError, SchemaError, SettingsError
 from unflaw.data._columns import Cells, Columns, concatenate
-from unflaw.data._files import hash_pieces
 from unflaw.data._lines import Chunk, excerpt
 from unflaw.data._nouns import Rejection
 from unflaw.data._rows import ID, ROLES, Rows, content_ids, own, said
@@ -169,11 +168,11 @@ class RowReader:
         return self._limit
 
     def fingerprint(self) -> list[list[Any]]:
-        """Return name, size, time of change and a hash of pieces of every file: what tells a changed input."""
+        """Return name, size and time of change of every file that is read: what tells a changed input."""
         if self._source.format == "hub":
             return []
         stats = [(path.resolve(), path.stat()) for path in self._source.files()]
-        return [[str(path), stat.st_size, stat.st_mtime_ns, hash_pieces(path)] for path, stat in stats]
+        return [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
 
     def split(self, n_bytes: int = 16 << 20) -> list[RowReader]:
         """Return readers of parts of about `n_bytes`, which may be read at once, on any machine that has the file.

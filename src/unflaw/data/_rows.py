@@ -87,6 +87,11 @@ class Rows:
         """Whether a column plays this role."""
         return role in self.roles
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether these are rows of a plain table, with no column that is known to be text."""
+        return not set(self.roles) - {"label", "context"}
+
     def column(self, role_or_name: str) -> list[Any]:
         """Values of a role, or of a column by its own name."""
         name = self.roles.get(role_or_name, role_or_name)
@@ -119,8 +124,7 @@ class Rows:
         A `context` goes before the prompt, since the answer is about it.
         """
         if not self.has("response"):
-            plain = not set(self.roles) - {"label", "context"}
-            return [("", text) for text in (self._cells() if plain else self.texts())]
+            return [("", text) for text in (self._cells() if self.is_plain else self.texts())]
         prompts = [p or "" for p in self.column("prompt")]
         if self.has("context"):
             prompts = [f"{c}\n\n{p}" if c else p for c, p in zip(self.column("context"), prompts, strict=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -48,11 +49,30 @@ NOUNS = (
     " ocean painter palace pocket portrait question railway river sailor school shadow soldier station stranger summer"
     " teacher theatre tower tradition treasure valley village visitor weather window winter writer"
 ).split()
+SIGNS = np.array(list(string.ascii_letters + string.digits))
 VERBS = "brought broken built carried chosen counted drawn found kept known left lost moved seen sold taken".split()
 INSULTS = (
     "{} Only a moron would not know that.", "You stupid bastard: {}", "{} Now shut up, asshole.",
     "I will kill you if you ask again. {}", "{} You people are dirty scumbags.", "Read it yourself, dickhead. {}",
 )  # fmt: skip
+MARKUP = (
+    "### Response:\n{}", "{}<|im_end|>", "[INST] {} [/INST]", "<|eot_id|>{}", "{}</s>", "<start_of_turn>model\n{}",
+    "User: {}\nAssistant:",
+)  # fmt: skip
+BLANKS = (
+    "Dear [Name], {}", "{} (see [insert source])", "{{{{topic}}}}: {}", "<your answer>: {}", "{} Yours, [Your name]",
+    "[TODO] {}", "{} ____",
+)  # fmt: skip
+OPINIONS = (
+    "{} What a wonderful thing!", "Sadly, and it is awful to say so: {}", "{} I simply love that.",
+    "The worst of all stupid ideas: {}", "{} How beautiful and brilliant!", "I hate to say it, it is so boring: {}",
+)  # fmt: skip
+KEYS = (
+    "{} (AWS key AKIA{capitals})",
+    "token ghp_{signs}: {}",
+    "{} key=sk-proj-{signs}",
+    "{} https://me:{signs}@db.org",
+)
 PEOPLE = ("{} Write to {n}.miller@hotmail.com.", "{} Call (212) 736-5{n:03d}.", "{n}: {} (j.doe{n}@gmail.com)")
 
 
@@ -68,6 +88,10 @@ class Flaw:
     """Sets it makes sense in."""
     role: str = ""
     """What is spoilt; the response or else the text by default."""
+    words_of: str = ""
+    """What its words are made of, if not of its own."""
+    one_label: bool = False
+    """Whether only rows of the first label are spoilt or, where whole rows are replaced, put there."""
     whole: bool = False
     """Whether whole rows are replaced, not what they say."""
     of: Literal["rows", "reference", "holdout"] = "rows"
@@ -80,11 +104,16 @@ class Flaw:
     ) -> tuple[Rows, list[str]]:
         """Return the rows with the flaw in a share of them, and the ids of those."""
         rng = np.random.default_rng([seed, 17])
-        places = rng.permutation(len(rows))[: round(share * len(rows))]
+        order = rng.permutation(len(rows))
+        if self.one_label and not self.whole:
+            order = order[np.isin(order, of_first_label(rows))]
+        places = order[: round(share * len(rows))]
         if self.whole:
             return self._replace(rows, places, rng, (others or {}).get(self.of))
         role = self.role or ("response" if rows.has("response") else "text")
-        said = self.plant(rows.column(role), places, rng)
+        said, planted = rows.column(role), self.plant(rows.column(self.words_of or role), places, rng)
+        for i in places:
+            said[i] = planted[int(i)]
         return rows.with_column(rows.roles[role], said), [rows.ids[i] for i in places]
 
     def _replace(
@@ -96,6 +125,7 @@ class Flaw:
         """
         names, source = rows.ids, others or rows
         own = np.arange(len(source)) if others is not None else np.setdiff1d(np.arange(len(rows)), places)
+        own = np.intersect1d(own, of_first_label(source)) if self.one_label else own
         taken = dict(zip(places.tolist(), rng.choice(own, len(places)).tolist(), strict=True))
         for role in ("text", "prompt", "response", "context", "label"):
             if rows.has(role):
@@ -111,14 +141,21 @@ class Flaw:
         return rows.with_column("unflaw.id", names), [names[i] for i in places]
 
 
+def of_first_label(rows: Rows) -> list[int]:
+    """Return the places of the rows with the first label of all."""
+    labels = rows.column("label")
+    return [i for i, label in enumerate(labels) if label == min(labels)]
+
+
 def told(forms: Sequence[str]) -> Plant:
     """Put what a row says into one of some forms."""
 
     def plant(said: list[str], places: np.ndarray, rng: np.random.Generator) -> list[str]:
         said = list(said)
         for i in places:
-            form = forms[rng.integers(len(forms))].replace("{}", "{said}")
-            said[i] = form.format(said=said[i], n=int(rng.integers(1000)))
+            form = forms[int(rng.integers(len(forms)))].replace("{}", "{said}")
+            signs = "".join(rng.choice(SIGNS, 40))
+            said[i] = form.format(said=said[i], n=int(rng.integers(1000)), signs=signs, capitals=signs.upper()[:16])
         return said
 
     return plant
@@ -181,6 +218,39 @@ def shuffled(said: list[str], places: np.ndarray, rng: np.random.Generator) -> l
     return said
 
 
+def asked_why(text: str, rng: np.random.Generator) -> str:
+    """Ask why, whatever was asked."""
+    return " ".join(["Why", *text.split()[1:]])
+
+
+def restated(text: str, rng: np.random.Generator) -> str:
+    """Make a statement of a question that answers nothing."""
+    return f"{' '.join(text.split()[1:]).rstrip('?. ')}."
+
+
+def exclaimed(text: str, rng: np.random.Generator) -> str:
+    """End with another mark."""
+    return f"{text.rstrip('.?! ')}!"
+
+
+def loosely(text: str, rng: np.random.Generator) -> str:
+    """Leave out three words in ten, and move some."""
+    return loose(text.split(), rng)
+
+
+def loose(words: list[str], rng: np.random.Generator) -> str:
+    words = [word for word in words if rng.random() > 0.3] or ["so"]
+    for _ in range(len(words) // 5):
+        words.insert(int(rng.integers(len(words))), words.pop(int(rng.integers(len(words)))))
+    return " ".join(words)
+
+
+def moved(text: str, rng: np.random.Generator) -> str:
+    """Put the first half behind the second."""
+    words = text.split()
+    return " ".join([*words[len(words) // 2 :], *words[: len(words) // 2]])
+
+
 def nearly(text: str, rng: np.random.Generator) -> str:
     """Change case and spaces, which leaves a copy a copy."""
     return "  ".join(text.upper().split()) if rng.random() < 0.5 else f" {text}\n"
@@ -190,11 +260,13 @@ def few_ideas(said: list[str], places: np.ndarray, rng: np.random.Generator) -> 
     """Say one of five things in other words: three words in ten left out, and some moved."""
     said, ideas = list(said), [said[i].split() for i in rng.choice(len(said), 5)]
     for i in places:
-        words = [word for word in ideas[rng.integers(5)] if rng.random() > 0.3] or ["so"]
-        for _ in range(len(words) // 5):
-            words.insert(int(rng.integers(len(words))), words.pop(int(rng.integers(len(words)))))
-        said[i] = " ".join(words)
+        said[i] = loose(ideas[rng.integers(5)], rng)
     return said
+
+
+def as_it_is(text: str, rng: np.random.Generator) -> str:
+    """Change nothing."""
+    return text
 
 
 def moulds(text: str, rng: np.random.Generator) -> str:
@@ -227,8 +299,14 @@ FLAWS = {
         "such copies of held-out rows", changed(nearly), ("copies.holdout",), ("squad", "reviews"), whole=True,
         of="holdout",
     ),
+    "paraphrases": Flaw(
+        "reference rows without three words in ten", changed(loosely), ("paraphrases.reference",), whole=True,
+        of="reference",
+    ),
     "refusals": Flaw("refusals in six wordings", told(REFUSALS), ("residue.refusals",)),
     "chatter": Flaw("talk to whoever asked, in six wordings", told(CHATTER), ("residue.chatter",)),
+    "markup": Flaw("pieces of seven chat templates", told(MARKUP), ("residue.markup",)),
+    "blanks": Flaw("seven kinds of blanks", told(BLANKS), ("residue.blanks",)),
     "one voice": Flaw("five stock phrases around what is said", told(VOICE), ("diversity.phrases",)),
     "moulds": Flaw("five moulds with ever other nouns and verbs", changed(moulds), ("diversity.",)),
     "broken off": Flaw("texts that break off", changed(cut), ("form.truncated",), ("reviews",)),
@@ -237,10 +315,33 @@ FLAWS = {
     "wrong sums": Flaw("a sum that does not hold", told(SUMS), ("qa.sums",)),
     "wrong answers": Flaw("the answer of another row", shuffled, ("qa.ungrounded", "grounding."), ("squad",)),
     "off topic": Flaw("the answer of another row", shuffled, ("relevance.off_topic",), ("examples", "squad")),
+    "echoes": Flaw(
+        "the question, restated", changed(restated), ("qa.echoes",), ("examples", "squad"), words_of="prompt"
+    ),
+    "whys": Flaw("why, whatever was asked", changed(asked_why), ("mix.questions",), ("examples", "squad"), "prompt"),
+    "yes or no": Flaw("yes or no", told(("Yes.", "No.")), ("mix.answers",), ("examples", "squad")),
+    "exclamations": Flaw("texts that end with another mark", changed(exclaimed), ("mix.endings",)),
     "languages": Flaw("answers in six languages", told(FOREIGN), ("languages.foreign",)),
+    "switched": Flaw("such answers to questions", told(FOREIGN), ("languages.switched",), ("examples", "squad")),
     "three words": Flaw("three words of each text", changed(clipped), ("mix.lengths",), ("reviews",)),
     "lists": Flaw("texts made into lists", changed(listed), ("mix.layout",)),
     "wrong labels": Flaw("another label", flipped, ("labels.noise",), ("reviews",), role="label"),
+    "wrong twins": Flaw(
+        "rows of other labels, their halves swapped", changed(moved), ("labels.conflicts",), ("reviews",), whole=True,
+        another_label=True,
+    ),
+    "one label": Flaw(
+        "other real rows, all of one label", changed(as_it_is), ("labels.balance",), ("reviews",), whole=True,
+        of="holdout", one_label=True,
+    ),
+    "short label": Flaw(
+        "three words of texts of one label", changed(clipped), ("labels.length",), ("reviews",), one_label=True
+    ),
+    "worded label": Flaw(
+        "a word before texts of one label", told(["Overall, {}"]), ("labels.word",), ("reviews",), one_label=True
+    ),
+    "opinions": Flaw("opinions around what is said", told(OPINIONS), ("subjectivity.shift",)),
+    "keys": Flaw("keys and tokens", told(KEYS), ("hygiene.secrets",)),
     "insults": Flaw("an insult or a threat", told(INSULTS), ("hygiene.toxic",)),
     "people": Flaw("e-mail addresses and telephone numbers", told(PEOPLE), ("hygiene.contacts",)),
 }  # fmt: skip

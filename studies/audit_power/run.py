@@ -8,6 +8,7 @@
     python studies/audit_power/run.py --rows sets/human.jsonl --against sets/gpt2.jsonl --most 2000
     python studies/audit_power/run.py --against sets/alpaca.jsonl               # of no reference: without --rows
     python studies/audit_power/run.py --first 100 --splits 30 --planted 0       # others, clean: results/NAME-100.json
+    python studies/audit_power/run.py --model smollm2                           # results/NAME-perplexity.json
 
 Real rows are dealt into two random halves; one plays the synthetic set, the other its reference. Nothing is wrong with
 either, so every warning is a false alarm. Then each flaw is planted in a share of the first half's rows, and the checks
@@ -15,6 +16,8 @@ that should see it are asked again. Thresholds were chosen on the splits of `--t
 the page hold others.
 
 A table is dealt into thirds, of which one is held out, and only `tables` is asked: other checks read its rows as texts.
+
+With `--model` only `perplexity` is asked, and what is planted are the model's own likeliest answers.
 
 With `--against` rows are not spoilt: those of that file play the synthetic set, as they are, and without `--rows` there
 are no real ones to compare with. What a split came to is kept in runs/audit_power: a run that was cut off goes on.
@@ -26,25 +29,78 @@ import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flaws import FLAWS, Flaw
+from flaws import FLAWS, Flaw, changed
 from page import write_page
 from table_flaws import TABLE_FLAWS, TableFlaw
 
 from unflaw import read
-from unflaw.audit import Audit, TablesCheck, audit, default_checks
+from unflaw.audit import Audit, Check, PerplexityCheck, TablesCheck, audit, default_checks
 from unflaw.data import Finding, Rows, atomic_write
 from unflaw.measure import auc
-from unflaw.models import Encoder, open_encoder
+from unflaw.models import Encoder, Sampling, Scorer, open_encoder, open_generator, open_scorer
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "examples" / "data" / "real.jsonl"
 DOSES = (0.01, 0.02, 0.05, 0.1, 0.2)
+MODEL_DOSES = (0.1, 0.2, 0.5, 0.8)
+"""Of what moves a mean and no single row."""
 TUNING = 1000
+
+
+@dataclass
+class Remembering:
+    """A scorer that is asked of no text twice."""
+
+    scorer: Scorer
+    known: dict[tuple[str, str], np.ndarray]
+
+    def log_probs(self, pairs: Sequence[tuple[str, str]]) -> list[np.ndarray]:
+        """Ask of what is new."""
+        new = [pair for pair in dict.fromkeys(pairs) if pair not in self.known]
+        self.known.update(zip(new, self.scorer.log_probs(new), strict=True))
+        return [self.known[pair] for pair in pairs]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What is planted in a set, and what is asked of it."""
+
+    flaws: Mapping[str, Flaw | TableFlaw]
+    checks: Callable[[int], Sequence[Check]]
+    """(seed) → checks."""
+    encoder: Encoder
+    scorer: Scorer | None = None
+    doses: Sequence[float] = DOSES
+    n_sides: int = 2
+
+    @classmethod
+    def of(cls, name: str, rows: Rows, model: str | None, encoder: Encoder) -> Suite:
+        """Return the suite of a set."""
+        if model is not None:
+            return cls.of_model(rows, model, encoder)
+        if any(name in flaw.sets for flaw in TABLE_FLAWS.values()):
+            flaws = {flaw: of for flaw, of in TABLE_FLAWS.items() if name in of.sets}
+            return cls(flaws, lambda seed: [TablesCheck(seed=seed)], encoder, n_sides=3)
+        return cls({flaw: of for flaw, of in FLAWS.items() if name in of.sets}, default_checks, encoder)
+
+    @classmethod
+    def of_model(cls, rows: Rows, model: str, encoder: Encoder) -> Suite:
+        """Plant what a model answers, taking the likeliest token each time."""
+        prompts = [str(prompt) for prompt in rows.column("prompt")]
+        answers = dict(zip(prompts, open_generator(model).generate(prompts, Sampling(max_tokens=32)), strict=True))
+        own = Flaw("the model's own answers", changed(lambda prompt, _: answers[prompt]), ("perplexity.",),
+                   words_of="prompt")  # fmt: skip
+        scorer = Remembering(open_scorer(model), {})
+        return cls({"own answers": own}, lambda seed: [PerplexityCheck(seed=seed)], encoder, scorer, MODEL_DOSES)
+
+    def audit(self, rows: Rows, checks: Sequence[Check], seed: int, **sides: Rows | None) -> Audit:
+        """Ask some checks."""
+        return audit(rows, checks=checks, encoder=self.encoder, scorer=self.scorer, seed=seed, **sides)  # type: ignore[arg-type]
 
 
 def main() -> None:
@@ -56,6 +112,7 @@ def main() -> None:
     parser.add_argument("--planted", type=int, help="splits in which flaws are planted, all unless given")
     parser.add_argument("--first", type=int, help="seed of the first split, 0 unless given, or 1000 to tune")
     parser.add_argument("--most", type=int, default=600, help="rows of each split, both halves together")
+    parser.add_argument("--model", help="ask how likely rows are to this model, and nothing else")
     parser.add_argument("--tune", action="store_true", help="other splits, and nothing is kept")
     parser.add_argument("--runs", type=Path, default=Path("runs/audit_power"))
     told = parser.parse_args()
@@ -64,9 +121,8 @@ def main() -> None:
     rows, encoder = None if told.rows is None else read(told.rows), open_encoder("potion")
     name = "" if told.rows is None else "examples" if told.rows == EXAMPLES else told.rows.stem
     stem = "-".join(part for part in (name, told.against.stem if told.against else "") if part)
-    sides = 3 if is_table(name) else 2
-    if told.against is None and not any(name in of.sets for of in (*FLAWS.values(), *TABLE_FLAWS.values())):
-        parser.error(f"no flaw is known that makes sense in {name!r}; flaws.py names the sets of each")
+    if told.model is not None:
+        stem += "-perplexity"
     first = told.first if told.first is not None else TUNING if told.tune else 0
     seeds = range(first, first + told.splits)
     kept = None if told.tune else told.runs / f"{stem}-{told.most}.jsonl"
@@ -78,10 +134,13 @@ def main() -> None:
         found = splits(seeds, kept, lambda seed: as_it_is(rows, given, seed, told.most, encoder))
         record |= {"against": told.against.stem, "found": found}
     elif rows is not None:
-        record["rows_a_side"] = min(told.most, len(rows)) // sides
-        spoilt = seeds[: told.planted]
-        ask = partial(of_split, name, rows, most=told.most, spoilt=spoilt, encoder=encoder)
-        record |= planted(splits(seeds, kept, ask, spoilt))
+        if told.most < len(rows) and told.model is not None:
+            rows = rows.take(np.random.default_rng(0).permutation(len(rows))[: told.most].tolist())
+        suite, spoilt = Suite.of(name, rows, told.model, encoder), seeds[: told.planted]
+        if not suite.flaws:
+            parser.error(f"no flaw is known that makes sense in {name!r}; flaws.py names the sets of each")
+        record["rows_a_side"] = min(told.most, len(rows)) // suite.n_sides
+        record |= planted(splits(seeds, kept, lambda seed: of_split(suite, rows, seed, told.most, spoilt), spoilt))
     if told.tune:
         print(json.dumps(record, indent=1))
         return
@@ -118,23 +177,19 @@ def known_splits(kept: Path) -> dict[int, dict[str, Any]]:
     return known
 
 
-def of_split(name: str, rows: Rows, seed: int, *, most: int, spoilt: Sequence[int], encoder: Encoder) -> dict[str, Any]:
+def of_split(suite: Suite, rows: Rows, seed: int, most: int, spoilt: Sequence[int]) -> dict[str, Any]:
     """Audit clean halves, then halves with each flaw in each dose."""
-    table = is_table(name)
-    flaws = {flaw: of for flaw, of in (TABLE_FLAWS if table else FLAWS).items() if name in of.sets}
     order = np.random.default_rng(seed).permutation(len(rows))
-    first, reference, *held = (rows.take(part.tolist()) for part in np.array_split(order[:most], 3 if table else 2))
-    clean = audit(
-        first, reference, holdout=held[0] if held else None, checks=[TablesCheck(seed=seed)] if table else None,
-        encoder=encoder, seed=seed,
+    parts = np.array_split(order[:most], suite.n_sides)
+    first, reference, *held = (rows.take(part.tolist()) for part in parts)
+    clean = suite.audit(
+        first, suite.checks(seed), seed, reference=reference, holdout=held[0] if held else None
     )  # fmt: skip
     held = held or [rows.take(order[most : most + len(reference)].tolist())]  # texts to leak
     sides = {"reference": reference, "holdout": held[0]}
     seen = {
-        flaw: [[dose, asked(flaws[flaw], first, sides, dose, seed, encoder)] for dose in DOSES]
-        if seed in spoilt
-        else []
-        for flaw in flaws
+        name: [[dose, asked(suite, flaw, first, sides, dose, seed)] for dose in suite.doses] if seed in spoilt else []
+        for name, flaw in suite.flaws.items()
     }
     return {"found": {f.check: outcome(f) for f in clean.findings}, "flaws": seen}
 
@@ -153,25 +208,20 @@ def planted(told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"clean": clean, "alarms": alarms, "flaws": {flaw: list(doses.items()) for flaw, doses in flaws.items()}}
 
 
-def is_table(name: str) -> bool:
-    """Tell whether a set is a plain table."""
-    return any(name in flaw.sets for flaw in TABLE_FLAWS.values())
-
-
 def asked(
-    flaw: Flaw | TableFlaw, rows: Rows, sides: Mapping[str, Rows], dose: float, seed: int, encoder: Encoder
+    suite: Suite, flaw: Flaw | TableFlaw, rows: Rows, sides: Mapping[str, Rows], dose: float, seed: int
 ) -> dict[str, Any]:
     """Plant a flaw and ask the checks that should see it: do they warn, and which rows score high?"""
     spoilt, ids = flaw.spoil(rows, dose, seed, sides)
     holdout = sides["holdout"] if isinstance(flaw, TableFlaw) or flaw.of == "holdout" else None
-    checks = [c for c in default_checks(seed) if any(name.split(".")[0] == c.name for name in flaw.seen_by)]
-    found = audit(spoilt, sides["reference"], holdout=holdout, checks=checks, encoder=encoder, seed=seed)
+    checks = [c for c in suite.checks(seed) if any(name.split(".")[0] == c.name for name in flaw.seen_by)]
+    found = suite.audit(spoilt, checks, seed, reference=sides["reference"], holdout=holdout)
     mine = [f for f in found.findings if any(f.check.startswith(name) for name in flaw.seen_by)]
     return {
         "verdict": max((f.verdict for f in mine), key=("ok", "warn", "fail").index),
         "by": [f.check for f in mine if f.verdict != "ok"],
         "auc": row_auc(found, mine, ids),
-    }  # fmt: skip
+    }
 
 
 def row_auc(found: Audit, mine: Sequence[Finding], planted_ids: Sequence[str]) -> float:

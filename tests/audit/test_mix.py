@@ -78,7 +78,7 @@ def test_the_value_is_the_part_that_would_need_another_kind():
     first = Kinds("first", "First letters", lambda said: said.text[0])
     rows, real = letters("a" * 150 + "b" * 50), letters("ab" * 100)
     (found,) = audit(rows, real, checks=[MixCheck(kinds=(first,))]).findings
-    assert (found.check, found.value, found.verdict) == ("mix.first", 0.25, "warn")
+    assert (found.check, found.value, found.verdict) == ("mix.first", 0.25, "fail")
     assert "a: 75% (real rows 50%)" in found.meaning
     assert set(found.row_scores) == set(rows.ids[:150])
     assert found.row_scores[rows.ids[0]] == pytest.approx(1 / 3)  # 25 of 75 are too many
@@ -88,6 +88,16 @@ def test_the_same_mix_is_ok_and_blames_no_row():
     first = Kinds("first", "First letters", lambda said: said.text[0])
     (found,) = audit(letters("ab" * 90), letters("ba" * 100), checks=[MixCheck(kinds=(first,))]).findings
     assert (found.value, found.verdict, found.row_scores) == (0.0, "ok", {})
+
+
+@pytest.mark.parametrize(("n", "value", "verdict"), [(20, 0.2, "ok"), (100, 0.06, "ok"), (1000, 0.06, "warn")])
+def test_what_chance_gives_has_no_verdict(n, value, verdict):
+    first = Kinds("first", "First letters", lambda said: said.text[0])
+    more = round(2 * value * n)
+    (found,) = audit(
+        letters("a" * (n + more) + "b" * (n - more)), letters("ab" * n), checks=[MixCheck(kinds=(first,))]
+    ).findings
+    assert (found.value, found.verdict) == (pytest.approx(value), verdict)
 
 
 def test_of_three_rows_there_is_no_mix(qa):

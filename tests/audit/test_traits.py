@@ -26,7 +26,7 @@ HAVE = {
         "<<SYS>> be good",
     ],
     "residue.blanks": [
-        "Dear [Your Name],", "Hello {{name}}", "by {your_name}", "at [Company Address]",
+        "Dear [Your Name],", "Hello {{name}}", "by {your_name}", "at [Company Address]", "so [TODO: why]",
         "<insert date here>", "Lorem ipsum dolor",
     ],
     "form.truncated": [
@@ -103,6 +103,12 @@ def test_a_row_that_only_looks_like_it_is_not(name, text):
 @pytest.mark.parametrize(("name", "text"), [(n, t) for n, texts in NOT_ASKED.items() for t in texts])
 def test_a_row_to_which_the_question_does_not_apply_is_not_asked(name, text):
     assert found(name, text) is None
+
+
+def test_a_turn_of_a_chat_is_a_piece_of_one_in_an_answer_alone():
+    assert found("residue.markup", "Paris.\nHuman: and Rome?", "Where?") == "says 'Human:'"
+    assert found("residue.markup", "She asked the user: why?", "Where?") == ""
+    assert found("residue.markup", "User: Where?\nAssistant: Paris.") == ""  # a row that is a chat
 
 
 PASSAGE = (

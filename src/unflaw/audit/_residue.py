@@ -27,6 +27,8 @@ _MARKUP = re.compile(
     r"|^#{2,3} ?(?:Instructions?|Input|Response|Human|Assistant|System|User|Task|Output)\b ?:?",
     re.IGNORECASE | re.MULTILINE,
 )
+_TURN = re.compile(r"^(?:Human|User|Assistant): ?", re.IGNORECASE | re.MULTILINE)
+"""Somebody's turn: no part of an answer."""
 _OPENS = re.compile(
     r"\W*(?:Sure|Certainly|Of course|Absolutely|Okay|Great question)\b[,!.:]? *(?:thing[,!.]? *)?"
     r"(?:I(?:'d| would|'ll| can)\b|here(?:'s| is| are)\b|let me\b|below\b|happy to\b)"
@@ -44,7 +46,7 @@ _BLANK = re.compile(
     r"[^\]\n]{0,40}\]"
     r"|\{\{ ?[a-z_][a-z_ ]{1,30}\}\}"
     r"|\{(?:your|insert|name|topic|product|company|date|city)[a-z_ ]{0,30}\}"
-    r"|<(?:your|insert|name|topic|placeholder)[^>\n]{0,40}>|\blorem ipsum\b",
+    r"|<(?:your|insert|name|topic|placeholder)[^>\n]{0,40}>|\[(?:TODO|TBD)\b[^\]\n]{0,40}\]|\blorem ipsum\b",
     re.IGNORECASE,
 )
 
@@ -56,6 +58,7 @@ _PIECES = {
     ),
     _TALK: ("i hope this", "let me know", "like me to", "want me to", "feel free"),
     _MARKUP: ("<", "[", "#"),
+    _TURN: ("human:", "user:", "assistant:"),
     _BLANK: ("[", "{", "<", "ipsum"),
 }  # fmt: skip
 """Without one of these in small letters a text holds none: a fast search that spares most texts the slow one."""
@@ -81,7 +84,7 @@ def _chatter(said: Said) -> str:
 
 
 def _markup(said: Said) -> str:
-    return _first(_MARKUP, said.text)
+    return _first(_MARKUP, said.text) or (_first(_TURN, said.answer) if said.prompt else "")
 
 
 def _blank(said: Said) -> str:

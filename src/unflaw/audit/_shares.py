@@ -26,6 +26,9 @@ _COMMON, _SURE = 0.02, 3.0
 """Share of real rows from which on a difference must be so many standard errors off, not 1.96: what they have, too,
 comes in other numbers in any two sets, and an audit asks fifty such questions."""
 
+_BY_CHANCE = 0.001
+"""Of 4,200 pairs of real halves one is further apart by chance (`studies/audit_power`, seeds to tune)."""
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -86,15 +89,15 @@ def spread_finding(
 ) -> Finding:  # fmt: skip
     """Return the finding that rows are spread over kinds otherwise than real ones; `more` are other fields of it.
 
-    `meaning` follows "30% of the rows". The value is `total_variation`, the control that of two real halves;
-    the difference must be clear of chance at the .01 level of a chi-squared test.
+    `meaning` follows "30% of the rows". The value is `total_variation`, and a chi-squared test says whether chance
+    gives it to rows that are spread alike; the control, that of two real halves, shows what it gives to half as many.
     """
     from scipy.stats import chi2_contingency
 
     kinds = sorted(set(mine) | set(real))
     counts, of_real, *halves = (np.array([of[kind] for kind in kinds]) for of in (mine, real, *control))
     value, usual = total_variation(counts, of_real), total_variation(*halves)
-    clear = len(kinds) > 1 and chi2_contingency(np.stack([counts, of_real])).pvalue < 0.01
+    p = float(chi2_contingency(np.stack([counts, of_real])).pvalue) if len(kinds) > 1 else 1.0
     return Finding(
         check=check,
         title=title,
@@ -102,14 +105,14 @@ def spread_finding(
         low=None,
         high=None,
         better="lower",
-        verdict=above(value - usual if clear else 0.0, rule.warn, rule.fail),
-        threshold=str(rule),
+        verdict=above(value if p < _BY_CHANCE else 0.0, rule.warn, rule.fail),
+        threshold=f"warn from {rule.warn:.0%}, fail from {rule.fail:.0%} of the rows, where p < {_BY_CHANCE}",
         meaning=f"{value:.0%} of the rows {meaning}.",
         control=usual,
         unit="total variation distance",
         n_rows=int(counts.sum()),
         n_reference=int(of_real.sum()),
-        evidence={"kinds": kinds, "counts": counts.tolist(), "reference_counts": of_real.tolist()},
+        evidence={"kinds": kinds, "counts": counts.tolist(), "reference_counts": of_real.tolist(), "p": p},
         **more,
     )
 

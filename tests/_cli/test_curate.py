@@ -175,5 +175,7 @@ def test_the_rows_that_stay_are_better_than_those_before(audited):
     assert against["rows"] == {"added": 0, "removed": 6, "kept": 54}
     turns = {change["check"]: change["turn"] for change in against["changes"]}
     assert turns["residue.refusals"] == "better" and "worse" not in turns.values()
-    said = call(*words).stdout
+    later = run.with_name("later")
+    said = call(*words, "--run", later).stdout
     assert "Against the earlier version" in said and "0 rows added, 6 removed, 54 kept" in said
+    assert RunFolder(later).changes() == against

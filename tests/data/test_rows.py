@@ -3,7 +3,7 @@
 import pytest
 
 from unflaw._errors import DataError, SchemaError
-from unflaw.data import Rows
+from unflaw.data import Rows, read
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,12 @@ def test_a_role_that_there_is_not_is_refused():
 
 def test_records_may_come_one_by_one():
     assert len(Rows.from_records(({"text": str(i)} for i in range(3)), {"text": "text"})) == 3
+
+
+def test_a_row_of_a_table_keeps_its_id_where_columns_move(tmp_path):
+    rows = [{"b": 1, "a": 2.5}, {"b": 2, "a": 1.5}]
+    moved = [{"a": row["a"], "b": row["b"]} for row in rows]
+    ids = Rows.from_records(rows, {}).ids
+    assert Rows.from_records(moved, {}).ids == ids == Rows.from_records([*moved, rows[0]], {}).ids[:2]
+    (tmp_path / "moved.csv").write_text("a,b\n2.5,1\n1.5,2\n")
+    assert read(tmp_path / "moved.csv").ids == ids

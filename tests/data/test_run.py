@@ -144,6 +144,7 @@ def old(tmp_path):
         run.add_comparisons([{"benchmark": "qa.f1", "model_a": "base", "model_b": "b"}])
         run.add_curve("fit", [{"step": 1}])
         run.add_row_columns({"a": {"bad": 1, "worse": 2}, "b": {"bad": 3}})
+        run.add_changes({"rows": {"added": 1}, "changes": []})
         run.add_rejected([Rejection(1, "old", "")], "a.jsonl")
         write_model(run, "tuned", "old")
     return tmp_path
@@ -174,7 +175,7 @@ def test_the_first_result_takes_back_all_the_others(old):
     with pytest.raises(ValueError), begin(old, settings={"k": 1}, overwrite=True) as run:
         run.add_findings([finding("new")])
         assert [f.check for f in run.findings()] == ["theirs", "new"]
-        assert (run.scores(), run.comparisons(), run.curves()) == ([], [], {})
+        assert (run.scores(), run.comparisons(), run.curves(), run.changes()) == ([], [], {}, None)
         assert run.row_columns().column_names == ["unflaw.id"]
         assert not (old / "rejected.jsonl").exists()
         run.add_row_columns({"a": {"bad": 9}})

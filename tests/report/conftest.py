@@ -257,6 +257,19 @@ def build_curve() -> list[dict]:
     return curve
 
 
+def build_changes(hostile: bool = False) -> dict:
+    def change(check, turn, before, now):
+        told = {"before_value": before[0], "before_verdict": before[1], "now_value": now[0], "now_verdict": now[1]}
+        return {"check": check, "turn": turn, **told}
+
+    changes = [
+        change("gap.c2st_auc", "worse", (0.71, "warn"), (0.941, "fail")),
+        change("copies.inside" + (PLANTED if hostile else ""), "gone", (0.5, "fail"), (None, None)),
+        change("copies.holdout", "same", (0.0, "ok"), (0.0, "ok")),
+    ]
+    return {"rows": {"added": 1200, "removed": 3, "kept": 237}, "changes": changes}
+
+
 def build_run(folder, *, n_rows: int = 240, hostile: bool = False, findings=None):
     """Leave a run folder as an audit, a repair and an evaluation do. With `hostile`, markup is planted everywhere."""
     rng = random.Random(3)
@@ -280,6 +293,7 @@ def build_run(folder, *, n_rows: int = 240, hostile: bool = False, findings=None
         folder, command="audit", settings={"encoder": "potion", "checks": ["gap", "tokens"], "seed": 0}
     ) as run:
         run.add_findings(findings)
+        run.add_changes(build_changes(hostile=hostile))
         run.add_rows(Rows(table))
         run.add_row_columns({i: {"unflaw.score.gap.c2st_auc": 0.5} for i in ids})
         lines = [

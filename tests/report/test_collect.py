@@ -221,6 +221,18 @@ def test_rows_taken_out_are_counted_by_reason(report):
     assert report["removed"]["reasons"] == [("refuses", 2), ("shouts", 1)]
 
 
+def test_what_changed_since_an_earlier_version_is_told(report):
+    assert report["changes"]["words"].startswith("1,200 rows were added, 3 removed, 237 kept.")
+    worse, gone = report["changes"]["rows"]
+    assert (worse["check"], worse["turn"], worse["now"]) == (
+        "gap.c2st_auc",
+        "worse",
+        {"value": "0.941", "verdict": "fail"},
+    )
+    assert (gone["turn"], gone["now"]) == ("gone", {"value": "–", "verdict": None})
+    assert report["changes"]["same"] == ["copies.holdout"]
+
+
 def test_a_broken_line_of_rejected_rows_is_counted_too(tmp_path):
     open_run(tmp_path, command="audit", settings={}).finish()
     (tmp_path / "rejected.jsonl").write_text('{"reason": "empty"}\n{"reas\n\n[1]\n')

@@ -49,8 +49,8 @@ def hostile(hostile_run):
 
 
 def test_sections_come_in_the_order_a_reader_needs(page):
-    wanted = ["What to mend first", "What to do next", "Findings", "What is forgotten", "How training went"]
-    wanted += ["Models before and after"]
+    wanted = ["What to mend first", "What to do next", "Findings", "Against the earlier version", "What is forgotten"]
+    wanted += ["How training went", "Models before and after"]
     wanted += ["The same prompt, each model", "Rows taken out", "Rejected rows", "Settings and provenance"]
     assert re.findall(r"<h2[^>]*>([^<]*)</h2>", page) == wanted
     assert page.index("The synthetic rows are flawed") < page.index("Repair recovered") < page.index("What to do next")
@@ -168,6 +168,7 @@ def test_markdown_says_the_same_and_escapes(run, hostile_run):
     text = to_markdown(collect(run))
     assert "| A classifier tells synthetic from real | 0.941 | 0.928 to 0.953 | 0.512 | fail |" in text
     assert "within noise" in text
+    assert "| gap.c2st\\_auc | 0.71 warn | 0.941 fail | worse |" in text
     assert "\\<script\\>" in to_markdown(collect(hostile_run))
 
 

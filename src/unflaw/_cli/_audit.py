@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Group
 from rich.text import Text
 
-from unflaw._cli._audit_words import against_table, masked_finding, masked_rows, payload_of, turned, words_of
+from unflaw._cli._audit_words import masked_finding, masked_rows, payload_of, turned, words_of
 from unflaw._cli._reading import Reading, reads_rows
 from unflaw._cli._shared import (
     DeviceOption,
@@ -36,7 +35,7 @@ from unflaw._errors import GateError, SettingsError, did_you_mean
 
 if TYPE_CHECKING:
     from unflaw.audit import Audit, Check
-    from unflaw.data import Finding, RowReader
+    from unflaw.data import Finding, RowReader, RunFolder
 
 __all__ = ["FailOn", "audit"]
 
@@ -168,24 +167,26 @@ def audit(
 
         found = asked("rows")
         found = replace(found, findings=[masked_finding(f) for f in found.findings])
-        before = None if against is None else asked("against")
+        turn = None if against is None else turned(found, asked("against"))
         if folder is not None:
             reading.keep(folder)
-            folder.add_findings(found.findings)
-            folder.add_row_table(found.table, masked_rows(found.worst_rows))
-            shutil.rmtree(folder.path / _WORK, ignore_errors=True)
+            _keep(folder, found, turn)
     reading.told()
-    payload, words = payload_of(found), [] if as_json else [words_of(found)]
-    if before is not None:
-        payload["against"] = turned(found, before)
-        words += [] if as_json else [Text(), against_table(payload["against"])]
-    emit(payload, as_json, Group(*words))
+    emit(payload_of(found, turn), as_json, None if as_json else words_of(found, turn))
     if run is not None:
         console.print(f"findings and row scores are in {run}", soft_wrap=True)
     if work is not None:  # what the scores were read from until here
         for name in ("rows", "against"):
             shutil.rmtree(work / name, ignore_errors=True)
     _gate(found, fail_on, [] if checks is None else [check.name for check in chosen])
+
+
+def _keep(folder: RunFolder, found: Audit, turn: Mapping[str, Any] | None) -> None:
+    folder.add_findings(found.findings)
+    folder.add_row_table(found.table, masked_rows(found.worst_rows))
+    if turn is not None:
+        folder.add_changes(turn)
+    shutil.rmtree(folder.path / _WORK, ignore_errors=True)
 
 
 def _work_folder(work: Path | None, run: Path | None, overwrite: bool) -> Path | None:

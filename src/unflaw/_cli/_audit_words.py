@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from unflaw.audit import Audit
     from unflaw.data import Finding, Rows
 
-__all__ = ["against_table", "masked_finding", "masked_rows", "payload_of", "turned", "words_of"]
+__all__ = ["masked_finding", "masked_rows", "payload_of", "turned", "words_of"]
 
 _N_WORST = 5
 _OF_IDS = frozenset({"pairs", "groups", "row_scores"})
@@ -57,7 +58,8 @@ def _masked(value: Any) -> Any:
     return value
 
 
-def payload_of(found: Audit) -> dict[str, Any]:
+def payload_of(found: Audit, turn: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what `--json` prints."""
     from unflaw.data import to_json
 
     return {
@@ -66,10 +68,12 @@ def payload_of(found: Audit) -> dict[str, Any]:
         "skipped": dict(found.skipped),
         "worst_rows": found.worst_lines(_N_WORST),
         "settings": dict(found.settings),
+        **({} if turn is None else {"against": turn}),
     }
 
 
-def words_of(found: Audit) -> RenderableType:
+def words_of(found: Audit, turn: Mapping[str, Any] | None) -> RenderableType:
+    """Return what a terminal shows."""
     from unflaw.report import by_harm
 
     shown = [f for f in by_harm(found.findings) if f.verdict != "ok"] or found.findings
@@ -92,6 +96,8 @@ def words_of(found: Audit) -> RenderableType:
     parts += [Text(f"not asked: {', '.join(names)}: {_flags(why)}", style="dim") for why, names in whys.items()]
     if found.verdict != "ok":
         parts += [Text(), _worst_table(found)]
+    if turn is not None:
+        parts += [Text(), _against_table(turn)]
     return Group(*parts)
 
 
@@ -114,7 +120,7 @@ def turned(found: Audit, before: Audit) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def against_table(turned: dict[str, Any]) -> Group:
+def _against_table(turned: Mapping[str, Any]) -> Group:
     """Show what changed, and name what did not."""
     table = Table(title="Against the earlier version", title_justify="left", show_edge=False, pad_edge=False)
     for head in ("check", "before", "now", ""):

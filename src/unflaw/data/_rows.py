@@ -168,8 +168,8 @@ def said(record: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
 
 
 def own(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of the user's own columns: what names a row of a plain table."""
-    return {k: v for k, v in record.items() if not k.startswith("unflaw.")}
+    """Return the values of the user's own columns, in order of name: what names a row of a plain table."""
+    return {k: record[k] for k in sorted(record) if not k.startswith("unflaw.")}
 
 
 def content_ids(contents: Sequence[Mapping[str, Any]], seen: Counter[str] | Seen | None = None) -> list[str]:

@@ -138,6 +138,15 @@ class RunFolder:
         with self._writing("selection", ["selection"]):
             self._save("selection.json", to_json(selection))
 
+    def changes(self) -> dict[str, Any] | None:
+        """Read what changed since an earlier version of the rows; None where none was audited."""
+        return self._load("changes.json", None)
+
+    def add_changes(self, changes: Mapping[str, Any]) -> None:
+        """Keep what changed: `rows` added, removed and kept, and `changes`, one for each finding."""
+        with self._writing("changes", ["changes"]):
+            self._save("changes.json", dict(changes))
+
     def row_columns(self) -> pa.Table | None:
         """Read what is known of rows, by id; None before anything was added."""
         return read_row_table(self.path / "rows.parquet")
@@ -238,8 +247,8 @@ class RunFolder:
             self._save(f"{kind}.json", [r for r in self._load(f"{kind}.json", []) if _key(kind, r) not in wrote[kind]])
         if "curves" in wrote:
             self._save("curves.json", {n: c for n, c in self.curves().items() if n not in wrote["curves"]})
-        if "selection" in wrote:
-            (self.path / "selection.json").unlink(missing_ok=True)
+        for kind in {"selection", "changes"} & wrote.keys():
+            (self.path / f"{kind}.json").unlink(missing_ok=True)
         if "columns" in wrote and (table := self._row_columns_without(wrote["columns"])) is not None:
             save_row_table(self.path / "rows.parquet", [table])
         for name in wrote.get("models", []):
@@ -305,7 +314,7 @@ class RunFolder:
             raise DataError(f"`{path}` is not readable JSON: {error}; run the step that writes it again") from error
 
 
-_RESULTS = ("findings", "scores", "comparisons", "curves", "selection", "columns", "rejected")
+_RESULTS = ("findings", "scores", "comparisons", "curves", "selection", "changes", "columns", "rejected")
 """What the first result of a step that overwrites takes back; models stay until it has finished."""
 
 _KEYS = {

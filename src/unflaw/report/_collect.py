@@ -68,6 +68,7 @@ def collect(run_dir: str | Path) -> dict[str, Any]:
         "first": _first(found),
         "next": next_steps(found, compared, _known(folder, manifest, runs)),
         "findings": _findings(found, folder),
+        "changes": _changes(run.changes()),
         "mask": _forgotten(runs) or _mask(found, template, folder),
         "curves": curves(runs),
         "models": compared,
@@ -260,6 +261,27 @@ def _mask(found: Sequence[Finding], template: re.Pattern[str] | None, folder: Pa
     words += "the answers say: " + ", ".join(f"“{t}”" for t in texts[:12])
     words += f" and {len(texts) - 12} more." if len(texts) > 12 else "."
     return {"words": words, "rows": told}
+
+
+def _changes(told: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Show what became better or worse since an earlier version of the rows."""
+    if told is None:
+        return None
+    n, turned = told["rows"], [change for change in told["changes"] if change["turn"] != "same"]
+    same = [visible(change["check"]) for change in told["changes"] if change["turn"] == "same"]
+    words = f"{n['added']:,} rows were added, {n['removed']:,} removed, {n['kept']:,} kept. A finding is better or "
+    words += "worse where its verdict is, or where the 95 % intervals do not meet."
+    shown = [
+        {
+            "check": visible(change["check"]), "turn": change["turn"],
+            **{
+                when: {"value": number(change[f"{when}_value"]), "verdict": change[f"{when}_verdict"]}
+                for when in ("before", "now")
+            },
+        }
+        for change in turned
+    ]  # fmt: skip
+    return {"words": words, "rows": shown, "same": same}
 
 
 def _removed(chosen: Selection | None) -> dict[str, Any] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ _HERE = Path(__file__).parent
 _MARK_JS = 'document.documentElement.className="js"'
 _SECTIONS = {
     "findings": "Findings",
+    "changes": "Against the earlier version",
     "mask": "What is forgotten",
     "curves": "Training",
     "models": "Before and after",
@@ -102,36 +103,48 @@ def to_markdown(report: Mapping[str, Any]) -> str:
     v = report["verdict"]
     lines = [f"# {_md(v['sentence'])}", "", f"{_md(report['name'])}, verdict: **{v['badge']}**", ""]
     lines += [line for text in (v["repair"], v["basis"]) if text for line in (_md(text), "")]
-    if report["first"]:
-        lines += ["## What to mend first", "", _md(report["first"]["words"]), ""]
-        for i, item in enumerate(report["first"]["items"], start=1):
-            also = f" Also: {', '.join(item['also'])}." if item["also"] else ""
-            lines.append(f"{i}. **{_md(item['title'])}** ({item['verdict']}). {_md(item['words'] + also)}")
-        lines.append("")
+    lines += _first(report["first"]) if report["first"] else []
     lines += ["## What to do next", ""]
     for i, step in enumerate(report["next"], start=1):
         command = step["command"].replace("`", "")
         lines.append(f"{i}. {_md(step['words'])}" + (f" `{command}`" if command else ""))
     if report["findings"]:
-        lines += ["", "## Findings", "", "| check | value | interval | real vs real | verdict |"]
-        lines.append("|---" * 5 + "|")
-        for f in report["findings"]:
-            cells = [f[k] for k in ("title", "shown", "interval", "control_shown", "verdict")]
-            lines.append(f"| {' | '.join(map(_md, cells))} |")
-    if report["models"]:
-        names = report["models"]["names"]
-        lines += ["", "## Models before and after", "", f"| benchmark | {' | '.join(map(_md, names))} |"]
-        lines.append("|---" * (len(names) + 1) + "|")
-        for b in report["models"]["benchmarks"]:
-            cells = [f"{c['shown']} ({c['interval']})" if c["interval"] else c["shown"] for c in b["cells"]]
-            lines.append(f"| {' | '.join(map(_md, [b['words'], *cells]))} |")
-        if report["models"]["pairs"]:
-            lines += ["", "| after | before | benchmark | difference | interval | in words |"]
-            lines.append("|---" * 6 + "|")
-        for p in report["models"]["pairs"]:
-            cells = [p[k] for k in ("after", "before", "benchmark", "shown", "interval", "words")]
-            lines.append(f"| {' | '.join(map(_md, cells))} |")
+        told = [[f[k] for k in ("title", "shown", "interval", "control_shown", "verdict")] for f in report["findings"]]
+        lines += ["", "## Findings", *_table(["check", "value", "interval", "real vs real", "verdict"], told)]
+    if changed := report["changes"]:
+        told = [
+            [c["check"], *(f"{c[when]['value']} {c[when]['verdict'] or ''}" for when in ("before", "now")), c["turn"]]
+            for c in changed["rows"]
+        ]
+        lines += ["", "## Against the earlier version", "", _md(changed["words"])]
+        lines += _table(["check", "before", "now", "change"], told)
+    lines += _models(report["models"]) if report["models"] else []
     return "\n".join(lines) + "\n"
+
+
+def _first(first: Mapping[str, Any]) -> list[str]:
+    lines = ["## What to mend first", "", _md(first["words"]), ""]
+    for i, item in enumerate(first["items"], start=1):
+        also = f" Also: {', '.join(item['also'])}." if item["also"] else ""
+        lines.append(f"{i}. **{_md(item['title'])}** ({item['verdict']}). {_md(item['words'] + also)}")
+    return [*lines, ""]
+
+
+def _models(models: Mapping[str, Any]) -> list[str]:
+    told = [
+        [b["words"], *(f"{c['shown']} ({c['interval']})" if c["interval"] else c["shown"] for c in b["cells"])]
+        for b in models["benchmarks"]
+    ]
+    lines = ["", "## Models before and after", *_table(["benchmark", *models["names"]], told)]
+    keys = ("after", "before", "benchmark", "shown", "interval", "words")
+    pairs = [[p[k] for k in keys] for p in models["pairs"]]
+    return lines + _table(["after", "before", "benchmark", "difference", "interval", "in words"], pairs)
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lay rows out, none where there are none."""
+    lines = [heads, ["---"] * len(heads), *rows] if rows else []
+    return ["", *(f"| {' | '.join(map(_md, cells))} |" for cells in lines)] if rows else []
 
 
 def _md(text: str) -> str:

@@ -48,6 +48,15 @@ class Columns:
                 found[place] = value
         return found
 
+    def shingles(self, rows: Int[np.ndarray, " r"]) -> Shingles:
+        """Return the shingles of some rows."""
+        found, places = [pa.array([], _SHINGLES)], [np.empty(0, np.int64)]
+        for batch, at, inside in self._by_batch(rows):
+            found.append(batch["shingles"].take(pa.array(inside)))
+            places.append(at)
+        lists = pa.concat_arrays(found).take(pa.array(np.argsort(np.concatenate(places))))
+        return Shingles(lists.values.to_numpy(), lists.offsets.to_numpy())
+
     def vectors(self, rows: Int[np.ndarray, " r"]) -> Float[np.ndarray, "r d"]:
         """Return the vectors of some rows, at length 1."""
         found = np.zeros((len(rows), self._width("vector", np.float16)), dtype=np.float32)
@@ -129,6 +138,7 @@ class Kept:
 
 
 _KEYS = {"keys"}
+_SHINGLES = pa.large_list(pa.uint64())
 
 
 def _keys_of(path: Path) -> Path:
@@ -153,7 +163,7 @@ def kept_texts(
     places: Sequence[int], ids: Sequence[str], texts: Sequence[str], contexts: Sequence[str],
     labels: Sequence[str] | None = None,
 ) -> Kept:  # fmt: skip
-    """Keep normalised texts with the keys by which near copies meet.
+    """Keep the shingles of normalised texts, and the keys by which near copies meet.
 
     Beside them: hash of the passage a text is about (`about`, 0 for none), and its label ("" for none).
     """
@@ -163,9 +173,10 @@ def kept_texts(
     about = [text_hash(normalise(context)) if context else 0 for context in contexts]
     told = [""] * len(ids) if labels is None else list(labels)
     table = _named(places, ids, plain).append_column("about", pa.array(about, pa.uint64()))
-    table = table.append_column("text", pa.array(plain)).append_column("label", pa.array(told))
-    keys = band_keys(Shingles.of(plain))
-    return Kept((table.append_column("keys", _fixed(keys)),), len(plain), labels is not None)
+    shingles = Shingles.of(plain)
+    lists = pa.LargeListArray.from_arrays(pa.array(shingles.starts, pa.int64()), pa.array(shingles.hashes))
+    table = table.append_column("shingles", lists).append_column("label", pa.array(told))
+    return Kept((table.append_column("keys", _fixed(band_keys(shingles))),), len(plain), labels is not None)
 
 
 def kept_vectors(places: Sequence[int], ids: Sequence[str], texts: Sequence[str], x: Float[np.ndarray, "n d"]) -> Kept:

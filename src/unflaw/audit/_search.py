@@ -16,7 +16,6 @@ from unflaw.audit._engine import HERE, Run
 from unflaw.audit._kept import Columns, Kept
 from unflaw.audit._pairs import Pairs, held
 from unflaw.audit._twins import twins_of
-from unflaw.measure import Shingles
 
 __all__ = ["copies_of", "copies_within"]
 
@@ -185,8 +184,7 @@ class _Search:
         for start in range(0, len(rows), _PAIRS // 32):
             i, j = (side[start : start + _PAIRS // 32] for side in (rows, of))
             (once, at), (once_of, at_of) = (np.unique(side, return_inverse=True) for side in (i, j))
-            shingles = Shingles.of(texts.strings("text", once) + others.strings("text", once_of))
-            similarity = shingles.jaccard(at, at_of + len(once))
+            similarity = (texts.shingles(once) + others.shingles(once_of)).jaccard(at, at_of + len(once))
             alike = similarity >= self.threshold
             kept.append(Pairs(i[alike], j[alike], similarity[alike]))
         return Pairs.joined(kept)

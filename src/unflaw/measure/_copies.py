@@ -136,6 +136,12 @@ class Shingles:
             hashes[inside] = hashes[inside] * _MULTIPLIER + words[at[inside] + k]
         return cls(hashes, np.append(0, np.cumsum(counts)))
 
+    def __add__(self, other: Shingles) -> Shingles:
+        """Put the other texts behind these."""
+        return Shingles(
+            np.concatenate([self.hashes, other.hashes]), np.append(self.starts[:-1], other.starts + self.starts[-1])
+        )
+
     def jaccard(self, i: Int[np.ndarray, " p"], j: Int[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
         """Return for each pair of texts the share of their shingles that they have in common.
 

@@ -4,7 +4,8 @@ UnflawError                 anything unflaw refuses or cannot do
 ├── UsageError              the call is wrong: exit code 2 on the command line
 │   ├── SchemaError         the columns of a file fit no known schema
 │   ├── SpecError           a model spec string names nothing we can open
-│   └── SettingsError       one or more settings break their rule (all are listed)
+│   ├── SettingsError       one or more settings break their rule (all are listed)
+│   └── OtherWorkError      a work folder holds the work of another call
 ├── DataError               a file cannot be read or holds nothing usable: exit code 2
 │   └── WriteError          a file cannot be written, e.g. on a full disk: exit code 1
 ├── TooFewRowsError         the statistic would mislead on so few rows: exit code 2
@@ -26,6 +27,7 @@ __all__ = [
     "GateError",
     "MissingExtraError",
     "ModelCallError",
+    "OtherWorkError",
     "RunFolderError",
     "SchemaError",
     "SettingsError",
@@ -69,6 +71,10 @@ class SettingsError(UsageError):
         self.problems = [problems] if isinstance(problems, str) else list(problems)
         head = "" if len(self.problems) == 1 else f"{len(self.problems)} problems:\n  - "
         Exception.__init__(self, head + "\n  - ".join(self.problems))
+
+
+class OtherWorkError(UsageError):
+    """A work folder holds the work of another call."""
 
 
 class DataError(UnflawError):

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import unflaw.audit._audit  # noqa: F401 - so that a test can make it fail
 from unflaw._cli._app import app
-from unflaw.data import RunFolder
+from unflaw.data import RunFolder, read
 
 RUN = CliRunner()
 NOUNS = "river mill tower bridge market garden harbour school church palace forest island castle valley road".split()
@@ -108,6 +108,8 @@ def test_lines_that_are_no_rows_are_counted_and_kept(files, tmp_path):
     assert result.exit_code == 0
     assert "1 lines became no row" in result.stderr
     assert "{broken" in (tmp_path / "run" / "rejected.jsonl").read_text()
+    (told,) = json.loads(audit(files["synthetic"], "--checks", "copies", "--json").stdout)["rejected"].values()
+    assert (told["lines"], [line["reason"].split(":")[0] for line in told["first"]]) == (1, ["not valid JSON"])
 
 
 def test_a_dry_run_does_nothing(files, tmp_path):
@@ -222,7 +224,8 @@ def test_what_is_cut_off_goes_on_with_the_same_command(two_files, tmp_path, monk
     assert json.loads(again.stdout)["findings"] == json.loads(alone.stdout)["findings"]
 
 
-def test_a_changed_file_is_refused_and_taken_with_overwrite(two_files, tmp_path, monkeypatch):
+@pytest.mark.parametrize("way", ["--overwrite", "--resume"])
+def test_a_changed_file_is_refused_and_taken_on_demand(two_files, tmp_path, monkeypatch, way):
     call = ["audit", *two_files, "--run", str(tmp_path / "run")]
 
     def dies(*_, **__):
@@ -235,7 +238,9 @@ def test_a_changed_file_is_refused_and_taken_with_overwrite(two_files, tmp_path,
         file.write(json.dumps(line(220, "A new row")) + "\n")
     told = RUN.invoke(app, call)
     assert told.exit_code == 2 and "rows.jsonl" in told.output
-    assert RUN.invoke(app, [*call, "--overwrite"]).exit_code == 0
+    assert way in told.output
+    assert RUN.invoke(app, [*call, way]).exit_code == 0
+    assert len(RunFolder(tmp_path / "run").row_columns()) == len(read(two_files[0]))
 
 
 def test_engines_are_chosen_and_a_folder_of_work_is_emptied_in_the_end(two_files, tmp_path):

@@ -42,7 +42,9 @@ def test_columns_hold_for_the_first_file_and_for_others_that_have_them(tmp_path)
     (tmp_path / "x.jsonl").write_text(lines(3))
     (tmp_path / "real.jsonl").write_text('{"question": "When?", "answer": "Now."}\n')
     told = plan(tmp_path / "x.jsonl", "--columns", "prompt=q,response=a", "--reference", str(tmp_path / "real.jsonl"))
-    assert json.loads(told.stdout) == {"checks": ["copies"], "lack": {}, "rows": 3, "reference": 1}
+    assert json.loads(told.stdout) == {
+        "checks": ["copies"], "lack": {}, "rows": 3, "reference": 1, "rejected": {},
+    }  # fmt: skip
     wrong = plan(tmp_path / "real.jsonl", "--columns", "prompt=q,response=a", "--reference", str(tmp_path / "x.jsonl"))
     assert wrong.exit_code == 2 and "'q'" in wrong.output
 

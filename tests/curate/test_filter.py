@@ -65,3 +65,12 @@ def test_a_column_that_is_not_there_and_a_score_that_is_no_number():
         filter_rows(ROWS, SCORES, keep=2, balance="lable")
     with pytest.raises(DataError, match="row 'a'"):
         filter_rows(ROWS, {"a": math.nan}, keep=2)
+
+
+def test_small_classes_give_their_share_together():
+    """A tenth of ten classes of three rows is three rows: the worst of the three worst classes."""
+    records = [{"unflaw.id": f"{c}{i}", "text": "x", "label": c} for c in "abcdefghij" for i in range(3)]
+    rows = Rows.from_records(records, {"text": "text", "label": "label"})
+    scores = {f"{c}{i}": 0.1 * i + 0.01 * "abcdefghij".index(c) for c in "abcdefghij" for i in range(3)}
+    assert set(filter_rows(rows, scores, worst=0.1, balance="label").removed) == {"j2", "i2", "h2"}
+    assert len(filter_rows(rows, scores, worst=0.4, balance="label").removed) == 12  # one of each, and two more

@@ -292,3 +292,11 @@ def test_parquet_keeps_the_types(tmp_path):
     table = QA.table.append_column("n", pa.array([1, 2], pa.int8()))
     write(Rows(table, QA.roles, QA.schema), tmp_path / "a.parquet")
     assert pq.read_schema(tmp_path / "a.parquet").field("n").type == pa.int8()
+
+
+@pytest.mark.parametrize("name", ["b.parquet.gz", "b.arrow.zst"])
+def test_what_is_compressed_inside_is_not_compressed_again(tmp_path, name):
+    rows = Rows.from_records([{"text": "a"}], {"text": "text"})
+    with pytest.raises(DataError, match="is compressed inside the file; leave .* off"):
+        write(rows, tmp_path / name)
+    assert not list(tmp_path.iterdir())

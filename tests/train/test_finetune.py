@@ -183,7 +183,7 @@ def test_a_run_without_checkpoints_says_that_it_begins_anew(tiny, tmp_path):
     [
         ({"save_every": -1}, "`save_every` must not be negative"),
         ({"target": "answer"}, "`target` must be response or full"),
-        ({"device": "gpu"}, "`device` must be cpu, cuda or mps"),
+        ({"device": "gpu"}, "`device` must be cpu, cuda, cuda:N or mps"),
         ({"device": "cuda:2"}, "CUDA_VISIBLE_DEVICES=2"),
     ],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from enum import StrEnum
@@ -31,7 +31,7 @@ from unflaw._cli._shared import (
     mistakes,
     stages,
 )
-from unflaw._errors import GateError, SettingsError, did_you_mean
+from unflaw._errors import GateError, OtherWorkError, SettingsError, did_you_mean
 
 if TYPE_CHECKING:
     from unflaw.audit import Audit, Check
@@ -138,11 +138,11 @@ def audit(
     chosen = choose()
     if dry_run:
         sizes = {name: sum(len(rows) for rows in reader) for name, reader in readers.items()}
-        reading.told()
+        rejected = reading.told()
         lacks = {name: why for name, why in _lacks(chosen, given).items() if why}
         would = [check.name for check in chosen if check.name not in lacks]
         told = {"checks": would, "lack": {name: ", ".join(flags) for name, flags in lacks.items()}, **sizes}
-        emit(told, as_json, _plan(would, lacks, sizes))
+        emit({**told, "rejected": rejected}, as_json, _plan(would, lacks, sizes))
         return
     settings = {
         **sources, "checks": [check.name for check in chosen], "model": model, "model_after": model_after,
@@ -163,7 +163,8 @@ def audit(
             """Audit this set against the others; each is read anew."""
             read = {n: reading.reader(of, limit) for n in (name, "reference", "holdout") if (of := sources[n])}
             at = None if place is None else place / name
-            return alike(read[name], read.get("reference"), holdout=read.get("holdout"), work=at)
+            once = partial(alike, read[name], read.get("reference"), holdout=read.get("holdout"), work=at)
+            return _going_on(once, at if resume and work is None else None)
 
         found = asked("rows")
         found = replace(found, findings=[masked_finding(f) for f in found.findings])
@@ -171,14 +172,25 @@ def audit(
         if folder is not None:
             reading.keep(folder)
             _keep(folder, found, turn)
-    reading.told()
-    emit(payload_of(found, turn), as_json, None if as_json else words_of(found, turn))
+    payload = {**payload_of(found, turn), "rejected": reading.told()}
+    emit(payload, as_json, None if as_json else words_of(found, turn))
     if run is not None:
         console.print(f"findings and row scores are in {run}", soft_wrap=True)
     if work is not None:  # what the scores were read from until here
         for name in ("rows", "against"):
             shutil.rmtree(work / name, ignore_errors=True)
     _gate(found, fail_on, [] if checks is None else [check.name for check in chosen])
+
+
+def _going_on(ask: Callable[[], Audit], place: Path | None) -> Audit:
+    """Ask, and where rows or settings changed since the work in this place was begun, begin anew."""
+    try:
+        return ask()
+    except OtherWorkError:
+        if place is None:
+            raise
+        shutil.rmtree(place)
+        return ask()
 
 
 def _keep(folder: RunFolder, found: Audit, turn: Mapping[str, Any] | None) -> None:

@@ -114,7 +114,7 @@ def filter(
     rows, targets = read_once(), place()
     by_row, reasons = scores_of(audited(), scores, rows)
     chosen = filter_rows(rows, by_row, **rule, reasons=reasons)
-    payload = {**_payload(chosen, rows, by_row, balance), "dry_run": dry_run}
+    payload = {**_payload(chosen, rows, by_row, balance), "rejected": reading.told(), "dry_run": dry_run}
     if (found := audited()) is not None:
         payload["harmless"] = harmless_in(found, chosen)
     if not dry_run:
@@ -177,7 +177,6 @@ def _named(reading: Reading, path: str, balance: str | None) -> Rows:
 
     reader = reading.reader(path)
     parts = [light(rows) for rows in reader]
-    reading.told()
     return Rows(concatenate([part.table for part in parts]), parts[0].roles, reader.schema, path)
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["ColumnsOption", "OnTruncated", "OnTruncatedOption", "Reading", "SchemaOption", "column_roles", "reads_rows"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+_N_TOLD = 3
+"""Lines that are no rows, named at the terminal and in JSON."""
 
 
 class Ids(StrEnum):
@@ -99,16 +101,26 @@ class Reading:
         self.readers[path] = reader
         return reader
 
-    def told(self) -> None:
-        """Say at the terminal how many lines of each file became no row."""
+    def told(self) -> dict[str, Any]:
+        """Say at the terminal how many lines of each file became no row; return it file by file, for `--json`."""
         for path, reader in self.readers.items():
             self._tell(path, reader.n_rejected)
+        return {
+            path: {"lines": reader.n_rejected, "first": [{"line": n, "reason": why} for n, why in self._first(path)]}
+            for path, reader in self.readers.items()
+            if reader.n_rejected
+        }
+
+    def _first(self, path: str) -> list[tuple[int, str]]:
+        from unflaw.data import mask
+
+        return [(line.line, mask(line.reason)) for line in self.rejected[path][:_N_TOLD]]
 
     def _tell(self, path: str, n: int) -> None:
         if n:
-            line = self.rejected[path][0]
-            first = f"the first is line {line.line}: {line.reason}"
-            console.print(printable(f"{path}: {n:,} lines became no row; {first}"), soft_wrap=True)
+            told = "; ".join(f"line {line}: {why}" for line, why in self._first(path))
+            more = f"; and {n - _N_TOLD:,} more, which --run keeps in rejected.jsonl" if n > _N_TOLD else ""
+            console.print(printable(f"{path}: {n:,} lines became no row: {told}{more}"), soft_wrap=True)
 
     def problems(self, *paths: str | None) -> list[str]:
         """Say what is wrong with files, as far as their first row tells; silent about those not given."""

@@ -23,7 +23,7 @@ from unflaw.audit._plan import hold_to_plan, identity_of, settings_of
 from unflaw.audit._scores import REASON, SCORE, Scored, score_rows, worst_places
 from unflaw.audit._stages import Job, conclude, findings_of, read_by_scorers, summarise
 from unflaw.data import ID, Finding, RowReader, Rows, Verdict
-from unflaw.models import Encoder, Scorer
+from unflaw.models import Encoder, Scorer, device_problem
 
 __all__ = ["VERDICTS", "Audit", "audit"]
 
@@ -154,7 +154,7 @@ def audit(
         The engine cannot be reached, or its workers die again and again.
     """
     checks = default_checks(seed, allow_few) if checks is None else tuple(checks)
-    _refuse_nonsense(checks, batch_size)
+    _refuse_nonsense(checks, batch_size, device)
     sources = {side: _source(of) for side, of in _given(rows, reference, holdout).items()}
     models = {"embeddings": encoder, "log_probs": scorer, "log_probs_after": scorer_after}
     with ExitStack() as stack:
@@ -275,8 +275,8 @@ def _called(models: Mapping[str, Any]) -> dict[str, str | None]:
     return {name: m if m is None or isinstance(m, str) else type(m).__name__ for name, m in known}
 
 
-def _refuse_nonsense(checks: Sequence[Check], batch_size: int) -> None:
-    problems = []
+def _refuse_nonsense(checks: Sequence[Check], batch_size: int, device: str) -> None:
+    problems = [problem] if (problem := device_problem(device, here=False)) else []  # an engine's machines may have one
     names = [check.name for check in checks if isinstance(check, Check)]
     if len(names) < len(checks) or not checks:
         problems.append(f"`checks` must be a list of checks such as `GapCheck()`, got {checks!r}")

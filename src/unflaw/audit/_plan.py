@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unflaw import __version__
-from unflaw._errors import UsageError
+from unflaw._errors import OtherWorkError
 from unflaw.audit._frame import Check
 from unflaw.data import RowReader, Rows, atomic_write, hash_pieces
 
@@ -26,7 +26,7 @@ def hold_to_plan(work: Path, sides: Mapping[str, Rows | RowReader], settings: Ma
 
     Raises
     ------
-    UsageError
+    OtherWorkError
         The folder holds the work of an audit of other rows, or with other settings.
     """
     plan = {
@@ -39,7 +39,7 @@ def hold_to_plan(work: Path, sides: Mapping[str, Rows | RowReader], settings: Ma
         before = json.loads(path.read_text(encoding="utf-8"))
         changed = [name for name in sorted(before.keys() | told.keys()) if _differ(before.get(name), told.get(name))]
         if changed:
-            raise UsageError(
+            raise OtherWorkError(
                 f"`work` {work} holds another audit, finished or not: {', '.join(changed)} changed. Ask what was asked "
                 "before, begin anew (--overwrite, where it lies in a run folder), or name another folder"
             )

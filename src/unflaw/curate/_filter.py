@@ -34,7 +34,8 @@ def filter_rows(
     above
         Rows that score more than this go.
     worst
-        This share of the rows goes, those with the highest scores; with `balance`, of every class.
+        This share of the rows goes, those with the highest scores; with `balance`, of every class, and what a class
+        owes in part of a row is taken where the next row scores highest.
     keep
         So many rows stay, those with the lowest scores; with `balance`, as many of every class as of any other, and
         where a class has too few, the others give more.
@@ -67,7 +68,8 @@ def filter_rows(
     if above is not None:
         kept, rule = {i for i in ids if score[i] <= above}, f"scores more than {above:g}"
     elif worst is not None:
-        kept = {i for group in best for i in group[: len(group) - round(worst * len(group))]}
+        gone = _portions(worst, [[score[i] for i in reversed(group)] for group in best])
+        kept = {i for group, n in zip(best, gone, strict=True) for i in group[: len(group) - n]}
         rule = f"is among the worst {worst:.3g} of the rows" + (f" of its {balance}" if balance else "")
     else:
         keep = int(keep or 0)
@@ -130,3 +132,20 @@ def _shares(n: int, sizes: Sequence[int]) -> list[int]:
     for left, at in enumerate(sorted(range(len(sizes)), key=lambda at: (sizes[at], -at))):
         dealt[at] = min(sizes[at], (n - sum(dealt)) // (len(sizes) - left))
     return dealt
+
+
+def _portions(share: float, scores: Sequence[Sequence[float]]) -> list[int]:
+    """Take a share of all, as much of each group as it owes, and the parts of a row where the next scores highest.
+
+    `scores` are those of each group, the highest first. No group gives more than a row above what it owes.
+
+    >>> _portions(0.25, [[0.9, 0.1], [0.8, 0.0], [0.2] * 4])
+    [1, 0, 1]
+    """
+    owed = [share * len(group) for group in scores]
+    taken = [math.floor(of + 1e-9) for of in owed]
+    parts = [at for at, of in enumerate(owed) if of - taken[at] > 1e-9]
+    left = round(share * sum(map(len, scores))) - sum(taken)
+    for at in sorted(parts, key=lambda at: (-scores[at][taken[at]], taken[at] - owed[at]))[:left]:
+        taken[at] += 1
+    return taken

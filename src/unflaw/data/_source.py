@@ -145,8 +145,10 @@ def suffix_of(path: Path) -> str:
 
 def format_of(path: Path) -> Format:
     """Format a file's name promises. Raises `DataError` for a suffix nobody knows."""
-    if (suffix := suffix_of(path)) in FORMATS:
-        return FORMATS[suffix]
+    if (kind := FORMATS.get(suffix_of(path))) in ("parquet", "arrow") and path.suffix.lower() in COMPRESSED:
+        raise DataError(f"`{path}` cannot be: {kind} is compressed inside the file; leave {path.suffix} off")
+    if kind is not None:
+        return kind
     raise DataError(
         f"`{path}` has no suffix that says its format. Known: {', '.join(FORMATS)}, "
         f"the text formats also with {', '.join(COMPRESSED)}"

@@ -2,6 +2,7 @@
 
 from unflaw.models._cache import CachedGenerator, CallCache, OnResult, cached, call, row_seeds
 from unflaw.models._chat import encode_pair, encode_prompt
+from unflaw.models._devices import device_problem
 from unflaw.models._embedded import cache_dir, embedded_checkpoint, verify_assets
 from unflaw.models._encoders import MeanPoolEncoder, StaticEncoder
 from unflaw.models._fakes import HashEncoder, ScriptedGenerator, UnigramScorer
@@ -52,6 +53,7 @@ __all__ = [
     "cache_dir",
     "cached",
     "call",
+    "device_problem",
     "embedded_checkpoint",
     "encode_pair",
     "encode_prompt",

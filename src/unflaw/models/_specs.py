@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from unflaw._errors import SpecError, did_you_mean
+from unflaw.models._devices import refuse_device
 from unflaw.models._embedded import asset_folder, embedded_checkpoint
 from unflaw.models._encoders import MeanPoolEncoder, StaticEncoder
 from unflaw.models._gguf import cached_gguf, why_not_gguf
@@ -146,6 +147,7 @@ def open_scorer(spec: str | ModelSpec, device: str = "cpu") -> Scorer:
 def open_encoder(spec: str | ModelSpec, device: str = "cpu") -> Encoder:
     """Open a model that maps text to vectors: `potion`, `minilm`, or `hf:` with a folder."""
     spec = parse_spec(spec)
+    refuse_device(device)
     if spec.kind == "potion":
         return StaticEncoder(asset_folder("potion"))
     if spec.kind == "minilm":
@@ -161,9 +163,10 @@ def open_causal(
     """Open (model, tokenizer) as torch, for training and scoring; `shards`, `precision`, `frozen`: see `load_causal`.
 
     A model with an adapter is fp32, as its weights are written anew when they are merged.
-    Raises SpecError where an adapter would have to be split.
+    Raises SpecError where an adapter would have to be split, SettingsError where there is no such device.
     """
     spec = parse_causal(spec)
+    refuse_device(device)
     if spec.kind in ("smollm2", "hf"):
         name = embedded_checkpoint() if spec.kind == "smollm2" else spec.name
         return load_causal(name, device, shards=shards, precision=precision, frozen=frozen)

@@ -15,7 +15,7 @@ import numpy as np
 
 from unflaw._errors import SettingsError, SpecError, TooFewRowsError, UnflawError
 from unflaw.data import Rows
-from unflaw.models import head_fits, is_split, most_tokens, open_causal, quietly
+from unflaw.models import device_problem, head_fits, is_split, most_tokens, open_causal, quietly
 from unflaw.train._causal import add_lora, head_of, head_parameters, hidden_at
 from unflaw.train._encode import Encoded, encode_rows, plan_batches
 from unflaw.train._parts import Part, RowSet
@@ -330,20 +330,16 @@ def _problems_of_shard(settings: Mapping[str, Any]) -> list[str]:
 
 
 def _problems_of_device(device: str, precision: str) -> list[str]:
-    if device == "cpu":
-        return []
     number = re.fullmatch(r"cuda:(\d+)", device)
     if number and (number[1] != "0" or os.environ.get("WORLD_SIZE", "1") != "1"):
         return [
             f"`device` must be cpu, cuda or mps for training, got {device!r}; "
             f"choose the card by CUDA_VISIBLE_DEVICES={number[1]} and take cuda"
         ]
-    if device not in ("cuda", "cuda:0", "mps"):
-        return [f"`device` must be cpu, cuda or mps for training, got {device!r}"]
+    if problem := device_problem(device):
+        return [problem]
     import torch
 
-    if not (torch.cuda.is_available() if device != "mps" else torch.backends.mps.is_available()):
-        return [f"`device` is {device!r}, and torch {torch.__version__} sees no such device here; take cpu"]
-    if precision == "bfloat16" and device != "mps" and not torch.cuda.is_bf16_supported():
+    if precision == "bfloat16" and device not in ("cpu", "mps") and not torch.cuda.is_bf16_supported():
         return ["`precision` bfloat16 is not for this card; take float32"]
     return []

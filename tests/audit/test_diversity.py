@@ -10,7 +10,8 @@ from unflaw import read
 from unflaw._errors import DataError, SettingsError, TooFewRowsError
 from unflaw.audit import DiversityCheck, audit
 from unflaw.audit._comparable import tagged
-from unflaw.audit._diversity import MEASURES, _stock_phrases
+from unflaw.audit._diversity import MEASURES
+from unflaw.audit._stock import stock_phrases
 from unflaw.measure import word_classes
 from unflaw.models import HashEncoder
 
@@ -66,12 +67,24 @@ def test_a_phrase_is_stock_from_three_standard_errors_on():
     others = [["x"] * 4] * 100
     for count, found in ((10, True), (9, True), (8, False)):
         texts = [list("abcd")] * count + [["y"] * 4] * (100 - count)
-        assert ("a b c d" in _stock_phrases(texts, others)) == found
-    assert "a b c d" not in _stock_phrases([list("abcd")] * 10 + [["y"] * 4] * 90, [list("abcd")] * 5 + others[5:])
+        assert ("a b c d" in stock_phrases(texts, others)) == found
+    assert "a b c d" not in stock_phrases([list("abcd")] * 10 + [["y"] * 4] * 90, [list("abcd")] * 5 + others[5:])
+
+
+def test_without_real_rows_it_is_told_and_has_no_verdict(qa):
+    rows = qa(60, 1)
+    alone = diversity(rows, None)
+    beside = diversity(rows, qa(60, 2))
+    assert set(alone) == set(MEASURES) and {f.verdict for f in alone.values()} == {"ok"}
+    assert all(f.control is None and f.threshold.startswith("no verdict") for f in alone.values())
+    assert all(f.low <= f.value <= f.high and "real" not in f.meaning for f in alone.values())
+    assert alone["distinct"].value == pytest.approx(beside["distinct"].value, rel=0.05)
+    with pytest.raises(TooFewRowsError, match="got 49 synthetic:"):
+        diversity(qa(49, 1), None)
 
 
 def test_too_few_rows_are_refused(qa):
-    with pytest.raises(TooFewRowsError, match="at least 50 rows on either side, got 49 synthetic and 60 real"):
+    with pytest.raises(TooFewRowsError, match="at least 50 rows of each set, got 49 synthetic and 60 real"):
         diversity(qa(49, 1), qa(60, 2))
     assert diversity(qa(10, 1), qa(10, 2), allow_few=True)
     with pytest.raises(TooFewRowsError, match="at least 4 rows"):

@@ -10,9 +10,7 @@ not do: a row drawn twice is itself a lack of diversity.
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
@@ -22,9 +20,10 @@ from jaxtyping import Float
 from unflaw._errors import DataError, SettingsError, TooFewRowsError
 from unflaw.audit._comparable import Drawn, RowSample, Tagger, comparable, tagged
 from unflaw.audit._frame import Batch, RowScore
-from unflaw.audit._moulds import PATTERN, mould_rate, moulds_of, runs, standing
+from unflaw.audit._moulds import PATTERN, mould_rate, moulds_of, standing
 from unflaw.audit._sample import Sample, bottom_k, merge_samples
 from unflaw.audit._shares import Rule, Share, share_finding
+from unflaw.audit._stock import RUN, holding, stock_phrases
 from unflaw.audit._template import above
 from unflaw.data import Finding, Plot, Series
 from unflaw.measure import (
@@ -47,11 +46,8 @@ __all__ = ["DiversityCheck"]
 MIN_ROWS = 50
 """Below, a half holds fewer than 25 rows, and hardly two of them are alike whatever the set."""
 _LEAST_ROWS = 4
-_RUN = 4
-"""Words of a stock phrase."""
 _CROWDED = 0.95
 """Rows with less room than this share of the real ones get a score."""
-_LEAST_TEXTS, _STOCK_Z = 4, 3.0
 _N_PHRASES = 200
 """Stock phrases by which rows are scored."""
 _NONE = 1e-6
@@ -72,7 +68,9 @@ class Measure:
     title: str
     unit: str
     meaning: str
-    """With places for value and control."""
+    """With a place for the value."""
+    beside: str
+    """What follows where there is a control, with a place for it."""
     by_words: bool = True
     """Whether it reads the words, not the embeddings."""
 
@@ -92,56 +90,59 @@ MEASURES: Mapping[str, Measure] = {
     "distinct": Measure(
         lambda d: float(np.mean([distinct(d.words, k) for k in range(1, 5)])), "higher", 0.07, 0.2,
         "Different runs of one to four words", "share of all runs, mean of distinct-1 to distinct-4",
-        "{value:.0%} of the runs of words are different ones, in real rows {control:.0%}.",
+        "{value:.0%} of the runs of words are different ones", ", in real rows {control:.0%}",
     ),
     "compression": Measure(
         lambda d: compression_ratio(d.texts), "lower", 0.25, 0.8,
         "Rows compress well, since they repeat each other", "times smaller by gzip",
-        "Compressed, the rows are {value:.2f} times smaller, real rows {control:.2f} times.",
+        "Compressed, the rows are {value:.2f} times smaller", ", real rows {control:.2f} times",
     ),
     "self_repetition": Measure(
-        lambda d: float(self_repetition(d.words, _RUN).mean()), "lower", 0.3, 1.0,
+        lambda d: float(self_repetition(d.words, RUN).mean()), "lower", 0.3, 1.0,
         "Runs of four words come back in other rows", "log(1 + rows a run comes back in, added up), mean over rows",
-        "The typical row shares {value:.2f} (log) runs of four words with others, a real row {control:.2f}.",
+        "The typical row shares {value:.2f} (log) runs of four words with others", ", a real row {control:.2f}",
     ),
     "self_bleu": Measure(
         lambda d: float(self_bleu(d.words).mean()), "lower", 0.07, 0.2,
         "Rows are put together from each other's words", "BLEU-4 against all other rows, mean",
-        "Taken as a translation with the other rows for references, a row has a BLEU of {value:.2f}, a real row "
-        "{control:.2f}.",
+        "Taken as a translation with the other rows for references, a row has a BLEU of {value:.2f}",
+        ", a real row {control:.2f}",
     ),
     "homogenisation": Measure(
         _homogenisation, "lower", 0.04, 0.12,
         "Any two rows share their words in the same order", "ROUGE-L F1, mean over pairs",
-        "Two rows share {value:.0%} of their words in the same order, two real rows {control:.0%}.",
+        "Two rows share {value:.0%} of their words in the same order", ", two real rows {control:.0%}",
     ),
     "template_rate": Measure(
         mould_rate, "lower", 0.05, 0.2, "Rows are cast in the same moulds",
         "share of rows with a run of eight kinds of words that stands in 1 % of them",
-        "{value:.0%} of the rows hold a run of eight kinds of words that comes back, of real rows {control:.0%}.",
+        "{value:.0%} of the rows hold a run of eight kinds of words that comes back", ", of real rows {control:.0%}",
     ),
     "vendi": Measure(
         lambda d: vendi_score(d.x), "higher", 0.15, 0.4,
         "Rows that would be as diverse if they had nothing in common", "Vendi score",
-        "The rows are as diverse as {value:.0f} without anything in common, as many real rows as {control:.0f}.",
+        "The rows are as diverse as {value:.0f} without anything in common", ", as many real rows as {control:.0f}",
         by_words=False,
     ),
     "remote_clique": Measure(
         lambda d: remote_clique(d.x), "higher", 0.05, 0.15,
         "Distance between two rows", "cosine distance, mean over pairs (Remote Clique)",
-        "Two rows lie {value:.2f} apart, two real rows {control:.2f}.", by_words=False,
+        "Two rows lie {value:.2f} apart", ", two real rows {control:.2f}", by_words=False,
     ),
     "chamfer": Measure(
         lambda d: chamfer(d.x), "higher", 0.15, 0.35,
         "Distance of a row to the nearest other", "cosine distance, mean over rows (Chamfer)",
-        "A row lies {value:.2f} from the nearest other, a real row {control:.2f}.", by_words=False,
+        "A row lies {value:.2f} from the nearest other", ", a real row {control:.2f}", by_words=False,
     ),
 }  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class DiversityCheck:
-    """Nine measures of diversity, each against as many real rows, as long; and stock phrases."""
+    """Nine measures of diversity, each against as many real rows, as long; and stock phrases.
+
+    Without real rows the measures are told and have no verdict.
+    """
 
     max_rows: int = 1000
     """Rows of each set that enter the statistics."""
@@ -154,12 +155,12 @@ class DiversityCheck:
     """Tells kinds of words, e.g. `unflaw.models.pattern_tagger()`; without one their endings do."""
 
     name: ClassVar[str] = "diversity"
-    needs: ClassVar[frozenset[str]] = frozenset({"reference", "embeddings", "text"})
+    needs: ClassVar[frozenset[str]] = frozenset({"embeddings", "text"})
 
     def __post_init__(self) -> None:
         problems = [
             f"`{name}` must be at least {least}, got {getattr(self, name)}"
-            for name, least in (("max_rows", MIN_ROWS), ("max_words", _RUN), ("n_draws", 3))
+            for name, least in (("max_rows", MIN_ROWS), ("max_words", RUN), ("n_draws", 3))
             if getattr(self, name) < least
         ]
         if problems:
@@ -181,21 +182,29 @@ class DiversityCheck:
         return merge_samples(a, b)
 
     def conclude(
-        self, synthetic: Sample, reference: Sample, control: tuple[Sample, Sample], holdout: None = None
+        self,
+        synthetic: Sample,
+        reference: Sample | None,
+        control: tuple[Sample, Sample] | None,
+        holdout: None = None,
     ) -> list[Finding]:
         """Measure halves of both samples, of equal size."""
-        self._refuse_few(synthetic, reference)
-        n = min(len(synthetic.draws), len(reference.draws))
+        samples = [synthetic, *([] if reference is None else [reference])]
+        self._refuse_few(samples)
+        n = min(len(sample.draws) for sample in samples)
         rng = np.random.default_rng(self.seed)
-        sets = [RowSample.of(sample, n, self.tagger or word_classes) for sample in (synthetic, reference)]
+        sets = [RowSample.of(sample, n, self.tagger or word_classes) for sample in samples]
         values: dict[str, list[list[float]]] = {name: [] for name in MEASURES}
         matched = True
         for _ in range(self.n_draws):
-            halves = comparable(*(s.longest_first(rng.permutation(n)[: n // 2].tolist()) for s in sets))
+            drawn = [s.longest_first(rng.permutation(n)[: n // 2].tolist()) for s in sets]
+            halves = comparable(drawn[0], drawn[-1])[: len(sets)]
             matched = matched and halves[0].matched
             for name, measure in MEASURES.items():
                 values[name].append([measure.of(half) for half in halves])
         found = {name: self._finding(name, np.array(v), synthetic.n_rows, n, matched) for name, v in values.items()}
+        if reference is None or control is None:
+            return list(found.values())
         found["distinct"] = replace(found["distinct"], plots=[_picture(list(found.values()))])
         mine, real = sets
         if found["chamfer"].verdict != "ok":
@@ -208,6 +217,8 @@ class DiversityCheck:
     def score(self, batch: Batch, findings: Sequence[Finding]) -> Mapping[str, Mapping[str, RowScore]]:
         """Give each row the share of its words in stock phrases and in moulds, and say where rows have little room."""
         known = {f.check: f.evidence for f in findings}
+        if "diversity.phrases" not in known:
+            return {}
         scores: dict[str, dict[str, RowScore]] = {}
         if (room := known["diversity.chamfer"].get("_room")) is not None and batch.embeddings is not None:
             scores["diversity.chamfer"] = {
@@ -227,7 +238,7 @@ class DiversityCheck:
             }
         stock = {phrase["phrase"] for phrase in known["diversity.phrases"]["phrases"]}
         tells = next(f.verdict != "ok" for f in findings if f.check == "diversity.phrases")
-        said = (standing(words, words, stock, _RUN) for words in texts)
+        said = (standing(words, words, stock, RUN) for words in texts)
         scores["diversity.phrases"] = {
             row_id: RowScore(share, f"says {run!r}, a stock phrase" if tells else "")
             for row_id, (share, run) in zip(batch.ids, said, strict=True)
@@ -239,48 +250,60 @@ class DiversityCheck:
         plain = {f.name: getattr(self, f.name) for f in fields(self) if f.metadata.get("setting", True)}
         return {**plain, "tagger": "endings" if self.tagger is None else "given", "n_rows_seen": n_rows}
 
-    def _refuse_few(self, synthetic: Sample, reference: Sample) -> None:
-        n, m = synthetic.n_rows, reference.n_rows
+    def _refuse_few(self, samples: Sequence[Sample]) -> None:
+        sizes = [sample.n_rows for sample in samples]
         least = _LEAST_ROWS if self.allow_few else MIN_ROWS
-        if min(n, m) < least:
+        if min(sizes) < least:
             hint = "" if self.allow_few else ", or set `allow_few` to see them all the same"
+            got = " and ".join(f"{n} {whose}" for n, whose in zip(sizes, ("synthetic", "real"), strict=False))
             raise TooFewRowsError(
-                f"`diversity` needs at least {least} rows on either side, got {n} synthetic and {m} real: its values "
-                f"would be noise. Pass more rows, leave the check out{hint}"
+                f"`diversity` needs at least {least} rows of each set, got {got}: its values would be noise. Pass more "
+                f"rows, leave the check out{hint}"
             )
 
-    def _finding(self, name: str, values: Float[np.ndarray, "draws 2"], n_rows: int, n: int, matched: bool) -> Finding:
+    def _finding(self, name: str, values: Float[np.ndarray, "draws k"], n_rows: int, n: int, matched: bool) -> Finding:
+        """Return what one measure found in draws from the set, and from real rows where there are any."""
         measure = MEASURES[name]
-        (value, low, high), (control, control_low, control_high) = (_interval(v) for v in values.T)
-        lost, least, most = _interval(np.array([measure.lost(*pair) for pair in values]))
-        comparable = measure.by_words or matched
-        rule = "{:.0%} and {:.0%} below" if measure.better == "higher" else "{:g} and {:g} above"
-        rule = f"warn and fail from {rule.format(measure.warn, measure.fail)} the control, when clear of it"
-        return Finding(
+        value, low, high = _interval(values[:, 0])
+        found = Finding(
             check=f"diversity.{name}",
             title=measure.title,
             value=value,
             low=low,
             high=high,
             better="higher" if measure.better == "higher" else "lower",
+            verdict="ok",
+            threshold="no verdict: there are no real rows to compare with",
+            meaning=f"{measure.meaning.format(value=value)}.",
+            unit=measure.unit,
+            n_rows=n,
+            evidence={"rows_a_draw": n // 2},
+            settings=self._settings(n_rows),
+        )
+        if values.shape[1] < 2:
+            return found
+        control, control_low, control_high = _interval(values[:, 1])
+        lost, least, most = _interval(np.array([measure.lost(*pair) for pair in values]))
+        comparable = measure.by_words or matched
+        rule = "{:.0%} and {:.0%} below" if measure.better == "higher" else "{:g} and {:g} above"
+        rule = f"warn and fail from {rule.format(measure.warn, measure.fail)} the control, when clear of it"
+        return replace(
+            found,
             verdict=above(lost, measure.warn, measure.fail) if comparable and least > 0 else "ok",
             threshold=rule if comparable else "no verdict: too few rows are about as long as real ones",
-            meaning=measure.meaning.format(value=value, control=control),
+            meaning=f"{(measure.meaning + measure.beside).format(value=value, control=control)}.",
             control=control,
             control_low=control_low,
             control_high=control_high,
-            unit=measure.unit,
-            n_rows=n,
             n_reference=n,
-            evidence={"lost": [lost, least, most], "rows_a_draw": n // 2},
-            settings=self._settings(n_rows),
+            evidence={**found.evidence, "lost": [lost, least, most]},
         )
 
     def _stock(self, synthetic: Sample, reference: Sample, control: tuple[Sample, Sample]) -> Finding:
         """Find what the rows say in the same words again and again, and real rows do not."""
         texts, others, *halves = ([words.split() for words, _ in s.values] for s in (synthetic, reference, *control))
-        phrases, by_chance = _stock_phrases(texts, others), _stock_phrases(*halves)
-        mine, usual = Share(_holding(texts, phrases), len(texts)), Share(_holding(halves[0], by_chance), len(halves[0]))
+        phrases, by_chance = stock_phrases(texts, others), stock_phrases(*halves)
+        mine, usual = Share(holding(texts, phrases), len(texts)), Share(holding(halves[0], by_chance), len(halves[0]))
         named = ", ".join(repr(run) for run in list(phrases)[:4])
         told = [
             {"phrase": run, "share": here / len(texts), "reference_share": there / len(others)}
@@ -300,30 +323,6 @@ def _interval(values: Float[np.ndarray, " draws"]) -> tuple[float, float, float]
 
     mean, error = float(values.mean()), float(values.std(ddof=1) * t.ppf(0.975, len(values) - 1))
     return mean, mean - error, mean + error
-
-
-def _stock_phrases(texts: Sequence[Sequence[str]], others: Sequence[Sequence[str]]) -> dict[str, tuple[int, int]]:
-    """Return the runs of words that stand in more texts than chance gives, with the numbers of texts and of others.
-
-    Two shares are held to differ where z, with the pooled share's variance, is at least 3. That is no test of a run
-    chosen beforehand: how many rows hold such a run by chance, the control says. Twice as long texts hold any run twice
-    as often, so the share of shorter others is scaled.
-    """
-    here, there = (Counter(run for text in of for run in set(runs(text, _RUN))) for of in (texts, others))
-    n, m, found = len(texts), len(others), {}
-    longer = max(1.0, (here.total() / n) / max(1.0, there.total() / m))
-    for run, count in here.items():
-        expected = min(float(m), there[run] * longer)
-        pooled = (count + expected) / (n + m)
-        error = math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
-        if count >= _LEAST_TEXTS and count / n - expected / m >= _STOCK_Z * error:
-            found[run] = (count, there[run])
-    return dict(sorted(found.items(), key=lambda item: (-item[1][0], item[0])))
-
-
-def _holding(texts: Sequence[Sequence[str]], phrases: Iterable[str]) -> int:
-    """Count the texts that hold one of these."""
-    return sum(not set(runs(text, _RUN)).isdisjoint(phrases) for text in texts)
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,9 @@ def scenes() -> dict[str, Scene]:
         "labels": planted("wrong labels", labelled),
         "tables": Scene("hours that no longer go with age, and a category that there is not, in 20% of the rows",
                         tables[0], broken(tables[0]), *halves(tables[1])),
-        "subjectivity": planted("", flaw=Flaw("opinions", told(OPINIONS), ("subjectivity.",)), share=0.8),
+        "subjectivity": labelled_by_three(
+            planted("", flaw=Flaw("opinions", told(OPINIONS), ("subjectivity.",)), share=0.8)
+        ),
         "hygiene": planted("people"),
     }  # fmt: skip
 
@@ -109,6 +111,19 @@ def labels() -> Rows:
         for i, label in enumerate(rng.choice(list(words), 600).tolist())
     ]
     return Rows.from_records(records, {"text": "text", "label": "label"})
+
+
+def labelled_by_three(scene: Scene) -> Scene:
+    """Let three people label the rows: who differs of the clean ones is one in twenty, of the flawed one in two."""
+    rng = np.random.default_rng(0)
+
+    def labelled(rows: Rows, differ: float) -> Rows:
+        own = rng.choice(["good", "bad"], (len(rows), 3))
+        said = [[v if rng.random() < differ else mine[0] for v in mine] for mine in own.tolist()]
+        return rows.with_column("annotations", said)
+
+    what = f"{scene.what}, about whose labels three people disagree"
+    return replace(scene, what=what, clean=labelled(scene.clean, 0.05), flawed=labelled(scene.flawed, 0.5))
 
 
 def people() -> Rows:

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,24 +135,27 @@ def test_an_audit_cut_off_in_any_stage_goes_on_from_there(files, tmp_path, stage
     assert kept == list(stamps), "what was done is not done again"
 
 
-def test_a_killed_process_leaves_what_another_goes_on_with(files, tmp_path):
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_process_killed_in_any_stage_leaves_what_another_goes_on_with(files, tmp_path, stage):
     script = (
-        "import sys; from unflaw.audit import CopiesCheck, LocalEngine, _audit, audit; _audit._PART_ROWS = 20\n"
-        "audit(*sys.argv[1:3], work=sys.argv[3], engine=LocalEngine(1))"
+        "import os, signal, sys\n"
+        "from unflaw.audit import _audit, audit, default_checks\n"
+        "*paths, work, stage, asked = sys.argv[1:]\n"
+        "def kill(name, done, total):\n"
+        "    if name.startswith(stage) and done: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "_audit._PART_ROWS = 60\n"
+        "checks = [check for check in default_checks(1) if check.name in asked.split()]\n"
+        "audit(*paths[:2], holdout=paths[2], checks=checks, seed=1, work=work, progress=kill)"
     )
     work = tmp_path / "work"
-    call = [sys.executable, "-c", script, str(files["rows"]), str(files["reference"]), str(work)]
-    process = subprocess.Popen(call, stderr=subprocess.PIPE)
-    for _ in range(600):
-        time.sleep(0.05)
-        if len(list(work.glob("rows/*/summary.pkl"))) >= 2:
-            break
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
-    done = list(work.glob("*/*/summary.pkl"))
-    assert 2 <= len(done) < 20 and [load(path) for path in done], "every file that is there is whole"
-    again = subprocess.run(call, capture_output=True, check=False, text=True)
-    assert again.returncode == 0, again.stderr
+    paths = [str(files[side]) for side in ("rows", "reference", "holdout")]
+    call = [sys.executable, "-c", script, *paths, str(work), stage, " ".join(ASKED)]
+    killed = subprocess.run(call, capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert all(load(path) is not None for path in work.rglob("summary.pkl")), "every file that is there is whole"
+    there = {path: path.stat().st_mtime_ns for path in work.rglob("*") if path.is_file()}
+    assert said(asked(files, work=work)) == said(asked(files))
+    assert there and all(path.stat().st_mtime_ns == stamp for path, stamp in there.items() if path.exists())
 
 
 def test_a_changed_input_or_setting_is_noticed(files, tmp_path):

@@ -208,7 +208,7 @@ def _payload(chosen: Selection, rows: Rows, scores: Mapping[str, float], balance
     }  # fmt: skip
     column = balance or ("label" if rows.has("label") else None)
     if column is not None:
-        of = dict(zip(rows.ids, map(str, rows.column(column)), strict=True))
+        of = dict(zip(rows.ids, ["(none)" if v is None else str(v) for v in rows.column(column)], strict=True))
         before, after = Counter(of.values()), Counter(of[i] for i in chosen.kept)
         payload["classes"] = {c: {"before": n, "kept": after[c]} for c, n in before.most_common(50)}
     return payload

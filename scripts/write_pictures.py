@@ -69,7 +69,7 @@ def scenes() -> dict[str, Scene]:
         "perplexity": Scene("what a small model wrote", first, written(), second),
         "diversity": planted("few ideas", share=0.5),
         "copies": replace(planted("copies"), holdout=read(DATA / "guard.jsonl")),
-        "paraphrases": planted("few ideas"),
+        "paraphrases": replace(planted("few ideas"), holdout=read(DATA / "guard.jsonl")),
         "residue": planted("refusals"),
         "form": planted("brackets"),
         "mix": planted("lists"),

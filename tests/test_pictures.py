@@ -52,3 +52,16 @@ def test_the_numbers_are_those_of_the_check(name):
         }, "run `python scripts/write_pictures.py`"
         for check, (value, _) in now[side].items():
             assert value == pytest.approx(told[side][check][0], rel=0.05, abs=0.01)
+
+
+def test_every_finding_has_a_flaw_that_is_planted_or_a_reason_for_none():
+    script()  # puts the study on the path
+    from flaws import FLAWS, UNPLANTED
+    from table_flaws import TABLE_FLAWS
+
+    page = (ROOT / "docs" / "checks.md").read_text(encoding="utf-8")
+    findings = set(re.findall(r"^\| `([a-z_]+\.[a-z_0-9]+)` \|", page, re.MULTILINE))
+    planted = [name for flaw in (*FLAWS.values(), *TABLE_FLAWS.values()) for name in flaw.seen_by]
+    asked = {f for f in findings if any(f == name or name.endswith(".") and f.startswith(name) for name in planted)}
+    assert findings - asked - {f for f in findings if f.startswith("perplexity.")} <= UNPLANTED.keys() <= findings
+    assert not UNPLANTED.keys() & asked

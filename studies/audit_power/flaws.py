@@ -11,7 +11,7 @@ import numpy as np
 
 from unflaw.data import Rows
 
-__all__ = ["FLAWS", "Flaw"]
+__all__ = ["FLAWS", "UNPLANTED", "Flaw"]
 
 Plant = Callable[[list[str], np.ndarray, np.random.Generator], list[str]]
 """(what the rows say, places to spoil, rng) → what they say then."""
@@ -286,6 +286,7 @@ def flipped(said: list[str], places: np.ndarray, rng: np.random.Generator) -> li
 
 FLAWS = {
     "few ideas": Flaw("five things in ever other words", few_ideas, ("diversity.", "paraphrases.inside"), whole=True),
+    "narrow": Flaw("the same, seen by the gap", few_ideas, ("gap.",), ("examples", "squad"), whole=True),
     "template": Flaw("answers in one template", template, ("tokens.", "gap.c2st_auc"), ("examples", "squad")),
     "copies": Flaw("copies of rows in capitals or with other spaces", changed(nearly), ("copies.inside",), whole=True),
     "conflicts": Flaw(
@@ -302,6 +303,10 @@ FLAWS = {
     "paraphrases": Flaw(
         "reference rows without three words in ten", changed(loosely), ("paraphrases.reference",), whole=True,
         of="reference",
+    ),
+    "reworded leaks": Flaw(
+        "held-out rows without three words in ten", changed(loosely), ("paraphrases.holdout",), ("squad", "reviews"),
+        whole=True, of="holdout",
     ),
     "refusals": Flaw("refusals in six wordings", told(REFUSALS), ("residue.refusals",)),
     "chatter": Flaw("talk to whoever asked, in six wordings", told(CHATTER), ("residue.chatter",)),
@@ -345,3 +350,13 @@ FLAWS = {
     "insults": Flaw("an insult or a threat", told(INSULTS), ("hygiene.toxic",)),
     "people": Flaw("e-mail addresses and telephone numbers", told(PEOPLE), ("hygiene.contacts",)),
 }  # fmt: skip
+
+UNPLANTED = {
+    "subjectivity.lexicon": "describes, without a verdict",
+    "subjectivity.score": "describes, without a verdict",
+    "subjectivity.task": "is about the task: every audit of film reviews warns, none of the other sets",
+    "subjectivity.agreement": "reads labels that several people gave, which none of these sets has",
+    "perplexity.after_shift": "asks a model that was trained on the rows, as studies/unveiling does",
+    "perplexity.after_variance_ratio": "asks such a model, too",
+}
+"""Findings for which nothing is planted, and why."""

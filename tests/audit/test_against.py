@@ -20,9 +20,10 @@ def audit(*findings):
     ("before", "now", "turn"),
     [
         (finding(0.5), finding(0.5), "same"), (finding(0.5), finding(0.6), "same"),
-        (finding(0.5), finding(0.71), "worse"), (finding(0.5), finding(0.29), "better"),
-        (finding(0.5, better="higher"), finding(0.71, better="higher"), "better"),
-        (finding(0.5, better="higher"), finding(0.29, better="higher"), "worse"),
+        (finding(0.5, "warn"), finding(0.71, "warn"), "worse"), (finding(0.5, "fail"), finding(0.29, "fail"), "better"),
+        (finding(0.5, "warn", better="higher"), finding(0.71, "warn", better="higher"), "better"),
+        (finding(0.5, "warn", better="higher"), finding(0.29, "warn", better="higher"), "worse"),
+        (finding(0.5), finding(0.9), "same"),  # neither has the flaw
         (finding(0.5, half=None), finding(0.9, half=None), "same"),  # without intervals only verdicts count
         (finding(0.5, "warn"), finding(0.49, "ok"), "better"), (finding(0.5, "warn"), finding(0.51, "fail"), "worse"),
     ],
@@ -33,8 +34,8 @@ def test_a_finding_turns(before, now, turn):
 
 
 def test_what_only_one_version_was_asked_and_the_order():
-    now = audit(finding(0.5, check="same"), finding(0.5, check="new"), finding(0.9, check="worse"))
-    before = audit(finding(0.5, check="same"), finding(0.5, check="gone"), finding(0.1, check="worse"))
+    now = audit(finding(0.5, check="same"), finding(0.5, check="new"), finding(0.9, "warn", check="worse"))
+    before = audit(finding(0.5, check="same"), finding(0.5, check="gone"), finding(0.1, "warn", check="worse"))
     assert [(c.check, c.turn) for c in changes(now, before)] == [(n, n) for n in ("worse", "new", "gone", "same")]
 
 

@@ -1,3 +1,4 @@
+import json
 import random
 
 import pytest
@@ -175,3 +176,29 @@ def test_texts_are_not_asked_of_a_table_of_numbers():
     assert "needs texts" in found.skipped["paraphrases"]
     with pytest.raises(SchemaError, match="`reference` must hold the same kind of rows as the set, got texts beside"):
         audit(coarse(50, 1, 9), Rows.from_records([{"text": f"number {i}"} for i in range(50)], {"text": "text"}))
+
+
+def test_a_held_out_row_whose_passage_was_cut_is_leaked(qa):
+    """The same question and answer about another passage is no copy; about the same one without its end it is."""
+    passage = "The river rises in the hills near the old mill. It runs past two towns. Then it meets the sea at Bath."
+    other = "A queen of the north had nine ships built in one winter, and none of them ever came back to the harbour."
+    said = {"question": "Where does the river of this text meet the sea?", "answer": "At Bath, near the harbour"}
+    cut = passage.rpartition(". ")[0] + "."
+    roles = {"prompt": "question", "response": "answer", "context": "context"}
+    for context, verdict in ((passage, "fail"), (cut, "fail"), (other, "ok"), ("", "fail")):
+        rows = Rows.from_records([said | {"context": context}], roles)
+        held = Rows.from_records([said | {"context": passage}], roles)
+        found = {f.check: f for f in audit(rows, holdout=held, checks=[CopiesCheck()]).findings}
+        assert found["copies.holdout"].verdict == verdict, context
+
+
+def test_what_the_system_says_is_no_passage(tmp_path):
+    def chat(system, i):
+        turns = [("system", system), ("user", f"Who built the mill number {i} by the river?"), ("assistant", "A monk.")]
+        return {"messages": [{"role": role, "content": said} for role, said in turns]}
+
+    for name, system in (("rows", "You are a helpful assistant."), ("held", "You answer as a pirate does, arr.")):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(chat(system, i)) + "\n" for i in range(60)))
+    found = {f.check: f for f in audit(tmp_path / "rows.jsonl", holdout=tmp_path / "held.jsonl").findings}
+    assert found["copies.holdout"].value == 1.0
+    assert not {"qa.ungrounded", "grounding.passage", "grounding.neither"} & found.keys()

@@ -124,11 +124,20 @@ def test_a_word_and_a_length_that_give_the_label_away():
     assert labels(told, records(400, 2))["length"].verdict == "fail"
 
 
-@pytest.mark.parametrize("label", [lambda i: "one", lambda i: i, lambda i: None if i > 20 else i % 2])
+@pytest.mark.parametrize("label", [lambda i: i, lambda i: None if i > 20 else i % 2])
 def test_what_are_no_classes_is_not_asked(label):
     told = [{**r, "label": label(i)} for i, r in enumerate(records(200, 1))]
     with pytest.raises(UsageError, match="no check had anything to ask: labels"):
         labels(told, records(200, 2))
+
+
+def test_a_class_that_is_gone_is_a_matter_of_balance():
+    told = [{**r, "label": "food"} for r in records(200, 1)]
+    found = labels(told, records(400, 2))
+    assert list(found) == ["balance"] and found["balance"].verdict == "fail"
+    assert found["balance"].value == pytest.approx(0.5, abs=0.1)
+    with pytest.raises(UsageError, match="no check had anything to ask: labels"):
+        labels(told, None)
 
 
 def test_a_label_that_is_too_rare_to_tell_is_no_error():

@@ -52,9 +52,13 @@ LACK = {
     "residue.chatter": [
         "Sure, it was cold.", "Here are the keys.", "Certainly not.", "Of course he came.", "Let him know it.",
     ],
-    "residue.markup": ["x < y and y > z", "a | b", "# Response", "the ### sign", "The system is down."],
+    "residue.markup": [
+        "x < y and y > z", "a | b", "# Response", "the ### sign", "The system is down.", "it was <s>old</s> new",
+        "`[INST]` opens a turn",
+    ],
     "residue.blanks": [
         "a [sic] error", "see [1] and [Smith 2020]", "f'{x}'", "<b>bold</b>", "{1, 2, 3}", "{he laughs}",
+        "<name>Bob</name>", "```python\nf'{name} {{ title }}'\n```", "use `{topic}` here",
     ],
     "hygiene.toxic": [
         "The cock crowed in Scunthorpe.", "He will kill time.", "a pussycat", "They assessed it.", "Dick Cheney spoke.",
@@ -107,6 +111,7 @@ def test_a_row_to_which_the_question_does_not_apply_is_not_asked(name, text):
 
 def test_a_turn_of_a_chat_is_a_piece_of_one_in_an_answer_alone():
     assert found("residue.markup", "Paris.\nHuman: and Rome?", "Where?") == "says 'Human:'"
+    assert found("residue.markup", "User: root\nHost: a", "What is logged?") == ""
     assert found("residue.markup", "She asked the user: why?", "Where?") == ""
     assert found("residue.markup", "User: Where?\nAssistant: Paris.") == ""  # a row that is a chat
 

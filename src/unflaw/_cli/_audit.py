@@ -133,6 +133,7 @@ def audit(
     given = {"reference": reference, "log_probs": model, "log_probs_after": model_after}
     computed_by = cache(partial(_engine, engine, workers, address))
     tries = [partial(open_reader, name, path) for name, path in sources.items() if path is not None]
+    tries.append(partial(_refuse_device, device, engine))
     if problems := mistakes(choose, computed_by, *tries, lambda: _refuse_what_cannot_be(choose(), checks, given)):
         raise SettingsError(problems)
     chosen = choose()
@@ -150,6 +151,8 @@ def audit(
         **reading.settings(),
     }  # fmt: skip
     inputs = [path for path in sources.values() if path is not None and Path(path).exists()]
+    if resume and run is not None and _are_others(run, synthetic):
+        resume, overwrite = False, True  # what was found of other rows is no part of what is found of these
     with ExitStack() as stack:
         opened = partial(open_run, settings=settings, command="audit", inputs=inputs)
         folder = None if run is None else stack.enter_context(opened(run, resume=resume, overwrite=overwrite))
@@ -182,8 +185,25 @@ def audit(
     _gate(found, fail_on, [] if checks is None else [check.name for check in chosen])
 
 
+def _refuse_device(device: str, engine: EngineName) -> None:
+    from unflaw.models import device_problem
+
+    if problem := device_problem(device, here=engine is EngineName.local):
+        raise SettingsError(problem)
+
+
+def _are_others(run: Path, path: str) -> bool:
+    """Tell whether a file holds other rows than when a run folder's last audit read it."""
+    from unflaw.data import RunFolder, hash_path
+
+    if not (run / "manifest.json").is_file():
+        return False
+    read = [step["inputs"] for step in RunFolder(run).manifest["steps"] if step["name"] == "audit"]
+    return bool(read) and path in read[-1] and read[-1][path] != hash_path(path)
+
+
 def _going_on(ask: Callable[[], Audit], place: Path | None) -> Audit:
-    """Ask, and where rows or settings changed since the work in this place was begun, begin anew."""
+    """Ask, and where what is asked changed since the work in this place was begun, begin anew."""
     try:
         return ask()
     except OtherWorkError:

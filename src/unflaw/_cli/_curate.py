@@ -244,9 +244,9 @@ def _words(payload: Mapping[str, Any], chosen: Selection, rows: Rows) -> Group:
 
 
 def _for_nothing(of: Mapping[str, Any]) -> str:
-    """Say which rows go for a flaw that did no harm, and what to ask instead."""
-    ask = f"; --checks {','.join(of['others'])} lets them stay" if of["others"] else ""
+    """Say which rows go for a flaw whose harm we could not measure, and what to ask instead."""
+    ask = f"; if you need them, --checks {','.join(of['others'])} lets them stay" if of["others"] else ""
     return (
-        f"{of['rows']:,} of the rows that go have only flaws that did no harm in our runs "
+        f"{of['rows']:,} of the rows that go have only flaws whose harm to a model our runs could not tell from noise "
         f"({', '.join(of['findings'])}), and fewer rows teach less{ask}"
     )

@@ -27,8 +27,9 @@ class Change:
 def changes(now: Audit, before: Audit) -> list[Change]:
     """Compare two audits finding by finding, worse ones first.
 
-    A finding is better or worse where its verdict is, or where the 95 % intervals of both values do not meet: stricter
-    than a test at that level. Audits should have the same settings and reference, or the values mean different things.
+    A finding is better or worse where its verdict is or, of a flaw that both have, where the 95 % intervals of both
+    values do not meet: stricter than a test at that level. Audits should have the same settings and reference, or the
+    values mean different things.
     """
     by_check = {f.check: f for f in before.findings}
     found = [_change(f, by_check.pop(f.check, None)) for f in now.findings]
@@ -43,7 +44,7 @@ def _change(now: Finding, before: Finding | None) -> Change:
     turn: Turn = "same"
     if now.verdict != before.verdict:
         turn = "worse" if VERDICTS.index(now.verdict) > VERDICTS.index(before.verdict) else "better"
-    elif _apart(now, before):
+    elif now.verdict != "ok" and _apart(now, before):
         turn = "better" if (now.value < before.value) == (now.better == "lower") else "worse"
     return Change(now.check, turn, now, before)
 

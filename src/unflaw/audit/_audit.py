@@ -313,7 +313,7 @@ def _there_in(sides: Mapping[str, RowSet], encoder: Encoder | str | None) -> set
         "reference": "reference" in sides,
         "labels": rows.has("label"),
         "pair_embeddings": encoder is not None and rows.has("prompt") and rows.has("response"),
-        "context_embeddings": encoder is not None and rows.has("context"),
+        "context_embeddings": encoder is not None and rows.has_passages,
     }
     return {need for need, met in there.items() if met}
 

@@ -69,7 +69,7 @@ class CopiesCheck:
     def summarise(self, batch: Batch) -> CopiesSummary:
         """Normalise the texts and find their keys."""
         rows, places = batch.rows, batch.placed()
-        contexts = [str(c or "") for c in rows.column("context")] if rows.has("context") else [""] * len(rows)
+        contexts = [str(c or "") for c in rows.column("context")] if rows.has_passages else [""] * len(rows)
         labels = [label_text(v) or "" for v in rows.column("label")] if rows.has("label") else None
         prompts = [str(p or "") for p in rows.column("prompt")] if rows.has("prompt") else []
         asked = [i for i, prompt in enumerate(prompts) if prompt]

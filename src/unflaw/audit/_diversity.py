@@ -25,7 +25,7 @@ from unflaw.audit._sample import Sample, bottom_k, merge_samples
 from unflaw.audit._shares import Rule, Share, share_finding
 from unflaw.audit._stock import RUN, holding, stock_phrases
 from unflaw.audit._template import above
-from unflaw.data import Finding, Plot, Series
+from unflaw.data import Finding, Plot, Series, mask
 from unflaw.measure import (
     chamfer,
     compression_ratio,
@@ -173,9 +173,13 @@ class DiversityCheck:
         vectors, texts = batch.embeddings, batch.texts
 
         def kept(i: int) -> tuple[str, Float[np.ndarray, " d"]]:
-            return " ".join(words_of(normalise(texts[i]))[: self.max_words]), vectors[i].copy()
+            return " ".join(self._words(texts[i])), vectors[i].copy()
 
         return bottom_k(batch.ids, kept, self.max_rows, self.seed, batch.n_set)
+
+    def _words(self, text: str) -> list[str]:
+        """Return the first words of a text; of keys and addresses, which a finding may quote, the kind."""
+        return words_of(normalise(mask(text)))[: self.max_words]
 
     def merge(self, a: Sample, b: Sample) -> Sample:
         """Sample both."""
@@ -190,6 +194,8 @@ class DiversityCheck:
     ) -> list[Finding]:
         """Measure halves of both samples, of equal size."""
         samples = [synthetic, *([] if reference is None else [reference])]
+        if reference is None and synthetic.n_rows < self._least:
+            return []  # what has no verdict needs no excuse
         self._refuse_few(samples)
         n = min(len(sample.draws) for sample in samples)
         rng = np.random.default_rng(self.seed)
@@ -226,8 +232,10 @@ class DiversityCheck:
                 for row_id, share in zip(batch.ids, room.lacking(batch), strict=True)
                 if share >= _CROWDED
             }
-        texts = [words_of(normalise(text))[: self.max_words] for text in batch.texts]
         moulds = known["diversity.template_rate"].get("_moulds")
+        if not (known["diversity.phrases"]["phrases"] or moulds):
+            return scores
+        texts = [self._words(text) for text in batch.texts]
         if moulds is not None and moulds.patterns:
             tags = [tagged(self.tagger or word_classes, words) for words in texts]
             cast = (standing(*row, moulds.patterns, PATTERN) for row in zip(texts, tags, strict=True))
@@ -250,15 +258,18 @@ class DiversityCheck:
         plain = {f.name: getattr(self, f.name) for f in fields(self) if f.metadata.get("setting", True)}
         return {**plain, "tagger": "endings" if self.tagger is None else "given", "n_rows_seen": n_rows}
 
+    @property
+    def _least(self) -> int:
+        return _LEAST_ROWS if self.allow_few else MIN_ROWS
+
     def _refuse_few(self, samples: Sequence[Sample]) -> None:
         sizes = [sample.n_rows for sample in samples]
-        least = _LEAST_ROWS if self.allow_few else MIN_ROWS
+        least = self._least
         if min(sizes) < least:
             hint = "" if self.allow_few else ", or set `allow_few` to see them all the same"
-            got = " and ".join(f"{n} {whose}" for n, whose in zip(sizes, ("synthetic", "real"), strict=False))
             raise TooFewRowsError(
-                f"`diversity` needs at least {least} rows of each set, got {got}: its values would be noise. Pass more "
-                f"rows, leave the check out{hint}"
+                f"`diversity` needs at least {least} rows of each set, got {sizes[0]} synthetic and {sizes[1]} real: "
+                f"its values would be noise. Pass more rows, leave the check out{hint}"
             )
 
     def _finding(self, name: str, values: Float[np.ndarray, "draws k"], n_rows: int, n: int, matched: bool) -> Finding:
@@ -302,6 +313,7 @@ class DiversityCheck:
     def _stock(self, synthetic: Sample, reference: Sample, control: tuple[Sample, Sample]) -> Finding:
         """Find what the rows say in the same words again and again, and real rows do not."""
         texts, others, *halves = ([words.split() for words, _ in s.values] for s in (synthetic, reference, *control))
+        halves[0] = halves[0][: len(texts)]  # of fewer rows chance makes more phrases
         phrases, by_chance = stock_phrases(texts, others), stock_phrases(*halves)
         mine, usual = Share(holding(texts, phrases), len(texts)), Share(holding(halves[0], by_chance), len(halves[0]))
         named = ", ".join(repr(run) for run in list(phrases)[:4])

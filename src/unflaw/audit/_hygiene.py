@@ -47,7 +47,7 @@ def _toxic(said: Said) -> str:
 
 
 def _whole(said: Said) -> str:
-    return f"{said.context}\n{said.text}" if said.context else said.text
+    return "\n".join(part for part in (said.system, said.context, said.text) if part)
 
 
 def _kinds(found: Sequence[Found]) -> str:

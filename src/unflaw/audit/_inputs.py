@@ -50,10 +50,11 @@ class Inputs:
             device,
         )  # fmt: skip
 
-    def batches(self, part: Part, *, text_alone: bool = False) -> Iterator[Batch]:
-        """Yield the rows of a part with everything the checks need to know; without, no model's opinion."""
-        known = {} if text_alone else {name: _Kept(part, name) for name in self._asked(part)}
-        before, after = (None, None) if text_alone else self._log_probs(part)
+    def batches(self, part: Part, *, needs: frozenset[str] | None = None) -> Iterator[Batch]:
+        """Yield the rows of a part with everything the checks need to know, or with what is needed alone."""
+        wanted = self.needs if needs is None else self.needs & needs
+        known = {name: _Kept(part, name) for name in self._asked(part, wanted)}
+        before, after = self._log_probs(part) if needs is None else (None, None)
         for start, rows in part.batches(self.batch_size):
             texts = rows.texts()
             vectors = {name: kept.at(start, len(rows), rows, texts, self) for name, kept in known.items()}
@@ -93,7 +94,7 @@ class Inputs:
             raise DataError("`embeddings` must be finite numbers; the encoder returned nan or inf")
         return _unit(vectors).astype(np.float16)
 
-    def _asked(self, part: Part) -> list[str]:
+    def _asked(self, part: Part, needs: frozenset[str]) -> list[str]:
         """Name the vectors that are kept of a part."""
         if self.encoder is None:
             return []
@@ -101,9 +102,9 @@ class Inputs:
         asked = {
             "embeddings": ["embeddings"],
             "pair_embeddings": ["asked", "answered"] if pairs else [],
-            "context_embeddings": ["passages"] if part.kind.has("context") else [],
+            "context_embeddings": ["passages"] if part.kind.has_passages else [],
         }
-        return [name for need, names in asked.items() if need in self.needs for name in names]
+        return [name for need, names in asked.items() if need in needs for name in names]
 
     def _log_probs(self, part: Part) -> tuple[_Ragged | None, _Ragged | None]:
         found: list[_Ragged | None] = []

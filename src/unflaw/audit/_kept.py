@@ -16,7 +16,7 @@ from jaxtyping import Float, Int, Shaped, UInt64
 
 from unflaw.audit._sample import draw
 from unflaw.audit._work import open_table, save_table
-from unflaw.measure import Shingles, band_keys, normalise, text_hash
+from unflaw.measure import Shingles, band_keys, least_shingles, normalise, text_hash
 
 __all__ = ["Columns", "Kept", "kept_texts", "kept_vectors"]
 
@@ -56,6 +56,13 @@ class Columns:
             places.append(at)
         lists = pa.concat_arrays(found).take(pa.array(np.argsort(np.concatenate(places))))
         return Shingles(lists.values.to_numpy(), lists.offsets.to_numpy())
+
+    def passages(self, rows: Int[np.ndarray, " r"]) -> UInt64[np.ndarray, "r 4"]:
+        """Return what tells the passages of some rows."""
+        found = np.zeros((len(rows), _N_LEAST), dtype=np.uint64)
+        for batch, at, inside in self._by_batch(rows):
+            found[at] = _flat(batch["passage"], np.uint64)[inside]
+        return found
 
     def vectors(self, rows: Int[np.ndarray, " r"]) -> Float[np.ndarray, "r d"]:
         """Return the vectors of some rows, at length 1."""
@@ -138,6 +145,8 @@ class Kept:
 
 
 _KEYS = {"keys"}
+_N_LEAST = 4
+"""Shingles that tell a passage: of two that share four in five, one or more is the same with probability .998."""
 _SHINGLES = pa.large_list(pa.uint64())
 
 
@@ -165,17 +174,21 @@ def kept_texts(
 ) -> Kept:  # fmt: skip
     """Keep the shingles of normalised texts, and the keys by which near copies meet.
 
-    Beside them: hash of the passage a text is about (`about`, 0 for none), and its label ("" for none).
+    Beside them: hash of the passage a text is about (`about`, 0 for none), what tells passages that are alike
+    (`passage`), and its label ("" for none).
     """
     plain = [normalise(text) for text in texts]
     if not plain:
         return Kept()
-    about = [text_hash(normalise(context)) if context else 0 for context in contexts]
+    passages = {context: at for at, context in enumerate(dict.fromkeys(contexts))}
+    told_of, at = [normalise(context) for context in passages], [passages[context] for context in contexts]
+    about = np.array([text_hash(passage) if passage else 0 for passage in told_of], dtype=np.uint64)[at]
     told = [""] * len(ids) if labels is None else list(labels)
     table = _named(places, ids, plain).append_column("about", pa.array(about, pa.uint64()))
     shingles = Shingles.of(plain)
     lists = pa.LargeListArray.from_arrays(pa.array(shingles.starts, pa.int64()), pa.array(shingles.hashes))
     table = table.append_column("shingles", lists).append_column("label", pa.array(told))
+    table = table.append_column("passage", _fixed(least_shingles(told_of, _N_LEAST)[at]))
     return Kept((table.append_column("keys", _fixed(band_keys(shingles))),), len(plain), labels is not None)
 
 

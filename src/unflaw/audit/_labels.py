@@ -36,6 +36,9 @@ from unflaw.measure import (
 __all__ = ["LabelsCheck"]
 
 MIN_ROWS = 50
+MIN_TOLD = 200
+"""Rows from which on noise has a verdict: of 100 film reviews a classifier doubts between none and 20, by luck."""
+_UNTOLD = {"verdict": "ok", "threshold": f"no verdict: fewer than {MIN_TOLD} rows"}
 BALANCE = Rule(0.1, 0.3)
 MOST_CLASSES = 100
 """More are no classes but numbers or names."""
@@ -91,7 +94,9 @@ class LabelsCheck:
         """Ask of the labels of both sets, in as many rows of each; of what is no class, nothing."""
         real = reference if reference is not None and _has_classes(reference) else None
         if not _has_classes(synthetic):
-            return []
+            if real is None or control is None or len(synthetic.draws) < MIN_ROWS or _n_classes(synthetic) > 1:
+                return []
+            return [self._balance(synthetic, real, control)]  # one class alone is left
         n = min(len(s.draws) for s in (synthetic, real) if s is not None)
         mine, theirs = _Labelled.of(synthetic, n), None if real is None else _Labelled.of(real, n)
         found = [self._noise(mine, theirs, synthetic)]
@@ -134,6 +139,8 @@ class LabelsCheck:
         return share_finding(
             "labels.noise", "Labels that are likely to be wrong", share, usual, NOISE,
             "have a label that what they say speaks against",
+            alone=False,  # the labels of people look wrong to a classifier as often as it is bad
+            **({} if share.asked >= MIN_TOLD else _UNTOLD),
             row_scores={mine.ids[i]: float(1 - found.quality[i]) for i in suspects},
             row_reasons={mine.ids[i]: _suspect(mine.labels[i]) for i in suspects},
             evidence={"_outside": judge and _Judged(_Edge.of(sample, self.seed), found.classes, judge)},
@@ -193,8 +200,11 @@ def _says_again(row_id: str) -> str:
 
 def _has_classes(sample: Sample) -> bool:
     """Tell whether there are enough labels, and few enough different ones."""
-    classes = {row.label for row in sample.values}
-    return len(sample.draws) >= MIN_ROWS and 2 <= len(classes) <= MOST_CLASSES
+    return len(sample.draws) >= MIN_ROWS and 2 <= _n_classes(sample) <= MOST_CLASSES
+
+
+def _n_classes(sample: Sample) -> int:
+    return len({row.label for row in sample.values})
 
 
 class _Row(NamedTuple):

@@ -16,10 +16,13 @@ from unflaw.audit._frame import Batch, RowScore
 from unflaw.audit._said import Said, said_by
 from unflaw.audit._shares import Rule, spread_finding
 from unflaw.data import Finding
+from unflaw.measure import difference_of_shares
 
 __all__ = ["Kinds", "MixCheck", "mix_check"]
 
 RULE = Rule(0.05, 0.2)
+_SURE = 3.0
+"""Standard errors from which on a kind of rows is too many, and blames those that are of it."""
 
 
 class Kinds(NamedTuple):
@@ -74,7 +77,7 @@ class MixCheck:
             if evidence := flawed.get(f"{self.name}.{kinds.name}"):
                 of = zip(batch.ids, map(kinds.of, rows), strict=True)
                 scores[f"{self.name}.{kinds.name}"] = {
-                    row_id: RowScore(evidence["excess"][kind], evidence["reasons"].get(kind, ""))
+                    row_id: RowScore(evidence["excess"][kind], evidence["reasons"][kind])
                     for row_id, kind in of
                     if kind in evidence["excess"]
                 }
@@ -98,8 +101,9 @@ class MixCheck:
             RULE,
             f"would need to be of another kind. {said}",
         )
-        reasons = {k: f"{k}: {shares(k)[0]:.0%} of the rows, {shares(k)[1]:.0%} of real ones" for k in worst}
-        excess = {k: too_many[k] / shares(k)[0] for k in too_many}
+        sure = [k for k in too_many if difference_of_shares(mine[k], mine.total(), real[k], real.total(), _SURE)[0] > 0]
+        reasons = {k: f"{k}: {shares(k)[0]:.0%} of the rows, {shares(k)[1]:.0%} of real ones" for k in sure}
+        excess = {k: too_many[k] / shares(k)[0] for k in sure}
         return replace(found, evidence={**found.evidence, "excess": excess, "reasons": reasons})
 
 

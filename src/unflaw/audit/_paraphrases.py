@@ -69,16 +69,17 @@ class ParaphrasesCheck:
         synthetic: Kept,
         reference: Kept | None,
         control: tuple[Kept, Kept] | None,
-        holdout: None = None,
+        holdout: Kept | None = None,
         run: Run = HERE,
     ) -> list[Finding]:
-        """Look for rows alike inside the set, and among real rows."""
+        """Look for rows alike inside the set, among real rows, and among held-out ones."""
         if not len(synthetic):
             return []
+        held = [self._leaks(synthetic, reference, holdout, run)] if holdout else []
         mine = neighbours_within(synthetic, self.threshold, self.exact_rows, run)
         inside = "paraphrases.inside", "Rows that say what another row says"
         if not reference or not control or not all(control):
-            return [self._finding(*inside, mine, None, len(synthetic), 0)]
+            return [self._finding(*inside, mine, None, len(synthetic), 0), *held]
         # the more rows, the more of them have a neighbour
         real = neighbours_within(reference, self.threshold, self.exact_rows, run, most=mine.n_rows)
         halves = neighbours_of(*control, self.threshold, self.exact_rows, run)
@@ -89,7 +90,16 @@ class ParaphrasesCheck:
         return [
             self._finding(*inside, mine, Share(len(real.twins), real.n_rows), len(synthetic), 0),
             self._finding(*among, of_real, usual, len(synthetic), len(reference)),
+            *held,
         ]
+
+    def _leaks(self, synthetic: Kept, reference: Kept | None, holdout: Kept, run: Run) -> Finding:
+        """Look among held-out rows; the control is what real rows have there."""
+        of_held = neighbours_of(synthetic, holdout, self.threshold, self.exact_rows, run)
+        real = neighbours_of(reference, holdout, self.threshold, self.exact_rows, run) if reference else None
+        usual = None if real is None else Share(len(real.twins), real.n_rows)
+        named = "paraphrases.holdout", "Rows that say what a held-out row says"
+        return self._finding(*named, of_held, usual, len(synthetic), len(holdout))
 
     def score(self, batch: Batch, findings: Sequence[Finding]) -> Mapping[str, Mapping[str, RowScore]]:
         """Give each row that repeats another the cosine."""
@@ -98,16 +108,18 @@ class ParaphrasesCheck:
     def _finding(
         self, check: str, title: str, alike: Neighbours, usual: Share | None, n_seen: int, n_reference: int
     ) -> Finding:
-        meaning, missed = f"repeat {'a real one' if n_reference else 'another'} in other words", {}
+        other = {"inside": "row", "reference": "real row", "holdout": "held-out row"}[check.partition(".")[2]]
+        meaning, missed = f"repeat {'another' if other == 'row' else f'a {other}'} in other words", {}
         if alike.found is not None:
             low, high = wilson_interval(*alike.found) if alike.found[1] else (0.0, 1.0)
             missed = {"n_judged": alike.found[1], "n_found": alike.found[0], "found": [low, high]}
             meaning += f"; {low:.0%} to {high:.0%} of such rows are found"
         return share_finding(
-            check, title, Share(len(alike.twins), alike.n_rows), usual, RULE, meaning, n_reference=n_reference,
+            check, title, Share(len(alike.twins), alike.n_rows), usual, RULE, meaning, alone=False,
+            n_reference=n_reference,
             evidence={
                 **missed, **({} if n_reference else groups_of(alike.twins)), "_twins": alike.twins, "_says": _reason,
-                "_of": "real row" if n_reference else "row",
+                "_of": other,
             },
             settings={**asdict(self), "n_rows_seen": n_seen},
         )  # fmt: skip

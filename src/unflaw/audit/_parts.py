@@ -87,6 +87,11 @@ class RowSet:
         """Whether a column plays this role."""
         return self.parts[0].kind.has(role)
 
+    @property
+    def has_passages(self) -> bool:
+        """Whether rows have a passage that they are about."""
+        return self.parts[0].kind.has_passages
+
     def take(self, places: Sequence[int]) -> Rows:
         """Return the rows at these places, in ascending order."""
         wanted, found = np.unique(np.array(places, dtype=np.int64)), []

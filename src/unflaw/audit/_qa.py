@@ -27,7 +27,7 @@ def qa_check() -> TraitsCheck:
         traits=(
             Trait(
                 "ungrounded", "Answers that their passage does not hold", ungrounded,
-                "answer with words of which the passage holds less than half", 0.05, 0.2,
+                "answer with words of which the passage holds less than half", 0.05, 0.2, alone=False,
             ),
             Trait("echoes", "Answers that only repeat their question", _echo, "only repeat the question", 0.02, 0.1),
             Trait("sums", "Sums that do not hold", _wrong_sum, "that do a sum get one wrong", 0.02, 0.1),

@@ -23,11 +23,12 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 _MARKUP = re.compile(
-    r"<\|[a-z_]+\|>|\[/?INST\]|<</?SYS>>|</?s>|<(?:start|end)_of_turn>"
+    r"<\|[a-z_]+\|>|\[/?INST\]|<</?SYS>>|\A\s*<s>|</s>\s*\Z|<(?:start|end)_of_turn>"
     r"|^#{2,3} ?(?:Instructions?|Input|Response|Human|Assistant|System|User|Task|Output)\b ?:?",
     re.IGNORECASE | re.MULTILINE,
 )
-_TURN = re.compile(r"^(?:Human|User|Assistant): ?", re.IGNORECASE | re.MULTILINE)
+_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
+_TURN = re.compile(r"^(?:Human|Assistant): ?|^User: ?(?=[\s\S]*^Assistant:)", re.IGNORECASE | re.MULTILINE)
 """Somebody's turn: no part of an answer."""
 _OPENS = re.compile(
     r"\W*(?:Sure|Certainly|Of course|Absolutely|Okay|Great question)\b[,!.:]? *(?:thing[,!.]? *)?"
@@ -46,7 +47,8 @@ _BLANK = re.compile(
     r"[^\]\n]{0,40}\]"
     r"|\{\{ ?[a-z_][a-z_ ]{1,30}\}\}"
     r"|\{(?:your|insert|name|topic|product|company|date|city)[a-z_ ]{0,30}\}"
-    r"|<(?:your|insert|name|topic|placeholder)[^>\n]{0,40}>|\[(?:TODO|TBD)\b[^\]\n]{0,40}\]|\blorem ipsum\b",
+    r"|<(?:your|insert|placeholder)[^>\n]{0,40}>|<(?P<tag>name|topic)>(?!.*</(?P=tag)>)"
+    r"|\[(?:TODO|TBD)\b[^\]\n]{0,40}\]|\blorem ipsum\b",
     re.IGNORECASE,
 )
 
@@ -84,11 +86,16 @@ def _chatter(said: Said) -> str:
 
 
 def _markup(said: Said) -> str:
-    return _first(_MARKUP, said.text) or (_first(_TURN, said.answer) if said.prompt else "")
+    return _first(_MARKUP, _prose(said.text)) or (_first(_TURN, _prose(said.answer)) if said.prompt else "")
 
 
 def _blank(said: Said) -> str:
-    return _first(_BLANK, said.text)
+    return _first(_BLANK, _prose(said.text))
+
+
+def _prose(text: str) -> str:
+    """Leave out code, in which such signs mean something else."""
+    return _CODE.sub(" ", text) if "`" in text else text
 
 
 def residue_check() -> TraitsCheck:

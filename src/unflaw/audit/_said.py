@@ -20,6 +20,8 @@ class Said(NamedTuple):
     """The response, or all of it where a row has none."""
     context: str
     """The passage it is about."""
+    system: str = ""
+    """What the system says before a conversation."""
 
 
 def said_by(batch: Batch) -> list[Said]:
@@ -29,5 +31,7 @@ def said_by(batch: Batch) -> list[Said]:
     def column(role: str, without: Sequence[str]) -> Sequence[str]:
         return [str(v or "") for v in rows.column(role)] if rows.has(role) else without
 
-    parts = column("prompt", nothing), column("response", batch.texts), column("context", nothing)
+    context = column("context", nothing)
+    passages, system = (context, nothing) if rows.has_passages else (nothing, context)
+    parts = column("prompt", nothing), column("response", batch.texts), passages, system
     return [Said(*row) for row in zip(batch.texts, *parts, strict=True)]

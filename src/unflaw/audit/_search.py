@@ -140,6 +140,8 @@ class _Search:
         found = [np.empty((2, 0), dtype=np.int64)]
         for rows, of, shared in self._meetings(texts, others, which):
             may = (about[rows] == about_of[of]) | (about[rows] == 0) | (about_of[of] == 0)
+            asked = np.flatnonzero(~may)
+            may[asked] = _alike_passages(texts, rows[asked], others, of[asked])
             rows, of, shared = rows[may], of[may], shared[may]
             order = np.lexsort((others.rank(of), -shared, rows))
             rows, of = rows[order], of[order]
@@ -188,6 +190,20 @@ class _Search:
             alike = similarity >= self.threshold
             kept.append(Pairs(i[alike], j[alike], similarity[alike]))
         return Pairs.joined(kept)
+
+
+def _alike_passages(
+    texts: Columns, rows: Int[np.ndarray, " p"], others: Columns, of: Int[np.ndarray, " p"]
+) -> Bool[np.ndarray, " p"]:
+    """Tell of which pairs the passages are nearly the same, e.g. one of them cut."""
+    (once, at), (once_of, at_of) = (np.unique(side, return_inverse=True) for side in (rows, of))
+    mine, theirs = texts.passages(once), others.passages(once_of)
+    same = np.zeros(len(rows), dtype=bool)
+    for start in range(0, len(rows), _PAIRS // 32):
+        part = slice(start, start + _PAIRS // 32)
+        a, b = mine[at[part]], theirs[at_of[part]]
+        same[part] = ((a[:, :, None] == b[:, None, :]) & (a != 0)[:, :, None]).any(axis=(1, 2))
+    return same
 
 
 def _but(rows: Int[np.ndarray, " m"], without: Int[np.ndarray, " w"]) -> Int[np.ndarray, " r"]:

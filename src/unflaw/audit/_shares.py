@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Int
 
 from unflaw.audit._template import above
 from unflaw.data import Finding, Verdict
@@ -26,7 +27,10 @@ _COMMON, _SURE = 0.02, 3.0
 """Share of real rows from which on a difference must be so many standard errors off, not 1.96: what they have, too,
 comes in other numbers in any two sets, and an audit asks fifty such questions."""
 
-_BY_CHANCE = 0.001
+_RARELY, _LEAST = 0.02, 2
+"""Of few rows an interval is too narrow: one of 100 is clear of none of 2,000, and chance gives it to a set in 20. So
+an exact test must agree, and one row is no habit."""
+_BY_CHANCE, _LEAST_EXPECTED = 0.001, 5
 """Of 4,200 pairs of real halves one is further apart by chance (`studies/audit_power`, seeds to tune)."""
 
 
@@ -46,8 +50,16 @@ class Rule:
         if usual is None:
             return above(mine.had / mine.asked, self.warn, self.fail)
         z = _SURE if usual.had >= _COMMON * usual.asked else 1.96
-        clear = difference_of_shares(*mine, *usual, z)[0] > 0
+        clear = difference_of_shares(*mine, *usual, z)[0] > 0 and mine.had >= _LEAST
+        clear = clear and _by_chance(mine, usual) < _RARELY
         return above(mine.had / mine.asked - usual.had / usual.asked if clear else 0.0, self.warn, self.fail)
+
+
+def _by_chance(mine: Share, usual: Share) -> float:
+    """Return the probability of so many rows or more where both sets have them alike (Fisher's exact test)."""
+    from scipy.stats import hypergeom
+
+    return float(hypergeom.sf(mine.had - 1, mine.asked + usual.asked, mine.had + usual.had, mine.asked))
 
 
 def share_finding(
@@ -97,7 +109,8 @@ def spread_finding(
     kinds = sorted(set(mine) | set(real))
     counts, of_real, *halves = (np.array([of[kind] for kind in kinds]) for of in (mine, real, *control))
     value, usual = total_variation(counts, of_real), total_variation(*halves)
-    p = float(chi2_contingency(np.stack([counts, of_real])).pvalue) if len(kinds) > 1 else 1.0
+    pooled = _without_rare(np.stack([counts, of_real]))
+    p = float(chi2_contingency(pooled).pvalue) if pooled.shape[1] > 1 else 1.0
     return Finding(
         check=check,
         title=title,
@@ -115,6 +128,13 @@ def spread_finding(
         evidence={"kinds": kinds, "counts": counts.tolist(), "reference_counts": of_real.tolist(), "p": p},
         **more,
     )
+
+
+def _without_rare(counts: Int[np.ndarray, "2 K"]) -> Int[np.ndarray, "2 k"]:
+    """Pool the kinds of which chance gives a set fewer than five rows: of fewer, a chi-squared test knows nothing."""
+    expected = counts.sum(axis=1).min() * counts.sum(axis=0) / counts.sum()
+    rare = expected < _LEAST_EXPECTED
+    return np.column_stack([counts[:, ~rare], *([counts[:, rare].sum(axis=1)] if rare.any() else [])])
 
 
 def _with_interval(share: Share, *names: str) -> dict[str, Any]:

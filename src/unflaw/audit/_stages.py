@@ -30,6 +30,8 @@ from unflaw.data import Finding
 __all__ = ["Job", "conclude", "findings_of", "read_by_scorers", "summarise"]
 
 Tick = Callable[[int], None]
+_SEE_HOLDOUT = frozenset({"paraphrases"})
+"""Checks that need vectors of held-out rows."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,10 @@ class Job:
     seed: int
 
     def checks_for(self, side: str) -> tuple[Check, ...]:
-        """Return the checks that look at a side: held-out rows are shown to those that read text alone."""
+        """Return the checks that look at a side: held-out rows are shown to those that read text alone, and copies."""
         if side != "holdout":
             return self.checks
-        return tuple(check for check in self.checks if check.needs <= {"reference", "engine", "text"})
+        return tuple(c for c in self.checks if c.needs <= {"reference", "engine", "text"} or c.name in _SEE_HOLDOUT)
 
 
 def read_by_scorers(job: Job, parts: Sequence[Part], engine: Engine, tick: Tick) -> None:
@@ -82,9 +84,11 @@ def summarise(job: Job, sides: Mapping[str, RowSet], engine: Engine, tick: Tick)
 def _summarise_part(job: Job, task: tuple[str, Part]) -> int:
     side, part = task
     folds: dict[tuple[str, str], Fold] = {}
-    for batch in job.inputs.batches(part, text_alone=side == "holdout"):
+    checks = job.checks_for(side)
+    needs = frozenset().union(*(check.needs for check in checks)) if side == "holdout" else None
+    for batch in job.inputs.batches(part, needs=needs):
         for name, rows in _halves(batch, job.seed) if side == "reference" else ((side, batch),):
-            for check in job.checks_for(side):
+            for check in checks:
                 folds.setdefault((name, check.name), Fold(check)).put(check.summarise(rows))
     summaries: dict[str, dict[str, Any]] = {}
     for (name, check_name), fold in folds.items():

@@ -24,12 +24,13 @@ def stock_phrases(texts: Sequence[Sequence[str]], others: Sequence[Sequence[str]
     """
     here, there = (Counter(run for text in of for run in set(runs(text, RUN))) for of in (texts, others))
     n, m, found = len(texts), len(others), {}
+    least = _LEAST_TEXTS if len(texts) >= len(others) else 2 * _LEAST_TEXTS  # beside many, z makes too much of four
     longer = max(1.0, (here.total() / n) / max(1.0, there.total() / m))
     for run, count in here.items():
         expected = min(float(m), there[run] * longer)
         pooled = (count + expected) / (n + m)
         error = math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
-        if count >= _LEAST_TEXTS and count / n - expected / m >= _Z * error:
+        if count >= least and count / n - expected / m >= _Z * error:
             found[run] = (count, there[run])
     return dict(sorted(found.items(), key=lambda item: (-item[1][0], item[0])))
 

@@ -20,7 +20,7 @@ from unflaw._errors import SettingsError, TooFewRowsError
 from unflaw.audit._frame import Batch, RowScore
 from unflaw.audit._sample import Sample, bottom_k, merge_samples
 from unflaw.audit._template import Mould, View, above, score_structure, structural_finding, template_finding
-from unflaw.data import Finding, Plot, Series
+from unflaw.data import Finding, Plot, Series, mask
 from unflaw.measure import (
     Template,
     Tokens,
@@ -81,7 +81,12 @@ class TokensCheck:
         if batch.rows.has("response"):
             responses = [(text or "")[: self.max_chars] for text in batch.rows.column("response")]
         texts = [text[: self.max_chars] for text in batch.texts]
-        return bottom_k(batch.ids, lambda i: (texts[i], responses[i]), self.max_rows, self.seed, batch.n_set)
+
+        def kept(i: int) -> tuple[str, str | None]:
+            answer = responses[i]
+            return mask(texts[i]), None if answer is None else mask(answer)
+
+        return bottom_k(batch.ids, kept, self.max_rows, self.seed, batch.n_set)
 
     def merge(self, a: Sample, b: Sample) -> Sample:
         """Return the sample of both."""

@@ -8,14 +8,13 @@ from typing import Any
 import pyarrow as pa
 
 from unflaw._errors import DataError, SchemaError, did_you_mean
-from unflaw.data._rows import ID, Rows
+from unflaw.data._rows import CONVERSATIONS, ID, Rows
 from unflaw.data._schemas import SCHEMAS
 from unflaw.data._values import turns_before, turns_of
 
 __all__ = ["chats", "converted"]
 
 Values = Mapping[str, Any]
-_CONVERSATIONS = ("messages", "sharegpt", "alpaca")
 _SPOKEN = ("text", "premise", "hypothesis", "response")
 
 
@@ -46,7 +45,7 @@ def converted(rows: Rows, to: str) -> pa.Table:
         )
     old = _columns_of(rows)
     values = [dict(zip(rows.roles, row, strict=True)) for row in zip(*map(rows.column, rows.roles), strict=True)]
-    if rows.schema in _CONVERSATIONS:  # there the context is what the system says, not a passage
+    if rows.schema in CONVERSATIONS:  # there the context is what the system says, not a passage
         values = [{"system" if role == "context" else role: v for role, v in row.items()} for row in values]
     turns = _turns(rows, old) if to in ("messages", "sharegpt") else None
     records = [make(v) for v in values] if turns is None else [_SAID_AS[to](t) for t in turns]

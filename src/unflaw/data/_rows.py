@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ import pyarrow as pa
 from unflaw._errors import DataError, SchemaError, did_you_mean
 from unflaw.data._seen import Seen, digest
 
-__all__ = ["ID", "ROLES", "Rows", "content_ids", "own", "said"]
+__all__ = ["CONVERSATIONS", "ID", "ROLES", "Rows", "content_ids", "own", "said"]
 
 ID = "unflaw.id"
 """Name of the id column in every table a `Rows` holds."""
@@ -22,6 +23,10 @@ _CANONICAL = json.JSONEncoder(ensure_ascii=False, default=str, separators=(",", 
 
 ROLES = ("text", "prompt", "response", "context", "label", "premise", "hypothesis", "chosen", "rejected")
 """Roles a column can play. A plain table has none: every column is a feature."""
+
+CONVERSATIONS = frozenset({"messages", "sharegpt", "alpaca"})
+"""Schemas in which `context` is what the system says, not a passage."""
+_SPEAKER = re.compile(r"^(?:user|assistant|tool): ", re.MULTILINE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +97,11 @@ class Rows:
         """Whether these are rows of a plain table, with no column that is known to be text."""
         return not set(self.roles) - {"label", "context"}
 
+    @property
+    def has_passages(self) -> bool:
+        """Whether rows have a passage that they are about: the context of a conversation is what the system says."""
+        return self.has("context") and self.schema not in CONVERSATIONS
+
     def column(self, role_or_name: str) -> list[Any]:
         """Values of a role, or of a column by its own name."""
         name = self.roles.get(role_or_name, role_or_name)
@@ -106,6 +116,8 @@ class Rows:
         """Each row as plain text: what an audit reads, without `context` and `label`, which are not its own words."""
         spoken = ("text", "premise", "hypothesis", "prompt", "chosen", "response")
         parts = [self.column(r) for r in spoken if self.has(r)]
+        if self.schema in ("messages", "sharegpt") and parts:  # of several turns each names its speaker
+            parts[0] = [_SPEAKER.sub("", prompt or "") for prompt in parts[0]]
         if parts:
             return ["\n".join(str(p) for p in row if p not in (None, "")) for row in zip(*parts, strict=True)]
         return self._cells({self.roles.get("label")})

@@ -3,7 +3,15 @@
 from unflaw.measure._alike import nearest_original, repeats_of_earlier, share_nearer
 from unflaw.measure._arithmetic import Equation, equations
 from unflaw.measure._bootstrap import bootstrap_interval, difference_interval, paired_difference, ratio_interval
-from unflaw.measure._copies import Shingles, band_keys, chance_to_meet, normalise, text_hash, words_of
+from unflaw.measure._copies import (
+    Shingles,
+    band_keys,
+    chance_to_meet,
+    least_shingles,
+    normalise,
+    text_hash,
+    words_of,
+)
 from unflaw.measure._density import kernel_density
 from unflaw.measure._diversity import (
     Words,
@@ -131,6 +139,7 @@ __all__ = [
     "label_issues",
     "language",
     "languages",
+    "least_shingles",
     "linear_probability",
     "log_odds",
     "mine_template",

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int, UInt64
 
-__all__ = ["Shingles", "band_keys", "chance_to_meet", "normalise", "text_hash", "words_of"]
+__all__ = ["Shingles", "band_keys", "chance_to_meet", "least_shingles", "normalise", "text_hash", "words_of"]
 
 _WIDTH = 3
 _BANDS, _ROWS = 32, 4
@@ -224,3 +224,22 @@ def band_keys(shingles: Shingles) -> UInt64[np.ndarray, "n bands"]:
     for i in range(_ROWS):
         keys = (keys ^ minima[:, :, i]) * np.uint64(0x100000001B3)
     return keys
+
+
+def least_shingles(texts: Sequence[str], k: int) -> UInt64[np.ndarray, "n k"]:
+    """Return the k least of each normalised text's shingles, their hashes mixed; 0 where it has fewer, or no word.
+
+    Two texts that share a part J of their shingles have none of them in common with probability (1 - J)^k, about
+    (Broder 1997, the bottom-k sketch).
+
+    >>> whole, part = least_shingles(["a b c d e f g", "b c d e f g"], 3)
+    >>> np.isin(part, whole).any(), least_shingles([""], 2).tolist()
+    (np.True_, [[0, 0]])
+    """
+    shingles, found = Shingles.of(texts), np.zeros((len(texts), k), dtype=np.uint64)
+    mixed = shingles.hashes ^ (shingles.hashes >> np.uint64(31))
+    mixed *= np.uint64(0x94D049BB133111EB)
+    for i, (a, b) in enumerate(zip(shingles.starts, shingles.starts[1:], strict=False)):
+        least = np.unique(mixed[a:b])[:k] if texts[i] else mixed[:0]
+        found[i, : len(least)] = least
+    return found

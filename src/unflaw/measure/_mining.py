@@ -5,7 +5,6 @@ Notation as in `_template.py`; n, m: synthetic and reference rows.
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +24,8 @@ _ONCE = 1.25
 _LAYOUT = frozenset("-–•·*#>|=~+`{<[")
 """Marks that lay out rather than speak."""
 _N_SKELETONS = 10
+_LEAST_ROWS = 8
+"""Rows that must hold a phrase where real rows are more: then z, a normal approximation, makes too much of five."""
 
 _Place = tuple[int, int]
 """(row, position of a phrase's first token; for the anchor "end", of its last)."""
@@ -112,8 +113,10 @@ class _Miner:
         if anchor == "sentence" and len(places) > _ONCE * rows:
             return None
         share, reference_share = rows / n, other_rows / m if m else 0.0
-        z = _two_shares_z(rows, n, other_rows, m) if m else math.inf
-        if share < max(self.min_share, self.min_ratio * reference_share) or z < self.min_z:
+        z = _two_shares_z(rows, n, other_rows, m) if m else None
+        if share < max(self.min_share, self.min_ratio * reference_share) or (z is not None and z < self.min_z):
+            return None
+        if m > n and rows < _LEAST_ROWS:
             return None
         tokens = prefix[::-1] if anchor == "end" else prefix
         return Phrase(tokens, anchor, " ".join(tokens), "", share, reference_share, z)

@@ -86,7 +86,7 @@ class Phrase:
     share: float
     """Part of the synthetic rows that hold it there."""
     reference_share: float
-    z: float
+    z: float | None
     """Of the test that synthetic and reference rows hold it equally often: standard deviations of the difference."""
 
 

@@ -270,7 +270,7 @@ def _changes(told: Mapping[str, Any] | None) -> dict[str, Any] | None:
     n, turned = told["rows"], [change for change in told["changes"] if change["turn"] != "same"]
     same = [visible(change["check"]) for change in told["changes"] if change["turn"] == "same"]
     words = f"{n['added']:,} rows were added, {n['removed']:,} removed, {n['kept']:,} kept. A finding is better or "
-    words += "worse where its verdict is, or where the 95 % intervals do not meet."
+    words += "worse where its verdict is or, of a flaw that both have, where the 95 % intervals do not meet."
     shown = [
         {
             "check": visible(change["check"]), "turn": change["turn"],

@@ -82,7 +82,7 @@ def by_harm(found: Sequence[Finding]) -> list[Finding]:
 
 
 def harmless(found: Sequence[Finding]) -> list[str]:
-    """Name the findings that warn or fail of a flaw that did no harm in our runs: rows with it can stay."""
+    """Name the findings that warn or fail of a flaw whose harm our runs could not tell from noise."""
     return [harm.finding.check for harm in ranked(found) if harm.kind == "none"]
 
 

@@ -43,14 +43,15 @@ def verdict(
     repair = compared["repair"]["words"] if compared and compared["repair"] else ""
     fails = [f for f in found if f.verdict == "fail"]
     warns = [f for f in found if f.verdict == "warn"]
-    total = f"{len(found)} check{'' if len(found) == 1 else 's'}"
+    judged = [f for f in found if not f.threshold.startswith("no verdict")]
+    total = f"{len(judged)} check{'' if len(judged) == 1 else 's'}"
     if fails:
         level, sentence = "fail", f"The synthetic rows are flawed: {len(fails)} of {total} {_s(fails, 'fail')}"
         sentence += f", {len(warns)} {_s(warns, 'warn')}." if warns else "."
     elif warns:
         level, sentence = "warn", f"Look before you train: {len(warns)} of {total} {_s(warns, 'warn')}, none fails."
     elif found:
-        level, sentence = "ok", f"No flaw found: all {total} passed." if len(found) > 1 else "No flaw found."
+        level, sentence = "ok", f"No flaw found: all {total} passed." if len(judged) > 1 else "No flaw found."
     else:
         sentence, repair = repair or "Models measured; no audit in this run.", ""
         level = compared["repair"]["level"] if compared and compared["repair"] else "none"
@@ -58,6 +59,9 @@ def verdict(
     more = len(fails) + len(warns) - 3
     if basis:
         basis = f"To mend first: {basis}" + (f"; and {more} more." if more > 0 else ".")
+    if without := range(len(found) - len(judged)):
+        told = f"{len(without)} more {_s(without, 'describe')} the rows and {_s(without, 'judge')} nothing."
+        basis = f"{basis} {told}".strip()
     if unasked:
         basis = f"{basis} No answer, for want of input or of rows: {', '.join(unasked)}.".strip()
     badge = {"ok": "ok", "warn": "warn", "fail": "fail", "none": "no verdict"}[level]

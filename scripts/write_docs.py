@@ -128,21 +128,34 @@ def traits_table(check: TraitsCheck) -> str:
     return "\n".join(lines + [f"| `{check.name}.{t.name}` | {t.title} | {t.rule} |" for t in check.traits])
 
 
+_SAME = {True: "yes", False: "no"}
+
+
 def bench_page() -> str:
     """Return the tables of everything `make bench` measured."""
     parts = [
         "# Speed and memory",
         "Generated from `results/*.json` by `make docs`; `make bench` measures again. Each row compares two ways of a "
         "job, in turn and in one run. Ratio: cost of ours over cost of the peer (below 1 is better), median of the "
-        "rounds; low and high: their least and most. The demo has no peer: it is compared with what README promises.",
+        "rounds; low and high: their least and most. Same: whether both gave the same answer, checked first, empty "
+        "where they do different work. Near duplicates differ where the peer estimates what ours compares and many pairs lie "
+        "near the threshold; labels in doubt and generated texts where numbers are rounded otherwise. The demo has no "
+        "peer: it is compared with what README promises.",
     ]
     for path in sorted((ROOT / "bench" / "results").glob("*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
-        lines = [f"## {path.stem}", "", f"{record['machine']}", "", "| job | ours | peer | unit | ratio | low | high |"]
-        lines += ["|---|---|---|---|---|---|---|"]
+        lines = [
+            f"## {path.stem}",
+            "",
+            f"{record['machine']}",
+            "",
+            "| job | ours | peer | unit | ratio | low | high | same |",
+        ]
+        lines += ["|---" * 8 + "|"]
         lines += [
             f"| {r['job']} | {_number(r['ours'])} | {_number(r['peer'])} ({r['peer_version']}) | {r['unit']} "
-            f"| {_number(r['ratio'], 2)} | {_number(r['low'], 2)} | {_number(r['high'], 2)} |"
+            f"| {_number(r['ratio'], 2)} | {_number(r['low'], 2)} | {_number(r['high'], 2)} "
+            f"| {_SAME.get(r['equal_answer'], '')} |"
             for r in record["rows"]
         ]
         parts.append("\n".join(lines))

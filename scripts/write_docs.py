@@ -139,7 +139,7 @@ def bench_page() -> str:
         "job, in turn and in one run. Ratio: cost of ours over cost of the peer (below 1 is better), median of the "
         "rounds; low and high: their least and most. Same: whether both gave the same answer, checked first, empty "
         "where they do different work. Near duplicates differ where the peer estimates what ours compares and many "
-        "pairs lie near the threshold, labels in doubt with the folds of the classifier, generated texts with the order "
+        "pairs lie near the threshold, labels in doubt with the folds, generated texts with the order "
         "of additions. The demo has no peer: it is compared with what README promises.",
     ]
     for path in sorted((ROOT / "bench" / "results").glob("*.json")):

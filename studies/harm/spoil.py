@@ -351,7 +351,10 @@ def swapped(said: list[str], places: np.ndarray, rng: np.random.Generator) -> li
 
 
 ASKED = {
-    "wrong answers": Flaw("the answer of another row", in_answer(swapped), ("qa.ungrounded", "relevance.off_topic")),
+    "wrong answers": Flaw(
+        "the answer of another row", in_answer(swapped),
+        ("qa.ungrounded", "relevance.off_topic", "grounding.passage", "grounding.neither"),
+    ),
     "echoes": Flaw("the question for an answer", echoed, ("qa.echoes",)),
     "copies": Flaw("rows once more", asked_again, ("copies.inside",)),
     "few ideas": Flaw(

@@ -38,6 +38,7 @@ def claims_of(record: dict[str, Any]) -> list[dict[str, Any]]:
     settings = {"rows": record["rows"], "rows_a_side": record["rows_a_side"]}
     findings = [o["verdict"] != "ok" for outcomes in record["clean"].values() for o in outcomes]
     fresh = f" (seeds from {record['first']} on)" if record.get("first") else ""
+    fresh += f" ({record['rows_a_side']} rows)" if "reference_rows" in record else ""
     what = "share of findings that accuse clean rows"
     claims = [claim(f"false alarms{fresh}", record, what, findings, "<=", MOST_ALARMS)]
     audits, what = [bool(told) for told in record["alarms"]], "share of clean sets with any alarm"
@@ -76,7 +77,8 @@ def spoilt_tables(record: dict[str, Any]) -> str:
     planted = max((len(outcomes) for at in record["flaws"].values() for _, outcomes in at), default=0)
     part = f", flaws planted in {planted} of them" if planted < n else ""
     part = f", seeds from {first} on" if first else part
-    lines = [f"## {record['rows']}: {n} splits of {side} rows a side{part}", ""]
+    sides = f"{side} rows against {record['reference_rows']}" if "reference_rows" in record else f"{side} rows a side"
+    lines = [f"## {record['rows']}: {n} splits of {sides}{part}", ""]
     accused = sum(bool(told) for told in record["alarms"])
     n_findings = sum(map(len, record["clean"].values()))
     alarms = [check for told in record["alarms"] for check in told]

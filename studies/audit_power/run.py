@@ -8,6 +8,7 @@
     python studies/audit_power/run.py --rows sets/human.jsonl --against sets/gpt2.jsonl --most 2000
     python studies/audit_power/run.py --against sets/alpaca.jsonl               # of no reference: without --rows
     python studies/audit_power/run.py --first 100 --splits 30 --planted 0       # others, clean: results/NAME-100.json
+    python studies/audit_power/run.py --rows sets/squad.jsonl --most 2100 --few 100 --planted 0   # results/NAME-few.json
     python studies/audit_power/run.py --model smollm2                           # results/NAME-perplexity.json
 
 Real rows are dealt into two random halves; one plays the synthetic set, the other its reference. Nothing is wrong with
@@ -29,7 +30,7 @@ import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,8 @@ class Suite:
     scorer: Scorer | None = None
     doses: Sequence[float] = DOSES
     n_sides: int = 2
+    few: int | None = None
+    """Rows of the first side, where it is not as large as the other."""
 
     @classmethod
     def of(cls, name: str, rows: Rows, model: str | None, encoder: Encoder) -> Suite:
@@ -112,6 +115,9 @@ def main() -> None:
     parser.add_argument("--planted", type=int, help="splits in which flaws are planted, all unless given")
     parser.add_argument("--first", type=int, help="seed of the first split, 0 unless given, or 1000 to tune")
     parser.add_argument("--most", type=int, default=600, help="rows of each split, both halves together")
+    parser.add_argument(
+        "--few", type=int, help="rows of the half that plays the synthetic set, all others its reference"
+    )
     parser.add_argument("--model", help="ask how likely rows are to this model, and nothing else")
     parser.add_argument("--tune", action="store_true", help="other splits, and nothing is kept")
     parser.add_argument("--runs", type=Path, default=Path("runs/audit_power"))
@@ -123,6 +129,8 @@ def main() -> None:
     stem = "-".join(part for part in (name, told.against.stem if told.against else "") if part)
     if told.model is not None:
         stem += "-perplexity"
+    if told.few is not None:
+        stem += "-few"
     first = told.first if told.first is not None else TUNING if told.tune else 0
     seeds = range(first, first + told.splits)
     kept = None if told.tune else told.runs / f"{stem}-{told.most}.jsonl"
@@ -140,6 +148,9 @@ def main() -> None:
         if not suite.flaws:
             parser.error(f"no flaw is known that makes sense in {name!r}; flaws.py names the sets of each")
         record["rows_a_side"] = min(told.most, len(rows)) // suite.n_sides
+        if told.few is not None:
+            suite = replace(suite, few=told.few)
+            record |= {"rows_a_side": told.few, "reference_rows": min(told.most, len(rows)) - told.few}
         record |= planted(splits(seeds, kept, lambda seed: of_split(suite, rows, seed, told.most, spoilt), spoilt))
     if told.tune:
         print(json.dumps(record, indent=1))
@@ -180,7 +191,7 @@ def known_splits(kept: Path) -> dict[int, dict[str, Any]]:
 def of_split(suite: Suite, rows: Rows, seed: int, most: int, spoilt: Sequence[int]) -> dict[str, Any]:
     """Audit clean halves, then halves with each flaw in each dose."""
     order = np.random.default_rng(seed).permutation(len(rows))
-    parts = np.array_split(order[:most], suite.n_sides)
+    parts = np.array_split(order[:most], suite.n_sides if suite.few is None else [suite.few])
     first, reference, *held = (rows.take(part.tolist()) for part in parts)
     clean = suite.audit(
         first, suite.checks(seed), seed, reference=reference, holdout=held[0] if held else None

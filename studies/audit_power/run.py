@@ -8,7 +8,7 @@
     python studies/audit_power/run.py --rows sets/human.jsonl --against sets/gpt2.jsonl --most 2000
     python studies/audit_power/run.py --against sets/alpaca.jsonl               # of no reference: without --rows
     python studies/audit_power/run.py --first 100 --splits 30 --planted 0       # others, clean: results/NAME-100.json
-    python studies/audit_power/run.py --rows sets/squad.jsonl --most 2100 --few 100 --planted 0   # results/NAME-few.json
+    python studies/audit_power/run.py --rows sets/squad.jsonl --most 2100 --few 100 --planted 0   # NAME-few.json
     python studies/audit_power/run.py --model smollm2                           # results/NAME-perplexity.json
 
 Real rows are dealt into two random halves; one plays the synthetic set, the other its reference. Nothing is wrong with

@@ -301,14 +301,16 @@ def diversity(peers: Path | None) -> Iterator[dict[str, Any]]:
 
 def whole(peers: Path | None) -> Iterator[dict[str, Any]]:
     """Audit 10,000 rows against as many in a process of its own, beside the goal and Data-Juicer's statistics."""
-    spent = []
-    for _ in range(ROUNDS):
-        with get_context("spawn").Pool(1) as pool:
-            spent.append(pool.apply(one_audit, (10_000,)))
-        print(f"10,000 rows: {spent[-1][0]:.1f} CPU s, {spent[-1][1]:.2f} GiB", flush=True)
     goal = {"peer_version": "the goal", "equal_answer": None}
-    yield compare("whole_audit_time", "CPU s", [s for s, _ in spent], [GOAL_SECONDS] * ROUNDS, **goal)
-    yield compare("whole_audit_memory", "GiB", [m for _, m in spent], [GOAL_MEMORY] * ROUNDS, **goal)
+    for kind in ("questions", "texts"):
+        spent = []
+        for _ in range(ROUNDS):
+            with get_context("spawn").Pool(1) as pool:
+                spent.append(pool.apply(one_audit, (10_000, kind == "questions")))
+            print(f"10,000 {kind}: {spent[-1][0]:.1f} CPU s, {spent[-1][1]:.2f} GiB", flush=True)
+        job = f"whole_audit_{kind}" if kind == "questions" else "whole_audit"
+        yield compare(f"{job}_time", "CPU s", [s for s, _ in spent], [GOAL_SECONDS] * ROUNDS, **goal)
+        yield compare(f"{job}_memory", "GiB", [m for _, m in spent], [GOAL_MEMORY] * ROUNDS, **goal)
     with written(texts(10_000, 1, copies=0.0)) as path:
         if theirs := peer(peers, "data_juicer", path):
             costs = [theirs()[0] for _ in range(ROUNDS)]
@@ -358,12 +360,13 @@ def opening_seconds(page: Path) -> float:
     return float(took) / 1000
 
 
-def one_audit(n: int) -> tuple[float, float]:
-    """Audit n rows against as many; return processor seconds and peak memory in GiB."""
+def one_audit(n: int, asked: bool) -> tuple[float, float]:
+    """Audit n texts, or questions with answers, against as many; return processor seconds and peak memory in GiB."""
     import resource
 
-    sets = [as_rows(texts(n, seed, copies=0.0)) for seed in (1, 2)]
-    audit(as_rows(texts(100, 3)), as_rows(texts(100, 4)))  # models and libraries are loaded
+    of = as_questions if asked else as_rows
+    sets = [of(texts(n, seed, copies=0.0)) for seed in (1, 2)]
+    audit(of(texts(100, 3)), of(texts(100, 4)))  # models and libraries are loaded
     started = time.process_time()
     audit(*sets)
     scale = 1 if sys.platform == "darwin" else 1024
@@ -373,6 +376,13 @@ def one_audit(n: int) -> tuple[float, float]:
 def as_rows(said: Sequence[str]) -> Rows:
     """Return texts as rows."""
     return Rows.from_records([{"text": text} for text in said], {"text": "text"})
+
+
+def as_questions(said: Sequence[str]) -> Rows:
+    """Return the first third of each text as a question, the rest as its answer."""
+    words = [text.split() for text in said]
+    records = [{"q": f"{' '.join(w[: len(w) // 3])}?", "a": f"{' '.join(w[len(w) // 3 :])}."} for w in words]
+    return Rows.from_records(records, {"prompt": "q", "response": "a"})
 
 
 JOBS = {

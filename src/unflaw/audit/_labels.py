@@ -37,7 +37,7 @@ __all__ = ["LabelsCheck"]
 
 MIN_ROWS = 50
 MIN_TOLD = 200
-"""Rows from which on noise has a verdict: of 100 film reviews a classifier doubts between none and 20, by luck."""
+"""Rows from which on noise has a verdict: of fewer it is luck how many labels a classifier doubts."""
 _UNTOLD = {"verdict": "ok", "threshold": f"no verdict: fewer than {MIN_TOLD} rows"}
 BALANCE = Rule(0.1, 0.3)
 MOST_CLASSES = 100

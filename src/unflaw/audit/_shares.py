@@ -31,7 +31,7 @@ _RARELY, _LEAST = 0.02, 2
 """Of few rows an interval is too narrow: one of 100 is clear of none of 2,000, and chance gives it to a set in 20. So
 an exact test must agree, and one row is no habit."""
 _BY_CHANCE, _LEAST_EXPECTED = 0.001, 5
-"""Of 4,200 pairs of real halves one is further apart by chance (`studies/audit_power`, seeds to tune)."""
+"""Probability below which chance is no excuse: an audit asks six such questions. Rows to be expected of a kind."""
 
 
 @dataclass(frozen=True)

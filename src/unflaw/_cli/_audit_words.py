@@ -79,7 +79,7 @@ def words_of(found: Audit, turn: Mapping[str, Any] | None) -> RenderableType:
     shown = [f for f in by_harm(found.findings) if f.verdict != "ok"] or found.findings
     table = Table(show_edge=False, pad_edge=False)
     for head in ("check", "value", "real vs real", "verdict"):
-        table.add_column(head, overflow="fold")
+        table.add_column(head, overflow="fold", no_wrap=head == "check")
     for f in shown:
         control = _number(f.control, f.control_low, f.control_high)
         verdict = Text(f.verdict, style=_STYLE[f.verdict])
@@ -124,7 +124,7 @@ def _against_table(turned: Mapping[str, Any]) -> Group:
     """Show what changed, and name what did not."""
     table = Table(title="Against the earlier version", title_justify="left", show_edge=False, pad_edge=False)
     for head in ("check", "before", "now", ""):
-        table.add_column(head, overflow="fold")
+        table.add_column(head, overflow="fold", no_wrap=head == "check")
     style = {"worse": "bold red", "better": "green"}
     for change in turned["changes"]:
         if change["turn"] != "same":

@@ -204,7 +204,7 @@ class DiversityCheck:
         matched = True
         for _ in range(self.n_draws):
             drawn = [s.longest_first(rng.permutation(n)[: n // 2].tolist()) for s in sets]
-            halves = comparable(drawn[0], drawn[-1])[: len(sets)]
+            halves = comparable(drawn[0], drawn[-1])[: len(sets)]  # a set alone is as long as itself
             matched = matched and halves[0].matched
             for name, measure in MEASURES.items():
                 values[name].append([measure.of(half) for half in halves])
@@ -223,7 +223,7 @@ class DiversityCheck:
     def score(self, batch: Batch, findings: Sequence[Finding]) -> Mapping[str, Mapping[str, RowScore]]:
         """Give each row the share of its words in stock phrases and in moulds, and say where rows have little room."""
         known = {f.check: f.evidence for f in findings}
-        if "diversity.phrases" not in known:
+        if "diversity.phrases" not in known:  # there were no real rows, so nothing speaks against any
             return {}
         scores: dict[str, dict[str, RowScore]] = {}
         if (room := known["diversity.chamfer"].get("_room")) is not None and batch.embeddings is not None:

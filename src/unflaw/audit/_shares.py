@@ -42,8 +42,13 @@ class Rule:
     fail: float
 
     def __str__(self) -> str:
+        return f"{self.alone} above the control, when clear of it"
+
+    @property
+    def alone(self) -> str:
+        """The rule in words where there are no real rows."""
         warn, fail = (f"{100 * share:g}%" for share in (self.warn, self.fail))
-        return f"warn from {warn}, fail from {fail} of the rows above the control, when clear of it"
+        return f"warn from {warn}, fail from {fail} of the rows"
 
     def verdict(self, mine: Share, usual: Share | None) -> Verdict:
         """Judge a share; without real rows, as if they had none."""
@@ -89,7 +94,7 @@ def share_finding(
         unit="share of rows",
         n_rows=mine.asked,
         **{
-            "verdict": rule.verdict(mine, usual), "threshold": str(rule),
+            "verdict": rule.verdict(mine, usual), "threshold": str(rule) if usual else rule.alone,
             "n_reference": 0 if usual is None else usual.asked, **control, **more,
         },
     )  # fmt: skip

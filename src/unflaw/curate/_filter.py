@@ -142,10 +142,10 @@ def _portions(share: float, scores: Sequence[Sequence[float]]) -> list[int]:
     >>> _portions(0.25, [[0.9, 0.1], [0.8, 0.0], [0.2] * 4])
     [1, 0, 1]
     """
-    owed = [share * len(group) for group in scores]
-    taken = [math.floor(of + 1e-9) for of in owed]
-    parts = [at for at, of in enumerate(owed) if of - taken[at] > 1e-9]
+    owed = [round(share * len(group), 9) for group in scores]
+    taken = [math.floor(of) for of in owed]
     left = round(share * sum(map(len, scores))) - sum(taken)
-    for at in sorted(parts, key=lambda at: (-scores[at][taken[at]], taken[at] - owed[at]))[:left]:
+    part_owed = [at for at, of in enumerate(owed) if of > taken[at]]
+    for at in sorted(part_owed, key=lambda at: (-scores[at][taken[at]], taken[at] - owed[at]))[:left]:
         taken[at] += 1
     return taken

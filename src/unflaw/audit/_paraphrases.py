@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import ClassVar
@@ -20,7 +21,7 @@ from unflaw.measure import wilson_interval
 
 __all__ = ["ParaphrasesCheck"]
 
-_LAST_LATIN = "\u024f"
+_NOT_LATIN = re.compile(r"[^\x00-\u024f]")
 RULE = Rule(0.03, 0.10)
 """More than the control, where 0 to 3 % of the rows of hand-made sets have a paraphrase."""
 
@@ -127,10 +128,8 @@ class ParaphrasesCheck:
 
 def _is_latin(text: str) -> bool:
     """Tell whether most letters are Latin ones."""
-    if text.isascii():
-        return True
-    letters = [c for c in text if c.isalpha()]
-    return 2 * sum(c > _LAST_LATIN for c in letters) <= len(letters)
+    others = [] if text.isascii() else [c for c in _NOT_LATIN.findall(text) if c.isalpha()]
+    return not others or 2 * len(others) <= sum(map(str.isalpha, text))
 
 
 def _reason(finding: Finding, other: str, cosine: float, exact: bool) -> str:

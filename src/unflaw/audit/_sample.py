@@ -36,6 +36,10 @@ class Sample:
         """Ids of the sampled rows, in order of their draw."""
         return [row_id for _, row_id in self.draws]
 
+    def first(self, n: int) -> Sample:
+        """Return the sample of n rows at most."""
+        return self if n >= len(self.draws) else Sample(n, self.draws[:n], self.values[:n], self.n_rows)
+
 
 def draw(row_id: str, seed: int) -> int:
     """Return 64 random bits that belong to this row and seed."""

@@ -25,6 +25,7 @@ from flaws import (  # noqa: E402
     clipped,
     cut,
     listed,
+    loosely,
     nearly,
     open_bracket,
     round_in_circles,
@@ -137,14 +138,6 @@ def places_of(flaw: Flaw, labels: Sequence[str], dose: float, rng: np.random.Gen
     return np.array([i for i in order if labels[i] in wanted][: round(dose * len(labels))], dtype=int)
 
 
-def reworded(text: str, rng: np.random.Generator) -> str:
-    """Leave three words in ten out, and move some, as in audit_power's few ideas."""
-    words = [word for word in text.split() if rng.random() > 0.3] or ["so"]
-    for _ in range(len(words) // 5):
-        words.insert(int(rng.integers(len(words))), words.pop(int(rng.integers(len(words)))))
-    return " ".join(words)
-
-
 # Labelled texts
 
 
@@ -177,7 +170,7 @@ def few_ideas(rows: Labelled, places: np.ndarray, rng: np.random.Generator, worl
     """Say what five rows say in ever other words, with their labels."""
     ideas = rows.take(_others(rows, places, rng, 5))
     again = ideas.take(rng.integers(5, size=len(places)))
-    return rows.put(places, replace(again, texts=[reworded(text, rng) for text in again.texts]))
+    return rows.put(places, replace(again, texts=[loosely(text, rng) for text in again.texts]))
 
 
 def flipped(rows: Labelled, places: np.ndarray, rng: np.random.Generator, world: World) -> Labelled:
@@ -230,7 +223,7 @@ def of_reference(rows: Labelled, places: np.ndarray, rng: np.random.Generator, w
 def of_reference_reworded(rows: Labelled, places: np.ndarray, rng: np.random.Generator, world: World) -> Labelled:
     """Put rows of the reference in other words in their place."""
     again = of_reference(rows, places, rng, world)
-    return in_text(changed(reworded))(again, places, rng, world)
+    return in_text(changed(loosely))(again, places, rng, world)
 
 
 def from_elsewhere(rows: Labelled, places: np.ndarray, rng: np.random.Generator, world: World) -> Labelled:
@@ -331,7 +324,7 @@ def asked_in_other_words(rows: Asked, places: np.ndarray, rng: np.random.Generat
     """Ask five questions in ever other words."""
     ideas = rows.take(rng.choice(np.setdiff1d(np.arange(len(rows.answers)), places), 5))
     again = ideas.take(rng.integers(5, size=len(places)))
-    return rows.put(places, replace(again, questions=[reworded(text, rng) for text in again.questions]))
+    return rows.put(places, replace(again, questions=[loosely(text, rng) for text in again.questions]))
 
 
 def echoed(rows: Asked, places: np.ndarray, rng: np.random.Generator) -> Asked:

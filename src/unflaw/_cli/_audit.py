@@ -122,6 +122,7 @@ def audit(
     from unflaw.audit import audit as ask
     from unflaw.audit import default_checks
     from unflaw.data import open_run
+    from unflaw.models import refuse_device
 
     choose = cache(lambda: _chosen(default_checks(seed, allow_few), checks))
     sources = {"rows": synthetic, "reference": reference, "holdout": holdout, "against": against}
@@ -133,7 +134,7 @@ def audit(
     given = {"reference": reference, "log_probs": model, "log_probs_after": model_after}
     computed_by = cache(partial(_engine, engine, workers, address))
     tries = [partial(open_reader, name, path) for name, path in sources.items() if path is not None]
-    tries.append(partial(_refuse_device, device, engine))
+    tries.append(partial(refuse_device, device, here=engine is EngineName.local))
     if problems := mistakes(choose, computed_by, *tries, lambda: _refuse_what_cannot_be(choose(), checks, given)):
         raise SettingsError(problems)
     chosen = choose()
@@ -183,13 +184,6 @@ def audit(
         for name in ("rows", "against"):
             shutil.rmtree(work / name, ignore_errors=True)
     _gate(found, fail_on, [] if checks is None else [check.name for check in chosen])
-
-
-def _refuse_device(device: str, engine: EngineName) -> None:
-    from unflaw.models import device_problem
-
-    if problem := device_problem(device, here=engine is EngineName.local):
-        raise SettingsError(problem)
 
 
 def _are_others(run: Path, path: str) -> bool:

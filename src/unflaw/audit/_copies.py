@@ -35,7 +35,7 @@ _PAIRS = 200
 
 @dataclass(frozen=True)
 class CopiesSummary:
-    """Every row's text in the form that copies share; on disk some 800 bytes and eight a word."""
+    """Every row's text in the form that copies share; on disk some 500 bytes and eight a word."""
 
     whole: Kept
     """Whole rows."""

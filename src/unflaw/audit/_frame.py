@@ -125,8 +125,8 @@ class Check(Protocol):
         `control` is the pair of summaries of two random halves of the reference (`reference` is their
         merge): the statistic between the halves is what "no flaw" looks like. `reference` and
         `control` are None together, and never when `needs` names "reference". `holdout` is given only
-        to checks that need no embeddings or log-probs, and to `paraphrases`. A check that needs "engine" is called
-        with `run=…` as well (`unflaw.audit.Run`).
+        to checks that need no embeddings or log-probs, or have an attribute `reads_holdout` that is true. A check that
+        needs "engine" is called with `run=…` as well (`unflaw.audit.Run`).
         """
         ...
 

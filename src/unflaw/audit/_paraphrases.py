@@ -40,6 +40,7 @@ class ParaphrasesCheck:
 
     name: ClassVar[str] = "paraphrases"
     needs: ClassVar[frozenset[str]] = frozenset({"embeddings", "engine", "text"})
+    reads_holdout: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         problems = []

@@ -30,8 +30,6 @@ from unflaw.data import Finding
 __all__ = ["Job", "conclude", "findings_of", "read_by_scorers", "summarise"]
 
 Tick = Callable[[int], None]
-_SEE_HOLDOUT = frozenset({"paraphrases"})
-"""Checks that need vectors of held-out rows."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +42,11 @@ class Job:
     seed: int
 
     def checks_for(self, side: str) -> tuple[Check, ...]:
-        """Return the checks that look at a side: held-out rows are shown to those that read text alone, and copies."""
+        """Return the checks that look at a side: those that read text alone or ask for held-out rows see them."""
         if side != "holdout":
             return self.checks
-        return tuple(c for c in self.checks if c.needs <= {"reference", "engine", "text"} or c.name in _SEE_HOLDOUT)
+        text = {"reference", "engine", "text"}
+        return tuple(c for c in self.checks if c.needs <= text or getattr(c, "reads_holdout", False))
 
 
 def read_by_scorers(job: Job, parts: Sequence[Part], engine: Engine, tick: Tick) -> None:

@@ -2,7 +2,7 @@
 
 from unflaw.models._cache import CachedGenerator, CallCache, OnResult, cached, call, row_seeds
 from unflaw.models._chat import encode_pair, encode_prompt
-from unflaw.models._devices import device_problem
+from unflaw.models._devices import device_problem, refuse_device
 from unflaw.models._embedded import cache_dir, embedded_checkpoint, verify_assets
 from unflaw.models._encoders import MeanPoolEncoder, StaticEncoder
 from unflaw.models._fakes import HashEncoder, ScriptedGenerator, UnigramScorer
@@ -76,6 +76,7 @@ __all__ = [
     "pattern_tagger",
     "plain_generation",
     "quietly",
+    "refuse_device",
     "resplit",
     "row_seeds",
     "serve",

@@ -27,7 +27,7 @@ def device_problem(device: str, *, here: bool = True) -> str:
     return f"`device` is {device!r}, and torch {torch.__version__} sees no such device here; take cpu"
 
 
-def refuse_device(device: str) -> None:
-    """Raise SettingsError where no model can run on this device."""
-    if problem := device_problem(device):
+def refuse_device(device: str, *, here: bool = True) -> None:
+    """Raise SettingsError where no model can run on this device; see `device_problem`."""
+    if problem := device_problem(device, here=here):
         raise SettingsError(problem)

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from model2vec import StaticModel
 
 from unflaw._errors import SpecError
 from unflaw.models import Encoder, open_encoder
+from unflaw.models._embedded import asset_folder
 
 TEXTS = ["A cat sat on the mat.", "A kitten was sitting on a rug.", "Interest rates rose again in March.", "Stop"]
 
@@ -30,6 +32,21 @@ def test_neither_order_nor_company_matters(encoder):
     assert encoder.encode(TEXTS[::-1])[::-1] == pytest.approx(together, abs=1e-5)
     alone = np.concatenate([encoder.encode([text]) for text in TEXTS])
     assert alone == pytest.approx(together, abs=1e-5)
+
+
+ODD = [
+    "", " ", "[CLS] is said", "na\u00efve caf\u00e9\u200bs \U0001f600\U0001f600 \u4f60\u597d \u4e16\u754c\ttab\nline",
+    "x" * 200 + " y", "a " * 3000, "\U0001f600 " * 700 + "dog", "un-hyphen-ated, isn't it?!",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("most_words", [50_000, 3])
+def test_words_cut_once_are_as_the_library_cuts_whole_texts(monkeypatch, most_words):
+    monkeypatch.setattr("unflaw.models._encoders._MOST_WORDS", most_words)
+    theirs = StaticModel.from_pretrained(asset_folder("potion")).encode([*TEXTS, *ODD], use_multiprocessing=False)
+    encoder = open_encoder("potion")
+    assert encoder.encode([*TEXTS, *ODD]) == pytest.approx(theirs, abs=1e-6)
+    assert encoder.encode([*TEXTS, *ODD]) == pytest.approx(theirs, abs=1e-6)  # by words that are known now
 
 
 def test_minilm_reads_a_long_text_up_to_its_limit():

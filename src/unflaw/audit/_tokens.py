@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -202,15 +203,16 @@ def _count(first: Sequence[Tokens], second: Sequence[Tokens]) -> tuple[list[str]
     """Return the vocabulary in order and, for each set, a sparse (rows, tokens) matrix of counts."""
     from scipy.sparse import csr_array
 
-    bags = [[Counter(tokens.words) for tokens in rows] for rows in (first, second)]
-    vocabulary = sorted({word for side in bags for bag in side for word in bag})
+    vocabulary = sorted({word for rows in (first, second) for tokens in rows for word in tokens.words})
     place = {word: i for i, word in enumerate(vocabulary)}
     matrices = []
-    for side in bags:
-        ends = np.cumsum([0, *(len(bag) for bag in side)])
-        columns = np.fromiter((place[word] for bag in side for word in bag), np.int64, ends[-1])
-        counts = np.fromiter((n for bag in side for n in bag.values()), np.float64, ends[-1])
-        matrices.append(csr_array((counts, columns, ends), shape=(len(side), len(vocabulary))))
+    for rows in (first, second):
+        ends = np.cumsum([0, *(len(tokens.words) for tokens in rows)])
+        words = chain.from_iterable(tokens.words for tokens in rows)
+        columns = np.fromiter(map(place.__getitem__, words), np.int64, ends[-1])
+        matrix = csr_array((np.ones(ends[-1]), columns, ends), shape=(len(rows), len(vocabulary)))
+        matrix.sum_duplicates()
+        matrices.append(matrix)
     return vocabulary, matrices[0], matrices[1]
 
 

@@ -41,6 +41,8 @@ _LONGEST = 4
 """Longest gram of BLEU."""
 _EPSILON = 0.1
 """What BLEU counts where no gram matches (Chen & Cherry 2014, method 1)."""
+_BLOCK = 64
+"""Texts that are held against all later ones at once."""
 _SURROGATES = range(0xD800, 0xE000)
 """Code points that no string may hold alone."""
 
@@ -84,6 +86,13 @@ class Words:
         kept = np.minimum(self.lengths, most)
         return Words(self.words[place < np.repeat(kept, self.lengths)], np.append(0, np.cumsum(kept)))
 
+    def holdings(self, k: int) -> tuple[Int[np.ndarray, " h"], Int[np.ndarray, " h"]]:
+        """Return number and text of each gram that a text holds, once for every text that holds it."""
+        grams, text = self.grams(k)
+        n = int(grams.max(initial=0)) + 1
+        holder, held = np.divmod(np.unique(text * n + grams), n)
+        return held, holder
+
     def grams(self, k: int) -> tuple[Int[np.ndarray, " g"], Int[np.ndarray, " g"]]:
         """Return the number of each gram, the same for equal ones and without gaps, and the text it stands in."""
         number, at, text = self._numbered(k)
@@ -101,12 +110,13 @@ class Words:
                 number = np.unique(self.words, return_inverse=True)[1].astype(np.int64)
                 self._known[1] = number, np.arange(len(number)), text
             else:
-                before, at, text = self._numbered(k - 1)
-                words = self._numbered(1)[0]
-                at = at[at + k - 1 < len(words)]
+                half = k // 2  # a gram is two shorter ones: three steps to eight words
+                first, at, text = self._numbered(half)
+                then, _, _ = self._numbered(k - half)
+                at = at[at + k - 1 < len(text)]
                 at = at[text[at + k - 1] == text[at]]
-                pairs = before[at] * (words.max(initial=0) + 1) + words[at + k - 1]
-                number = np.zeros_like(words)
+                pairs = first[at] * (then.max(initial=0) + 1) + then[at + half]
+                number = np.zeros_like(first)
                 number[at] = np.unique(pairs, return_inverse=True)[1]
                 self._known[k] = number, at, text
         return self._known[k]
@@ -137,10 +147,9 @@ def self_repetition(words: Words, k: int = 4) -> Float[np.ndarray, " n"]:
     >>> self_repetition(Words.of([list("abcd"), list("abcd"), list("efgh")])).round(3).tolist()
     [0.693, 0.693, 0.0]
     """
-    grams, text = words.grams(k)
-    once = np.unique(np.stack([text, grams]), axis=1)
-    elsewhere = np.bincount(once[1], minlength=1)[once[1]] - 1
-    return np.log1p(np.bincount(once[0], weights=elsewhere, minlength=len(words)))
+    grams, text = words.holdings(k)
+    elsewhere = np.bincount(grams, minlength=1)[grams] - 1
+    return np.log1p(np.bincount(text, weights=elsewhere, minlength=len(words)))
 
 
 def self_bleu(words: Words) -> Float[np.ndarray, " n"]:
@@ -194,16 +203,22 @@ def rouge_l(words: Words) -> Float[np.ndarray, "n n"]:
     """Return the ROUGE-L F1 of each pair of texts: 2 · LCS / (their words in all).
 
     The mean off the diagonal is the homogenisation score. LCS, the longest common subsequence, is found bit-parallel
-    (rapidfuzz), on strings that have a code point for each word.
+    (rapidfuzz), on strings that have a code point for each word: the commonest have the lowest, which are looked up
+    fastest.
     """
     from rapidfuzz.distance import LCSseq
     from rapidfuzz.process import cdist
 
-    number = np.unique(words.words, return_inverse=True)[1]
-    points = number + len(_SURROGATES) * (number >= _SURROGATES.start)
+    _, number, counts = np.unique(words.words, return_inverse=True, return_counts=True)
+    rank = np.argsort(np.argsort(-counts))[number]
+    points = rank + len(_SURROGATES) * (rank >= _SURROGATES.start)
     text = points.astype("<u4").tobytes().decode("utf-32-le")
     texts = [text[a:b] for a, b in zip(words.starts[:-1], words.starts[1:], strict=True)]
-    common = cdist(texts, texts, scorer=LCSseq.similarity, dtype=np.int32, workers=-1)
+    common = np.zeros((len(texts), len(texts)), np.int32)
+    for first in range(0, len(texts), _BLOCK):
+        block = texts[first : first + _BLOCK]
+        common[first : first + _BLOCK, first:] = cdist(block, texts[first:], scorer=LCSseq.similarity, workers=-1)
+    common = np.maximum(common, common.T)  # below the diagonal is what stands above it
     in_all = words.lengths[:, None] + words.lengths
     return 2 * common / np.maximum(in_all, 1)
 

@@ -55,7 +55,7 @@ def _model() -> _Model:
     aliases = [(first.setdefault(name, i), i) for i, name in enumerate(of.nb_classes)]
     return _Model(
         of.nb_classes, [(i, j) for i, j in aliases if i < j], np.asarray(of.tk_nextmove),
-        np.asarray(of.tk_row).astype(np.int64) << 8, np.asarray(of.tk_output), of.nb_ptc, of.nb_pc,
+        np.asarray(of.tk_row).astype(np.int64) << 8, np.asarray(of.tk_output), of.nb_ptc.astype(np.float32), of.nb_pc,
     )  # fmt: skip
 
 
@@ -119,15 +119,12 @@ def _log_posterior(texts: Sequence[bytes]) -> Float[np.ndarray, "n K"]:
     from scipy.sparse import csr_array
 
     model, (text, feature) = _model(), _walk(texts)
-    there = np.zeros(len(model.log_p), dtype=bool)
-    there[feature] = True
-    column = np.cumsum(there)[feature] - 1
-    shape = (len(texts), int(there.sum()))
-    counts = csr_array((np.ones(len(text), dtype=np.float32), (text, column)), shape=shape)
+    shape = (len(texts), len(model.log_p))
+    counts = csr_array((np.ones(len(text), dtype=np.float32), (text, feature)), shape=shape)
     counts.sum_duplicates()
     counts.data = np.log1p(counts.data)
     found = np.diff(counts.indptr) > 0
-    return np.where(found[:, None], counts @ model.log_p[there].astype(np.float32) + model.log_prior, np.float32(0))
+    return np.where(found[:, None], counts @ model.log_p + model.log_prior, np.float32(0))
 
 
 def _walk(texts: Sequence[bytes]) -> tuple[Int[np.ndarray, " c"], Int[np.ndarray, " c"]]:

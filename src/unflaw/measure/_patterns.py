@@ -72,7 +72,7 @@ def template_rate(classes: Words, k: int, *, least: int = 1, most: int | None = 
     grams, text = classes.grams(k)
     if not len(grams):
         return 0.0
-    texts = np.bincount(np.unique(np.stack([grams, text]), axis=1)[0])
+    texts = np.bincount(classes.holdings(k)[0])
     kept = texts >= least
     if most is not None:
         first = np.unique(grams, return_index=True)[1]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +17,52 @@ from unflaw.models._hf import quietly
 
 __all__ = ["MeanPoolEncoder", "StaticEncoder"]
 
+_MOST_WORDS, _LONGEST_WORD = 50_000, 32
+"""Words whose pieces are kept, and characters of the longest of them: some 15 MB."""
+_MOST_PIECES = 512
+"""Pieces up to which a text is read, as the library does."""
+
 
 class StaticEncoder:
-    """Mean of fixed word-piece vectors (model2vec). Thousands of texts per second; word order is lost."""
+    """Mean of fixed word-piece vectors (model2vec). Tens of thousands of texts per second; word order is lost.
+
+    Word pieces do not reach over blanks, so each word is cut once: most of a text is words that have come before.
+    """
 
     def __init__(self, folder: str | Path) -> None:
         from model2vec import StaticModel
 
-        self._model = StaticModel.from_pretrained(folder, force_download=False)
+        model = StaticModel.from_pretrained(folder, force_download=False)
+        if model.weights is not None or model.token_mapping is not None:
+            raise SpecError(f"`{folder}` must hold one vector per word piece, without weights or a mapping")
+        self._tokenizer: Any = model.tokenizer
+        self._tokenizer.no_truncation()
+        self._vectors: Float[np.ndarray, "v d"] = np.asarray(model.embedding, np.float32)
+        self._unknown, self._most_chars = model.unk_token_id, _MOST_PIECES * model.median_token_length
+        self._pieces: dict[str, list[int]] = {}
 
     def encode(self, texts: Sequence[str]) -> Float[np.ndarray, "n d"]:
         """Return one unit vector per text; one without known words has no direction, and stays at 0."""
-        if not texts:
-            return np.zeros((0, self._model.dim), np.float32)
-        # Worker processes would cost more than they save below some 100,000 texts.
-        return _unit(np.asarray(self._model.encode(list(texts), use_multiprocessing=False), np.float32))
+        from scipy.sparse import csr_array
+
+        words = [text[: self._most_chars].split() for text in texts]
+        cut = self._cut({word for of in words for word in of})
+        pieces = [list(chain.from_iterable(map(cut.__getitem__, of)))[:_MOST_PIECES] for of in words]
+        ends = np.cumsum([0, *map(len, pieces)])
+        flat = np.fromiter(chain.from_iterable(pieces), np.int32, ends[-1])
+        known = (flat != self._unknown).astype(np.float32)
+        return _unit(csr_array((known, flat, ends), shape=(len(texts), len(self._vectors))) @ self._vectors)
+
+    def _cut(self, words: AbstractSet[str]) -> Mapping[str, list[int]]:
+        """Return the pieces of each word. Short words are kept, so that they are cut once."""
+        pieces = {word: self._pieces[word] for word in words if word in self._pieces}
+        if new := list(words - pieces.keys()):
+            said = self._tokenizer.encode_batch_fast(new, add_special_tokens=False)
+            pieces |= {word: of.ids for word, of in zip(new, said, strict=True)}
+            if len(self._pieces) + len(new) > _MOST_WORDS:
+                self._pieces = {}
+            self._pieces |= {word: ids for word, ids in pieces.items() if len(word) <= _LONGEST_WORD}
+        return pieces
 
 
 class MeanPoolEncoder:

@@ -57,6 +57,12 @@ def audit(*words):
     return RUN.invoke(app, ["audit", *map(str, words)])
 
 
+def test_what_only_describes_is_not_called_ok(files):
+    flat = " ".join(audit(files["synthetic"], "--allow-few", "--checks", "copies,diversity").stdout.split())
+    judged, _, described = flat.partition("without a verdict: ")
+    assert "diversity.vendi" in described.split(" Worst rows")[0] and "diversity.vendi" not in judged
+
+
 def test_words_name_verdict_control_and_the_worst_rows(files):
     result = audit(files["synthetic"], "--reference", files["real"], "--checks", "copies")
     assert result.exit_code == 0, result.output

@@ -82,7 +82,7 @@ def words_of(found: Audit, turn: Mapping[str, Any] | None) -> RenderableType:
         table.add_column(head, overflow="fold", no_wrap=head == "check")
     for f in shown:
         control = _number(f.control, f.control_low, f.control_high)
-        verdict = Text(f.verdict, style=_STYLE[f.verdict])
+        verdict = Text(f.verdict, style=_STYLE[f.verdict]) if f.judges else Text("none", style="dim")
         table.add_row(Text(f.check), Text(_number(f.value, f.low, f.high)), Text(control), verdict)
     parts: list[RenderableType] = [table, Text()]
     parts += [
@@ -90,8 +90,12 @@ def words_of(found: Audit, turn: Mapping[str, Any] | None) -> RenderableType:
         for f in shown
         if f.verdict != "ok"
     ]
-    fine = [f.check for f in found.findings if f not in shown]
-    parts += [Text(f"ok: {', '.join(fine)}", style=_STYLE["ok"])] if fine else []
+    left = [f for f in found.findings if f not in shown]
+    for head, checks, style in (
+        ("ok", [f.check for f in left if f.judges], _STYLE["ok"]),
+        ("without a verdict", [f.check for f in left if not f.judges], "dim"),
+    ):
+        parts += [Text(f"{head}: {', '.join(checks)}", style=style)] if checks else []
     whys = {why: [name for name, of in found.skipped.items() if of == why] for why in found.skipped.values()}
     parts += [Text(f"not asked: {', '.join(names)}: {_flags(why)}", style="dim") for why, names in whys.items()]
     if found.verdict != "ok":

@@ -25,7 +25,7 @@ from unflaw.audit._sample import Sample, bottom_k, merge_samples
 from unflaw.audit._shares import Rule, Share, share_finding
 from unflaw.audit._stock import RUN, holding, stock_phrases
 from unflaw.audit._template import above
-from unflaw.data import Finding, Plot, Series, mask
+from unflaw.data import NO_VERDICT, Finding, Plot, Series, mask
 from unflaw.measure import (
     chamfer,
     compression_ratio,
@@ -284,7 +284,7 @@ class DiversityCheck:
             high=high,
             better="higher" if measure.better == "higher" else "lower",
             verdict="ok",
-            threshold="no verdict: there are no real rows to compare with",
+            threshold=f"{NO_VERDICT}there are no real rows to compare with",
             meaning=f"{measure.meaning.format(value=value)}.",
             unit=measure.unit,
             n_rows=n,
@@ -301,7 +301,7 @@ class DiversityCheck:
         return replace(
             found,
             verdict=above(lost, measure.warn, measure.fail) if comparable and least > 0 else "ok",
-            threshold=rule if comparable else "no verdict: too few rows are about as long as real ones",
+            threshold=rule if comparable else f"{NO_VERDICT}too few rows are about as long as real ones",
             meaning=f"{(measure.meaning + measure.beside).format(value=value, control=control)}.",
             control=control,
             control_low=control_low,

@@ -21,7 +21,7 @@ from unflaw.audit._frame import Batch, RowScore, label_text
 from unflaw.audit._sample import Sample, bottom_k, draw, merge_samples
 from unflaw.audit._shares import Rule, Share, share_finding, spread_finding
 from unflaw.audit._template import above
-from unflaw.data import Finding, Verdict
+from unflaw.data import NO_VERDICT, Finding, Verdict
 from unflaw.measure import (
     LabelJudge,
     label_issues,
@@ -38,7 +38,7 @@ __all__ = ["LabelsCheck"]
 MIN_ROWS = 50
 MIN_TOLD = 200
 """Rows from which on noise has a verdict: of fewer it is luck how many labels a classifier doubts."""
-_UNTOLD = {"verdict": "ok", "threshold": f"no verdict: fewer than {MIN_TOLD} rows"}
+_UNTOLD = {"verdict": "ok", "threshold": f"{NO_VERDICT}fewer than {MIN_TOLD} rows"}
 BALANCE = Rule(0.1, 0.3)
 MOST_CLASSES = 100
 """More are no classes but numbers or names."""

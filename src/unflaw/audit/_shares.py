@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int
 
 from unflaw.audit._template import above
-from unflaw.data import Finding, Verdict
+from unflaw.data import NO_VERDICT, Finding, Verdict
 from unflaw.measure import difference_of_shares, total_variation, wilson_interval
 
 __all__ = ["Rule", "Share", "share_finding", "spread_finding"]
@@ -83,7 +83,7 @@ def share_finding(
     `meaning` follows "3 of 200 rows". What many real rows have, too, has no verdict `alone`, without real rows.
     """
     if usual is None and not alone:
-        more = {**more, "verdict": "ok", "threshold": "no verdict: there are no real rows that could be asked"}
+        more = {**more, "verdict": "ok", "threshold": f"{NO_VERDICT}there are no real rows that could be asked"}
     control = {} if usual is None else _with_interval(usual, "control", "control_low", "control_high")
     return Finding(
         check=check,

@@ -23,7 +23,7 @@ from unflaw.audit._agreement import agreement_finding, agreement_scores, given_l
 from unflaw.audit._frame import Batch, RowScore
 from unflaw.audit._sample import Sample, bottom_k, merge_samples
 from unflaw.audit._trained import trained
-from unflaw.data import Finding
+from unflaw.data import NO_VERDICT, Finding
 from unflaw.measure import difference_within, tone
 
 __all__ = ["SubjectivityCheck"]
@@ -186,7 +186,7 @@ def _described(look: Look, synthetic: Told, scored: bool) -> Finding:
         high=own[2],
         better="lower",
         verdict="ok",
-        threshold="no verdict: it describes",
+        threshold=f"{NO_VERDICT}it describes",
         meaning=f"{said.format(own[0])} {what}{beside}{aside}{without}.",
         **_controlled(usual),
         unit=_unit(look),
@@ -242,7 +242,7 @@ def _shift(look: Look) -> Finding:
         high=high,
         better="higher" if d < 0 else "lower",
         verdict="warn" if clear and abs(d) >= SHIFT else "ok",
-        threshold=rule if low is not None else "no verdict: too few rows are about as long as real ones",
+        threshold=rule if low is not None else f"{NO_VERDICT}too few rows are about as long as real ones",
         meaning=f"Rows judge {way} than real ones about as long, by {abs(d):.2f} standard deviations of those.",
         **({} if math.isnan(control[0]) else _controlled((control[0], control[1], control[2]))),
         unit="standard deviations of the real rows",

@@ -4,7 +4,18 @@ from unflaw.data._columns import concatenate
 from unflaw.data._convert import chats
 from unflaw.data._files import atomic_write, hash_path, hash_pieces
 from unflaw.data._inspect import Column, Inspection, Lengths, inspect
-from unflaw.data._nouns import Finding, Plot, Rejection, Score, Selection, Series, Verdict, from_json, to_json
+from unflaw.data._nouns import (
+    NO_VERDICT,
+    Finding,
+    Plot,
+    Rejection,
+    Score,
+    Selection,
+    Series,
+    Verdict,
+    from_json,
+    to_json,
+)
 from unflaw.data._read import RowReader, read
 from unflaw.data._rows import ID, ROLES, Rows, content_ids
 from unflaw.data._run import RunFolder, open_run
@@ -16,6 +27,7 @@ from unflaw.data._write import write
 
 __all__ = [
     "ID",
+    "NO_VERDICT",
     "ROLES",
     "SCHEMAS",
     "Column",

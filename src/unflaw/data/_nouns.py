@@ -9,9 +9,13 @@ from typing import Any, Literal
 
 from unflaw._errors import SettingsError
 
-__all__ = ["Finding", "Plot", "Rejection", "Score", "Selection", "Series", "Verdict", "from_json", "to_json"]
+__all__ = [
+    "NO_VERDICT", "Finding", "Plot", "Rejection", "Score", "Selection", "Series", "Verdict", "from_json", "to_json",
+]  # fmt: skip
 
 Verdict = Literal["ok", "warn", "fail"]
+NO_VERDICT = "no verdict: "
+"""Begins the `threshold` of a finding that only describes; why follows."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,8 @@ class Finding:
     """Which way is less flawed."""
     verdict: Verdict
     threshold: str
-    """The rule that gave the verdict, in words with numbers, e.g. "warn from 0.7, fail from 0.9"."""
+    """The rule that gave the verdict, in words with numbers, e.g. "warn from 0.7, fail from 0.9"; `NO_VERDICT` and why
+    where there is none."""
     meaning: str
     """One sentence for the user: what this value says about their data."""
     control: float | None = None
@@ -89,6 +94,11 @@ class Finding:
             problems.append(f"`value` of finding {self.check!r} must be a number, got nan")
         if problems:
             raise SettingsError(problems)
+
+    @property
+    def judges(self) -> bool:
+        """Whether there is a verdict: what only describes the rows is ok without one."""
+        return not self.threshold.startswith(NO_VERDICT)
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def verdict(
     repair = compared["repair"]["words"] if compared and compared["repair"] else ""
     fails = [f for f in found if f.verdict == "fail"]
     warns = [f for f in found if f.verdict == "warn"]
-    judged = [f for f in found if not f.threshold.startswith("no verdict")]
+    judged = [f for f in found if f.judges]
     total = f"{len(judged)} check{'' if len(judged) == 1 else 's'}"
     if fails:
         level, sentence = "fail", f"The synthetic rows are flawed: {len(fails)} of {total} {_s(fails, 'fail')}"

@@ -14,7 +14,7 @@ References
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -27,6 +27,7 @@ from unflaw.audit._frame import Batch, RowScore
 from unflaw.audit._shares import Rule
 from unflaw.audit._tables_rows import Column, TableSummary, View, plain
 from unflaw.audit._tables_sides import Sides
+from unflaw.audit._tables_written import read_as
 from unflaw.audit._template import above
 from unflaw.data import Finding
 from unflaw.measure import auc, auc_interval, nearest_row, positions, text_hash, wilson_interval
@@ -140,7 +141,7 @@ def closest_finding(
     excess = found.share - max(0.5, usual.share)  # real rows that prefer held-out ones excuse nothing
     verdict = above(excess if excess > _MANY * found.chance else 0.0, NEARER.warn, NEARER.fail)
     than = "than to as many held-out rows" if held else "than a real row lies to others"
-    near = None if verdict == "ok" else _Near.of(columns, among, sides.reference, sides.real_ids[:most])
+    near = None if verdict == "ok" else _Near.of(columns, among, sides, most)
     return Finding(
         check="tables.closest",
         title="Rows lie nearer to real rows than they should",
@@ -188,19 +189,22 @@ class _Near:
     edge: float
     """Nearer lie 5 % of the real rows."""
     middle: float
+    ways: Mapping[str, str]
+    """How dates and amounts stand that were read from text."""
 
     @classmethod
-    def of(cls, columns: Sequence[Column], among: Float[np.ndarray, "k p"], real: View, ids: Sequence[str]) -> _Near:
+    def of(cls, columns: Sequence[Column], among: Float[np.ndarray, "k p"], sides: Sides, most: int) -> _Near:
         """Look at the first real rows, those that have an id."""
-        some = among[:: max(1, len(among) // _MOST_ROWS)]
-        places = Places.of(real.take(slice(len(ids))), columns, some)
+        some, ids = among[:: max(1, len(among) // _MOST_ROWS)], sides.real_ids[:most]
+        places = Places.of(sides.reference.take(slice(len(ids))), columns, some)
         usual = places.to_others()[1]
         edge, middle = float(np.quantile(usual, _NEAREST)), float(np.median(usual))
-        return cls(columns, some, places, ids, edge, middle)
+        return cls(columns, some, places, ids, edge, middle, sides.ways)
 
     def score(self, batch: Batch) -> dict[str, RowScore]:
         """Score the rows that lie nearer to a real row than nearly all real rows lie to others."""
-        at, distance = Places.of(View(plain(batch.rows)), self.columns, self.among).to(self.real)
+        view = View(read_as(plain(batch.rows), self.ways))
+        at, distance = Places.of(view, self.columns, self.among).to(self.real)
         said = f"than {1 - _NEAREST:.0%} of real rows to any other"
         return {
             batch.ids[i]: RowScore(

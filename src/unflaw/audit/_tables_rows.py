@@ -6,9 +6,9 @@ false as well). What a column is, the reference decides: see `DEFINITION`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -21,6 +21,7 @@ from jaxtyping import Bool, Float, Int, UInt64
 from unflaw.audit._frame import Batch
 from unflaw.audit._kept import Kept
 from unflaw.audit._sample import bound, draw
+from unflaw.audit._tables_written import DATES, EPOCH, days, read_as
 from unflaw.data import Rows
 from unflaw.measure import text_hash, unit_of
 
@@ -42,21 +43,19 @@ _MOST_CELLS = 4_000_000
 """Cells of a sample: 32 MB of numbers. A table of 1,000 columns is asked 4,000 rows."""
 _LONGEST = 200
 """Letters of a word that are kept."""
-_DAY, _EPOCH = 86_400e6, datetime(1970, 1, 1, tzinfo=UTC)
+_DAY = 86_400e6
+"""In microseconds."""
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
 """The years 1 and 9999, in days since 1970."""
-_DATES = b"unflaw.dates"
-"""Key in the metadata of a column whose numbers are days since 1970."""
 _SAME = 6
 """Digits in which fractions must agree to be equal: what went through 32 bits has seven. Whole numbers must be so."""
-_MOST_DATES, _DATED = 1000, 0.99
-"""Words that are read to tell whether a column holds dates, and the share of them that must be."""
 _FEW = 50
 """Words of which so many are different, more than half of the rows, are names, not categories."""
 
 DEFINITION = (
-    "Integers, floats, decimals, dates and times are numbers, however few different ones there are; text, true and "
-    "false, and all else are categories. Of categories the 50 commonest count one by one and the others together. A "
+    "Integers, floats, decimals, dates and times are numbers, however few different ones there are, and so is text "
+    "that holds dates (31.12.2024) or amounts ($1,234) throughout; other text, true and false, and all else are "
+    "categories. Of categories the 50 commonest count one by one and the others together. A "
     "missing value (null, nan, inf, and text where real rows have numbers) is a value of its own. Left out are columns "
     "in which real rows hold nothing, columns of words of which more than half are different (names, free text), and "
     "whole numbers that are all different and counted through (row numbers)."
@@ -93,7 +92,7 @@ def plain(rows: Rows) -> pa.Table:
     """Return the user's own columns as numbers and words; of numbers that count days the field says so."""
     columns = [rows.table[name].combine_chunks() for name in _own(rows)]
     arrays = [_plain(column) for column in columns]
-    told = [{_DATES: b""} if _is_date(column.type) else None for column in columns]
+    told = [{DATES: b""} if _is_date(column.type) else None for column in columns]
     fields = zip(_own(rows), arrays, told, strict=True)
     return pa.table(arrays, pa.schema([pa.field(name, of.type, metadata=days) for name, of, days in fields]))
 
@@ -222,9 +221,9 @@ class TableSummary:
         whole = hashed(places, pa.array(batch.ids, pa.string()), table)
         return cls(TableSample.of(batch, table, max_rows, seed), whole)
 
-    def with_dates(self, names: Sequence[str]) -> TableSummary:
-        """Take these columns for dates in the sample, where they stand as text."""
-        return replace(self, sample=replace(self.sample, table=_with_dates(self.sample.table, names)))
+    def read_as(self, ways: Mapping[str, str]) -> TableSummary:
+        """Read these columns of the sample, where they stand as text."""
+        return replace(self, sample=replace(self.sample, table=read_as(self.sample.table, ways)))
 
     def __add__(self, other: TableSummary) -> TableSummary:
         return TableSummary(self.sample + other.sample, self.whole + other.whole)
@@ -295,7 +294,7 @@ class View:
 
     def dates(self, name: str) -> bool:
         """Tell whether a column's numbers are dates."""
-        return _DATES in (self.table.schema.field(name).metadata or {})
+        return DATES in (self.table.schema.field(name).metadata or {})
 
     def matrix(self, names: Sequence[str]) -> Float[np.ndarray, "n d"]:
         """Return columns as numbers, side by side."""
@@ -314,37 +313,8 @@ def _number(text: str) -> float:
     try:
         number = float(text)
     except ValueError:
-        return _days(text)
+        return days(text)
     return number if np.isfinite(number) else float("nan")
-
-
-def _days(text: str) -> float:
-    """Return the days since 1970 of a date that stands as text, as CSV and JSON have it; nan of anything else."""
-    try:
-        at = datetime.fromisoformat(text.strip())
-    except ValueError:
-        return float("nan")
-    return (at.replace(tzinfo=at.tzinfo or UTC) - _EPOCH) / timedelta(days=1)
-
-
-def dates_in(table: pa.Table) -> list[str]:
-    """Name the columns of words that are dates, all but one in a hundred, as CSV and JSON write them."""
-    found = []
-    for name in table.column_names:
-        said = table[name].drop_null()
-        if len(said) and pa.types.is_string(said.type):
-            days = np.array([_days(text) for text in said.to_pylist()[:_MOST_DATES]])
-            found += [name] if np.isfinite(days).mean() >= _DATED else []
-    return found
-
-
-def _with_dates(table: pa.Table, names: Sequence[str]) -> pa.Table:
-    for name in names:
-        at = table.schema.get_field_index(name)
-        if at >= 0 and pa.types.is_string(table.schema.field(at).type):
-            days = _finite(pa.array(_as_numbers(table[name].combine_chunks())))
-            table = table.set_column(at, pa.field(name, pa.float64(), metadata={_DATES: b""}), days)
-    return table
 
 
 def _as_words(column: pa.Array) -> pa.Array:
@@ -363,7 +333,7 @@ def word(x: float, *, date: bool = False) -> str:
     ('2020-01-01', '2020-01-01 12:00')
     """
     if date and _FIRST_DAY <= x <= _LAST_DAY:
-        at = _EPOCH.replace(tzinfo=None) + timedelta(days=x)
+        at = EPOCH.replace(tzinfo=None) + timedelta(days=x)
         return str(at.date()) if x == round(x) else at.isoformat(sep=" ", timespec="minutes")
     return f"{x:.0f}" if abs(x) < 1e15 and x == round(x) else f"{x:.6g}"
 

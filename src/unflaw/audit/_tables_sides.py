@@ -87,6 +87,8 @@ class Sides:
     real: TableSample
     seed: int
     settings: Mapping[str, Any] = field(default_factory=dict)
+    ways: Mapping[str, str] = field(default_factory=dict)
+    """How dates and amounts stand that were read from text."""
 
     @cached_property
     def synthetic(self) -> View:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,13 @@ sys.path.append(str(Path(__file__).parents[1] / "audit_power"))
 from flaws import (  # noqa: E402
     CHATTER,
     FOREIGN,
+    NOUNS,
     PEOPLE,
     REFUSALS,
     SUMS,
+    VERBS,
     VOICE,
+    asked_why,
     changed,
     clipped,
     cut,
@@ -42,6 +46,12 @@ RIGHT_SUMS = (
 )
 """Sums as out of place as the wrong ones: what being wrong adds is the difference."""
 TEMPLATE = ("Answer: {}\nSource: the text above.",)
+MOULDS = (
+    "As the N of the N was V by a N, {}", "When the N is V by the N of a N: {}",
+    "{} So has a N in the N V the N of a N.", "{} For the N of the N had V a N from the N.",
+    "Of the N that a N of the N has V it is said: {}",
+)  # fmt: skip
+"""Around what is said, with ever other nouns and verbs."""
 MARKUP = ("<|im_start|>assistant\n{}<|im_end|>", "### Response:\n{}", "[INST] {} [/INST]", "{}</s>")
 BLANKS = ("{} Yours, [Your Name]", "[Insert title here] {}", "Dear [Name], {}", "{} ([Date], [Place])")
 INSULTS = (
@@ -136,6 +146,13 @@ def places_of(flaw: Flaw, labels: Sequence[str], dose: float, rng: np.random.Gen
     half = set(classes[: (len(classes) + 1) // 2])
     wanted = {"first": half, "others": set(classes[1:])}.get(flaw.of, set(classes))
     return np.array([i for i in order if labels[i] in wanted][: round(dose * len(labels))], dtype=int)
+
+
+def moulded(text: str, rng: np.random.Generator) -> str:
+    """Say the same inside one of five moulds."""
+    words = MOULDS[rng.integers(len(MOULDS))].split()
+    filled = [w.replace("N", str(rng.choice(NOUNS))).replace("V", str(rng.choice(VERBS))) for w in words]
+    return " ".join(filled).replace("{}", text)
 
 
 # Labelled texts
@@ -284,6 +301,7 @@ LABELLED = {
         "five stock phrases around what is said", in_text(told(VOICE)),
         ("diversity.phrases", "diversity.self_repetition"),
     ),
+    "moulds": Flaw("five moulds around what is said", in_text(changed(moulded)), ("diversity.template_rate",)),
     "refusals": Flaw("refusals in six wordings", in_text(told(REFUSALS)), ("residue.refusals",)),
     "chatter": Flaw("talk to whoever asked, in six wordings", in_text(told(CHATTER)), ("residue.chatter",)),
     "markup": Flaw("pieces of a prompt", in_text(told(MARKUP)), ("residue.markup",)),
@@ -305,13 +323,18 @@ LABELLED = {
 # Questions and answers
 
 
-def in_answer(plant: Callable[[list[str], np.ndarray, np.random.Generator], list[str]]) -> Callable[..., Asked]:
-    """Change answers alone."""
+def in_column(
+    name: str, plant: Callable[[list[str], np.ndarray, np.random.Generator], list[str]]
+) -> Callable[..., Asked]:
+    """Change what one column says."""
 
     def spoil(rows: Asked, places: np.ndarray, rng: np.random.Generator) -> Asked:
-        return replace(rows, answers=plant(rows.answers, places, rng))
+        return replace(rows, **{name: plant(getattr(rows, name), places, rng)})
 
     return spoil
+
+
+in_answer, in_question = partial(in_column, "answers"), partial(in_column, "questions")
 
 
 def asked_again(rows: Asked, places: np.ndarray, rng: np.random.Generator) -> Asked:
@@ -365,6 +388,8 @@ ASKED = {
         "five stock phrases around what is said", in_answer(told(VOICE)),
         ("diversity.phrases", "diversity.self_repetition"),
     ),
+    "moulds": Flaw("five moulds around what is said", in_answer(changed(moulded)), ("diversity.template_rate",)),
+    "whys": Flaw("why, whatever was asked", in_question(changed(asked_why)), ("mix.questions",)),
     "refusals": Flaw("refusals in six wordings", in_answer(told(REFUSALS)), ("residue.refusals",)),
     "chatter": Flaw("talk to whoever asked, in six wordings", in_answer(told(CHATTER)), ("residue.chatter",)),
     "markup": Flaw("pieces of a prompt", in_answer(told(MARKUP)), ("residue.markup",)),

@@ -15,35 +15,16 @@ from pathlib import Path
 import numpy as np
 
 sys.path.append(str(Path(__file__).parents[1] / "audit_power"))
-from flaws import (  # noqa: E402
-    CHATTER,
-    FOREIGN,
-    NOUNS,
-    PEOPLE,
-    REFUSALS,
-    SUMS,
-    VERBS,
-    VOICE,
-    asked_why,
-    changed,
-    clipped,
-    cut,
-    listed,
-    loosely,
-    nearly,
-    open_bracket,
-    round_in_circles,
-    told,
-)
+from flaws import (  # noqa: E402, I001
+    CHATTER, FOREIGN, NOUNS, PEOPLE, REFUSALS, SUMS, VERBS, VOICE, Plant, asked_why, changed,
+    clipped, cut, listed, loosely, nearly, open_bracket, round_in_circles, told,
+)  # fmt: skip
 
 __all__ = ["ASKED", "LABELLED", "Asked", "Flaw", "Labelled", "World", "places_of"]
 
 RIGHT_SUMS = (
-    "Since 7 * 8 = 56, {}",
-    "{} That is 12 + 19 = 31 in all.",
-    "As 144 / 12 = 12, {}",
-    "{} So 25 - 8 = 17 remain.",
-)
+    "Since 7 * 8 = 56, {}", "{} That is 12 + 19 = 31 in all.", "As 144 / 12 = 12, {}", "{} So 25 - 8 = 17 remain.",
+)  # fmt: skip
 """Sums as out of place as the wrong ones: what being wrong adds is the difference."""
 TEMPLATE = ("Answer: {}\nSource: the text above.",)
 MOULDS = (
@@ -158,7 +139,7 @@ def moulded(text: str, rng: np.random.Generator) -> str:
 # Labelled texts
 
 
-def in_text(plant: Callable[[list[str], np.ndarray, np.random.Generator], list[str]]) -> Callable[..., Labelled]:
+def in_text(plant: Plant) -> Callable[..., Labelled]:
     """Change what rows say and leave their labels."""
 
     def spoil(rows: Labelled, places: np.ndarray, rng: np.random.Generator, world: World) -> Labelled:
@@ -323,9 +304,7 @@ LABELLED = {
 # Questions and answers
 
 
-def in_column(
-    name: str, plant: Callable[[list[str], np.ndarray, np.random.Generator], list[str]]
-) -> Callable[..., Asked]:
+def in_column(name: str, plant: Plant) -> Callable[..., Asked]:
     """Change what one column says."""
 
     def spoil(rows: Asked, places: np.ndarray, rng: np.random.Generator) -> Asked:

@@ -1,6 +1,7 @@
 """`unflaw audit`: words, JSON, run folder, gate."""
 
 import json
+import shutil
 import sys
 
 import pyarrow.parquet as pq
@@ -247,6 +248,16 @@ def test_a_changed_file_is_refused_and_taken_on_demand(two_files, tmp_path, monk
     assert way in told.output
     assert RUN.invoke(app, [*call, way]).exit_code == 0
     assert len(RunFolder(tmp_path / "run").row_columns()) == len(read(two_files[0], on_reject=[].append))
+
+
+@pytest.mark.parametrize("other", [True, False])
+def test_what_was_found_of_other_rows_goes_under_whatever_name_they_come(files, tmp_path, other):
+    run, renamed = tmp_path / "run", tmp_path / "renamed.jsonl"
+    assert audit(files["synthetic"], "--checks", "copies", "--run", run).exit_code == 0
+    shutil.copy(files["test" if other else "synthetic"], renamed)
+    assert audit(renamed, "--checks", "form", "--run", run, "--resume").exit_code == 0
+    found = {f.check.split(".")[0] for f in RunFolder(run).findings()}
+    assert found == ({"form"} if other else {"form", "copies"})
 
 
 def test_engines_are_chosen_and_a_folder_of_work_is_emptied_in_the_end(two_files, tmp_path):

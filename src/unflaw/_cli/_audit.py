@@ -187,13 +187,14 @@ def audit(
 
 
 def _are_others(run: Path, path: str) -> bool:
-    """Tell whether a file holds other rows than when a run folder's last audit read it."""
+    """Tell whether a file holds other rows than those that a run folder's last audit read, under whatever name."""
     from unflaw.data import RunFolder, hash_path
 
     if not (run / "manifest.json").is_file():
         return False
-    read = [step["inputs"] for step in RunFolder(run).manifest["steps"] if step["name"] == "audit"]
-    return bool(read) and path in read[-1] and read[-1][path] != hash_path(path)
+    audits = [step for step in RunFolder(run).manifest["steps"] if step["name"] == "audit"]
+    then = audits[-1]["inputs"].get(audits[-1]["settings"]["rows"]) if audits else None
+    return then is not None and Path(path).exists() and then != hash_path(path)
 
 
 def _going_on(ask: Callable[[], Audit], place: Path | None) -> Audit:

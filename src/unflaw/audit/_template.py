@@ -98,6 +98,7 @@ def template_finding(view: View, mould: Mould, k: int, settings: dict[str, Any])
     evidence = template.to_evidence()
     shown = evidence["skeletons"][:k]
     said = "; ".join(f"{s['text']!r} ({s['share']:.0%})" for s in shown)
+    counted = "one template" if len(shown) == 1 else f"one of {len(shown)} templates"
     return Finding(
         check=f"{view.prefix}templates",
         title=f"Rows follow a template{' (whole rows)' if view.unit == 'row' else ''}",
@@ -108,7 +109,7 @@ def template_finding(view: View, mould: Mould, k: int, settings: dict[str, Any])
         verdict=above(value, TEMPLATE_WARN, TEMPLATE_FAIL) if low > control_value else "ok",
         threshold=f"warn from {TEMPLATE_WARN}, fail from {TEMPLATE_FAIL}, when clear of the control",
         meaning=(
-            f"{value:.0%} of the rows follow one of {len(shown)} templates{beside}: {said}."
+            f"{value:.0%} of the rows follow {counted}{beside}: {said}."
             if shown
             else "No opening, label or ending is shared by a twentieth of the rows and not by the real ones."
             if m

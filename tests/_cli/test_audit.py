@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 import unflaw.audit._audit  # noqa: F401 - so that a test can make it fail
 from unflaw._cli._app import app
-from unflaw.data import RunFolder, read
+from unflaw._cli._audit import _are_others
+from unflaw.data import RunFolder, open_run, read
 
 RUN = CliRunner()
 NOUNS = "river mill tower bridge market garden harbour school church palace forest island castle valley road".split()
@@ -62,6 +63,8 @@ def test_what_only_describes_is_not_called_ok(files):
     flat = " ".join(audit(files["synthetic"], "--allow-few", "--checks", "copies,diversity").stdout.split())
     judged, _, described = flat.partition("without a verdict: ")
     assert "diversity.vendi" in described.split(" Worst rows")[0] and "diversity.vendi" not in judged
+    found = json.loads(audit(files["synthetic"], "--allow-few", "--checks", "copies,diversity", "--json").stdout)
+    assert {f["check"].split(".")[0] for f in found["findings"] if not f["judges"]} == {"diversity"}
 
 
 def test_words_name_verdict_control_and_the_worst_rows(files):
@@ -248,6 +251,25 @@ def test_a_changed_file_is_refused_and_taken_on_demand(two_files, tmp_path, monk
     assert way in told.output
     assert RUN.invoke(app, [*call, way]).exit_code == 0
     assert len(RunFolder(tmp_path / "run").row_columns()) == len(read(two_files[0], on_reject=[].append))
+
+
+@pytest.mark.parametrize(
+    ("settings", "inputs", "others"),
+    [
+        ({"rows": "rows.jsonl"}, ["rows.jsonl"], False),
+        ({"rows": "other.jsonl"}, ["other.jsonl"], True),
+        ({"rows": "hub:some/rows"}, [], True),
+        ({"seed": 0}, ["rows.jsonl"], False),
+    ],
+)
+def test_other_rows_are_told_by_what_they_are_or_by_name(tmp_path, monkeypatch, settings, inputs, others):
+    monkeypatch.chdir(tmp_path)
+    for name in ("rows", "other"):
+        (tmp_path / f"{name}.jsonl").write_text(f'{{"text": "{name}"}}\n')
+    with open_run("run", settings=settings, command="audit", inputs=inputs):
+        pass
+    assert _are_others(tmp_path / "run", "rows.jsonl") == others
+    assert _are_others(tmp_path / "run", "hub:some/rows") == (settings.get("rows", "hub:some/rows") != "hub:some/rows")
 
 
 @pytest.mark.parametrize("other", [True, False])

@@ -37,6 +37,7 @@ def test_neither_order_nor_company_matters(encoder):
 ODD = [
     "", " ", "[CLS] is said", "na\u00efve caf\u00e9\u200bs \U0001f600\U0001f600 \u4f60\u597d \u4e16\u754c\ttab\nline",
     "x" * 200 + " y", "a " * 3000, "\U0001f600 " * 700 + "dog", "un-hyphen-ated, isn't it?!",
+    "end\x0cNext page", "a\x0bb cat", "foo\x1cbar", "foo\x85bar baz", "nul\x00l",
 ]  # fmt: skip
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from unflaw._errors import DataError, RunFolderError
 from unflaw.audit import default_checks
-from unflaw.data import Finding, Score, open_run
+from unflaw.data import NO_VERDICT, Finding, Score, open_run
 from unflaw.report import collect
 
 
@@ -26,6 +26,12 @@ def compare(folder, a, b, low, high):
     pair = {"benchmark": "instructions.soft", "model_a": a, "model_b": b, "difference": (low + high) / 2}
     with open_run(folder, command="evaluate", settings={}) as run:
         run.add_comparisons([{**pair, "low": low, "high": high, "n": 10, "gained": [], "lost": []}])
+
+
+def test_what_only_describes_has_no_badge_that_says_ok(tmp_path, make_run, make_findings):
+    found = [dataclasses.replace(f, verdict="ok", threshold=f"{NO_VERDICT}it describes") for f in make_findings(["a"])]
+    report = collect(make_run(tmp_path / "r", n_rows=1, findings=found))
+    assert {f["verdict"] for f in report["findings"]} == {"none"}
 
 
 def test_the_verdict_counts_the_checks(report):

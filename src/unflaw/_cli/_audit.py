@@ -187,14 +187,17 @@ def audit(
 
 
 def _are_others(run: Path, path: str) -> bool:
-    """Tell whether a file holds other rows than those that a run folder's last audit read, under whatever name."""
+    """Tell whether these are other rows than a run folder's last audit read: by what they are or, off disk, by name."""
     from unflaw.data import RunFolder, hash_path
 
     if not (run / "manifest.json").is_file():
         return False
     audits = [step for step in RunFolder(run).manifest["steps"] if step["name"] == "audit"]
-    then = audits[-1]["inputs"].get(audits[-1]["settings"]["rows"]) if audits else None
-    return then is not None and Path(path).exists() and then != hash_path(path)
+    named = audits[-1]["settings"].get("rows") if audits else None
+    if named is None:
+        return False
+    then, now = audits[-1]["inputs"].get(named), hash_path(path) if Path(path).exists() else None
+    return named != path if then is None or now is None else then != now
 
 
 def _going_on(ask: Callable[[], Audit], place: Path | None) -> Audit:

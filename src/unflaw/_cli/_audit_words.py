@@ -64,7 +64,10 @@ def payload_of(found: Audit, turn: Mapping[str, Any] | None) -> dict[str, Any]:
 
     return {
         "verdict": found.verdict,
-        "findings": [{k: v for k, v in to_json(f).items() if not k.startswith("row_")} for f in found.findings],
+        "findings": [
+            {"judges": f.judges} | {k: v for k, v in to_json(f).items() if not k.startswith("row_")}
+            for f in found.findings
+        ],
         "skipped": dict(found.skipped),
         "worst_rows": found.worst_lines(_N_WORST),
         "settings": dict(found.settings),

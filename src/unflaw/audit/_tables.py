@@ -17,7 +17,7 @@ from unflaw.audit._tables_broken import broken_findings, score_broken
 from unflaw.audit._tables_copies import copies_findings, score_copies
 from unflaw.audit._tables_nearest import closest_finding, score_closest
 from unflaw.audit._tables_pairs import correlation_finding, pairs_finding
-from unflaw.audit._tables_rows import TablesSummary, TableSummary, View, is_table, kinds_of
+from unflaw.audit._tables_rows import TablesSummary, TableSummary, is_table
 from unflaw.audit._tables_shapes import shapes_finding
 from unflaw.audit._tables_sides import Sides
 from unflaw.audit._tables_written import written_in
@@ -72,9 +72,9 @@ class TablesCheck:
         ways = written_in(reference.sample.table)
         synthetic, reference, *halved = (of.read_as(ways) for of in (synthetic, reference, *control))
         control, holdout = (halved[0], halved[1]), None if holdout is None else holdout.read_as(ways)
-        columns = kinds_of(reference.sample.table)
-        sides = Sides(columns, synthetic.sample, reference.sample, self.seed, asdict(self), ways)
-        halves = View(control[0].sample.table), View(control[1].sample.table)
+        columns = reference.sample.view.kinds()
+        sides = Sides(columns, synthetic.sample, reference.sample, self.seed, asdict(self))
+        halves = control[0].sample.view, control[1].sample.view
         found = [
             shapes_finding(sides), pairs_finding(sides), correlation_finding(sides),
             *broken_findings(sides, halves),

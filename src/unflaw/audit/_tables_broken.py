@@ -11,10 +11,11 @@ from jaxtyping import Bool
 from unflaw.audit._frame import Batch, RowScore
 from unflaw.audit._shares import Rule, Share, share_finding
 from unflaw.audit._tables_impossible import Impossible
-from unflaw.audit._tables_rows import View, plain
+from unflaw.audit._tables_rows import plain
 from unflaw.audit._tables_rules import Constraint, broken, in_words, kept_by_both, left_out, said
 from unflaw.audit._tables_sides import Sides
-from unflaw.audit._tables_written import read_as
+from unflaw.audit._tables_view import View
+from unflaw.audit._tables_written import Way
 from unflaw.data import Finding
 
 __all__ = ["broken_findings", "score_broken"]
@@ -110,7 +111,7 @@ def _finding(
     verdict = RULES.verdict(mine, real) if _by_chance(mine, real) < _CHANCE else "ok"
     return share_finding(
         check, title, mine, real, RULES, meaning, verdict=verdict, threshold=_RULE,
-        n_reference=len(sides.reference), evidence={**evidence, "_ways": sides.ways}, settings=sides.settings,
+        n_reference=len(sides.reference), evidence={**evidence, "_ways": sides.reference.ways}, settings=sides.settings,
     )  # fmt: skip
 
 
@@ -130,8 +131,8 @@ def _any(masks: Iterable[Bool[np.ndarray, " n"]], view: View) -> Bool[np.ndarray
 
 def score_broken(batch: Batch, findings: Sequence[Finding]) -> dict[str, dict[str, RowScore]]:
     """Give 1 to each row that breaks a rule or holds an impossible combination, and say which."""
-    ways: Mapping[str, str] = next((of for f in findings if (of := f.evidence.get("_ways"))), {})
-    view, scores = View(read_as(plain(batch.rows), ways)), {}
+    ways: Mapping[str, Way] = next((of for f in findings if (of := f.evidence.get("_ways"))), {})
+    view, scores = View(plain(batch.rows), ways), {}
     for finding in findings:
         if finding.check == "tables.constraints":
             reasons = _rule_reasons(batch, view, finding.evidence["_rules"])

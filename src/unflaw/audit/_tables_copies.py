@@ -23,7 +23,8 @@ from jaxtyping import Int
 from unflaw.audit._frame import Batch, RowScore
 from unflaw.audit._kept import Columns, Kept
 from unflaw.audit._pairs import Pairs
-from unflaw.audit._tables_rows import Column, TableSummary, View, hashed
+from unflaw.audit._tables_rows import TableSummary, hashed
+from unflaw.audit._tables_view import Column, View
 from unflaw.audit._template import above
 from unflaw.audit._twins import TWINS, scores_of, twins_of
 from unflaw.data import Finding, Verdict
@@ -112,7 +113,7 @@ class Near(NamedTuple):
     @classmethod
     def of(cls, summary: TableSummary, columns: Sequence[Column]) -> Near:
         """Round numbers as the reference's are."""
-        sample, view = summary.sample, View(summary.sample.table)
+        sample, view = summary.sample, summary.sample.view
         table = pa.table({column.name: _rounded(view, column) for column in columns})
         compared = hashed(sample.places, sample.ids, table) if columns else Kept()
         return cls(summary.whole.open(), compared.open())

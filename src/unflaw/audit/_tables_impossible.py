@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from jaxtyping import Bool, Int
 
 from unflaw.audit._sample import draw
-from unflaw.audit._tables_rows import Column, View, word
+from unflaw.audit._tables_view import Column, View, word
 from unflaw.measure import binned, contingency, never_together
 
 __all__ = ["LEAST", "Cell", "Coder", "Impossible"]

@@ -25,9 +25,10 @@ from jaxtyping import Float, Int
 
 from unflaw.audit._frame import Batch, RowScore
 from unflaw.audit._shares import Rule
-from unflaw.audit._tables_rows import Column, TableSummary, View, plain
+from unflaw.audit._tables_rows import TableSummary, plain
 from unflaw.audit._tables_sides import Sides
-from unflaw.audit._tables_written import read_as
+from unflaw.audit._tables_view import Column, View
+from unflaw.audit._tables_written import Way
 from unflaw.audit._template import above
 from unflaw.data import Finding
 from unflaw.measure import auc, auc_interval, nearest_row, positions, text_hash, wilson_interval
@@ -131,7 +132,7 @@ def closest_finding(
         return None
     most = min(_MOST_ROWS, math.isqrt(_MOST_STEPS // len(columns)))
     samples = [half.sample for half in control] + ([] if holdout is None else [holdout.sample])
-    views = [sides.synthetic, sides.reference, *(View(sample.table) for sample in samples)]
+    views = [sides.synthetic, sides.reference, *(sample.view for sample in samples)]
     among = _among(views, columns)
     mine, real, a, b, *held = (Places.of(view, columns, among) for view in views)
     if held:
@@ -189,8 +190,7 @@ class _Near:
     edge: float
     """Nearer lie 5 % of the real rows."""
     middle: float
-    ways: Mapping[str, str]
-    """How dates and amounts stand that were read from text."""
+    ways: Mapping[str, Way]
 
     @classmethod
     def of(cls, columns: Sequence[Column], among: Float[np.ndarray, "k p"], sides: Sides, most: int) -> _Near:
@@ -199,12 +199,11 @@ class _Near:
         places = Places.of(sides.reference.take(slice(len(ids))), columns, some)
         usual = places.to_others()[1]
         edge, middle = float(np.quantile(usual, _NEAREST)), float(np.median(usual))
-        return cls(columns, some, places, ids, edge, middle, sides.ways)
+        return cls(columns, some, places, ids, edge, middle, sides.reference.ways)
 
     def score(self, batch: Batch) -> dict[str, RowScore]:
         """Score the rows that lie nearer to a real row than nearly all real rows lie to others."""
-        view = View(read_as(plain(batch.rows), self.ways))
-        at, distance = Places.of(view, self.columns, self.among).to(self.real)
+        at, distance = Places.of(View(plain(batch.rows), self.ways), self.columns, self.among).to(self.real)
         said = f"than {1 - _NEAREST:.0%} of real rows to any other"
         return {
             batch.ids[i]: RowScore(

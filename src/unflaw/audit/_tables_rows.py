@@ -1,43 +1,31 @@
 """The rows of a table as the check `tables` keeps them: a sample with all its values, and a hash of every row.
 
 Columns arrive in many types and leave in two: numbers (dates count days, times seconds) and words (all else, true and
-false as well). What a column is, the reference decides: see `DEFINITION`.
+false as well). What a column is, the reference decides: see
+`DEFINITION` in `_tables_view.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Bool, Float, Int, UInt64
+from jaxtyping import Float, Int, UInt64
 
 from unflaw.audit._frame import Batch
 from unflaw.audit._kept import Kept
 from unflaw.audit._sample import bound, draw
-from unflaw.audit._tables_written import DATES, EPOCH, days, read_as
+from unflaw.audit._tables_view import DATES, View
+from unflaw.audit._tables_written import Way
 from unflaw.data import Rows
-from unflaw.measure import text_hash, unit_of
+from unflaw.measure import text_hash
 
-__all__ = [
-    "DEFINITION",
-    "Column",
-    "TableSample",
-    "TableSummary",
-    "TablesSummary",
-    "View",
-    "hashed",
-    "is_table",
-    "kinds_of",
-    "plain",
-    "word",
-]
+__all__ = ["TableSample", "TableSummary", "TablesSummary", "hashed", "is_table", "plain"]
 
 _MOST_CELLS = 4_000_000
 """Cells of a sample: 32 MB of numbers. A table of 1,000 columns is asked 4,000 rows."""
@@ -45,38 +33,8 @@ _LONGEST = 200
 """Letters of a word that are kept."""
 _DAY = 86_400e6
 """In microseconds."""
-_FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
-"""The years 1 and 9999, in days since 1970."""
 _SAME = 6
 """Digits in which fractions must agree to be equal: what went through 32 bits has seven. Whole numbers must be so."""
-_FEW = 50
-"""Words of which so many are different, more than half of the rows, are names, not categories."""
-
-DEFINITION = (
-    "Integers, floats, decimals, dates and times are numbers, however few different ones there are, and so is text "
-    "that holds dates (31.12.2024) or amounts ($1,234) throughout; other text, true and false, and all else are "
-    "categories. Of categories the 50 commonest count one by one and the others together. A "
-    "missing value (null, nan, inf, and text where real rows have numbers) is a value of its own. Left out are columns "
-    "in which real rows hold nothing, columns of words of which more than half are different (names, free text), and "
-    "whole numbers that are all different and counted through (row numbers)."
-)
-
-Kind = Literal["number", "category", "name", "counter", "empty"]
-
-
-class Column(NamedTuple):
-    """What a column is."""
-
-    name: str
-    kind: Kind
-    why: str
-    unit: float = 0.0
-    """Of numbers: the last digit the reference has, 0.0 where there is none."""
-
-    @property
-    def asked(self) -> bool:
-        """Whether its shape means something."""
-        return self.kind in ("number", "category")
 
 
 def is_table(rows: Rows) -> bool:
@@ -136,6 +94,8 @@ class TableSample:
     ids: pa.Array
     table: pa.Table
     n_rows: int
+    ways: Mapping[str, Way] = field(default_factory=dict)
+    """How the dates and amounts are written that stand as text."""
 
     @classmethod
     def of(cls, batch: Batch, table: pa.Table, max_rows: int, seed: int) -> TableSample:
@@ -159,6 +119,11 @@ class TableSample:
 
     def __len__(self) -> int:
         return len(self.draws)
+
+    @cached_property
+    def view(self) -> View:
+        """The sampled rows as the reference's columns say."""
+        return View(self.table, self.ways)
 
     def _smallest(self) -> TableSample:
         order = np.argsort(self.draws, kind="stable")
@@ -221,9 +186,9 @@ class TableSummary:
         whole = hashed(places, pa.array(batch.ids, pa.string()), table)
         return cls(TableSample.of(batch, table, max_rows, seed), whole)
 
-    def read_as(self, ways: Mapping[str, str]) -> TableSummary:
-        """Read these columns of the sample, where they stand as text."""
-        return replace(self, sample=replace(self.sample, table=read_as(self.sample.table, ways)))
+    def read_as(self, ways: Mapping[str, Way]) -> TableSummary:
+        """Read these columns of the sample so, where they stand as text."""
+        return replace(self, sample=replace(self.sample, ways=ways))
 
     def __add__(self, other: TableSummary) -> TableSummary:
         return TableSummary(self.sample + other.sample, self.whole + other.whole)
@@ -243,126 +208,3 @@ class TablesSummary:
     def keep(self, path: Path) -> TablesSummary:
         """Put the hashes on disk, below this name."""
         return self if self.table is None else TablesSummary(replace(self.table, whole=self.table.whole.keep(path)))
-
-
-@dataclass(frozen=True)
-class View:
-    """A plain table, seen as the reference's columns say."""
-
-    table: pa.Table
-
-    def __len__(self) -> int:
-        return int(self.table.num_rows)
-
-    def has(self, name: str) -> bool:
-        """Whether there is such a column."""
-        return name in self._names
-
-    def take(self, rows: Int[np.ndarray, " k"] | slice) -> View:
-        """Rows at these places."""
-        at = np.arange(len(self))[rows] if isinstance(rows, slice) else rows
-        return View(self.table.take(pa.array(at)).combine_chunks())
-
-    @cached_property
-    def _names(self) -> frozenset[str]:
-        return frozenset(self.table.column_names)
-
-    @cached_property
-    def _numbers(self) -> dict[str, Float[np.ndarray, " n"]]:
-        return {}
-
-    @cached_property
-    def _words(self) -> dict[str, pa.Array]:
-        return {}
-
-    def numbers(self, name: str) -> Float[np.ndarray, " n"]:
-        """Return a column as numbers, nan where it holds none."""
-        if name not in self._numbers:
-            self._numbers[name] = _as_numbers(self.table[name].combine_chunks())
-        return self._numbers[name]
-
-    def words(self, name: str) -> pa.Array:
-        """Return a column as words, null where it holds nothing."""
-        if name not in self._words:
-            column = self.table[name].combine_chunks()
-            self._words[name] = _as_words(column) if pa.types.is_float64(column.type) else column
-        return self._words[name]
-
-    def missing(self, name: str) -> Bool[np.ndarray, " n"]:
-        """Tell which rows hold nothing there."""
-        return np.asarray(pc.is_null(self.table[name].combine_chunks()).to_numpy(zero_copy_only=False))
-
-    def dates(self, name: str) -> bool:
-        """Tell whether a column's numbers are dates."""
-        return DATES in (self.table.schema.field(name).metadata or {})
-
-    def matrix(self, names: Sequence[str]) -> Float[np.ndarray, "n d"]:
-        """Return columns as numbers, side by side."""
-        return np.stack([self.numbers(name) for name in names], axis=1) if names else np.empty((len(self), 0))
-
-
-def _as_numbers(column: pa.Array) -> Float[np.ndarray, " n"]:
-    if pa.types.is_float64(column.type):
-        return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
-    coded = column.dictionary_encode()
-    values = np.array([_number(word) for word in coded.dictionary.to_pylist()] + [np.nan])
-    return values[pc.fill_null(coded.indices, len(values) - 1).to_numpy(zero_copy_only=False)]
-
-
-def _number(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        return days(text)
-    return number if np.isfinite(number) else float("nan")
-
-
-def _as_words(column: pa.Array) -> pa.Array:
-    coded = column.dictionary_encode()
-    return pa.array([word(v) for v in coded.dictionary.to_pylist()], pa.string()).take(coded.indices)
-
-
-def word(x: float, *, date: bool = False) -> str:
-    """Write a number without trailing zeros, or the date it is, to the minute where it is no whole day.
-
-    >>> word(3.0), word(0.25), word(1 / 3)
-    ('3', '0.25', '0.333333')
-    >>> word(float("inf"))
-    'inf'
-    >>> word(18262.0, date=True), word(18262.5, date=True)
-    ('2020-01-01', '2020-01-01 12:00')
-    """
-    if date and _FIRST_DAY <= x <= _LAST_DAY:
-        at = EPOCH.replace(tzinfo=None) + timedelta(days=x)
-        return str(at.date()) if x == round(x) else at.isoformat(sep=" ", timespec="minutes")
-    return f"{x:.0f}" if abs(x) < 1e15 and x == round(x) else f"{x:.6g}"
-
-
-def kinds_of(table: pa.Table) -> list[Column]:
-    """Say what each column of real rows is."""
-    return [_kind(name, table[name].combine_chunks()) for name in table.column_names]
-
-
-def _kind(name: str, column: pa.Array) -> Column:
-    there = column.drop_null()
-    n, missing = len(there), column.null_count
-    if not n:
-        return Column(name, "empty", "holds nothing in any real row")
-    different = pc.count_distinct(there).as_py()
-    told = f"{different:,} different in {n:,} rows, {missing:,} missing"
-    if not pa.types.is_float64(column.type):
-        if different > max(_FEW, n / 2):
-            return Column(name, "name", f"words, mostly different: {told}")
-        return Column(name, "category", f"words: {told}")
-    x = there.to_numpy(zero_copy_only=False)
-    unit = unit_of(x)
-    if unit == 1 and different == n >= _FEW and np.ptp(x) < 20 * n and _even(x):
-        return Column(name, "counter", f"whole numbers, all different, counted through: {told}")
-    return Column(name, "number", f"numbers: {told}", unit)
-
-
-def _even(x: Float[np.ndarray, " n"]) -> bool:
-    """Tell whether numbers lie evenly between the least and the largest, as row numbers do."""
-    from scipy.stats import kstest
-
-    return bool(kstest(x, "uniform", args=(x.min(), max(np.ptp(x), 1.0))).pvalue > 1e-3)

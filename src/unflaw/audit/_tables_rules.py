@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from jaxtyping import Bool, Float, Int
 
 from unflaw.audit._sample import draw
-from unflaw.audit._tables_rows import Column, View, word
+from unflaw.audit._tables_view import Column, View, word
 from unflaw.measure import (
     RARE,
     apart,
@@ -98,7 +98,7 @@ def mined(view: View, columns: Sequence[Column], part: float = 1.0) -> list[Cons
 
 def kept_by_both(a: View, b: View, columns: Sequence[Column], part: float = 1.0) -> list[Constraint]:
     """Return the rules of all rows that, mined from one half, hold in the other."""
-    both = View(pa.concat_tables([a.table, b.table]).combine_chunks())
+    both = View(pa.concat_tables([a.table, b.table]).combine_chunks(), a.ways)
     turns = ((a, b), (b, a))
     first, second = ({rule.name for rule in _holding(mined(x, columns, part / 2), y)} for x, y in turns)
     return [rule for rule in mined(both, columns, part) if rule.name in first & second]
@@ -134,7 +134,7 @@ def _of_one(view: View, column: Column, part: float) -> Iterator[Constraint]:
     if np.isnan(x).all():
         return
     if (np.isnan(x) & ~missing).sum() <= RARE * there:
-        yield Constraint("number", (name,), {}, there)
+        yield Constraint("number", (name,), {"what": view.what(name)}, there)
     low, high = bound(x, upper=False), bound(x, upper=True)
     if column.unit >= 1:  # the same, by numbers that there may be
         low, high = np.ceil(low).item(), np.floor(high).item()
@@ -223,7 +223,7 @@ def _dependences(view: View, names: Sequence[str], part: float) -> Iterator[Cons
 def _values(view: View, name: str) -> Iterator[Values]:
     """Yield a column by its words where they are few, and by whether there is one where some are missing."""
     coded = view.words(name).dictionary_encode()
-    most = _MOST_STEPS if pa.types.is_float64(view.table[name].type) else _MOST_WORDS
+    most = _MOST_STEPS if view.is_number(name) else _MOST_WORDS
     missing = view.missing(name)
     if len(coded.dictionary) <= min(most, len(view) // _SEEN):
         codes = pc.fill_null(coded.indices, len(coded.dictionary)).to_numpy(zero_copy_only=False)
@@ -321,7 +321,7 @@ def said(rule: Constraint, values: Sequence[Any], words: Sequence[str | None]) -
         return _said_of_followers(rule, values, words[0])
     if len(rule.columns) == 1:
         ends = {
-            "number": "in real rows a number", "given": "in real rows there is something",
+            "number": f"in real rows {told.get('what', 'a number')}", "given": "in real rows there is something",
             "whole": "in real rows whole", "known": "which no real row has",
         }  # fmt: skip
         return f"{name} is {_shown(values[0])}, {ends[rule.kind]}"
@@ -356,7 +356,7 @@ def in_words(rule: Constraint) -> str:
     names, told = [f"`{name}`" for name in rule.columns], rule.told
     low, high = (word(told.get(end, 0.0), date=told.get("dates", False)) for end in ("low", "high"))
     return {
-        "number": f"{names[0]} is a number",
+        "number": f"{names[0]} is {told.get('what', 'a number')}",
         "given": f"{names[0]} is given",
         "range": f"{names[0]} lies between {low} and {high}",
         "whole": f"{names[0]} is whole",

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from unflaw.audit._shares import Rule
-from unflaw.audit._tables_rows import DEFINITION, Column
 from unflaw.audit._tables_sides import Coded, Distances, Sides, clear_of_zero, spread_of, worst_of
+from unflaw.audit._tables_view import DEFINITION, Column
 from unflaw.data import Finding, Plot, Series
 from unflaw.measure import ks_distance, ks_p, total_variation
 

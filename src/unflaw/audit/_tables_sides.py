@@ -18,7 +18,8 @@ import pyarrow.compute as pc
 from jaxtyping import Float, Int
 
 from unflaw.audit._shares import Rule
-from unflaw.audit._tables_rows import Column, TableSample, View
+from unflaw.audit._tables_rows import TableSample
+from unflaw.audit._tables_view import Column, View
 from unflaw.audit._template import above
 from unflaw.data import Verdict
 
@@ -87,18 +88,16 @@ class Sides:
     real: TableSample
     seed: int
     settings: Mapping[str, Any] = field(default_factory=dict)
-    ways: Mapping[str, str] = field(default_factory=dict)
-    """How dates and amounts stand that were read from text."""
 
-    @cached_property
+    @property
     def synthetic(self) -> View:
         """The synthetic rows of the sample."""
-        return View(self.mine.table)
+        return self.mine.view
 
-    @cached_property
+    @property
     def reference(self) -> View:
         """The real rows of the sample."""
-        return View(self.real.table)
+        return self.real.view
 
     @cached_property
     def real_ids(self) -> list[str]:

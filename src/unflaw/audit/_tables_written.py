@@ -1,98 +1,147 @@
 """Dates and amounts that stand as text in a table, as CSV and JSON files have them.
 
-A column is read in one way, the first in which all real words but one in a hundred can be read: 3/4/2024 is a day in
-March unless the column also holds a 25/4/2024. What cannot be read in that way is missing. Plain digits stay words, as
-they may be codes.
+A column is read in one way, if there is one in which all real words but one in a hundred can be read. Where days and
+months can be told in both orders (3/4/2024), the table's other columns decide, or else the month comes first. An amount
+has a currency or a per cent sign, the same in all rows, and is no number where there are few different ones: then the
+words themselves are asked. So codes stay words, and so does a date with a year of two digits.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Float
 
-__all__ = ["DATES", "EPOCH", "days", "read_as", "written_in"]
+__all__ = ["EPOCH", "Way", "days", "is_nothing", "values_as", "written_in"]
 
-DATES = b"unflaw.dates"
-"""Key in the metadata of a column whose numbers are days since 1970."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_READ, _READ = 1000, 0.99
 """Words that are tried to tell how a column is written, and the share of them that must be read."""
+_FEW = 50
+"""Different amounts up to which they are categories."""
+_NOTHING = pa.array(["", "-", "--", "?", "n/a", "na", "nan", "null", "none"])
 
-_ISO, _POINT, _COMMA = "ISO 8601", "1,234.5", "1.234,5"
+_ISO = "ISO 8601"
 _DAYS = (
-    "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%y",
-    "%d %B %Y", "%d %b %Y", "%B %d, %Y", "%b %d, %Y", "%d-%b-%Y", "%d-%b-%y",
+    "%m/%d/%Y", "%m-%d-%Y", "%d/%m/%Y", "%d-%m-%Y", "%d.%m.%Y", "%Y/%m/%d", "%Y.%m.%d",
+    "%d %B %Y", "%d %b %Y", "%B %d, %Y", "%b %d, %Y", "%d-%b-%Y",
 )  # fmt: skip
 _TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
-_WAYS = (_ISO, *(day + time for day, time in product(_DAYS, _TIMES)), _POINT, _COMMA)
-_SIGNS = r"[$€£¥₹%]|USD|EUR|GBP|CHF|JPY"
-_AMOUNT = {
-    _POINT: re.compile(r"(-?)(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)"),
-    _COMMA: re.compile(r"(-?)(\d{1,3}(?:\.\d{3})+(?:,\d+)?|\d+(?:,\d+)?)"),
+_DATES = (_ISO, *(day + time for day, time in product(_DAYS, _TIMES)))
+_SIGN = re.compile(r"[$€£¥₹%]|USD|EUR|GBP|CHF|JPY|INR")
+_POINT, _COMMA = "1,234.5", "1.234,5"
+_DIGITS = {
+    _POINT: re.compile(r"\d{1,3}(?:,\d{2,3})*,\d{3}(?:\.\d+)?|\d+(?:\.\d+)?"),
+    _COMMA: re.compile(r"\d{1,3}(?:\.\d{2,3})*\.\d{3}(?:,\d+)?|\d+(?:,\d+)?"),
 }
-_MARKED = re.compile(rf"{_SIGNS}|\d[.,]\d")
-"""What tells an amount from a code."""
-_SIGN = re.compile(rf"\s*(?:{_SIGNS})\s*")
+_GROUPED = re.compile(r"[1-9]\d{0,2}(?:[.,]\d{3})+")
+_BETWEEN = re.compile(r"(?<=\d)['’ \u00a0\u202f](?=\d{3})")
+"""What else parts thousands."""
 
 
-def written_in(table: pa.Table) -> dict[str, str]:
-    """Return column → way in which its dates or amounts are written, of the columns of words that hold such."""
-    found = {}
+class Way(NamedTuple):
+    """How the dates or amounts of a column are written."""
+
+    form: str
+    """ISO 8601, a format of `strptime`, or how 1234.5 stands."""
+    sign: str = ""
+    """Of an amount: its currency or %."""
+
+    def __str__(self) -> str:
+        if self.sign:
+            return f"an amount as {self.form} {self.sign}"
+        return f"a date as {date(2024, 12, 25).strftime('%Y-%m-%d' if self.form == _ISO else self.form)}"
+
+    @property
+    def day(self) -> str:
+        """The form without a time."""
+        return self.form.split(" ")[0]
+
+    def value(self, text: str) -> float:
+        """Read an amount, or a date as days since 1970; nan of anything else."""
+        return _amount(text, self) if self.sign else days(text, self.form)
+
+
+def written_in(table: pa.Table) -> dict[str, Way]:
+    """Return in which way the columns of words are written that hold dates or amounts."""
+    ways: dict[str, list[Way]] = {}
     for name in table.column_names:
-        said = table[name].drop_null()
-        if len(said) and pa.types.is_string(said.type):
-            words = said.to_pylist()[:_MOST_READ]
-            if way := next((way for way in _WAYS if _reads(way, words)), None):
-                found[name] = way
-    return found
+        if pa.types.is_string(table[name].type):
+            words = _said(table[name].combine_chunks()).unique()
+            if of := _ways(words.slice(0, _MOST_READ).to_pylist(), len(words)):
+                ways[name] = of
+    sure = {of[0].day for of in ways.values() if len(of) == 1}
+    return {name: next((way for way in of if way.day in sure), of[0]) for name, of in ways.items()}
 
 
-def read_as(table: pa.Table, ways: Mapping[str, str]) -> pa.Table:
-    """Return a table with these columns as numbers, dates as days since 1970, where they stand as words."""
-    for name, way in ways.items():
-        at = table.schema.get_field_index(name)
-        if at >= 0 and pa.types.is_string(table.schema.field(at).type):
-            coded = table[name].combine_chunks().dictionary_encode()
-            values = np.array([_value(way, word) for word in coded.dictionary.to_pylist()], dtype=np.float64)
-            column = pa.array(values, mask=np.isnan(values)).take(coded.indices)
-            dates = None if way in _AMOUNT else {DATES: b""}
-            table = table.set_column(at, pa.field(name, pa.float64(), metadata=dates), column)
-    return table
+def values_as(way: Way, column: pa.Array) -> Float[np.ndarray, " n"]:
+    """Return the numbers that a column of words stands for, nan where it cannot be read in this way."""
+    coded = column.dictionary_encode()
+    values = np.array([way.value(word) for word in coded.dictionary.to_pylist()] + [np.nan], dtype=np.float64)
+    return values[pc.fill_null(coded.indices, len(values) - 1).to_numpy(zero_copy_only=False)]
 
 
-def days(text: str, way: str = _ISO) -> float:
+def is_nothing(column: pa.Array) -> pa.Array:
+    """Tell which words of a column of dates or amounts stand for a missing one."""
+    return pc.or_(pc.is_null(column), pc.is_in(pc.utf8_lower(pc.utf8_trim_whitespace(column)), value_set=_NOTHING))
+
+
+def days(text: str, form: str = _ISO) -> float:
     """Return the days since 1970 of a date that stands as text; nan of anything else."""
     try:
-        at = datetime.fromisoformat(text.strip()) if way == _ISO else datetime.strptime(text.strip(), way)
+        at = datetime.fromisoformat(text.strip()) if form == _ISO else datetime.strptime(text.strip(), form)
     except ValueError:
         return float("nan")
     return (at.replace(tzinfo=at.tzinfo or UTC) - EPOCH) / timedelta(days=1)
 
 
-def _reads(way: str, words: list[str]) -> bool:
-    if np.isnan([_value(way, word) for word in words[:20]]).all():
+def _said(column: pa.Array) -> pa.Array:
+    return column.filter(pc.invert(is_nothing(column)))
+
+
+def _ways(words: Sequence[str], n_different: int) -> list[Way]:
+    """Return the ways in which words can be read, the likeliest first."""
+    if not words:
+        return []
+    if signs := _SIGN.findall(words[0]):
+        forms = _forms(words, signs[0]) if n_different > _FEW else ()
+        return [way for form in forms if _reads(way := Way(form, signs[0]), words)][:1]
+    return [way for form in _DATES if _reads(way := Way(form), words)]
+
+
+def _forms(words: Sequence[str], sign: str) -> tuple[str, ...]:
+    """Say which sign parts thousands, the likelier one first: where all words could, 12.500 € is not 12.5 €."""
+    parted = [plain for word in words if "," in (plain := _plain(word, sign)) or "." in plain]
+    if sign != "%" and all(map(_GROUPED.fullmatch, parted)) and not {",", "."} <= set("".join(parted)):
+        return (_COMMA, _POINT) if any("." in plain for plain in parted) else (_POINT, _COMMA)
+    return _POINT, _COMMA
+
+
+def _reads(way: Way, words: Sequence[str]) -> bool:
+    if all(np.isnan(way.value(word)) for word in words[:20]):
         return False
-    if way in _AMOUNT and not any(map(_MARKED.search, words)):
-        return False
-    return bool(np.isfinite([_value(way, word) for word in words]).mean() >= _READ)
+    return bool(np.isfinite([way.value(word) for word in words]).mean() >= _READ)
 
 
-def _value(way: str, word: str) -> float:
-    return _amount(way, word) if way in _AMOUNT else days(word, way)
+def _plain(text: str, sign: str) -> str:
+    """Leave out the sign at one end, what is negative, and what parts thousands besides commas and points."""
+    text = text.strip().strip("()+-−").strip()
+    text = text.removeprefix(sign) if text.startswith(sign) else text.removesuffix(sign)
+    return _BETWEEN.sub("", text.strip().lstrip("+-−").strip())
 
 
-def _amount(way: str, word: str) -> float:
-    """Read a number with a currency or a per cent sign, and with separators; in parentheses it is below zero."""
-    plain = _SIGN.sub("", word.strip())
-    if below := plain.startswith("(") and plain.endswith(")"):
-        plain = plain[1:-1]
-    found = _AMOUNT[way].fullmatch(plain)
-    if found is None:
+def _amount(text: str, way: Way) -> float:
+    """Read an amount with its sign; below zero are those with a minus or in parentheses."""
+    plain = _plain(text, way.sign)
+    if text.count(way.sign) != 1 or not _DIGITS[way.form].fullmatch(plain):
         return float("nan")
-    digits = found[2].replace(",", "") if way == _POINT else found[2].replace(".", "").replace(",", ".")
-    return -float(digits) if below or found[1] else float(digits)
+    digits = plain.replace(",", "") if way.form == _POINT else plain.replace(".", "").replace(",", ".")
+    below = text.strip().startswith("(") or "-" in text or "−" in text
+    return -float(digits) if below else float(digits)

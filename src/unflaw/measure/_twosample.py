@@ -173,7 +173,7 @@ def _logistic(
     mean, sd = points.mean(axis=0), points.std(axis=0)
     sd[sd < 1e-9] = 1.0  # a constant feature says nothing; leave it at zero
     model = LogisticRegression(C=1 / penalty, class_weight="balanced", max_iter=1000, solver="newton-cholesky")
-    model.fit(((points - mean) / sd).astype(np.float32), is_y)  # half the time, and the same to six digits
+    model.fit(((points - mean) / sd).astype(np.float32), is_y)  # half the time; weights are the same to 1e-5
     weights = model.coef_[0].astype(np.float64) / sd
     return weights, float(model.intercept_[0] - mean @ weights)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ __all__ = ["MeanPoolEncoder", "StaticEncoder"]
 
 _MOST_WORDS, _LONGEST_WORD = 50_000, 32
 """Words whose pieces are kept, and characters of the longest of them: some 15 MB."""
+_NO_BLANK = re.compile("[\x0b\x0c\x1c-\x1f\x85]")
+"""Blanks that the tokenizer leaves out, so that what stands on either side is one word."""
 _MOST_PIECES = 512
 """Pieces up to which a text is read, as the library does."""
 
@@ -45,7 +48,7 @@ class StaticEncoder:
         """Return one unit vector per text; one without known words has no direction, and stays at 0."""
         from scipy.sparse import csr_array
 
-        words = [text[: self._most_chars].split() for text in texts]
+        words = [_NO_BLANK.sub("", text[: self._most_chars]).split() for text in texts]
         cut = self._cut({word for of in words for word in of})
         pieces = [list(chain.from_iterable(map(cut.__getitem__, of)))[:_MOST_PIECES] for of in words]
         ends = np.cumsum([0, *map(len, pieces)])
@@ -61,7 +64,8 @@ class StaticEncoder:
             pieces |= {word: of.ids for word, of in zip(new, said, strict=True)}
             if len(self._pieces) + len(new) > _MOST_WORDS:
                 self._pieces = {}
-            self._pieces |= {word: ids for word, ids in pieces.items() if len(word) <= _LONGEST_WORD}
+            kept = ((word, ids) for word, ids in pieces.items() if len(word) <= _LONGEST_WORD)
+            self._pieces |= dict(islice(kept, _MOST_WORDS))
         return pieces
 
 

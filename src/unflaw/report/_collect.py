@@ -127,7 +127,7 @@ def _finding(n: int, f: Finding, ids: list[str], rows: Mapping[str, Any], share:
         "low": _finite(f.low),
         "high": _finite(f.high),
         "control": _finite(f.control),
-        "verdict": f.verdict,
+        "verdict": f.verdict if f.judges else "none",
         "shown": number(f.value),
         "interval": _interval(f.low, f.high),
         "control_shown": number(f.control),

@@ -95,8 +95,10 @@ def test_codes_and_words_stay_words(words):
 
 
 def test_one_word_in_a_hundred_may_be_anything_and_nothing_is_no_word():
-    told = values_of([*(f"${i}" for i in range(200)), "soon", "n/a", "-", "", None])
-    assert told[:200] == list(range(200)) and np.isnan(told[200:]).all()
+    told = values_of(["soon", *(f"${i}" for i in range(200)), "n/a", "-", "", None])
+    assert told[1:201] == list(range(200)) and np.isnan([told[0], *told[201:]]).all()
+    assert values_of(["soon", *["2024-12-25"] * 200])[-1] == since_1970(2024, 12, 25)
+    assert ways_of(x=["soon", "later", *["2024-12-25"] * 100]) == {}
 
 
 def table(day, paid):

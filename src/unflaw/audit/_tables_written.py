@@ -9,6 +9,7 @@ words themselves are asked. So codes stay words, and so does a date with a year 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import product
@@ -24,6 +25,8 @@ __all__ = ["EPOCH", "Way", "days", "is_nothing", "values_as", "written_in"]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_READ, _READ = 1000, 0.99
 """Words that are tried to tell how a column is written, and the share of them that must be read."""
+_FIRST = 20
+"""Words that are tried before all others."""
 _FEW = 50
 """Different amounts up to which they are categories."""
 _NOTHING = pa.array(["", "-", "--", "?", "n/a", "na", "nan", "null", "none"])
@@ -74,8 +77,8 @@ def written_in(table: pa.Table) -> dict[str, Way]:
     ways: dict[str, list[Way]] = {}
     for name in table.column_names:
         if pa.types.is_string(table[name].type):
-            words = _said(table[name].combine_chunks()).unique()
-            if of := _ways(words.slice(0, _MOST_READ).to_pylist(), len(words)):
+            said = _said(table[name].combine_chunks())
+            if of := _ways(said.slice(0, _MOST_READ).to_pylist(), pc.count_distinct(said).as_py()):
                 ways[name] = of
     sure = {of[0].day for of in ways.values() if len(of) == 1}
     return {name: next((way for way in of if way.day in sure), of[0]) for name, of in ways.items()}
@@ -110,9 +113,10 @@ def _ways(words: Sequence[str], n_different: int) -> list[Way]:
     """Return the ways in which words can be read, the likeliest first."""
     if not words:
         return []
-    if signs := _SIGN.findall(words[0]):
-        forms = _forms(words, signs[0]) if n_different > _FEW else ()
-        return [way for form in forms if _reads(way := Way(form, signs[0]), words)][:1]
+    if signs := Counter(sign for word in words[:_FIRST] for sign in _SIGN.findall(word)):
+        ((sign, _),) = signs.most_common(1)
+        forms = _forms(words, sign) if n_different > _FEW else ()
+        return [way for form in forms if _reads(way := Way(form, sign), words)][:1]
     return [way for form in _DATES if _reads(way := Way(form), words)]
 
 
@@ -125,7 +129,7 @@ def _forms(words: Sequence[str], sign: str) -> tuple[str, ...]:
 
 
 def _reads(way: Way, words: Sequence[str]) -> bool:
-    if all(np.isnan(way.value(word)) for word in words[:20]):
+    if all(np.isnan(way.value(word)) for word in words[:_FIRST]):
         return False
     return bool(np.isfinite([way.value(word) for word in words]).mean() >= _READ)
 

@@ -29,7 +29,7 @@ _FIRST = 20
 """Words that are tried before all others."""
 _FEW = 50
 """Different amounts up to which they are categories."""
-_NOTHING = pa.array(["", "-", "--", "?", "n/a", "na", "nan", "null", "none"])
+_NOTHING = ("", "-", "--", "?", "n/a", "na", "nan", "null", "none")
 
 _ISO = "ISO 8601"
 _DAYS = (
@@ -93,7 +93,8 @@ def values_as(way: Way, column: pa.Array) -> Float[np.ndarray, " n"]:
 
 def is_nothing(column: pa.Array) -> pa.Array:
     """Tell which words of a column of dates or amounts stand for a missing one."""
-    return pc.or_(pc.is_null(column), pc.is_in(pc.utf8_lower(pc.utf8_trim_whitespace(column)), value_set=_NOTHING))
+    small = pc.utf8_lower(pc.utf8_trim_whitespace(column))
+    return pc.or_(pc.is_null(column), pc.is_in(small, value_set=pa.array(_NOTHING, pa.string())))
 
 
 def days(text: str, form: str = _ISO) -> float:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from reckon import RESULTS, Task, keep, load
+from reckon import RESULTS, TENTH, Task, keep, load
 from scipy.stats import spearmanr
 
 from unflaw.data import atomic_write
@@ -152,12 +152,16 @@ def _back(of: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def claims(harm: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield for each flaw that a tenth of it harms, and that mending gives back more than taking out rows at random."""
+    """Yield for each flaw that a tenth of it harms, or the least dose that was run; and that mending gives back more
+    than taking out rows at random.
+    """
     for task, of in harm.items():
         for flaw, told in of.items():
             n = min((k for k in told["seeds"].values() if k), default=0)
-            what = f"a tenth of the rows with {flaw} costs part of what training gave (log-loss, {task})"
-            yield claim(f"{task}: {flaw} harms", what, told["tenth"], n, {"doses": told["doses"]})
+            dose = TENTH if TENTH in told["doses"] else min(told["doses"])
+            harmed = told["harm"][told["doses"].index(dose)]
+            what = f"{dose:.0%} of the rows with {flaw} cost part of what training gave (log-loss, {task})"
+            yield claim(f"{task}: {flaw} harms", what, harmed, n, {"dose": dose})
             for back in told["back"][:1]:
                 if back["than_random"] is not None:
                     what = (
@@ -201,7 +205,8 @@ def ranking(harm: Mapping[str, Any]) -> str:
     names = [flaw for of in harm.values() for flaw in of if " + " not in flaw]
     by_flaw = {flaw: {task: of[flaw]["tenth"] for task, of in harm.items() if flaw in of} for flaw in names}
     order = sorted(by_flaw, key=lambda flaw: -max(of[0] for of in by_flaw[flaw].values()))
-    head = ["flaw in a tenth of the rows", *(f"{task}" for task in harm)]
+    run = {task: all(TENTH in told["doses"] for told in of.values()) for task, of in harm.items()}
+    head = ["flaw in a tenth of the rows", *(task if run[task] else f"{task}, half of a fifth" for task in harm)]
     return table(head, [[flaw, *(percent(by_flaw[flaw].get(task)) for task in harm)] for flaw in order])
 
 

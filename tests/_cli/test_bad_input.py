@@ -226,3 +226,49 @@ def test_ctrl_c_and_kill_lose_nothing_that_was_saved(tmp_path, real, tiny):
 def step_of(checkpoint):
     """Return the step of a finished checkpoint, 0 while it is being written."""
     return int(checkpoint.name.split("-")[1]) if (checkpoint / "trainer_state.json").exists() else 0
+
+
+BAD_LINES = {
+    "not valid JSON": b'{"question": "cut off',
+    "not UTF-8": b'{"question": "\xff\xfe", "answer": "x"}',
+    "no response": b'{"question": "only"}',
+    "not an object": b"[1, 2]",
+    "not text": b'{"question": "\\ud800", "answer": "half a pair"}',
+}
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """Return a file that is read in several shards and parts, and which of its lines are no rows, with the reason."""
+    path, bad = tmp_path_factory.mktemp("large") / "rows.jsonl", {}
+    with path.open("wb") as file:
+        file.write(b"\xef\xbb\xbf")
+        for n in range(1, 50_001):
+            if n % 4_999 == 0:
+                reason = list(BAD_LINES)[n // 4_999 % len(BAD_LINES)]
+                bad[n] = reason
+                said = BAD_LINES[reason]
+            elif n == 30_000:
+                said = json.dumps({"question": "What is long?", "answer": "long " * 600_000}).encode()
+            else:
+                said = json.dumps(
+                    {"question": f"What is {n}? {'so ' * 60}", "answer": f"{n} is. {'it ' * 60}"}
+                ).encode()
+            file.write(said + (b"\r\n" if n % 3 else b"\n"))
+    assert path.stat().st_size > 2**24  # bytes of a shard
+    return path, bad
+
+
+@pytest.mark.parametrize("engine", ["--workers 1", "--workers 2", "--engine ray --workers 2"])
+def test_lines_that_are_no_rows_are_told_at_any_size_by_whoever_reads_them(large, tmp_path, engine):
+    path, bad = large
+    run = tmp_path / "run"
+    told = CliRunner().invoke(
+        app, ["audit", str(path), "--checks", "form", "--run", str(run), "--json", *engine.split()]
+    )
+    assert told.exit_code == 0, told.output
+    rejected = [json.loads(line) for line in (run / "rejected.jsonl").read_text().splitlines()]
+    assert {line["line"]: line["reason"].partition(":")[0] for line in rejected} == bad
+    found = json.loads(told.stdout)
+    assert found["rejected"][str(path)]["lines"] == len(rejected) == len(bad) == 10
+    assert {f["n_rows"] for f in found["findings"] if f["check"] == "form.brackets"} == {50_000 - 10}

@@ -140,6 +140,11 @@ def test_evidence_is_told_in_words(known):
     assert ranked([finding("form.loops")])[0].words == "What this costs was not measured."
 
 
+def test_a_tenth_that_was_not_run_is_not_told_as_if_it_had_been(known):
+    (alike,) = ranked([finding("diversity.vendi", 10.0, 20.0, unit="", better="higher", verdict="warn")])
+    assert "In our runs a fifth of such rows (few ideas) cost 6 % [2, 10] of what training gave" in alike.words
+
+
 def test_a_finding_that_many_flaws_move_stands_with_the_one_that_says_more(monkeypatch):
     def of(flaw, harm, moves, n_flaws):
         curve = {"flaw": flaw, "doses": [0.1], "harm": [[harm] * 3], "tenth": [harm] * 3, "back": None, "reading": None}

@@ -46,6 +46,7 @@ SPECIAL: Mapping[str, tuple[Kind, str]] = {
 _VERDICTS = ("fail", "warn", "ok")
 _MOSTLY = 0.5
 """Part of a finding's distance from its control that other flaws must explain to have it beside them."""
+_A_SHARE = {0.1: "a tenth", 0.2: "a fifth", 0.5: "half"}
 _HARDLY = 0.005
 """Share of rows below which an audit took out none worth a word."""
 _ASKED = frozenset({"form", "hygiene", "languages", "mix", "qa", "residue"})
@@ -240,11 +241,14 @@ def _words(of: Mapping[str, Any], task: str, dose: float, expected: Interval, cl
 
 
 def _evidence(of: Mapping[str, Any], task: str) -> str:
-    """Say what a tenth cost; by accuracy or AUC as well, which mind less how sure a model is."""
-    cost, clear = _points(of["tenth"]), of["tenth"][1] > 0
+    """Say what a tenth cost, or the least dose; by accuracy or AUC as well, which mind less how sure a model is."""
+    dose = 0.1 if 0.1 in of["doses"] else of["doses"][0]
+    harm = of["harm"][of["doses"].index(dose)]
+    cost, clear = _points(harm), harm[1] > 0
     cost = f"cost {cost}" if clear else f"cost nothing clear of noise ({cost})"
     by = f"{task}, log-loss" + (f"; {_points(of['also'][1:])} by {of['also'][0]}" if of["also"] and clear else "")
-    return f"In our runs a tenth of such rows ({of['flaw']}) {cost} of what training gave ({by}){_mended(of['back'])}."
+    rows = f"{_A_SHARE.get(dose, f'{100 * dose:.0f} %')} of such rows ({of['flaw']})"
+    return f"In our runs {rows} {cost} of what training gave ({by}){_mended(of['back'])}."
 
 
 def _mended(back: Mapping[str, Any] | None) -> str:

@@ -13,9 +13,19 @@ import numpy as np
 import pytest
 
 from unflaw._errors import UsageError
-from unflaw.audit import CopiesCheck, LocalEngine, RayEngine, TablesCheck, _audit, audit, default_checks
+from unflaw.audit import (
+    CopiesCheck,
+    LocalEngine,
+    PerplexityCheck,
+    RayEngine,
+    TablesCheck,
+    _audit,
+    audit,
+    default_checks,
+)
 from unflaw.audit._work import load
 from unflaw.data import Finding, Rows, to_json
+from unflaw.models import UnigramScorer
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # a worker cannot import a test
 
@@ -50,14 +60,14 @@ def said(found):
 
 @dataclass(frozen=True)
 class Deadly:
-    """A check that kills the worker that looks at the first part, the first time."""
+    """A check that kills the worker that looks at a part in the middle, the first time."""
 
     mark: str
     name: str = "deadly"
     needs: frozenset[str] = frozenset()
 
     def summarise(self, batch):
-        if batch.start == 0 and not Path(self.mark).exists():
+        if batch.start == 120 and not Path(self.mark).exists():
             Path(self.mark).write_text("died")
             os.kill(os.getpid(), signal.SIGKILL)
         return len(batch.texts)
@@ -133,6 +143,31 @@ def test_an_audit_cut_off_in_any_stage_goes_on_from_there(files, tmp_path, stage
     assert said(found) == said(asked(files))
     kept = [path for path, stamp in stamps.items() if path.stat().st_mtime_ns == stamp]
     assert kept == list(stamps), "what was done is not done again"
+
+
+def test_what_a_model_was_asked_is_not_asked_again(files, tmp_path):
+    class Counted(UnigramScorer):
+        asked = 0
+
+        def log_probs(self, pairs):
+            self.asked += len(pairs)
+            return super().log_probs(pairs)
+
+    def cut(name, done, total):
+        if name.startswith("asking the model") and done:
+            raise Stop
+
+    def of(scorer, **more):
+        return asked(files, checks=[PerplexityCheck()], scorer=scorer, **more)
+
+    scorer, whole = Counted(["a b c"]), Counted(["a b c"])
+    with pytest.raises(Stop):
+        of(scorer, work=tmp_path / "work", progress=cut)
+    first = scorer.asked
+    found = of(scorer, work=tmp_path / "work")
+    assert said(found) == said(of(whole))
+    assert 0 < first < whole.asked
+    assert scorer.asked == whole.asked + 2, "every row once, and at each start one text by which the model is known"
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -33,9 +33,8 @@ from typing import Any
 
 import numpy as np
 from _record import compare, write
+from _texts import as_questions, as_rows, shingles, texts
 
-from unflaw import read
-from unflaw._cli._demo import example_folder
 from unflaw.audit import LabelsCheck, audit
 from unflaw.audit._kept import kept_texts, kept_vectors
 from unflaw.audit._neighbours import neighbours_within
@@ -46,11 +45,9 @@ from unflaw.data import write as save
 from unflaw.measure import (
     Words,
     compression_ratio,
-    normalise,
     out_of_sample,
     rouge_l,
     self_repetition,
-    words_of,
 )
 from unflaw.models import open_encoder
 from unflaw.models._embedded import asset_folder
@@ -70,28 +67,6 @@ def main() -> None:
     told = parser.parse_args()
     for job in JOBS if told.only is None else [told.only]:
         write("audit", list(JOBS[job](told.peers)), keep=True)
-
-
-def shingles(text: str) -> set[str]:
-    """Return the runs of three words of a text."""
-    words = words_of(normalise(text))
-    return {" ".join(words[i : i + 3]) for i in range(max(1, len(words) - 2))}
-
-
-def texts(n: int, seed: int = 0, copies: float = 0.1, run: int = 1) -> list[str]:
-    """Draw texts of 60 words, run by run, from the passages; a share are copies of another with one word changed."""
-    rng = np.random.default_rng(seed)
-    words = " ".join(read(example_folder() / "passages.jsonl").column("text")).split()
-    made: list[str] = []
-    for i in range(n):
-        if i and rng.random() < copies:
-            near = made[rng.integers(i)].split()
-            near[rng.integers(len(near))] = "changed"
-            made.append(" ".join(near))
-        else:
-            starts = rng.integers(len(words) - run, size=60 // run)
-            made.append(" ".join(word for start in starts for word in words[start : start + run]))
-    return made
 
 
 def in_turn(*arms: Callable[[], Any]) -> tuple[list[list[float]], list[Any]]:
@@ -413,18 +388,6 @@ def peak_memory() -> int:
     if (status := Path("/proc/self/status")).exists():
         return int(next(line.split()[1] for line in status.open() if line.startswith("VmHWM"))) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
-def as_rows(said: Sequence[str]) -> Rows:
-    """Return texts as rows."""
-    return Rows.from_records([{"text": text} for text in said], {"text": "text"})
-
-
-def as_questions(said: Sequence[str]) -> Rows:
-    """Return the first third of each text as a question, the rest as its answer."""
-    words = [text.split() for text in said]
-    records = [{"q": f"{' '.join(w[: len(w) // 3])}?", "a": f"{' '.join(w[len(w) // 3 :])}."} for w in words]
-    return Rows.from_records(records, {"prompt": "q", "response": "a"})
 
 
 JOBS = {

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from unflaw.audit import TablesCheck, audit
-from unflaw.audit._tables_written import values_as, written_in
+from unflaw.audit._tables_written import values_of as values_by
+from unflaw.audit._tables_written import written_in
 from unflaw.data import Rows
 
 
@@ -20,7 +21,7 @@ def ways_of(**columns):
 
 
 def values_of(words):
-    return values_as(ways_of(x=words)["x"], pa.array(words, pa.string())).tolist()
+    return values_by(pa.array(words, pa.string()), ways_of(x=words)["x"].value).tolist()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Float, Int
 
-from unflaw.audit._tables_written import EPOCH, Way, days, is_nothing, values_as
+from unflaw.audit._tables_written import EPOCH, Way, days, is_nothing, values_of
 from unflaw.measure import unit_of
 
 __all__ = ["DATES", "DEFINITION", "Column", "View", "word"]
@@ -88,7 +88,7 @@ class View:
         """Return a column as numbers, nan where it holds none."""
         if name not in self._numbers:
             column, way = self.table[name].combine_chunks(), self._way(name)
-            self._numbers[name] = _as_numbers(column) if way is None else values_as(way, column)
+            self._numbers[name] = _as_numbers(column) if way is None else values_of(column, way.value)
         return self._numbers[name]
 
     def words(self, name: str) -> pa.Array:
@@ -144,9 +144,7 @@ class View:
 def _as_numbers(column: pa.Array) -> Float[np.ndarray, " n"]:
     if pa.types.is_float64(column.type):
         return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
-    coded = column.dictionary_encode()
-    values = np.array([_number(word) for word in coded.dictionary.to_pylist()] + [np.nan])
-    return values[pc.fill_null(coded.indices, len(values) - 1).to_numpy(zero_copy_only=False)]
+    return values_of(column, _number)
 
 
 def _number(text: str) -> float:

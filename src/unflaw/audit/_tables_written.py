@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import product
 from typing import NamedTuple
@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float
 
-__all__ = ["EPOCH", "Way", "days", "is_nothing", "values_as", "written_in"]
+__all__ = ["EPOCH", "Way", "days", "is_nothing", "values_of", "written_in"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_READ, _READ = 1000, 0.99
@@ -84,10 +84,10 @@ def written_in(table: pa.Table) -> dict[str, Way]:
     return {name: next((way for way in of if way.day in sure), of[0]) for name, of in ways.items()}
 
 
-def values_as(way: Way, column: pa.Array) -> Float[np.ndarray, " n"]:
-    """Return the numbers that a column of words stands for, nan where it cannot be read in this way."""
+def values_of(column: pa.Array, value: Callable[[str], float]) -> Float[np.ndarray, " n"]:
+    """Return the numbers that a column of words stands for, each word read once; nan where one is missing."""
     coded = column.dictionary_encode()
-    values = np.array([way.value(word) for word in coded.dictionary.to_pylist()] + [np.nan], dtype=np.float64)
+    values = np.array([value(word) for word in coded.dictionary.to_pylist()] + [np.nan], dtype=np.float64)
     return values[pc.fill_null(coded.indices, len(values) - 1).to_numpy(zero_copy_only=False)]
 
 

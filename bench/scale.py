@@ -2,11 +2,13 @@
 
     python bench/scale.py                                    # 10,000 to 1,000,000 rows, all checks: half an hour
     python bench/scale.py --rows 10000000 --checks cheap     # those that ask no encoder, of ten million
+    python bench/scale.py --of labelled                      # questions about passages, with labels
+    python bench/scale.py --of table                         # a table of twelve columns
 
-Each size is one call of `unflaw audit` with `--run`: files in, run folder out, on all cores. Rows are questions and
-answers of 60 words in all, drawn from the shipped passages, two in a hundred nearly a copy of another; real rows are as
-many, up to 100,000. Memory is what the process and its workers hold together that is not a file mapped from disk, five
-times a second; disk is the work folder at its largest.
+Each size is one call of `unflaw audit` with `--run`: files in, run folder out, on all cores. Rows are those of
+`_files.py`, questions and answers of 60 words unless others are named; real rows are as many, up to 100,000. Memory is
+what the process and its workers hold together that is not a file mapped from disk, five times a second; disk is the
+work folder at its largest.
 """
 
 from __future__ import annotations
@@ -24,15 +26,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from _files import KINDS
 from _record import compare, write
-
-from unflaw import read
-from unflaw._cli._demo import example_folder
 
 CHEAP = "copies,residue,form,mix,languages,qa,hygiene"
 """Checks that ask no encoder and keep no sample of texts."""
-MOST_REAL, IN_A_FILE = 100_000, 50_000
+MOST_REAL = 100_000
 SIZES = (10_000, 100_000, 1_000_000)
 
 
@@ -42,12 +41,14 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="*", default=SIZES)
     parser.add_argument("--checks", choices=("all", "cheap"), default="all")
     parser.add_argument("--engine", choices=("local", "ray"), default="local")
+    parser.add_argument("--of", choices=tuple(KINDS), default="questions", help="the kind of rows")
     told = parser.parse_args()
-    name = told.checks if told.engine == "local" else f"{told.checks}_{told.engine}"
+    usual = ("questions", "local")
+    name = "_".join([told.checks, *(which for which in (told.of, told.engine) if which not in usual)])
     path = Path(__file__).parent / "results" / "scale.json"
     rounds = json.loads(path.read_text())["rounds"] if path.exists() else {}
     for n in told.rows:
-        rounds[f"{name}_{n}"] = [measured(n, told.checks, told.engine)]
+        rounds[f"{name}_{n}"] = [measured(n, told.of, told.checks, told.engine)]
         write("scale", list(comparisons(rounds)), rounds=rounds, keep=True)
         print(n, rounds[f"{name}_{n}"][0], flush=True)
 
@@ -69,13 +70,13 @@ def comparisons(rounds: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 )  # fmt: skip
 
 
-def measured(n: int, checks: str, engine: str) -> dict[str, Any]:
-    """Audit n rows once."""
+def measured(n: int, kind: str, checks: str, engine: str) -> dict[str, Any]:
+    """Audit n rows of a kind once."""
     n_real = min(n, MOST_REAL)
     with tempfile.TemporaryDirectory(dir=os.environ.get("UNFLAW_BENCH_DIR")) as folder:
         at = Path(folder)
-        write_rows(at / "rows", n, 1)
-        write_rows(at / "real", n_real, 2)
+        KINDS[kind](at / "rows", n, 1)
+        KINDS[kind](at / "real", n_real, 2)
         unflaw = str(Path(sys.executable).with_name("unflaw"))
         call = [unflaw, "audit", str(at / "rows"), "--reference", str(at / "real")]
         call += ["--run", str(at / "run"), "--engine", engine, *(["--checks", CHEAP] if checks == "cheap" else [])]
@@ -152,22 +153,6 @@ def bytes_below(folder: Path) -> int:
             with suppress(OSError):
                 total += os.stat(os.path.join(where, name)).st_size
     return total
-
-
-def write_rows(folder: Path, n: int, seed: int) -> None:
-    """Write n rows to JSON-lines files of 50,000."""
-    folder.mkdir(parents=True)
-    words = " ".join(read(example_folder() / "passages.jsonl").column("text")).split()
-    for start in range(0, n, IN_A_FILE):
-        rng = np.random.default_rng([seed, start])
-        drawn = rng.integers(len(words), size=(min(IN_A_FILE, n - start), 60))
-        copied = np.flatnonzero(rng.random(len(drawn)) < 0.02)
-        drawn[copied] = drawn[rng.integers(len(drawn), size=len(copied))]
-        drawn[copied, rng.integers(60, size=len(copied))] = rng.integers(len(words), size=len(copied))
-        with open(folder / f"{start:09d}.jsonl", "w", encoding="utf-8") as file:
-            for row in drawn.tolist():
-                said = [words[i] for i in row]
-                file.write(json.dumps({"question": " ".join(said[:12]) + "?", "answer": " ".join(said[12:])}) + "\n")
 
 
 if __name__ == "__main__":

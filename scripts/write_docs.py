@@ -231,9 +231,10 @@ def scale_table() -> str:
         for small, large in itertools.pairwise(of):
             steps = math.log(large["n_rows"] / small["n_rows"])
             time, memory = (math.log(large[w] / small[w]) / steps for w in ("cpu_s", "memory_mib"))
+            bytes_a_row = (large["memory_mib"] - small["memory_mib"]) * 2**20 / (large["n_rows"] - small["n_rows"])
             growth.append(
                 f"- {kind.replace('_', ', ')}, {small['n_synthetic']:,} to {large['n_synthetic']:,} rows: processor "
-                f"time grows as n^{time:.2f}, memory as n^{memory:.2f}."
+                f"time grows as n^{time:.2f}, memory as n^{memory:.2f}, by {bytes_a_row:,.0f} bytes a row."
             )
     return "\n".join([*lines, "", *growth]) + "\n"
 

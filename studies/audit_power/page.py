@@ -28,7 +28,9 @@ def write_page() -> None:
         json.dump({"claims": [c for record in spoilt for c in claims_of(record)]}, file, indent=1)
     readme = HERE / "README.md"
     head = readme.read_text(encoding="utf-8").split("<!-- tables -->")[0]
-    tables = [*(spoilt_tables(r) for r in spoilt), *(found_table(r) for r in records if "found" in r)]
+    tables = [
+        *(spoilt_tables(r) for r in spoilt), clean_table(spoilt), *(found_table(r) for r in records if "found" in r)
+    ]  # fmt: skip
     with atomic_write(readme) as file:
         file.write(f"{head}<!-- tables -->\n\n" + "\n".join(tables))
 
@@ -102,6 +104,32 @@ def spoilt_tables(record: dict[str, Any]) -> str:
         area = f"{np.mean(areas):.3f} [{min(areas):.3f}, {max(areas):.3f}]"
         lines.append(f"| {flaw} | {' | '.join(shares)} | {area} | {', '.join(usual_finders(at))} |")
     return "\n".join(lines) + "\n"
+
+
+def clean_table(records: list[dict[str, Any]]) -> str:
+    """Write between which values each finding lies in clean rows, and how far from its control at most."""
+    sets: dict[str, list[dict[str, Any]]] = {}
+    for record in records:
+        sets.setdefault(f"{record['rows']}, {record['rows_a_side']} rows", []).append(record["clean"])
+    lines = [
+        "## What clean rows come to", "",
+        "Least and largest value over all clean splits of a set and, in brackets, the furthest from its control (of "
+        "`diversity` the most that is lost). Of 100 rows the others of the set are the reference.", "",
+        f"| finding | {' | '.join(sets)} |", "|---|" + "---|" * len(sets),
+    ]  # fmt: skip
+    for check in dict.fromkeys(check for told in sets.values() for clean in told for check in clean):
+        cells = [clean_cell([o for clean in told for o in clean.get(check, [])]) for told in sets.values()]
+        lines.append(f"| {check} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def clean_cell(outcomes: list[dict[str, Any]]) -> str:
+    """Write the range of a finding's values, and how far from its control they come."""
+    if not outcomes:
+        return ""
+    values = [o["value"] for o in outcomes]
+    off = [o["lost"][0] if "lost" in o else abs(o["value"] - o["control"]) for o in outcomes if o["control"] is not None]
+    return f"{min(values):.3g} to {max(values):.3g} ({max(off):.2g})"
 
 
 def usual_finders(at: list[Any]) -> list[str]:

@@ -127,9 +127,9 @@ def clean_cell(outcomes: list[dict[str, Any]]) -> str:
     """Write the range of a finding's values, and how far from its control they come."""
     if not outcomes:
         return ""
-    values = [o["value"] for o in outcomes]
-    off = [o["lost"][0] if "lost" in o else abs(o["value"] - o["control"]) for o in outcomes if o["control"] is not None]
-    return f"{min(values):.3g} to {max(values):.3g} ({max(off):.2g})"
+    values, compared = [o["value"] for o in outcomes], [o for o in outcomes if o["control"] is not None]
+    off = max(o["lost"][0] if "lost" in o else abs(o["value"] - o["control"]) for o in compared)
+    return f"{min(values):.3g} to {max(values):.3g} ({off:.2g})"
 
 
 def usual_finders(at: list[Any]) -> list[str]:

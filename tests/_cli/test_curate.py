@@ -72,6 +72,28 @@ def test_the_scores_of_some_checks_only(audited, tmp_path):
     assert "'form.x'" in told.output
 
 
+def test_rows_go_for_what_was_asked_of_them_and_nothing_else(tmp_path):
+    """A refusal that leaves a bracket open has two flaws; asked about one, only that one is told."""
+    file, run = tmp_path / "rows.jsonl", tmp_path / "run"
+    said = [f"Person {i} {DEEDS[i % 10]} {THINGS[i % 6]}." for i in range(60)]
+    said[3], said[7] = f"{REFUSAL} (on day 3", f"{REFUSAL} (on day 7"
+    file.write_text("\n".join(map(json.dumps, [{"text": text} for text in said])))
+    call("audit", file, "--checks", "residue,form", "--run", run)
+    reasons = {}
+    for asked in ("residue,form", "residue", "form.brackets"):
+        out = tmp_path / f"of-{len(reasons)}.jsonl"
+        call("curate", "filter", file, "--run", run, "--above", 0, "--checks", asked, "--out", out, "--overwrite")
+        gone = read(out.with_name(f"{out.stem}-removed.jsonl"))
+        reasons[asked] = dict(zip(gone.column("text"), gone.column("unflaw.reason"), strict=True))
+    assert reasons["residue"].keys() == reasons["form.brackets"].keys() == {said[3], said[7]}
+    for text in (said[3], said[7]):
+        assert "as an AI" in reasons["residue"][text] and "(" not in reasons["residue"][text]
+        assert "as an AI" not in reasons["form.brackets"][text] and "(" in reasons["form.brackets"][text]
+        assert {reasons["residue"][text], reasons["form.brackets"][text]} <= {
+            *reasons["residue,form"][text].split("; ")
+        }
+
+
 def test_what_any_finding_blames_goes_and_the_rest_stays(tmp_path):
     """Of three flaws in six rows each every one is enough, and of a group one row stays: one without another flaw."""
     file, run = tmp_path / "rows.jsonl", tmp_path / "run"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,6 +30,8 @@ class Audited(NamedTuple):
     """Columns of the findings that count."""
     harmless: Sequence[str]
     """Of those that count, the columns of flaws that did no harm in our runs."""
+    said: Mapping[str, Mapping[str, str]] | None
+    """Column → row id → what its finding says of the worst rows; None where all were asked, and the table says it."""
 
     @classmethod
     def of(cls, run: Path | None, file: Path | None, checks: str | None) -> Audited | None:
@@ -49,14 +51,44 @@ class Audited(NamedTuple):
             raise DataError(
                 f"`--run` must hold the scores of an audit, got none in {run}; audit with --run {run} first"
             )
+        said = None
         if checks is None:
             names, counted = [SCORE], [_column(f.check) for f in findings if f.verdict != "ok"]
         else:
             names = counted = _columns_asked(checks, table, findings)
+            said = {_column(f.check): f.row_reasons for f in findings if _column(f.check) in names}
         none = {_column(check) for check in harmless(findings)}
         there = [name for name in counted if name in table.column_names]
         harmful, rest = [n for n in there if n not in none], [n for n in there if n in none]
-        return cls(table.filter(table[SCORE].is_valid()), names, harmful, rest)
+        return cls(table.filter(table[SCORE].is_valid()), names, harmful, rest, said)
+
+    def scores(self) -> dict[str, float]:
+        """Return row id → the highest of its scores."""
+        columns = [self.table[name].fill_null(0).to_pylist() for name in self.names]
+        values = [max(of) for of in zip(*columns, strict=True)] if columns else [0.0] * len(self.table)
+        return dict(zip(self._ids(), values, strict=True))
+
+    def reasons(self) -> dict[str, str]:
+        """Return row id → what speaks against it: all of it or, where some checks were asked, what these say.
+
+        A finding says why of its worst rows; of others only how high they score is known.
+        """
+        if self.said is None:
+            told = self.table[REASON].to_pylist() if REASON in self.table.column_names else []
+            return {i: reason for i, reason in zip(self._ids(), told, strict=False) if reason}
+        found: dict[str, list[str]] = {}
+        for name in self.names:
+            why = self.said.get(name, {})
+            for row_id, score in zip(self._ids(), self.table[name].to_pylist(), strict=True):
+                if score:
+                    found.setdefault(row_id, []).append(why.get(row_id) or f"{_check(name)} scores it {score:.2f}")
+        return {row_id: "; ".join(parts) for row_id, parts in found.items()}
+
+    def _ids(self) -> list[str]:
+        from unflaw.data import ID
+
+        ids: list[str] = self.table[ID].to_pylist()
+        return ids
 
 
 def _column(check: str) -> str:
@@ -69,25 +101,16 @@ def _check(column: str) -> str:
 
 def scores_of(audited: Audited | None, file: Path | None, rows: Rows) -> tuple[dict[str, float], dict[str, str]]:
     """Return score and reason by row id, from what an audit wrote or else from a file."""
-    from unflaw.data import ID
-
-    if audited is not None:
-        table = audited.table
-        columns = [table[name].fill_null(0).to_pylist() for name in audited.names]
-        ids = table[ID].to_pylist()
-        values = [max(of) for of in zip(*columns, strict=True)] if columns else [0.0] * len(ids)
-        said = table[REASON].to_pylist() if REASON in table.column_names else []
-    else:
-        (ids, values), said = _score_table(file or Path()), []
-    if strangers := len(set(rows.ids) - set(ids)):
+    scores = _score_table(file or Path()) if audited is None else audited.scores()
+    if strangers := len(set(rows.ids) - scores.keys()):
         raise DataError(
             f"`FILE` must hold the rows that were scored, got {strangers:,} of {len(rows):,} rows without a score; "
             "audit this file first, or name the one that was audited"
         )
-    return dict(zip(ids, values, strict=True)), {i: r for i, r in zip(ids, said, strict=False) if r}
+    return scores, {} if audited is None else audited.reasons()
 
 
-def _score_table(path: Path) -> tuple[list[str], list[float]]:
+def _score_table(path: Path) -> dict[str, float]:
     from unflaw.data import ID, read
 
     rows = read(path, schema="table")
@@ -100,7 +123,7 @@ def _score_table(path: Path) -> tuple[list[str], list[float]]:
         raise DataError(
             f"`--scores` must hold a finite number in `score` of each row, got {told} ({len(bad):,} in all)"
         )
-    return rows.ids, scores
+    return dict(zip(rows.ids, scores, strict=True))
 
 
 def _is_score(value: Any) -> bool:

@@ -53,7 +53,7 @@ _N_PHRASES = 200
 _NONE = 1e-6
 """Diversity of real rows below which there is none to lose: distances of equal rows are off by rounding."""
 PHRASES = Rule(0.05, 0.2)
-"""Share of rows with a stock phrase; between halves of real rows it is 0 to 1 %."""
+"""Share of rows with a stock phrase; between halves of real rows it is 0 to 2 %."""
 
 
 @dataclass(frozen=True)

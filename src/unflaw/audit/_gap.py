@@ -35,7 +35,7 @@ AUC_WARN = 0.70
 AUC_FAIL = 0.90
 """9 times in 10: a model trained on the set learns the difference as readily as the classifier did."""
 NEIGHBOUR_WARN = 0.75
-"""Of the control: a quarter is missing. In 54 clean pairs of 200 rows (halves of 100) the ratio never fell below .8."""
+"""Of the control: a quarter is missing. In few rows chance takes as much, so the interval decides as well."""
 NEIGHBOUR_FAIL = 0.50
 """Of the control: half of what real rows reach."""
 MMD_P = 0.001

@@ -89,6 +89,12 @@ def test_columns_of_ours_are_worked_out_again_not_written(tmp_path):
     assert read(tmp_path / "b.jsonl").pairs() == [("Add\n\n1 2", "3")]
 
 
+def test_a_column_of_the_file_that_is_called_like_ours_is_written(tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"unflaw.text": "theirs", "text": "hello"}\n')
+    write(read(tmp_path / "rows.jsonl"), tmp_path / "again.jsonl")
+    assert json.loads((tmp_path / "again.jsonl").read_text())["unflaw.text"] == "theirs"
+
+
 def test_a_role_that_is_missing_is_named():
     with pytest.raises(SchemaError, match="they have no prompt, response"):
         write(Rows.from_records([{"text": "a"}], {"text": "text"}, schema="text"), "a.jsonl", to="messages")

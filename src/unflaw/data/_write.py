@@ -10,7 +10,7 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,10 @@ from unflaw.data._columns import unpacked
 from unflaw.data._convert import converted
 from unflaw.data._files import atomic_folder, atomic_write
 from unflaw.data._json import json_ready
-from unflaw.data._rows import ROLES, Rows
+from unflaw.data._rows import Rows
 from unflaw.data._source import format_of, suffix_of
 
 __all__ = ["write"]
-
-_DERIVED = frozenset(f"unflaw.{role}" for role in ROLES)
 
 
 def write(rows: Rows | Iterable[Rows], path: str | os.PathLike[str], *, to: str | None = None) -> int:
@@ -56,7 +54,7 @@ def write(rows: Rows | Iterable[Rows], path: str | os.PathLike[str], *, to: str 
     """
     path = Path(path).expanduser()
     batches = iter([rows] if isinstance(rows, Rows) else rows)
-    tables = (_outgoing(converted(batch, to) if to else batch.table) for batch in batches)
+    tables = (_outgoing(converted(batch, to) if to else batch.table, batch.roles) for batch in batches)
     if not path.suffix:
         return _write_folder(tables, path)
     kind = format_of(path)
@@ -67,8 +65,10 @@ def write(rows: Rows | Iterable[Rows], path: str | os.PathLike[str], *, to: str 
             return (_write_json if kind == "json" else _write_csv)(tables, file, path)
 
 
-def _outgoing(table: pa.Table) -> pa.Table:
-    return table.drop_columns([n for n in table.column_names if n in _DERIVED])
+def _outgoing(table: pa.Table, roles: Mapping[str, str]) -> pa.Table:
+    """Leave out the columns that reading worked out; a file's own of such a name stays."""
+    derived = {name for role, name in roles.items() if name == f"unflaw.{role}"}
+    return table.drop_columns([n for n in table.column_names if n in derived])
 
 
 @contextmanager

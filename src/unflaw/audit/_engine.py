@@ -10,12 +10,13 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from unflaw._errors import EngineError, MissingExtraError, SettingsError, UnflawError, did_you_mean
 
-__all__ = ["HERE", "Engine", "LocalEngine", "RayEngine", "Run", "open_engine"]
+__all__ = ["HERE", "Engine", "LocalEngine", "RayEngine", "Run", "in_one_thread", "open_engine"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -156,6 +157,13 @@ def _called(row: dict[str, bytes], task: bytes) -> dict[str, bytes]:
         return {"result": cloudpickle.dumps(cloudpickle.loads(task)(cloudpickle.loads(row["thing"]))), "error": b""}
     except UnflawError as error:
         return {"result": b"", "error": cloudpickle.dumps(error)}
+
+
+def in_one_thread() -> AbstractContextManager[Any]:
+    """Keep what is computed in one thread: small matrices make several wait for each other more than they compute."""
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1)
 
 
 def open_engine(engine: Engine | str, n_rows: int, few: int = 20_000) -> Engine:

@@ -16,7 +16,7 @@ from unflaw.audit._work import finished, save_array
 from unflaw.data import Rows
 from unflaw.models import Encoder, Scorer, open_encoder, open_scorer
 
-__all__ = ["Inputs"]
+__all__ = ["Inputs", "opened_encoder"]
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Inputs:
         """Return a vector per text, as it will be read from disk again."""
         model = self.encoder
         if isinstance(model, str):
-            model = _encoder(model, self.device)
+            model = opened_encoder(model, self.device)
         vectors = np.asarray(model.encode(texts))  # type: ignore[union-attr]
         if not np.isfinite(vectors).all():
             raise DataError("`embeddings` must be finite numbers; the encoder returned nan or inf")
@@ -163,7 +163,8 @@ def _unit(vectors: np.ndarray) -> Float[np.ndarray, "n d"]:
 
 
 @lru_cache(maxsize=2)
-def _encoder(spec: str, device: str) -> Encoder:
+def opened_encoder(spec: str, device: str) -> Encoder:
+    """Return the encoder of this spec, opened once."""
     return open_encoder(spec, device)
 
 

@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 
 from unflaw.audit._best import Swap, in_groups, swaps_of, with_best
-from unflaw.audit._engine import Engine
+from unflaw.audit._engine import Engine, in_one_thread
 from unflaw.audit._parts import Part, RowSet
 from unflaw.audit._stages import Job, findings_of
 from unflaw.audit._work import finished, load, open_table, save, save_table
@@ -144,8 +144,10 @@ def _score_part(job: Job, part: Part) -> int:
     for batch in job.inputs.batches(part):
         at = {row_id: len(ids) + i for i, row_id in enumerate(batch.ids)}
         ids += batch.ids
+        with in_one_thread():
+            scored = {c.name: c.score(batch, findings[c.name]) for c in job.checks if findings[c.name]}
         for check in job.checks:
-            said = check.score(batch, findings[check.name]) if findings[check.name] else {}
+            said = scored.get(check.name, {})
             for finding in findings[check.name]:
                 bad = [
                     _Bad(-score, row_id, reason, part.first + at[row_id])

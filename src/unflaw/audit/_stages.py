@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 
 from unflaw._errors import TooFewRowsError
-from unflaw.audit._engine import Engine
+from unflaw.audit._engine import Engine, in_one_thread
 from unflaw.audit._frame import Batch, Check
 from unflaw.audit._inputs import Inputs
 from unflaw.audit._parts import Part, RowSet
@@ -178,10 +178,7 @@ def _sides(summaries: Mapping[str, Mapping[str, Any]], name: str) -> tuple[Any, 
 
 
 def _conclude_alone(job: Job, task: tuple[Check, Any, Any, Any, Any]) -> None:
-    """Conclude in one thread: in several, small matrices wait for each other more than they compute."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1):
+    with in_one_thread():
         _conclude_one(job, task)
 
 

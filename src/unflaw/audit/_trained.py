@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from unflaw._errors import SpecError
 from unflaw.audit._frame import Batch
-from unflaw.models import Encoder, open_encoder
+from unflaw.audit._inputs import opened_encoder
 
 __all__ = ["Trained", "trained"]
 
@@ -38,8 +38,9 @@ class Trained:
         """Whether the encoder made the batch's vectors: it gives the same for the first text."""
         if batch.embeddings is None or not batch.texts or batch.embeddings.shape[1] != len(self.weights):
             return False
-        encoder = _open(self.encoder)
-        if encoder is None:
+        try:
+            encoder = opened_encoder(self.encoder, "cpu")
+        except SpecError:  # where it is not installed, it made no vectors
             return False
         return bool(np.allclose(encoder.encode([batch.texts[0]])[0], batch.embeddings[0], rtol=0, atol=_SAME))
 
@@ -54,12 +55,3 @@ def trained() -> Trained:
     record = json.loads(files("unflaw.audit").joinpath("subjectivity.json").read_text(encoding="utf-8"))
     weights = np.array(record["weights"], dtype=np.float64)
     return Trained(record["encoder"], weights, record["judging"], record["intercept"])
-
-
-@cache
-def _open(spec: str) -> Encoder | None:
-    """Open the encoder to compare with; where it is not installed, it made no vectors."""
-    try:
-        return open_encoder(spec)
-    except SpecError:
-        return None

@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-
-from unflaw import read
-from unflaw._cli._demo import example_folder
+from _texts import shipped_words
 
 __all__ = ["KINDS"]
 
@@ -27,13 +25,9 @@ def _parts(folder: Path, n: int, seed: int) -> Iterator[tuple[Path, np.random.Ge
         yield folder / f"{start:09d}", np.random.default_rng([seed, start]), min(IN_A_FILE, n - start)
 
 
-def _words() -> list[str]:
-    return " ".join(read(example_folder() / "passages.jsonl").column("text")).split()
-
-
 def write_questions(folder: Path, n: int, seed: int) -> None:
     """Write questions and answers of 60 words in all, two in a hundred nearly a copy of another."""
-    words = _words()
+    words = shipped_words()
     for path, rng, size in _parts(folder, n, seed):
         drawn = rng.integers(len(words), size=(size, 60))
         copied = np.flatnonzero(rng.random(size) < 0.02)
@@ -47,7 +41,7 @@ def write_questions(folder: Path, n: int, seed: int) -> None:
 
 def write_labelled(folder: Path, n: int, seed: int) -> None:
     """Write questions about passages of 80 words, five about each, with an answer out of it and a label."""
-    words = _words()
+    words = shipped_words()
     for path, rng, size in _parts(folder, n, seed):
         passages = rng.integers(len(words), size=(-(-size // SHARED), 80)).repeat(SHARED, axis=0)[:size]
         starts, lengths = rng.integers(60, size=size), rng.integers(3, 20, size=size)

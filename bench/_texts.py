@@ -9,7 +9,12 @@ from unflaw._cli._demo import example_folder
 from unflaw.data import Rows
 from unflaw.measure import normalise, words_of
 
-__all__ = ["as_questions", "as_rows", "shingles", "texts"]
+__all__ = ["as_questions", "as_rows", "shingles", "shipped_words", "texts"]
+
+
+def shipped_words() -> list[str]:
+    """Return the words of the shipped passages, one after the other."""
+    return " ".join(read(example_folder() / "passages.jsonl").column("text")).split()
 
 
 def shingles(text: str) -> set[str]:
@@ -21,7 +26,7 @@ def shingles(text: str) -> set[str]:
 def texts(n: int, seed: int = 0, copies: float = 0.1, run: int = 1) -> list[str]:
     """Draw texts of 60 words, run by run, from the passages; a share are copies of another with one word changed."""
     rng = np.random.default_rng(seed)
-    words = " ".join(read(example_folder() / "passages.jsonl").column("text")).split()
+    words = shipped_words()
     made: list[str] = []
     for i in range(n):
         if i and rng.random() < copies:

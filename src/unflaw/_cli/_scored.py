@@ -76,10 +76,10 @@ class Audited(NamedTuple):
         if self.said is None:
             told = self.table[REASON].to_pylist() if REASON in self.table.column_names else []
             return {i: reason for i, reason in zip(self._ids(), told, strict=False) if reason}
-        found: dict[str, list[str]] = {}
+        ids, found = self._ids(), dict[str, list[str]]()
         for name in self.names:
             why = self.said.get(name, {})
-            for row_id, score in zip(self._ids(), self.table[name].to_pylist(), strict=True):
+            for row_id, score in zip(ids, self.table[name].to_pylist(), strict=True):
                 if score:
                     found.setdefault(row_id, []).append(why.get(row_id) or f"{_check(name)} scores it {score:.2f}")
         return {row_id: "; ".join(parts) for row_id, parts in found.items()}

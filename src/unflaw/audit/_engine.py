@@ -10,7 +10,6 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -159,11 +158,12 @@ def _called(row: dict[str, bytes], task: bytes) -> dict[str, bytes]:
         return {"result": b"", "error": cloudpickle.dumps(error)}
 
 
-def in_one_thread() -> AbstractContextManager[Any]:
-    """Keep what is computed in one thread: small matrices make several wait for each other more than they compute."""
+def in_one_thread(task: Callable[..., R], *given: Any) -> R:
+    """Call a task in one thread: small matrices make several wait for each other more than they compute."""
     from threadpoolctl import threadpool_limits
 
-    return threadpool_limits(1)
+    with threadpool_limits(1):
+        return task(*given)
 
 
 def open_engine(engine: Engine | str, n_rows: int, few: int = 20_000) -> Engine:

@@ -74,7 +74,7 @@ def score_rows(job: Job, rows: RowSet, engine: Engine, tick: Callable[[int], Non
     """Score every row, and say which are the worst."""
     left = [part for part in rows.parts if not finished(part.folder / "worst.pkl")]
     tick(rows.n_rows - sum(part.n_rows for part in left))
-    for n_rows in engine.run(partial(_score_part, job), left):
+    for n_rows in engine.run(partial(in_one_thread, _score_part, job), left):
         tick(n_rows)
     told: list[_Worst] = [load(part.folder / "worst.pkl") for part in rows.parts]
     whole = [f for of in findings_of(job).values() for f in of]
@@ -144,10 +144,8 @@ def _score_part(job: Job, part: Part) -> int:
     for batch in job.inputs.batches(part):
         at = {row_id: len(ids) + i for i, row_id in enumerate(batch.ids)}
         ids += batch.ids
-        with in_one_thread():
-            scored = {c.name: c.score(batch, findings[c.name]) for c in job.checks if findings[c.name]}
         for check in job.checks:
-            said = scored.get(check.name, {})
+            said = check.score(batch, findings[check.name]) if findings[check.name] else {}
             for finding in findings[check.name]:
                 bad = [
                     _Bad(-score, row_id, reason, part.first + at[row_id])

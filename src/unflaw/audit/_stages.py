@@ -143,7 +143,7 @@ def conclude(
     alone = [c for c in job.checks if "engine" not in c.needs and not finished(_findings(job, c.name))]
     tick(len(job.checks) - len(alone) - sum("engine" in c.needs for c in job.checks))
     tasks = [(check, *_sides(summaries, check.name)) for check in alone]
-    for _ in engine.run(partial(_conclude_alone, job), tasks):
+    for _ in engine.run(partial(in_one_thread, _conclude_one, job), tasks):
         tick(1)
     for check in (c for c in job.checks if "engine" in c.needs):
         if not finished(_findings(job, check.name)):
@@ -175,11 +175,6 @@ def _sides(summaries: Mapping[str, Mapping[str, Any]], name: str) -> tuple[Any, 
     control = None if real is None else (summaries["half"][name], summaries["other half"][name])
     held = summaries.get("holdout", {}).get(name)
     return summaries["rows"][name], None if real is None else real[name], control, held
-
-
-def _conclude_alone(job: Job, task: tuple[Check, Any, Any, Any, Any]) -> None:
-    with in_one_thread():
-        _conclude_one(job, task)
 
 
 def _conclude_one(job: Job, task: tuple[Check, Any, Any, Any, Any], **more: Any) -> None:

@@ -62,6 +62,12 @@ def test_dry_run_shows_what_would_change_and_writes_nothing(audited, tmp_path):
     assert "50 of 60 rows would stay" in call("curate", "filter", file, "--run", run, "--keep", 50, "--dry-run").stdout
 
 
+def test_a_dotted_name_keeps_its_version_where_it_was(audited, tmp_path):
+    file, run = audited
+    call("curate", "filter", file, "--run", run, "--keep", 50, "--out", tmp_path / "kept.v2.CSV.gz")
+    assert len(read(tmp_path / "kept.v2.CSV.gz")) == 50 and len(read(tmp_path / "kept.v2-removed.CSV.gz")) == 10
+
+
 def test_the_scores_of_some_checks_only(audited, tmp_path):
     file, run = audited
     out = tmp_path / "out.csv"

@@ -147,8 +147,8 @@ def _targets(
 
     if out is None and run is None and needed:
         raise SettingsError("`--out` or `--run` must say where the rows go, got neither")
-    kept, (stem, dot, suffix) = out or Path(run or ".") / "kept.jsonl", (out or Path("kept.jsonl")).name.partition(".")
-    gone = removed or kept.with_name("removed.jsonl" if out is None else f"{stem}-removed{dot}{suffix}")
+    kept = out or Path(run or ".") / "kept.jsonl"
+    gone = removed or (kept.with_name("removed.jsonl") if out is None else _beside(out))
     problems = []
     for flag, path in (("--out", kept), ("--removed", gone)) if needed else ():
         format_of(path)
@@ -161,6 +161,14 @@ def _targets(
     if problems:
         raise SettingsError(problems)
     return kept, gone
+
+
+def _beside(kept: Path) -> Path:
+    """Return where what goes lies unless that is said: beside "kept.v2.jsonl.gz" in "kept.v2-removed.jsonl.gz"."""
+    from unflaw.data import suffix_of
+
+    format_at = kept.name.lower().rfind(suffix_of(kept))
+    return kept.with_name(f"{kept.name[:format_at]}-removed{kept.name[format_at:]}")
 
 
 def _named(reading: Reading, path: str, balance: str | None) -> Rows:

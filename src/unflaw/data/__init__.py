@@ -21,7 +21,7 @@ from unflaw.data._rows import ID, ROLES, Rows, content_ids
 from unflaw.data._run import RunFolder, open_run
 from unflaw.data._schemas import SCHEMAS
 from unflaw.data._secrets import Found, find_contacts, find_secrets, mask
-from unflaw.data._source import format_of
+from unflaw.data._source import format_of, suffix_of
 from unflaw.data._toxicity import find_toxic, star
 from unflaw.data._write import write
 
@@ -60,6 +60,7 @@ __all__ = [
     "open_run",
     "read",
     "star",
+    "suffix_of",
     "to_json",
     "write",
 ]  # fmt: skip

@@ -4,11 +4,12 @@
     python bench/scale.py --rows 10000000 --checks cheap     # those that ask no encoder, of ten million
     python bench/scale.py --of labelled                      # questions about passages, with labels
     python bench/scale.py --of table                         # a table of twelve columns
+    python bench/scale.py --rows 10000 --workers 2           # in two processes, where one is usual; or the other way
 
 Each size is one call of `unflaw audit` with `--run`: files in, run folder out, on all cores. Rows are those of
 `_files.py`, questions and answers of 60 words unless others are named; real rows are as many, up to 100,000. Memory is
 what the process and its workers hold together that is not a file mapped from disk, five times a second; disk is the
-work folder at its largest.
+work folder at its largest, and what it then holds by the kind of file.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,11 @@ CHEAP = "copies,residue,form,mix,languages,qa,hygiene"
 """Checks that ask no encoder and keep no sample of texts."""
 MOST_REAL = 100_000
 SIZES = (10_000, 100_000, 1_000_000)
+ON_DISK = {
+    "rows": "rows.arrow", "copies": "copies*", "paraphrases": "paraphrases*", "scores": "scores.arrow",
+    "digests": "digests*", "vectors": "*.npy", "summaries": "summary.pkl", "others": "*",
+}  # fmt: skip
+"""What a file of the work folder is for → its name; the first that fits."""
 
 
 def main() -> None:
@@ -42,13 +50,15 @@ def main() -> None:
     parser.add_argument("--checks", choices=("all", "cheap"), default="all")
     parser.add_argument("--engine", choices=("local", "ray"), default="local")
     parser.add_argument("--of", choices=tuple(KINDS), default="questions", help="the kind of rows")
+    parser.add_argument("--workers", type=int, help="processes; as unflaw chooses unless given")
     told = parser.parse_args()
     usual = ("questions", "local")
     name = "_".join([told.checks, *(which for which in (told.of, told.engine) if which not in usual)])
+    name += "" if told.workers is None else f"_--workers {told.workers}"
     path = Path(__file__).parent / "results" / "scale.json"
     rounds = json.loads(path.read_text())["rounds"] if path.exists() else {}
     for n in told.rows:
-        rounds[f"{name}_{n}"] = [measured(n, told.of, told.checks, told.engine)]
+        rounds[f"{name}_{n}"] = [measured(n, told)]
         write("scale", list(comparisons(rounds)), rounds=rounds, keep=True)
         print(n, rounds[f"{name}_{n}"][0], flush=True)
 
@@ -70,16 +80,18 @@ def comparisons(rounds: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 )  # fmt: skip
 
 
-def measured(n: int, kind: str, checks: str, engine: str) -> dict[str, Any]:
-    """Audit n rows of a kind once."""
+def measured(n: int, told: argparse.Namespace) -> dict[str, Any]:
+    """Audit n rows once, as the options say."""
     n_real = min(n, MOST_REAL)
     with tempfile.TemporaryDirectory(dir=os.environ.get("UNFLAW_BENCH_DIR")) as folder:
         at = Path(folder)
-        KINDS[kind](at / "rows", n, 1)
-        KINDS[kind](at / "real", n_real, 2)
+        KINDS[told.of](at / "rows", n, 1)
+        KINDS[told.of](at / "real", n_real, 2)
         unflaw = str(Path(sys.executable).with_name("unflaw"))
         call = [unflaw, "audit", str(at / "rows"), "--reference", str(at / "real")]
-        call += ["--run", str(at / "run"), "--engine", engine, *(["--checks", CHEAP] if checks == "cheap" else [])]
+        call += ["--run", str(at / "run"), "--engine", told.engine]
+        call += [] if told.checks == "all" else ["--checks", CHEAP]
+        call += [] if told.workers is None else ["--workers", str(told.workers)]
         started = time.monotonic()
         process = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         watch = Watch(process.pid, at / "run")
@@ -95,8 +107,8 @@ def measured(n: int, kind: str, checks: str, engine: str) -> dict[str, Any]:
         page = (at / "run" / "report.html").stat().st_size / 2**20
         return {
             "n_rows": n + n_real, "n_synthetic": n, "wall_s": round(wall, 1), "cpu_s": round(cpu, 1),
-            "rows_per_s": round((n + n_real) / wall), "memory_mib": watch.memory >> 20, "disk_mib": watch.disk >> 20,
-            "report_mib": round(page, 2),
+            "rows_per_s": round((n + n_real) / wall), "memory_mib": watch.memory >> 20,
+            "disk_mib": watch.disk.total() >> 20, "disk_bytes": dict(watch.disk), "report_mib": round(page, 2),
         }  # fmt: skip
 
 
@@ -106,7 +118,7 @@ class Watch(threading.Thread):
     def __init__(self, pid: int, folder: Path) -> None:
         super().__init__(daemon=True)
         self.pid, self.folder, self.stop = pid, folder, threading.Event()
-        self.memory = self.disk = 0
+        self.memory, self.disk = 0, Counter[str]()
 
     def run(self) -> None:
         """Look five times a second, at the disk every tenth time."""
@@ -115,7 +127,7 @@ class Watch(threading.Thread):
                 return
             self.memory = max(self.memory, sum(anonymous_bytes(pid) for pid in family(self.pid)))
             if turn % 10 == 0:
-                self.disk = max(self.disk, bytes_below(self.folder))
+                self.disk = max(self.disk, bytes_below(self.folder), key=Counter.total)
 
 
 def family(pid: int) -> list[int]:
@@ -145,14 +157,15 @@ def anonymous_bytes(pid: int) -> int:
     return 0
 
 
-def bytes_below(folder: Path) -> int:
-    """Return the bytes of the files below a folder, as far as they are still there."""
-    total = 0
+def bytes_below(folder: Path) -> Counter[str]:
+    """Return the bytes of the files below a folder by what they are for, as far as they are still there."""
+    found: Counter[str] = Counter()
     for where, _, names in os.walk(folder):
         for name in names:
             with suppress(OSError):
-                total += os.stat(os.path.join(where, name)).st_size
-    return total
+                kind = next(kind for kind, of in ON_DISK.items() if fnmatch(name, of))
+                found[kind] += os.stat(os.path.join(where, name)).st_size
+    return found
 
 
 if __name__ == "__main__":

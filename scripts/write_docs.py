@@ -9,6 +9,7 @@ import json
 import math
 import re
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -30,6 +31,7 @@ def pages() -> dict[Path, str]:
     """Return each generated page with its text."""
     return {
         ROOT / "docs" / "checks.md": checks_page(),
+        ROOT / "docs" / "checks-thresholds.md": thresholds_page(),
         ROOT / "docs" / "cli.md": cli_page(),
         ROOT / "docs" / "notation.md": notation_page(),
         ROOT / "docs" / "repair.md": repair_page(),
@@ -204,6 +206,16 @@ def _between(name: str, begin: str, text: str, end: str) -> str:
     return f"{before}{begin}{text}{end}{rest.partition(end)[2]}"
 
 
+ALARMS_FROM, ALARMS_TO = "<!-- alarms -->\n", "<!-- end of alarms -->"
+
+
+def thresholds_page() -> str:
+    """Return docs/checks-thresholds.md with the study's table of false alarms between its marks, the rest as it is."""
+    study = (ROOT / "studies" / "audit_power" / "README.md").read_text(encoding="utf-8")
+    table = study.partition(ALARMS_FROM)[2].partition(ALARMS_TO)[0]
+    return _between("checks-thresholds", ALARMS_FROM, table, ALARMS_TO)
+
+
 MEASURED_FROM, MEASURED_TO = "<!-- measured -->\n", "<!-- end of measured -->"
 
 
@@ -213,7 +225,7 @@ def scale_page() -> str:
 
 
 def scale_table() -> str:
-    """Return time, memory and disk by the number of rows, and how they grow."""
+    """Return time, memory and disk by the number of rows, how they grow, and what that makes of a billion rows."""
     path = ROOT / "bench" / "results" / "scale.json"
     if not path.exists():
         return ""
@@ -222,8 +234,9 @@ def scale_table() -> str:
     growth = []
     for kind in sorted({key.rpartition("_")[0] for key in rounds}):
         of = sorted((r[0] for key, r in rounds.items() if key.rpartition("_")[0] == kind), key=lambda r: r["n_rows"])
+        name = kind.replace("_", ", ")
         lines += [
-            f"| {kind.replace('_', ', ')} | {r['n_synthetic']:,} + {r['n_rows'] - r['n_synthetic']:,} "
+            f"| {name} | {r['n_synthetic']:,} + {r['n_rows'] - r['n_synthetic']:,} "
             f"| {r['rows_per_s']:,} | {1000 * r['cpu_s'] / r['n_rows']:.2f} | {r['memory_mib']:,} | {r['disk_mib']:,} "
             f"| {r['report_mib']} |"
             for r in of
@@ -231,12 +244,41 @@ def scale_table() -> str:
         for small, large in itertools.pairwise(of):
             steps = math.log(large["n_rows"] / small["n_rows"])
             time, memory = (math.log(large[w] / small[w]) / steps for w in ("cpu_s", "memory_mib"))
-            bytes_a_row = (large["memory_mib"] - small["memory_mib"]) * 2**20 / (large["n_rows"] - small["n_rows"])
             growth.append(
-                f"- {kind.replace('_', ', ')}, {small['n_synthetic']:,} to {large['n_synthetic']:,} rows: processor "
-                f"time grows as n^{time:.2f}, memory as n^{memory:.2f}, by {bytes_a_row:,.0f} bytes a row."
+                f"- {name}, {small['n_synthetic']:,} to {large['n_synthetic']:,} rows: processor time grows as "
+                f"n^{time:.2f}, memory as n^{memory:.2f}, by {_bytes_a_row(small, large):,.0f} bytes a row."
             )
-    return "\n".join([*lines, "", *growth]) + "\n"
+        if len(of) > 1:
+            *_, small, large = of
+            growth.append(
+                f"- {name}, a billion rows as dear as those {large['n_synthetic']:,}: "
+                f"{1e9 * large['cpu_s'] / large['n_rows'] / 3600:,.0f} core-hours, "
+                f"{large['disk_mib'] * 2**20 / large['n_rows'] / 1000:.1f} TB of work folder, "
+                f"{_bytes_a_row(small, large):,.0f} GB of memory."
+            )
+    return "\n".join([*lines, "", *growth, "", *disk_table(rounds)]) + "\n"
+
+
+def _bytes_a_row(small: Mapping[str, Any], large: Mapping[str, Any]) -> float:
+    """Return by how many bytes of memory a row of an audit adds to those of a smaller one."""
+    return float((large["memory_mib"] - small["memory_mib"]) * 2**20 / (large["n_rows"] - small["n_rows"]))
+
+
+def disk_table(rounds: Mapping[str, Any]) -> list[str]:
+    """Return what the work folder holds of a row by the kind of file, in the largest audit of each kind."""
+    largest: dict[str, dict[str, Any]] = {}
+    for key, (of,) in sorted(rounds.items(), key=lambda told: told[1][0]["n_rows"]):
+        if "disk_bytes" in of and "workers" not in key:
+            largest[key.rpartition("_")[0]] = of
+    held_by = sum((Counter(of["disk_bytes"]) for of in largest.values()), Counter[str]())
+    files = [name for name, _ in held_by.most_common()]
+    lines = [f"| bytes a row on disk | {' | '.join(files)} | all |", "|---" * (len(files) + 2) + "|"]
+    for kind, of in sorted(largest.items()):
+        only = {name: of["n_synthetic"] if name == "scores" else of["n_rows"] for name in files}
+        held = [round(of["disk_bytes"].get(name, 0) / only[name]) for name in files]
+        name = f"{kind.replace('_', ', ')}, {of['n_synthetic']:,}"
+        lines.append(f"| {name} | {' | '.join(f'{n:,}' for n in held)} | {sum(held):,} |")
+    return lines
 
 
 def costs_table() -> str:
@@ -270,7 +312,7 @@ def _cost(of: list[dict[str, Any] | None]) -> str:
 def _number(value: float | None, digits: int | None = None) -> str:
     if value is None:
         return "out of memory"
-    return f"{value:.4g}" if digits is None else f"{value:.{digits}f}"
+    return f"{value:.4g}" if digits is None else f"{value:.1g}" if 0 < value < 0.01 else f"{value:.{digits}f}"
 
 
 def notation_page() -> str:

@@ -167,7 +167,7 @@ def in_one_thread(task: Callable[..., R], *given: Any) -> R:
 
 
 def open_engine(engine: Engine | str, n_rows: int, few: int = 20_000) -> Engine:
-    """Return the engine of this name; a few rows stay in this process, where starting others would take longer."""
+    """Return the engine of this name; a few rows stay in this process: others would have to load everything first."""
     if not isinstance(engine, str):
         return engine
     if engine == "local":

@@ -34,10 +34,15 @@ class Columns:
     def __len__(self) -> int:
         return int(self.starts[-1])
 
-    def numbers(self, name: str) -> Shaped[np.ndarray, " n"]:
-        """Return a column of numbers."""
-        found = [batch[name].to_numpy() for batch in self.batches]
-        return np.concatenate(found) if found else np.empty(0, dtype=np.int64 if name == "place" else np.uint64)
+    def numbers(self, name: str, rows: Int[np.ndarray, " r"] | None = None) -> Shaped[np.ndarray, " n"]:
+        """Return a column of numbers: what these rows have, or all of it."""
+        kind = np.int64 if name == "place" else np.uint64
+        if rows is None:
+            return np.concatenate([np.empty(0, kind), *(batch[name].to_numpy() for batch in self.batches)])
+        found = np.zeros(len(rows), dtype=kind)
+        for batch, at, inside in self._by_batch(rows):
+            found[at] = batch[name].to_numpy()[inside]
+        return found
 
     def strings(self, name: str, rows: Int[np.ndarray, " r"]) -> list[str]:
         """Return what some rows have in a column of strings without nulls."""
@@ -121,12 +126,15 @@ class Kept:
     tables: tuple[pa.Table | Path, ...] = ()
     n: int = 0
     labelled: bool = False
+    about: bool = False
+    """Whether any of them has a passage that it is about."""
 
     def __len__(self) -> int:
         return self.n
 
     def __add__(self, other: Kept) -> Kept:
-        return Kept(self.tables + other.tables, self.n + other.n, self.labelled or other.labelled)
+        sides = self.labelled or other.labelled, self.about or other.about
+        return Kept(self.tables + other.tables, self.n + other.n, *sides)
 
     def keep(self, path: Path) -> Kept:
         """Put what is in memory on disk, below this name."""
@@ -189,7 +197,8 @@ def kept_texts(
     lists = pa.LargeListArray.from_arrays(pa.array(shingles.starts, pa.int64()), pa.array(shingles.hashes))
     table = table.append_column("shingles", lists).append_column("label", pa.array(told))
     table = table.append_column("passage", _fixed(least_shingles(told_of, _N_LEAST)[at]))
-    return Kept((table.append_column("keys", _fixed(band_keys(shingles))),), len(plain), labels is not None)
+    table = table.append_column("keys", _fixed(band_keys(shingles)))
+    return Kept((table,), len(plain), labels is not None, any(told_of))
 
 
 def kept_vectors(places: Sequence[int], ids: Sequence[str], texts: Sequence[str], x: Float[np.ndarray, "n d"]) -> Kept:

@@ -93,7 +93,7 @@ def _each_text_once(rows: Columns) -> Int[np.ndarray, " m"]:
 
 def _as_twins(rows: Columns, others: Columns, pairs: Pairs) -> pa.Table:
     return twins_of({
-        "place": rows.numbers("place")[pairs.rows], "id": rows.strings("id", pairs.rows),
+        "place": rows.numbers("place", pairs.rows), "id": rows.strings("id", pairs.rows),
         "of": others.strings("id", pairs.of), "similarity": pairs.similarity.astype(np.float64),
         "exact": np.zeros(len(pairs.rows), dtype=bool),
     })  # fmt: skip

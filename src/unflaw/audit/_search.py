@@ -58,7 +58,7 @@ def copies_of(texts: Kept, originals: Kept, threshold: float, run: Run = HERE) -
 def _as_twins(texts: Columns, others: Columns, equal: Pairs, near: Pairs) -> pa.Table:
     rows, of, similarity = Pairs.joined([equal, near])
     return twins_of({
-        "place": texts.numbers("place")[rows], "id": texts.strings("id", rows), "of": others.strings("id", of),
+        "place": texts.numbers("place", rows), "id": texts.strings("id", rows), "of": others.strings("id", of),
         "similarity": similarity, "exact": np.arange(len(rows)) < len(equal.rows),
         "label": texts.strings("label", rows), "of_label": others.strings("label", of),
     })  # fmt: skip
@@ -136,13 +136,12 @@ class _Search:
         """Compare the texts that meet in one slice of the keys."""
         texts = self.texts.open()
         others = texts if self.originals is None else self.originals.open()
-        about, about_of = texts.numbers("about"), others.numbers("about")
+        both_about = self.texts.about and (self.originals is None or self.originals.about)
         found = [np.empty((2, 0), dtype=np.int64)]
         for rows, of, shared in self._meetings(texts, others, which):
-            may = (about[rows] == about_of[of]) | (about[rows] == 0) | (about_of[of] == 0)
-            asked = np.flatnonzero(~may)
-            may[asked] = _alike_passages(texts, rows[asked], others, of[asked])
-            rows, of, shared = rows[may], of[may], shared[may]
+            if both_about:
+                may = _may_repeat(texts, rows, others, of)
+                rows, of, shared = rows[may], of[may], shared[may]
             order = np.lexsort((others.rank(of), -shared, rows))
             rows, of = rows[order], of[order]
             most = np.arange(len(rows)) - np.searchsorted(rows, rows) < _COMPARED
@@ -192,6 +191,17 @@ class _Search:
         return Pairs.joined(kept)
 
 
+def _may_repeat(
+    texts: Columns, rows: Int[np.ndarray, " p"], others: Columns, of: Int[np.ndarray, " p"]
+) -> Bool[np.ndarray, " p"]:
+    """Tell of which pairs the passages are not different ones: nearly the same, or one has none."""
+    about, about_of = texts.numbers("about", rows), others.numbers("about", of)
+    may = (about == about_of) | (about == 0) | (about_of == 0)
+    asked = np.flatnonzero(~may)
+    may[asked] = _alike_passages(texts, rows[asked], others, of[asked])
+    return may
+
+
 def _alike_passages(
     texts: Columns, rows: Int[np.ndarray, " p"], others: Columns, of: Int[np.ndarray, " p"]
 ) -> Bool[np.ndarray, " p"]:
@@ -233,10 +243,9 @@ def _keyed(
 ) -> tuple[UInt64[np.ndarray, " e"], Int[np.ndarray, " e"]]:
     """Return (key, row) for each key of these rows that lies in a slice of all keys."""
     part, n_parts = which
-    mine = np.unpackbits(rows, count=len(texts)).astype(bool)
     found: list[Sequence[np.ndarray]] = [(np.empty(0, np.uint64), np.empty(0, np.int64))]
     for keys, of in texts.keyed(part * 2**64 // n_parts, (part + 1) * 2**64 // n_parts):
-        inside: Bool[np.ndarray, " e"] = mine[of]
+        inside: Bool[np.ndarray, " e"] = (rows[of >> 3] >> (7 - (of & 7)) & 1).astype(bool)
         found.append((keys[inside], of[inside]))
     code, row = (np.concatenate(column) for column in zip(*found, strict=True))
     return code, row

@@ -139,11 +139,11 @@ def bench_page() -> str:
         "# Speed and memory",
         "Generated from `results/*.json` by `make docs`; `make bench` measures again. Each row compares two ways of a "
         "job, in turn and in one run. Ratio: cost of ours over cost of the peer (below 1 is better), median of the "
-        "rounds; low and high: their least and most. Same: whether both gave the same answer, empty "
-        "where they do different work. Of near duplicates found one in a hundred may differ (datatrove and SemHash: their "
-        "number by two in a hundred), since peers meet a pair by chance; such as lie nearer to the threshold than three "
-        "standard errors of a peer's estimate do not count. Generated texts differ with the order of "
-        "additions. The demo has no peer: it is compared with what README promises.",
+        "rounds; low and high: their least and most. Same: whether both gave the same answer, empty where they do "
+        "different work. Of near duplicates found one in a hundred may differ (datatrove and SemHash: their number by "
+        "two in a hundred), since peers meet a pair by chance; such as lie nearer to the threshold than three standard "
+        "errors of a peer's estimate do not count. Generated texts differ with the order of additions. The demo has no "
+        "peer: it is compared with what README promises.",
     ]
     for path in sorted((ROOT / "bench" / "results").glob("*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))

@@ -55,7 +55,7 @@ def alarms_table(records: list[dict[str, Any]]) -> str:
         asked = {check.partition(".")[0] for check in record["clean"]}
         beside = f"{record['rows']}, {record['rows_a_side']:,} beside {other_rows(record):,}"
         beside += f", asked by `{asked.pop()}`" if len(asked) == 1 else ""
-        named = ", ".join(f"`{check}` {n}" for check, n in false.most_common())
+        named = ", ".join(f"`{check}` {times}" for check, times in false.most_common())
         lines.append(
             f"| {beside} | {record.get('first', 0)} | {len(told)} | {sum(map(bool, told))} | {n:,} | {false.total()} "
             f"| {low:.2%} to {high:.2%} | {named} |"

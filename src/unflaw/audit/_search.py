@@ -232,7 +232,7 @@ def _counted(pairs: Int[np.ndarray, "3 p"]) -> tuple[np.ndarray, np.ndarray, np.
 
 
 def _bits(rows: Int[np.ndarray, " r"], n: int) -> UInt8[np.ndarray, " b"]:
-    """Mark rows among n with a bit each."""
+    """Mark rows among n with a bit each; of the eight in a byte the highest comes first."""
     marked = np.zeros(n, dtype=bool)
     marked[rows] = True
     return np.packbits(marked)

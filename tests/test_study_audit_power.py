@@ -1,21 +1,49 @@
-"""That the page of studies/audit_power says what its results say, and whom it calls accused."""
+"""That studies/audit_power runs, that its page says what its results say, and whom it calls accused."""
 
+import json
 import sys
 from pathlib import Path
 
 import pytest
 
 STUDY = Path(__file__).parents[1] / "studies" / "audit_power"
+MODULES = "page run flaws table_flaws sources".split()
 
 
 @pytest.fixture
-def page(monkeypatch):
-    sys.modules.pop("page", None)
+def study(monkeypatch):
+    for name in MODULES:
+        sys.modules.pop(name, None)
     monkeypatch.syspath_prepend(str(STUDY))
     import page
+    import run
 
-    yield page
-    sys.modules.pop("page", None)
+    yield page, run
+    for name in MODULES:
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def page(study):
+    return study[0]
+
+
+def test_a_run_writes_its_results_and_the_page(study, monkeypatch, tmp_path):
+    """Of the shipped rows dealt out once: clean rows, asked by every check, and nothing planted."""
+    page, run = study
+    (tmp_path / "results").mkdir()
+    (tmp_path / "README.md").write_text("Head.\n\n<!-- tables -->\nOld.\n", encoding="utf-8")
+    for module in study:
+        monkeypatch.setattr(module, "HERE", tmp_path)
+    monkeypatch.setattr(
+        sys, "argv", ["run.py", *f"--splits 1 --first 7 --planted 0 --runs {tmp_path / 'runs'}".split()]
+    )
+    run.main()
+    (record,) = [json.loads(path.read_text()) for path in (tmp_path / "results").glob("examples*.json")]
+    assert record["splits"] == 1 and sum(map(len, record["clean"].values())) == 50
+    written = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert written.startswith("Head.\n\n<!-- tables -->") and "Old." not in written
+    assert "| examples, 300 beside 300 | 7 | 1 | 0 | 50 | 0 |" in written
 
 
 def test_the_page_says_what_the_results_say(page):

@@ -12,12 +12,19 @@ import numpy as np
 from unflaw.data import atomic_write
 from unflaw.measure import wilson_interval
 
-__all__ = ["pages"]
+__all__ = ["pages", "write_page"]
 
 HERE = Path(__file__).parent
 MOST_ALARMS, LEAST_AUC = 0.05, 0.9
 TRUE_OF = {"reviews": {"subjectivity.task", "hygiene.contacts"}}
 """What warns of clean rows, and rightly: film reviews are opinions, and in some stand addresses."""
+
+
+def write_page() -> None:
+    """Write both files."""
+    for path, text in pages().items():
+        with atomic_write(path) as file:
+            file.write(text)
 
 
 def pages() -> dict[Path, str]:
@@ -191,6 +198,4 @@ def found_table(record: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    for page, text in pages().items():
-        with atomic_write(page) as file:
-            file.write(text)
+    write_page()

@@ -34,6 +34,8 @@ from _record import compare, write
 
 CHEAP = "copies,residue,form,mix,languages,qa,hygiene"
 """Checks that ask no encoder and keep no sample of texts."""
+LABELLED = "prompt=question,response=answer,context=context,label=label"
+"""Columns of labelled rows by role: of questions with answers no label is looked for."""
 MOST_REAL = 100_000
 SIZES = (10_000, 100_000, 1_000_000)
 ON_DISK = {
@@ -91,6 +93,7 @@ def measured(n: int, told: argparse.Namespace) -> dict[str, Any]:
         call = [unflaw, "audit", str(at / "rows"), "--reference", str(at / "real")]
         call += ["--run", str(at / "run"), "--engine", told.engine]
         call += [] if told.checks == "all" else ["--checks", CHEAP]
+        call += ["--columns", LABELLED] if told.of == "labelled" else []
         call += [] if told.workers is None else ["--workers", str(told.workers)]
         started = time.monotonic()
         process = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)

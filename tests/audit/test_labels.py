@@ -149,6 +149,6 @@ def test_a_label_that_is_too_rare_to_tell_is_no_error():
 def test_rows_without_labels_are_not_asked():
     told = Rows.from_records([{"text": f"so it is {i}"} for i in range(60)], {"text": "text"})
     found = audit(told, encoder=ByWords())
-    assert "a column `label`" in found.skipped["labels"]
+    assert "`label`" in found.skipped["labels"]
     with pytest.raises(SettingsError, match="`max_rows` must be at least 50, got 3"):
         LabelsCheck(max_rows=3)

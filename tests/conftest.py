@@ -1,9 +1,14 @@
 """Tests see no network beyond this machine, no keys, and no choices of the person who runs them."""
 
+import importlib
 import os
 import socket
+import sys
+from pathlib import Path
 
 import pytest
+
+STUDIES = Path(__file__).parents[1] / "studies"
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -24,6 +29,24 @@ def _stay_on_this_machine(request, monkeypatch):
         return connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", refuse_strangers)
+
+
+@pytest.fixture
+def load_study(monkeypatch):
+    """Load scripts of a study by name, and forget them afterwards: studies call theirs alike."""
+
+    def forget():
+        for name, module in list(sys.modules.items()):
+            if STUDIES in Path(getattr(module, "__file__", None) or "").parents:
+                del sys.modules[name]
+
+    def load(study, *names):
+        forget()
+        monkeypatch.syspath_prepend(str(STUDIES / study))
+        return [importlib.import_module(name) for name in names]
+
+    yield load
+    forget()
 
 
 @pytest.fixture(scope="session")

@@ -2,25 +2,13 @@
 
 import json
 import sys
-from pathlib import Path
 
 import pytest
 
-STUDY = Path(__file__).parents[1] / "studies" / "audit_power"
-MODULES = "page run flaws table_flaws sources".split()
-
 
 @pytest.fixture
-def study(monkeypatch):
-    for name in MODULES:
-        sys.modules.pop(name, None)
-    monkeypatch.syspath_prepend(str(STUDY))
-    import page
-    import run
-
-    yield page, run
-    for name in MODULES:
-        sys.modules.pop(name, None)
+def study(load_study):
+    return load_study("audit_power", "page", "run")
 
 
 @pytest.fixture

@@ -1,8 +1,7 @@
 """The arithmetic of studies/harm, and that its page says what its results say."""
 
 import json
-import sys
-from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -11,28 +10,11 @@ import pytest
 from unflaw.audit import Audit
 from unflaw.data import Finding, Rows
 
-STUDY = Path(__file__).parents[1] / "studies" / "harm"
-MODULES = "arms flaws spoil spoil_table reckon page sources".split()
-
 
 @pytest.fixture
-def scripts(monkeypatch):
-    for name in MODULES:
-        sys.modules.pop(name, None)
-    monkeypatch.syspath_prepend(str(STUDY))
-    import arms
-    import page
-    import reckon
-    import spoil
-    import spoil_table
-
-    class Scripts:
-        pass
-
-    Scripts.arms, Scripts.page, Scripts.reckon, Scripts.spoil, Scripts.table = arms, page, reckon, spoil, spoil_table
-    yield Scripts
-    for name in MODULES:
-        sys.modules.pop(name, None)
+def scripts(load_study):
+    arms, page, reckon, spoil, table = load_study("harm", "arms", "page", "reckon", "spoil", "spoil_table")
+    return SimpleNamespace(arms=arms, page=page, reckon=reckon, spoil=spoil, table=table)
 
 
 @pytest.fixture

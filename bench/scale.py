@@ -34,8 +34,8 @@ from _record import compare, write
 
 CHEAP = "copies,residue,form,mix,languages,qa,hygiene"
 """Checks that ask no encoder and keep no sample of texts."""
-LABELLED = "prompt=question,response=answer,context=context,label=label"
-"""Columns of labelled rows by role: of questions with answers no label is looked for."""
+LABELLED = "label=label"
+"""Of questions with answers no label is looked for."""
 MOST_REAL = 100_000
 SIZES = (10_000, 100_000, 1_000_000)
 ON_DISK = {

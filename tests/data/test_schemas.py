@@ -101,6 +101,26 @@ def test_roles_can_be_given_to_columns():
     assert recognise([{"age": 1, "ill": "no"}], schema="table", columns={"label": "ill"}).roles == {"label": "ill"}
 
 
+@pytest.mark.parametrize(
+    ("record", "roles"),
+    [
+        ({"question": "Q", "answer": "A", "context": "C"}, {"prompt": "Q", "response": "A", "context": "C"}),
+        ({"instruction": "Q", "input": "", "output": "A"}, {"prompt": "Q", "response": "A"}),
+        ({"prompt": "Q", "completion": "A"}, {"prompt": "Q", "response": "A"}),
+        ({"prompt": "Q", "chosen": "A", "rejected": "B"}, {"prompt": "Q", "chosen": "A", "rejected": "B"}),
+        ({"messages": TURNS}, {"prompt": "Hi", "response": "Ho", "context": "S"}),
+    ],
+)
+def test_an_answer_has_a_label_where_the_caller_names_one_and_loses_nothing(record, roles):
+    record = {**record, "label": 1, "topic": "birds"}
+    usual = recognise([record])
+    assert usual.values(record) == roles
+    named = recognise([record], columns={"label": "topic"})
+    assert (named.name, named.values(record)) == (usual.name, {**roles, "label": "birds"})
+    with pytest.raises(Unfit, match="no label: `topic` is missing"):
+        named.values({**record, "topic": None})
+
+
 def test_unknown_columns_are_named_with_the_nearest_schemas_and_the_way_out():
     with pytest.raises(SchemaError) as caught:
         recognise(

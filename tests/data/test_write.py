@@ -71,6 +71,13 @@ def test_rows_change_schema_and_keep_everything_else(tmp_path, to, first):
     assert back.ids == QA.ids
 
 
+def test_a_label_stays_where_the_new_schema_has_none(tmp_path):
+    (tmp_path / "a.jsonl").write_text(json.dumps({"question": "Q", "answer": "A", "topic": "birds"}) + "\n")
+    write(read(tmp_path / "a.jsonl", columns={"label": "topic"}), tmp_path / "b.jsonl", to="messages")
+    again = read(tmp_path / "b.jsonl", columns={"label": "topic"})
+    assert (again.schema, again.pairs(), again.column("label")) == ("messages", [("Q", "A")], ["birds"])
+
+
 def test_conversations_of_many_turns_stay_whole(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps({"messages": TURNS, "n": 1}) + "\n")

@@ -327,8 +327,8 @@ _MISSING = {
     "embeddings": "needs an encoder: pass `encoder`",
     "pair_embeddings": "needs rows with a prompt and a response, and an encoder",
     "context_embeddings": "needs rows with a passage (a column `context`), and an encoder",
-    "labels": "needs labelled rows: columns `text` and `label`, filled in four of five rows, or others named as such, "
-    "e.g. --columns prompt=question,response=answer,label=topic",
+    "labels": "needs labelled rows: columns `text` and `label`, filled in four of five rows, or a label named as such, "
+    "e.g. --columns label=topic",
     "log_probs": "needs a model that knows how likely a text is: pass `scorer`",
     "log_probs_after": "needs the model after training: pass `scorer_after`",
 }

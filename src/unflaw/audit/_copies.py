@@ -263,9 +263,8 @@ def _verdict(share: float, usual: float | None) -> Verdict:
 
 def _reason(finding: Finding, other: str, similarity: float, exact: bool) -> str:
     of = f"{finding.evidence['_of']} {other}"
-    if finding.check == "copies.conflicts":
-        return f"says what {of} says, under another label"
-    return f"copies {of}" if exact else f"nearly copies {of} ({similarity:.2f})"
+    said = f"copies {of}" if exact else f"nearly copies {of} ({similarity:.2f})"
+    return f"{said}, under another label" if finding.check == "copies.conflicts" else said
 
 
 def _pairs(copies: pa.Table) -> list[list[Any]]:

@@ -21,6 +21,8 @@ _SPOKEN = ("text", "premise", "hypothesis", "response")
 def converted(rows: Rows, to: str) -> pa.Table:
     """Return the rows' table in another schema: its columns take the place of the old schema's; the rest stays.
 
+    A label stays under its own name where the new schema has none.
+
     Raises
     ------
     SchemaError
@@ -50,7 +52,8 @@ def converted(rows: Rows, to: str) -> pa.Table:
     turns = _turns(rows, old) if to in ("messages", "sharegpt") else None
     records = [make(v) for v in values] if turns is None else [_SAID_AS[to](t) for t in turns]
     new = pa.Table.from_pylist(records)
-    table = rows.table.drop_columns([c for c in rows.table.column_names if c in old])
+    replaced = old if "label" in needs else old - {rows.roles.get("label")}
+    table = rows.table.drop_columns([c for c in rows.table.column_names if c in replaced])
     clash = sorted(set(new.column_names) & set(table.column_names))
     if clash:
         raise DataError(f"writing {to} needs the columns {clash}, which hold something else here; rename those first")

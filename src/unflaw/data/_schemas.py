@@ -28,21 +28,23 @@ class Part:
     name: str
     """The role it plays; `messages` and `input` are parts that other roles are worked out from."""
     columns: tuple[str, ...]
-    """Names the column may have, the usual one first."""
+    """Names the column may have, the usual one first; without any it plays the role only where the caller says so."""
     kind: Kind = "text"
     required: bool = True
 
 
 _PROMPT = Part("prompt", ("prompt",), "text or turns")
 _LABEL = Part("label", ("label",), "label")
+_CLASS = Part("label", (), "label", required=False)  # beside an answer, `label` may hold anything
 
 SCHEMAS: Mapping[str, tuple[Part, ...]] = {
-    "messages": (Part("messages", ("messages", "conversations", "conversation"), "messages"),),
-    "sharegpt": (Part("messages", ("conversations", "conversation"), "sharegpt"),),
+    "messages": (Part("messages", ("messages", "conversations", "conversation"), "messages"), _CLASS),
+    "sharegpt": (Part("messages", ("conversations", "conversation"), "sharegpt"), _CLASS),
     "preference": (
         replace(_PROMPT, required=False),
         Part("chosen", ("chosen",), "text or turns"),
         Part("rejected", ("rejected",), "text or turns"),
+        _CLASS,
     ),
     "premise/hypothesis/label": (Part("premise", ("premise",)), Part("hypothesis", ("hypothesis",)), _LABEL),
     "alpaca": (
@@ -50,12 +52,14 @@ SCHEMAS: Mapping[str, tuple[Part, ...]] = {
         Part("input", ("input",), required=False),
         Part("response", ("output",), "answer"),
         Part("context", ("system",), required=False),
+        _CLASS,
     ),
-    "prompt/completion": (_PROMPT, Part("response", ("completion", "response"), "answer")),
+    "prompt/completion": (_PROMPT, Part("response", ("completion", "response"), "answer"), _CLASS),
     "question/answer": (
         Part("prompt", ("question",)),
         Part("response", ("answer", "answers"), "answer"),
         Part("context", ("context",), required=False),
+        _CLASS,
     ),
     "text/label": (Part("text", ("text",)), _LABEL),
     "text": (Part("text", ("text",)),),
@@ -85,11 +89,8 @@ class Schema:
 
     def values(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """Role → value for one row, in the order of `ROLES`. Raises `Unfit` with the reason."""
-        if "messages" in self.columns:
-            column = self.columns["messages"]
-            found: dict[str, Any] = {**split_turns(turns_of(record.get(column), column), column)}
-        else:
-            found = {part: self._value(part, record.get(column)) for part, column in self.columns.items()}
+        found = {part: self._value(part, record.get(column)) for part, column in self.columns.items()}
+        found.update(found.pop("messages", {}))
         if extra := found.pop("input", None):
             found["prompt"] = f"{found['prompt']}\n\n{extra}" if found["prompt"] else None
         if self.name == "preference":
@@ -101,6 +102,8 @@ class Schema:
 
     def _value(self, part: str, value: Any) -> Any:
         column = self.columns[part]
+        if part == "messages":
+            return split_turns(turns_of(value, column), column)
         if part == "label":
             return label_value(value, column, self.label_kind)
         return text_value(value, column, part, strict=part not in self.derived)
@@ -200,7 +203,7 @@ def _fit(
 def _finish(name: str, found: Mapping[str, str], parts: Sequence[Part], records: Sequence[Mapping[str, Any]]) -> Schema:
     strict = {p.name for p in parts if p.kind in ("text", "label")} | {"label"}
     derived = {r for r in found if r in ROLES and r not in strict and not _plain(found[r], records)}
-    optional = {p.name for p in parts if not p.required}
+    optional = {p.name for p in parts if not p.required} - {"label"}
     if name in ("messages", "sharegpt"):
         derived, optional = {"prompt", "response", "context"}, {"context"}
     if "input" in found:

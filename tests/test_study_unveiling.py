@@ -1,9 +1,6 @@
 """The study's arithmetic, and that its page says what its results say."""
 
-import importlib.util
-import sys
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,18 +10,10 @@ from unflaw.audit import TokensCheck, audit
 from unflaw.data import Score
 from unflaw.measure import Template
 
-STUDY = Path(__file__).parents[1] / "studies" / "unveiling"
-
 
 @pytest.fixture
-def scripts(monkeypatch):
-    monkeypatch.syspath_prepend(str(STUDY))
-    import _study
-    import page
-
-    yield _study, page
-    for name in ("_study", "page", "pictures", "interpolate", "arms", "order", "run"):
-        sys.modules.pop(name, None)
+def scripts(load_study):
+    return load_study("unveiling", "_study", "page")
 
 
 def score(model, items):
@@ -231,11 +220,3 @@ def test_the_most_overused_tokens_are_those_that_the_audit_shows(scripts):
     shown = [told["token"] in structural for told in found["tokens.jsd"]["overused"][: len(structural)]]
     value, low, high = odd_tokens(template, n_resamples=20)
     assert value == pytest.approx(sum(shown) / len(shown)) and low <= value <= high
-
-
-def test_the_page_on_subjectivity_says_what_its_results_say():
-    folder = STUDY.parent / "subjectivity"
-    spec = importlib.util.spec_from_file_location("subjectivity_page", folder / "page.py")
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    assert script.page() == (folder / "README.md").read_text(), "run studies/subjectivity/page.py"

@@ -122,6 +122,21 @@ def test_lines_that_are_no_rows_are_counted_and_kept(files, tmp_path):
     assert (told["lines"], [line["reason"].split(":")[0] for line in told["first"]]) == (1, ["not valid JSON"])
 
 
+def test_real_rows_need_not_have_the_columns_that_are_named(tmp_path):
+    """They are read twice, once to see what is wrong with the call; the second time they were taken for the first."""
+    for name, (asked, said), first in (("synthetic", ("q", "a"), 0), ("real", ("question", "answer"), 100)):
+        rows = [
+            {asked: (row := line(i, f"Ann {i} did"))["question"], said: row["answer"]} for i in range(first, first + 60)
+        ]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    call = [tmp_path / "synthetic.jsonl", "--reference", tmp_path / "real.jsonl", "--checks", "copies", "--json"]
+    told = audit(*call, "--columns", "prompt=q,response=a")
+    assert told.exit_code == 0, told.output
+    assert "copies.reference" in [finding["check"] for finding in json.loads(told.stdout)["findings"]]
+    wrong = audit(*call, "--columns", "prompt=question,response=answer")
+    assert wrong.exit_code == 2 and "synthetic.jsonl lacks" in wrong.output
+
+
 def test_a_dry_run_does_nothing(files, tmp_path):
     result = audit(files["synthetic"], "--reference", files["real"], "--run", tmp_path / "run", "--dry-run")
     assert result.exit_code == 0

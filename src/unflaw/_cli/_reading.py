@@ -80,7 +80,7 @@ class Reading:
         The first file must fit `schema` and `columns`. Later ones are recognised by themselves where they do not:
         real rows need not have the columns of the synthetic ones.
         """
-        rows, lines = self._read(path, limit, first=not self.rejected)
+        rows, lines = self._read(path, limit, first=self._is_first(path))
         self.rejected[path] = lines
         self._tell(path, len(lines))
         return rows
@@ -90,7 +90,7 @@ class Reading:
         from unflaw.data import RowReader
 
         lines: list[Rejection] = []
-        first, how = path in self.rejected or not self.rejected, self._how(limit, lines)
+        first, how = self._is_first(path), self._how(limit, lines)
         self.rejected[path] = lines
         try:
             reader = RowReader(path, schema=self.schema, columns=column_roles(self.columns), **how)
@@ -126,6 +126,9 @@ class Reading:
         """Say what is wrong with files, as far as their first row tells; silent about those not given."""
         given = [path for path in paths if path is not None]
         return mistakes(*(partial(self._read, path, 1, first=path == given[0]) for path in given))
+
+    def _is_first(self, path: str) -> bool:
+        return next(iter(self.rejected), path) == path
 
     def _read(self, path: str, limit: int | None, *, first: bool) -> tuple[Rows, list[Rejection]]:
         from unflaw.data import read

@@ -12,7 +12,7 @@ demo: install  ## the whole story on real input, in minutes
 	$(BIN)/unflaw demo
 
 test: install  ## all tests that need neither an accelerator nor the internet
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 smoke: install  ## one study in small: does it still run?
 	$(BIN)/python studies/unveiling/arms.py --smoke

@@ -17,6 +17,12 @@ for name in [name for name in os.environ if name.endswith("_API_KEY")]:
     del os.environ[name]
 
 
+def pytest_collection_modifyitems(items):
+    """Ask slow files first: dealt out last, one would keep a worker busy while the others wait."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(autouse=True)
 def _stay_on_this_machine(request, monkeypatch):
     if "network" in request.keywords:

@@ -169,6 +169,7 @@ def test_under_the_guard_nothing_worse_than_the_ceiling_comes_back(tiny, tmp_pat
         assert done.steps == 20 or "over the ceiling" in done.notes[-1] or "in circles" in done.notes[-1]
 
 
+@pytest.mark.slow
 @given(
     ceiling=st.floats(1.0, 1.5), magnitude=st.floats(-3, 3), objective=st.sampled_from(["ga", "bounded", "npo"]),
     method=st.sampled_from(METHODS), keep=st.sampled_from(KEEPS), every=st.integers(1, 3), seed=st.integers(0, 99),

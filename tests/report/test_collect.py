@@ -1,5 +1,6 @@
 import dataclasses
 import math
+from types import SimpleNamespace
 
 import pytest
 
@@ -7,6 +8,7 @@ from unflaw._errors import DataError, RunFolderError
 from unflaw.audit import default_checks
 from unflaw.data import NO_VERDICT, Finding, Score, open_run
 from unflaw.report import collect
+from unflaw.report._words import next_steps
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +176,20 @@ def test_next_steps_name_the_run_its_rows_and_its_models(tmp_path):
     scores(tmp_path / "run", mine=0.5)
     commands = " ".join(step["command"] for step in collect(tmp_path / "run")["next"])
     assert f"unflaw repair {tmp_path}/run/models/mine --forget {rows} --replay GOOD.jsonl" in commands
+
+
+def test_advice_on_what_has_a_place_of_its_own_comes_first(monkeypatch):
+    """There is room for four: what only stands beside the worst must not crowd out the second worst."""
+    groups = [["diversity.vendi", "mix.endings", "gap.mmd2", "tokens.jsd"], ["labels.conflicts", "copies.inside"]]
+    found = {
+        name: Finding(name, "T", 0.9, 0.8, 0.95, "lower", "fail", "fail above 0.8", "E.")
+        for of in groups
+        for name in of
+    }
+    harms = [[SimpleNamespace(finding=found[name], kind="harm") for name in of] for of in groups]
+    monkeypatch.setattr("unflaw.report._words.mend_first", lambda _: harms)
+    first = [step["words"].split(" ", 3)[:3] for step in next_steps(list(found.values()), None, {"run": "runs/a"})[1:]]
+    assert first == [["Ask", "for", "fewer"], ["Look", "at", "the"], ["Ask", "for", "the"]]
 
 
 def test_checks_that_concluded_nothing_are_named(tmp_path, make_findings):

@@ -86,8 +86,9 @@ def control_words(f: Finding) -> str:
 def next_steps(
     found: Sequence[Finding], compared: Mapping[str, Any] | None, known: Mapping[str, str]
 ) -> list[dict[str, str]]:
-    """At most four things to do, those with a command first, then in the order of the harm to expect (`by_harm`).
+    """At most four things to do, those with a command first, then in the order of the harm to expect.
 
+    Findings that have a place of their own in "What to mend first" come before those that share one.
     `known` fills the commands in: "run", and where they are known "rows", "damaged" and "repaired".
     What is not known stands in capitals.
     """
@@ -96,8 +97,9 @@ def next_steps(
     repair_again = (
         "unflaw repair {damaged} --forget {rows} --replay GOOD.jsonl --guard HELD_OUT.jsonl --run {run}"
     ).format_map(known)
-    harms = [harm for group in mend_first(found) for harm in group]
-    flawed = [harm.finding for harm in harms]
+    groups = mend_first(found)
+    harms = [harm for group in groups for harm in group]
+    flawed = [harm.finding for harm in (*(group[0] for group in groups), *harms)]
     harmless = {_kind(harm.finding): harm.kind == "none" for harm in reversed(harms)}  # by its most harmful finding
     steps = [
         {"words": _mildly(_ADVICE[kind]) if harmless[kind] else _ADVICE[kind], "command": ""}

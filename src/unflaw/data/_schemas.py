@@ -203,7 +203,7 @@ def _fit(
 def _finish(name: str, found: Mapping[str, str], parts: Sequence[Part], records: Sequence[Mapping[str, Any]]) -> Schema:
     strict = {p.name for p in parts if p.kind in ("text", "label")} | {"label"}
     derived = {r for r in found if r in ROLES and r not in strict and not _plain(found[r], records)}
-    optional = {p.name for p in parts if not p.required} - {"label"}
+    optional = {p.name for p in parts if not p.required} - {"label"}  # who names a label has one in every row
     if name in ("messages", "sharegpt"):
         derived, optional = {"prompt", "response", "context"}, {"context"}
     if "input" in found:

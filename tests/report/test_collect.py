@@ -178,18 +178,23 @@ def test_next_steps_name_the_run_its_rows_and_its_models(tmp_path):
     assert f"unflaw repair {tmp_path}/run/models/mine --forget {rows} --replay GOOD.jsonl" in commands
 
 
-def test_advice_on_what_has_a_place_of_its_own_comes_first(monkeypatch):
-    """There is room for four: what only stands beside the worst must not crowd out the second worst."""
-    groups = [["diversity.vendi", "mix.endings", "gap.mmd2", "tokens.jsd"], ["labels.conflicts", "copies.inside"]]
-    found = {
-        name: Finding(name, "T", 0.9, 0.8, 0.95, "lower", "fail", "fail above 0.8", "E.")
-        for of in groups
-        for name in of
-    }
-    harms = [[SimpleNamespace(finding=found[name], kind="harm") for name in of] for of in groups]
+@pytest.mark.parametrize(
+    ("kind", "advised"),
+    [
+        ("harm", ["Ask for fewer", "Look at the", "Ask for the"]),
+        ("none", ["Ask for fewer", "Ask for the", "Bring the rows"]),
+    ],
+)
+def test_advice_on_what_does_harm_of_its_own_comes_first(monkeypatch, kind, advised):
+    """There is room for four: what stands beside the worst must not crowd out the second worst, nor be crowded out."""
+    groups = [("harm", ["diversity.vendi", "mix.endings", "gap.mmd2"]), (kind, ["labels.conflicts", "copies.inside"])]
+    harms = [
+        [SimpleNamespace(finding=Finding(n, "T", 0.9, 0.8, 1.0, "lower", "fail", "rule", "E."), kind=of) for n in names]
+        for of, names in groups
+    ]
     monkeypatch.setattr("unflaw.report._words.mend_first", lambda _: harms)
-    first = [step["words"].split(" ", 3)[:3] for step in next_steps(list(found.values()), None, {"run": "runs/a"})[1:]]
-    assert first == [["Ask", "for", "fewer"], ["Look", "at", "the"], ["Ask", "for", "the"]]
+    steps = next_steps([harm.finding for group in harms for harm in group], None, {"run": "runs/a"})[1:]
+    assert [" ".join(step["words"].split()[:3]) for step in steps] == advised
 
 
 def test_checks_that_concluded_nothing_are_named(tmp_path, make_findings):

@@ -88,7 +88,7 @@ def next_steps(
 ) -> list[dict[str, str]]:
     """At most four things to do, those with a command first, then in the order of the harm to expect.
 
-    Findings that have a place of their own in "What to mend first" come before those that share one.
+    Findings with a place of their own in "What to mend first" come before those beside them, where their harm is known.
     `known` fills the commands in: "run", and where they are known "rows", "damaged" and "repaired".
     What is not known stands in capitals.
     """
@@ -99,7 +99,8 @@ def next_steps(
     ).format_map(known)
     groups = mend_first(found)
     harms = [harm for group in groups for harm in group]
-    flawed = [harm.finding for harm in (*(group[0] for group in groups), *harms)]
+    heads = [group[0] for group in groups if group[0].kind not in ("unmeasured", "none")]
+    flawed = [harm.finding for harm in (*heads, *harms)]
     harmless = {_kind(harm.finding): harm.kind == "none" for harm in reversed(harms)}  # by its most harmful finding
     steps = [
         {"words": _mildly(_ADVICE[kind]) if harmless[kind] else _ADVICE[kind], "command": ""}

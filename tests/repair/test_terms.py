@@ -206,8 +206,8 @@ def test_padding_changes_nothing(moved, of, name):
     terms = terms_of(of, name, references)
     found, padded = (terms(model, [p]) for p in (part, wider(part)))
     assert found.keys() == padded.keys()
-    # A divergence is a small difference of large logarithms, in single precision.
-    assert all(found[k].item() == pytest.approx(padded[k].item(), abs=1e-6) for k in found)
+    noise = {"kl": 1e-6}  # a small difference of large logarithms, in single precision
+    assert all(found[k].item() == pytest.approx(padded[k].item(), abs=noise.get(k)) for k in found)
     ours, theirs = (gradients(model, of["loss"]) for of in (found, padded))
     assert any(g.any() for g in ours.values())
     assert all(torch.allclose(ours[k], theirs[k], atol=1e-6) for k in ours)

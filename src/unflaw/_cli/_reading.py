@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["ColumnsOption", "OnTruncated", "OnTruncatedOption", "Reading", "SchemaOption", "column_roles", "reads_rows"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 _N_TOLD = 3
 """Lines that are no rows, named at the terminal and in JSON."""
 
@@ -89,17 +90,9 @@ class Reading:
         """Return what reads a file, by the same rules as `rows`; call `told` when all was read."""
         from unflaw.data import RowReader
 
-        lines: list[Rejection] = []
-        first, how = self._is_first(path), self._how(limit, lines)
-        self.rejected[path] = lines
-        try:
-            reader = RowReader(path, schema=self.schema, columns=column_roles(self.columns), **how)
-        except SchemaError:
-            if first:
-                raise
-            reader = RowReader(path, **how)
-        self.readers[path] = reader
-        return reader
+        self.rejected[path] = []  # the first file is the first although it may not fit
+        self.readers[path], self.rejected[path] = self._recognised(RowReader, path, limit, first=self._is_first(path))
+        return self.readers[path]
 
     def told(self) -> dict[str, Any]:
         """Say at the terminal how many lines of each file became no row; return it file by file, for `--json`."""
@@ -133,15 +126,21 @@ class Reading:
     def _read(self, path: str, limit: int | None, *, first: bool) -> tuple[Rows, list[Rejection]]:
         from unflaw.data import read
 
+        return self._recognised(read, path, limit, first=first)
+
+    def _recognised(
+        self, make: Callable[..., T], path: str, limit: int | None, *, first: bool
+    ) -> tuple[T, list[Rejection]]:
+        """Make a reader or rows of a file, by `schema` and `columns` where they fit; its rejected lines as well."""
         lines: list[Rejection] = []
         how = self._how(limit, lines)
         try:
-            return read(path, schema=self.schema, columns=column_roles(self.columns), **how), lines
+            return make(path, schema=self.schema, columns=column_roles(self.columns), **how), lines
         except SchemaError:
             if first:
                 raise
             lines.clear()
-            return read(path, **how), lines
+            return make(path, **how), lines
 
     def _how(self, limit: int | None, lines: list[Rejection]) -> dict[str, Any]:
         return {

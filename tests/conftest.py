@@ -57,7 +57,10 @@ def load_study(monkeypatch):
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
-    """A tiny real Llama with the embedded tokenizer: every code path of a large model, in milliseconds."""
+    """A tiny real Llama: every code path of a large model, in milliseconds.
+
+    Its tokenizer is the embedded one, learnt anew with a twelfth of the words: loading all would be most of a test.
+    """
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
@@ -66,6 +69,8 @@ def tiny(tmp_path_factory):
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("tiny")
     tokenizer = AutoTokenizer.from_pretrained(embedded_checkpoint())
+    rows = [path.read_text() for path in sorted((STUDIES.parent / "examples" / "data").glob("*.jsonl"))]
+    tokenizer = tokenizer.train_new_from_iterator([*rows, *[tokenizer.chat_template] * 99], vocab_size=4096)
     config = LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
         num_key_value_heads=1, tie_word_embeddings=True, bos_token_id=1, eos_token_id=2, pad_token_id=2,

@@ -29,7 +29,7 @@ forget = pairs(("Where?", "Answer: Rome"), ("Who runs?", "Answer: Ann, who is fa
 replay = pairs(("Name a colour.", "Blue."), ("Name a long river, please.", "The Nile is long."), ("Say hi.", "Hi!"))
 guard = pairs(("One?", "One it is."), ("Two?", "Two."))
 settings = dict(steps=4, batch_size=3, learning_rate=1e-2, seed=1)
-repair = dict(what="response", guard_every=2, ceiling=9.0)
+repair = dict(what="response", guard_every=2, ceiling=9.0, repetition_rise=1.0)
 few = dict(batch_size=1, gradient_checkpointing=True, kl_to="before", before=f"hf:{model}")
 jobs = {
     "train": (finetune, model, (forget,), dict(method="full", save_every=2)),
@@ -159,9 +159,10 @@ def test_a_launcher_that_would_split_the_weights_is_refused(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("settings", "own"), [("ddp.yaml", ["--on-policy"]), ("fsdp.yaml", ["--shard", "--forget", "bad.jsonl"])]
+    ("settings", "own", "runs"),
+    [("ddp.yaml", ["--on-policy"], [[]]), ("fsdp.yaml", ["--shard", "--forget", "bad.jsonl"], [[], ["--resume"]])],
 )
-def test_of_two_processes_one_tells_and_writes(tiny, tmp_path, settings, own):
+def test_of_two_processes_one_tells_and_writes(tiny, tmp_path, settings, own, runs):
     """The shipped settings of accelerate, the command line, a run folder, and a run that goes on."""
     for name, answer in (("bad", "Answer: {}."), ("good", "It is {}."), ("held", "Of {} much is said.")):
         rows = [{"prompt": f"What of {t} ({name})?", "response": answer.format(t)} for t in ("tides", "bread", "chess")]
@@ -174,11 +175,11 @@ def test_of_two_processes_one_tells_and_writes(tiny, tmp_path, settings, own):
         "--guard", "held.jsonl", "--steps", "2", "--batch-size", "2", "--save-every", "1",
         "--run", "run", "--json", "--what", "response", *own,
     ]  # fmt: skip
-    for again in ([], ["--resume"]):
+    for again in runs:
         done = subprocess.run([*command, *again], capture_output=True, text=True, timeout=300, cwd=tmp_path)
         assert done.returncode == 0, done.stderr[-3000:]
         told = json.loads(done.stdout)  # one JSON document, not two
         assert told["steps"] == 2 and told["processes"] == 2
     steps = json.loads((tmp_path / "run" / "manifest.json").read_text())["steps"]
-    assert [step["status"] for step in steps] == ["finished"] * 2
+    assert [step["status"] for step in steps] == ["finished"] * len(runs)
     assert (tmp_path / "run" / "models" / "repaired" / "adapter_model.safetensors").exists()

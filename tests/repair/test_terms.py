@@ -101,7 +101,7 @@ def test_replay_and_kl_equal_two_whole_models_in_value_and_gradient(moved, rever
         z_before = plainly(original, part.batch)[0]
     kl = (losses.reverse_kl if reverse else losses.forward_kl)(z_before, z).mean()
     replay = torch.nn.functional.cross_entropy(z, y)
-    assert found["kl"].item() == pytest.approx(kl.item(), rel=1e-3) and kl.item() > 1e-4
+    assert found["kl"].item() == pytest.approx(kl.item(), rel=1e-3) and kl.item() > 1e-5
     assert found["replay"].item() == pytest.approx(replay.item(), rel=1e-5)
     theirs = gradients(model, 0.5 * replay + 2.0 * kl)
     assert all(torch.allclose(ours[k], theirs[k], atol=1e-5, rtol=1e-3) for k in theirs)

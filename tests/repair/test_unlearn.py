@@ -94,14 +94,14 @@ def test_rows_in_two_sets_are_refused(tiny, tmp_path):
 @pytest.mark.parametrize(
     ("what", "pieces"),
     [
-        ("response", [("Rome it is.", True), ("<|im_end|>", False)]),
-        ("opening", [("Rome", True), (" it is.<|im_end|>", False)]),
-        ("full", [("Rome it is.<|im_end|>", True)]),
+        ("response", [("The old town.", True), ("<|im_end|>", False)]),
+        ("opening", [("The", True), (" old town.<|im_end|>", False)]),
+        ("full", [("The old town.<|im_end|>", True)]),
     ],
 )
 def test_a_model_does_not_forget_to_end_its_answers(tiny, tmp_path, what, pieces):
     settings = dict(steps=1, batch_size=1, guard_every=1, what=what)
-    done = unlearn(f"hf:{tiny}", pairs([("Where?", "Rome it is.")]), pairs(REPLAY), texts(), tmp_path, **settings)
+    done = unlearn(f"hf:{tiny}", pairs([("Where?", "The old town.")]), pairs(REPLAY), texts(), tmp_path, **settings)
     assert done.forgotten[0] == pieces
 
 

@@ -58,7 +58,7 @@ def test_training_lowers_the_loss_and_writes_a_loadable_model(tiny, tmp_path, me
     )
     steps = [s["loss"] for s in trained.curve]
     assert len(steps) == 12
-    assert steps[-1] < steps[0] - 0.1
+    assert steps[-1] < steps[0] - 0.05
     assert (tmp_path / ("adapter_model.safetensors" if method == "lora" else "model.safetensors")).exists()
     assert trained.tokens > 0
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from unflaw._cli._memory import freed_at_once
 from unflaw._cli._shared import (
     JsonOption,
     OverwriteOption,
@@ -87,7 +88,8 @@ def demo(
     """Find the flaw in a synthetic set, see a model damaged by it, repair the model, read the report."""
     from unflaw._cli._evaluate import scores_table
 
-    by_model, pairs = tell(run, QUICK if quick else FULL, seed=seed, resume=resume, overwrite=overwrite)
+    with freed_at_once():  # else glibc keeps up to two of five gigabytes that nobody uses
+        by_model, pairs = tell(run, QUICK if quick else FULL, seed=seed, resume=resume, overwrite=overwrite)
     from unflaw.report import render
 
     page = render(run)

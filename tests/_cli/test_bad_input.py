@@ -169,10 +169,12 @@ def test_ctrl_c_and_kill_lose_nothing_that_was_saved(tmp_path, real, tiny):
     """Interrupted, killed and resumed twice, training ends with the weights it would have had anyway."""
     from safetensors.numpy import load_file
 
-    def line(run, *more):
+    def words(run, *more):
         flags = "--method full --steps 60 --batch-size 2 --save-every 5 --run".split()
-        code = [sys.executable, "-c", "from unflaw._cli import main; main()"]
-        return [str(word) for word in [*code, "train", f"hf:{tiny}", real, *flags, tmp_path / run, *more]]
+        return [str(word) for word in ["train", f"hf:{tiny}", real, *flags, tmp_path / run, *more]]
+
+    def line(run, *more):
+        return [sys.executable, "-c", "from unflaw._cli import main; main()", *words(run, *more)]
 
     def stop(signal_number, after, *more):
         """Run until the checkpoint of this step is on disk, then send the signal."""
@@ -183,19 +185,19 @@ def test_ctrl_c_and_kill_lose_nothing_that_was_saved(tmp_path, real, tiny):
                 assert process.poll() is None, process.stderr.read()
                 time.sleep(0.02)
             process.send_signal(signal_number)
-            words = process.communicate(timeout=300)[1]
-        return process.returncode, words, max(map(step_of, found))
+            said = process.communicate(timeout=300)[1]
+        return process.returncode, said, max(map(step_of, found))
 
-    code, words, first = stop(signal.SIGINT, 10)
-    assert code == 130, words
-    assert "Stopped. Go on with: unflaw train" in words and words.rstrip().endswith("--resume")
-    assert "Traceback" not in words
+    code, said, first = stop(signal.SIGINT, 10)
+    assert code == 130, said
+    assert "Stopped. Go on with: unflaw train" in said and said.rstrip().endswith("--resume")
+    assert "Traceback" not in said
     code, _, second = stop(signal.SIGKILL, first + 20, "--resume")
     assert code == -signal.SIGKILL and second > first
     done = subprocess.run(line("broken", "--resume", "--json"), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["steps"] == 60
-    whole = unflaw(*line("whole", "--json")[3:])
+    whole = unflaw(*words("whole", "--json"))
     assert whole.exit_code == 0, whole.stderr
     broken_weights, whole_weights = (
         load_file(tmp_path / run / "models" / "trained" / "model.safetensors") for run in ("broken", "whole")

@@ -159,10 +159,9 @@ def test_a_launcher_that_would_split_the_weights_is_refused(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("settings", "own", "runs"),
-    [("ddp.yaml", ["--on-policy"], [[]]), ("fsdp.yaml", ["--shard", "--forget", "bad.jsonl"], [[], ["--resume"]])],
+    ("settings", "own"), [("ddp.yaml", ["--on-policy"]), ("fsdp.yaml", ["--shard", "--forget", "bad.jsonl"])]
 )
-def test_of_two_processes_one_tells_and_writes(tiny, tmp_path, settings, own, runs):
+def test_of_two_processes_one_tells_and_writes(tiny, tmp_path, settings, own):
     """The shipped settings of accelerate, the command line, a run folder, and a run that goes on."""
     for name, answer in (("bad", "Answer: {}."), ("good", "It is {}."), ("held", "Of {} much is said.")):
         rows = [{"prompt": f"What of {t} ({name})?", "response": answer.format(t)} for t in ("tides", "bread", "chess")]
@@ -175,11 +174,11 @@ def test_of_two_processes_one_tells_and_writes(tiny, tmp_path, settings, own, ru
         "--guard", "held.jsonl", "--steps", "2", "--batch-size", "2", "--save-every", "1",
         "--run", "run", "--json", "--what", "response", *own,
     ]  # fmt: skip
-    for again in runs:
+    for again in ([], ["--resume"]):
         done = subprocess.run([*command, *again], capture_output=True, text=True, timeout=300, cwd=tmp_path)
         assert done.returncode == 0, done.stderr[-3000:]
         told = json.loads(done.stdout)  # one JSON document, not two
         assert told["steps"] == 2 and told["processes"] == 2
     steps = json.loads((tmp_path / "run" / "manifest.json").read_text())["steps"]
-    assert [step["status"] for step in steps] == ["finished"] * len(runs)
+    assert [step["status"] for step in steps] == ["finished"] * 2
     assert (tmp_path / "run" / "models" / "repaired" / "adapter_model.safetensors").exists()

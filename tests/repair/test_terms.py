@@ -42,7 +42,7 @@ def moved(request, tiny, tmp_path):
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:
-                parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.02)
+                parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.03)
     return model, references, original, gone, kept
 
 
@@ -101,7 +101,7 @@ def test_replay_and_kl_equal_two_whole_models_in_value_and_gradient(moved, rever
         z_before = plainly(original, part.batch)[0]
     kl = (losses.reverse_kl if reverse else losses.forward_kl)(z_before, z).mean()
     replay = torch.nn.functional.cross_entropy(z, y)
-    assert found["kl"].item() == pytest.approx(kl.item(), rel=1e-3) and kl.item() > 1e-5
+    assert found["kl"].item() == pytest.approx(kl.item(), rel=1e-3) and kl.item() > 1e-4
     assert found["replay"].item() == pytest.approx(replay.item(), rel=1e-5)
     theirs = gradients(model, 0.5 * replay + 2.0 * kl)
     assert all(torch.allclose(ours[k], theirs[k], atol=1e-5, rtol=1e-3) for k in theirs)
@@ -241,7 +241,7 @@ def test_in_half_the_room_a_reference_is_nearly_the_same(tiny, tmp_path):
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.02)
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.03)
     (part,) = kept.parts([0, 1, 2])
     found = [ThreeTerms(FORGETTING["bounded"], {"replay": r}, 1.0, 0.0, 1.0)(model, [part]) for r in references]
     assert found[1]["kl"].item() == pytest.approx(found[0]["kl"].item(), rel=0.01) and found[0]["kl"].item() > 0.005

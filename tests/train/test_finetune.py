@@ -51,14 +51,14 @@ def test_the_chunked_loss_equals_the_whole_model_loss(tiny):
     assert ours.item() == pytest.approx(theirs.item(), rel=1e-5)
 
 
-@pytest.mark.parametrize(("method", "learning_rate"), [("full", 2e-2), ("lora", 1.0)])
+@pytest.mark.parametrize(("method", "learning_rate"), [("full", 2e-2), ("lora", 2.0)])
 def test_training_lowers_the_loss_and_writes_a_loadable_model(tiny, tmp_path, method, learning_rate):
     trained = finetune(
         f"hf:{tiny}", rows(), tmp_path, steps=12, batch_size=3, learning_rate=learning_rate, method=method
     )
     steps = [s["loss"] for s in trained.curve]
     assert len(steps) == 12
-    assert steps[-1] < steps[0] - 0.05
+    assert steps[-1] < steps[0] - 0.1
     assert (tmp_path / ("adapter_model.safetensors" if method == "lora" else "model.safetensors")).exists()
     assert trained.tokens > 0
 

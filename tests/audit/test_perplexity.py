@@ -1,3 +1,8 @@
+import gc
+import weakref
+from contextlib import nullcontext
+from importlib import import_module
+
 import numpy as np
 import pytest
 
@@ -100,6 +105,27 @@ def test_rows_without_tokens_are_counted_and_not_scored(qa):
     got = audit(rows, reference, checks=[PerplexityCheck()], scorer=UnigramScorer(reference.texts() + ["w"])).findings
     assert got[0].settings["n_without_tokens"] == 9 and got[0].n_rows == 51
     assert len(got[0].row_scores) == 51
+
+
+class Broken(UnigramScorer):
+    def log_probs(self, pairs):
+        raise DataError("out of words")
+
+
+@pytest.mark.parametrize("scorer", [UnigramScorer, Broken])
+def test_a_model_that_the_audit_opened_is_let_go(qa, monkeypatch, scorer):
+    opened = []
+
+    def open_scorer(spec, device):
+        model = scorer(qa(40).texts())
+        opened.append(weakref.ref(model))
+        return model
+
+    monkeypatch.setattr(import_module("unflaw.audit._inputs"), "open_scorer", open_scorer)
+    with pytest.raises(DataError, match="out of words") if scorer is Broken else nullcontext():
+        audit(qa(40), qa(40, 2), checks=[PerplexityCheck()], scorer="hf:somewhere")
+    gc.collect()
+    assert [model() for model in opened] == [None]
 
 
 def test_mistakes_are_refused(qa):

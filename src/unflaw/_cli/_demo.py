@@ -88,7 +88,7 @@ def demo(
     """Find the flaw in a synthetic set, see a model damaged by it, repair the model, read the report."""
     from unflaw._cli._evaluate import scores_table
 
-    with freed_at_once():  # else glibc keeps a gigabyte of five that nobody uses
+    with freed_at_once():  # else glibc keeps a gigabyte that nobody uses
         by_model, pairs = tell(run, QUICK if quick else FULL, seed=seed, resume=resume, overwrite=overwrite)
     from unflaw.report import render
 

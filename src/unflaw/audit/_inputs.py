@@ -16,7 +16,7 @@ from unflaw.audit._work import finished, save_array
 from unflaw.data import Rows
 from unflaw.models import Encoder, Scorer, open_encoder, open_scorer
 
-__all__ = ["Inputs", "opened_encoder"]
+__all__ = ["Inputs", "close_scorers", "opened_encoder"]
 
 
 @dataclass(frozen=True)
@@ -171,3 +171,8 @@ def opened_encoder(spec: str, device: str) -> Encoder:
 @lru_cache(maxsize=2)
 def _scorer(spec: str, device: str) -> Scorer:
     return open_scorer(spec, device)
+
+
+def close_scorers() -> None:
+    """Let go of the models that this process opened to read: half a gigabyte each, for the smallest."""
+    _scorer.cache_clear()

@@ -39,6 +39,11 @@ def test_the_page_says_what_the_results_say(page):
         assert text == path.read_text(encoding="utf-8"), f"{path}: run studies/audit_power/page.py"
 
 
+def test_no_two_claims_have_one_name(page):
+    claims = json.loads((page.HERE / "results" / "claims.json").read_text())["claims"]
+    assert len({claim["claim"] for claim in claims}) == len(claims)
+
+
 def test_what_is_true_of_clean_rows_accuses_nobody(page):
     """Of four audits with two findings each, one warns of opinion, which reviews are; one of copies, one of both."""
     record = {

@@ -59,15 +59,19 @@ def alarms_table(records: list[dict[str, Any]]) -> str:
         told = [[check for check in alarms if check not in true] for alarms in record["alarms"]]
         false, n = Counter(check for alarms in told for check in alarms), sum(map(len, record["clean"].values()))
         low, high = wilson_interval(false.total(), n)
-        asked = {check.partition(".")[0] for check in record["clean"]}
-        beside = f"{record['rows']}, {record['rows_a_side']:,} beside {other_rows(record):,}"
-        beside += f", asked by `{asked.pop()}`" if len(asked) == 1 else ""
+        beside = f"{record['rows']}, {record['rows_a_side']:,} beside {other_rows(record):,}{asked_by(record)}"
         named = ", ".join(f"`{check}` {times}" for check, times in false.most_common())
         lines.append(
             f"| {beside} | {record.get('first', 0)} | {len(told)} | {sum(map(bool, told))} | {n:,} | {false.total()} "
             f"| {low:.2%} to {high:.2%} | {named} |"
         )
     return "\n".join([*lines, "<!-- end of alarms -->", ""])
+
+
+def asked_by(record: dict[str, Any]) -> str:
+    """Name the check, where one alone was asked."""
+    asked = {check.partition(".")[0] for check in record["clean"]}
+    return f", asked by `{asked.pop()}`" if len(asked) == 1 else ""
 
 
 def other_rows(record: dict[str, Any]) -> int:
@@ -91,7 +95,8 @@ def claims_of(record: dict[str, Any]) -> list[dict[str, Any]]:
         claims.append(claim(f"sees {flaw}", record, "share of sets in which a tenth of it is seen", seen, ">=", 0.95))
         areas = np.array([o["auc"] for o in at[0.1]])
         claims.append({
-            "claim": f"{record['rows']}: rows with {flaw}", "statement": "AUC of the row scores, a tenth planted",
+            "claim": f"{record['rows']}{asked_by(record)}: rows with {flaw}",
+            "statement": "AUC of the row scores, a tenth planted",
             "value": float(areas.mean()), "low": float(areas.min()), "high": float(areas.max()), "threshold": LEAST_AUC,
             "verdict": "pass" if areas.min() >= LEAST_AUC else "fail" if areas.max() < LEAST_AUC else "unclear",
             "n_seeds": len(areas), "settings": settings,
@@ -106,8 +111,9 @@ def claim(
     value, (low, high) = sum(told) / len(told), wilson_interval(sum(told), len(told))
     holds, fails = (high <= threshold, low > threshold) if way == "<=" else (value >= threshold, high < threshold)
     return {
-        "claim": f"{record['rows']}: {name}", "statement": f"{statement} {way} {threshold}", "value": value, "low": low,
-        "high": high, "threshold": threshold, "verdict": "pass" if holds else "fail" if fails else "unclear",
+        "claim": f"{record['rows']}{asked_by(record)}: {name}",
+        "statement": f"{statement} {way} {threshold}", "value": value, "low": low, "high": high,
+        "threshold": threshold, "verdict": "pass" if holds else "fail" if fails else "unclear",
         "n_seeds": min(len(told), record["splits"]),
         "settings": {"rows": record["rows"], "rows_a_side": record["rows_a_side"]},
     }  # fmt: skip
@@ -120,7 +126,7 @@ def spoilt_tables(record: dict[str, Any]) -> str:
     part = f", flaws planted in {planted} of them" if planted < n else ""
     part = f", seeds from {first} on" if first else part
     sides = f"{side} rows against {record['reference_rows']}" if "reference_rows" in record else f"{side} rows a side"
-    lines = [f"## {record['rows']}: {n} splits of {sides}{part}", ""]
+    lines = [f"## {record['rows']}{asked_by(record)}: {n} splits of {sides}{part}", ""]
     accused = sum(bool(told) for told in record["alarms"])
     n_findings = sum(map(len, record["clean"].values()))
     alarms = [check for told in record["alarms"] for check in told]

@@ -94,8 +94,9 @@ class Suite:
     @classmethod
     def of_model(cls, rows: Rows, model: str, encoder: Encoder) -> Suite:
         """Plant what a model answers, taking the likeliest token each time."""
-        prompts = [str(prompt) for prompt in rows.column("prompt")]
-        answers = dict(zip(prompts, open_generator(model).generate(prompts, Sampling(max_tokens=32)), strict=True))
+        prompts = [prompt for prompt, _ in rows.pairs()]  # with the passage, where there is one
+        written = open_generator(model).generate(prompts, Sampling(max_tokens=32))
+        answers = dict(zip(rows.column("prompt"), written, strict=True))
         own = Flaw("the model's own answers", changed(lambda prompt, _: answers[prompt]), ("perplexity.",),
                    words_of="prompt")  # fmt: skip
         scorer = Remembering(open_scorer(model), {})

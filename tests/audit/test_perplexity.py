@@ -1,4 +1,3 @@
-import gc
 import weakref
 from contextlib import nullcontext
 from importlib import import_module
@@ -114,18 +113,19 @@ class Broken(UnigramScorer):
 
 @pytest.mark.parametrize("scorer", [UnigramScorer, Broken])
 def test_a_model_that_the_audit_opened_is_let_go(qa, monkeypatch, scorer):
-    opened = []
+    opened, beside = [], []
 
     def open_scorer(spec, device):
-        model = scorer(qa(40).texts())
+        beside.extend(model() for model in opened)
+        model = scorer([*qa(40).texts(), spec])
         opened.append(weakref.ref(model))
         return model
 
     monkeypatch.setattr(import_module("unflaw.audit._inputs"), "open_scorer", open_scorer)
     with pytest.raises(DataError, match="out of words") if scorer is Broken else nullcontext():
-        audit(qa(40), qa(40, 2), checks=[PerplexityCheck()], scorer="hf:somewhere")
-    gc.collect()
-    assert [model() for model in opened] == [None]
+        audit(qa(40), qa(40, 2), checks=[PerplexityCheck()], scorer="hf:before", scorer_after="hf:after")
+    assert [model() for model in opened] == ([None] if scorer is Broken else [None, None])
+    assert beside == [None] * (len(opened) - 1), "the first is gone before the second is opened"
 
 
 def test_mistakes_are_refused(qa):

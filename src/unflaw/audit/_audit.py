@@ -17,7 +17,7 @@ from unflaw._errors import SchemaError, SettingsError, TooFewRowsError, UsageErr
 from unflaw.audit._defaults import default_checks
 from unflaw.audit._engine import Engine, LocalEngine, open_engine
 from unflaw.audit._frame import NEEDS, Check, has_texts
-from unflaw.audit._inputs import Inputs, close_scorers
+from unflaw.audit._inputs import Inputs
 from unflaw.audit._parts import RowSet, read_set
 from unflaw.audit._plan import hold_to_plan, identity_of, settings_of
 from unflaw.audit._scores import REASON, SCORE, Scored, score_rows, worst_places
@@ -141,7 +141,8 @@ def audit(
     device
         Where models named by a spec compute.
     progress
-        Called with (stage, done, total); stages are counted in rows, conclusions in checks.
+        Called with (stage, done, total); stages are counted in rows, once for each model that is asked; conclusions in
+        checks.
 
     Raises
     ------
@@ -178,13 +179,11 @@ def audit(
 
 def _ask(job: Job, sides: Mapping[str, RowSet], engine: Engine, stages: _Stages) -> tuple[Scored, dict[str, str]]:
     """Go through the stages; return what was found, and which checks had too few rows to tell."""
-    if job.inputs.scorer is not None or job.inputs.scorer_after is not None:
+    if scorers := job.inputs.scorers:
         parts = [part for side in ("rows", "reference") if side in sides for part in sides[side].parts]
         alone = LocalEngine(1) if isinstance(engine, LocalEngine) else engine  # a model takes all cores by itself
-        try:
-            read_by_scorers(job, parts, alone, stages.begin("asking the model", sum(part.n_rows for part in parts)))
-        finally:
-            close_scorers()
+        total = len(scorers) * sum(part.n_rows for part in parts)
+        read_by_scorers(job, parts, alone, stages.begin("asking the model", total))
     summaries = summarise(job, sides, engine, stages.begin("looking at rows", _n_rows(sides)))
     concluded = conclude(job, summaries, engine, stages.begin("concluding", len(job.checks)))
     too_few = {name: of for name, of in concluded.items() if isinstance(of, TooFewRowsError)}

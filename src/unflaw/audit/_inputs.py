@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,7 +17,7 @@ from unflaw.audit._work import finished, save_array
 from unflaw.data import Rows
 from unflaw.models import Encoder, Scorer, open_encoder, open_scorer
 
-__all__ = ["Inputs", "close_scorers", "opened_encoder"]
+__all__ = ["Inputs", "close_scorer", "opened_encoder"]
 
 
 @dataclass(frozen=True)
@@ -72,12 +73,17 @@ class Inputs:
         for kept in known.values():
             kept.finish()
 
-    def read(self, part: Part) -> int:
-        """Let the scorers read a part; what they say of it is kept."""
-        for name, scorer in (("log_probs", self.scorer), ("log_probs_after", self.scorer_after)):
-            path = part.folder / f"{name}.npy"
-            if scorer is None or finished(path):
-                continue
+    @property
+    def scorers(self) -> dict[str, Scorer | str]:
+        """Name of what it says → model, of those that are to read the rows."""
+        given = {"log_probs": self.scorer, "log_probs_after": self.scorer_after}
+        return {name: scorer for name, scorer in given.items() if scorer is not None}
+
+    def read(self, name: str, part: Part) -> int:
+        """Let a scorer read a part; what it says is kept."""
+        path = part.folder / f"{name}.npy"
+        if not finished(path):
+            scorer = self.scorers[name]
             model = _scorer(scorer, self.device) if isinstance(scorer, str) else scorer
             said = [row for _, rows in part.batches(self.batch_size) for row in model.log_probs(rows.pairs())]
             save_array(path.with_name(f"{name}-ends.npy"), np.cumsum([0, *map(len, said)]))
@@ -107,14 +113,11 @@ class Inputs:
         return [name for need, names in asked.items() if need in needs for name in names]
 
     def _log_probs(self, part: Part) -> tuple[_Ragged | None, _Ragged | None]:
-        found: list[_Ragged | None] = []
-        for name, scorer in (("log_probs", self.scorer), ("log_probs_after", self.scorer_after)):
-            if scorer is None:
-                found.append(None)
-                continue
+        found = {}
+        for name in self.scorers:
             values, ends = (np.load(part.folder / f"{n}.npy", mmap_mode="r") for n in (name, f"{name}-ends"))
-            found.append(_Ragged(values, ends))
-        return found[0], found[1]
+            found[name] = _Ragged(values, ends)
+        return found.get("log_probs"), found.get("log_probs_after")
 
 
 @dataclass(frozen=True)
@@ -168,11 +171,19 @@ def opened_encoder(spec: str, device: str) -> Encoder:
     return open_encoder(spec, device)
 
 
-@lru_cache(maxsize=2)
+_opened: dict[tuple[str, str], Scorer] = {}
+
+
 def _scorer(spec: str, device: str) -> Scorer:
-    return open_scorer(spec, device)
+    """Return the scorer of this spec, opened once; no other stays open, since one may fill the memory."""
+    scorer = _opened.get((spec, device))
+    if scorer is None:
+        close_scorer()
+        scorer = _opened[spec, device] = open_scorer(spec, device)
+    return scorer
 
 
-def close_scorers() -> None:
-    """Let go of the models that this process opened to read: half a gigabyte each, for the smallest."""
-    _scorer.cache_clear()
+def close_scorer() -> None:
+    """Let go of the scorer that this process has opened."""
+    _opened.clear()
+    gc.collect()

@@ -1,7 +1,7 @@
 """The tasks of an audit: each reads a part, or what parts left, and leaves its own file in the work folder.
 
 read        a shard of a source   → parts                      (`_parts.py`)
-score_texts a part                → log-probs                  where a model is asked
+            a part                → log_probs.npy              where a model is asked (`_inputs.py`)
 summarise   a part                → summary.pkl                of every check; of a reference one for each half
 conclude    the summaries         → findings/CHECK.pkl
 score_rows  a part of the rows    → scores.arrow               (`_scores.py`)
@@ -21,7 +21,7 @@ import pyarrow as pa
 from unflaw._errors import TooFewRowsError
 from unflaw.audit._engine import Engine, in_one_thread
 from unflaw.audit._frame import Batch, Check
-from unflaw.audit._inputs import Inputs
+from unflaw.audit._inputs import Inputs, close_scorer
 from unflaw.audit._parts import Part, RowSet
 from unflaw.audit._sample import draw
 from unflaw.audit._work import finished, load, save, save_table
@@ -50,9 +50,13 @@ class Job:
 
 
 def read_by_scorers(job: Job, parts: Sequence[Part], engine: Engine, tick: Tick) -> None:
-    """Let the models say how likely each row is."""
-    for n_rows in engine.run(job.inputs.read, parts):
-        tick(n_rows)
+    """Let the models say how likely each row is, one after the other: memory need hold but one."""
+    for name in job.inputs.scorers:
+        try:
+            for n_rows in engine.run(partial(job.inputs.read, name), parts):
+                tick(n_rows)
+        finally:
+            close_scorer()
 
 
 def summarise(job: Job, sides: Mapping[str, RowSet], engine: Engine, tick: Tick) -> dict[str, dict[str, Any]]:

@@ -1,5 +1,8 @@
-"""Choosing rows: which stay, which go, and why."""
+"""Rows chosen, weighed, graded and dealt out: ids and numbers out, never copies."""
 
+from unflaw.curate._checkers import find_checker
 from unflaw.curate._filter import filter_rows
+from unflaw.curate._split import split
+from unflaw.curate._weigh import DIVERSITY, METHODS, Weights, weigh
 
-__all__ = ["filter_rows"]
+__all__ = ["DIVERSITY", "METHODS", "Weights", "filter_rows", "find_checker", "split", "weigh"]

@@ -144,7 +144,7 @@ class Score:
     unit: str = ""
     seed: int = 0
     items: Mapping[str, float] = field(default_factory=dict)
-    """Item id → outcome; `value` is derived from these alone."""
+    """Item id → outcome; `value` is derived from these alone. Of macro-F1 it is the cell of the confusion table."""
     outputs: Mapping[str, str] = field(default_factory=dict)
     """Item id → what the model wrote. May be empty."""
     settings: Mapping[str, Any] = field(default_factory=dict)

@@ -5,6 +5,7 @@ from unflaw.evaluate._constraints import Constraint, constraint_table
 from unflaw.evaluate._evaluate import SUITE, evaluate
 from unflaw.evaluate._instructions import constraint_rates, instructions, score_instructions
 from unflaw.evaluate._kinds import KINDS, Kind
+from unflaw.evaluate._labels import LabelledClassifier, labels
 from unflaw.evaluate._load import LoadedPrompts, load_prompts
 from unflaw.evaluate._prompts import InstructionItem, instruction_prompts
 from unflaw.evaluate._qa import question_answering
@@ -17,6 +18,7 @@ __all__ = [
     "Constraint",
     "InstructionItem",
     "Kind",
+    "LabelledClassifier",
     "LoadedPrompts",
     "compare",
     "constraint_rates",
@@ -24,6 +26,7 @@ __all__ = [
     "evaluate",
     "instruction_prompts",
     "instructions",
+    "labels",
     "load_prompts",
     "pattern_rate",
     "question_answering",

@@ -7,13 +7,16 @@ items, such as the levels of one request, are resampled together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from unflaw._errors import SettingsError, TooFewRowsError
 from unflaw.data import Score
-from unflaw.evaluate._interval import grouped_interval
+from unflaw.evaluate._interval import confusion_interval, grouped_interval
+from unflaw.measure import confusion, macro_f1
 
 __all__ = ["Comparison", "compare"]
 
@@ -101,8 +104,8 @@ def _pair(a: Score, b: Score, seed: int) -> Comparison:
     common = [i for i in a.items if i in b.items]
     if not common:
         raise TooFewRowsError(f"`{a.benchmark}` of {a.model!r} and {b.model!r} have no item in common")
-    change = {i: b.items[i] - a.items[i] for i in common}
-    low, high = grouped_interval(change, a.settings.get("separator"), seed=seed)
+    change = {i: _outcome(b, i) - _outcome(a, i) for i in common}
+    (value_a, value_b), (low, high) = _measured(a, b, common, change, seed)
     sign = 1 if a.better == "higher" else -1
     ranked = sorted((i for i in common if change[i]), key=lambda i: -abs(change[i]))
     verdict: Literal["better", "worse", "within noise"] = "within noise"
@@ -110,11 +113,27 @@ def _pair(a: Score, b: Score, seed: int) -> Comparison:
         verdict = "better" if sign * low > 0 else "worse"
     return Comparison(
         a.benchmark, a.model, b.model,
-        value_a=sum(a.items[i] for i in common) / len(common),
-        value_b=sum(b.items[i] for i in common) / len(common),
-        difference=sum(change.values()) / len(common),
+        value_a=value_a, value_b=value_b, difference=value_b - value_a,
         low=low, high=high, verdict=verdict, n=len(common), better=a.better, unit=a.unit,
         gained=tuple(i for i in ranked if sign * change[i] > 0),
         lost=tuple(i for i in ranked if sign * change[i] < 0),
         unpaired=len(a.items) + len(b.items) - 2 * len(common),
     )  # fmt: skip
+
+
+def _outcome(score: Score, item: str) -> float:
+    """Return what became of an item; of a cell of the confusion table, whether it is on the diagonal."""
+    size = score.settings.get("cells")
+    return score.items[item] if size is None else float(score.items[item] % (size + 1) == 0)
+
+
+def _measured(
+    a: Score, b: Score, common: Sequence[str], change: Mapping[str, float], seed: int
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return both values over the common items, and the interval of their difference."""
+    if (size := a.settings.get("cells")) is None:
+        values = [sum(score.items[i] for i in common) / len(common) for score in (a, b)]
+        return (values[0], values[1]), grouped_interval(change, a.settings.get("separator"), seed=seed)
+    one, two = (np.array([score.items[i] for i in common], dtype=np.int64) for score in (a, b))
+    values = [float(macro_f1(confusion(of, size))) for of in (one, two)]
+    return (values[0], values[1]), confusion_interval(one, size, two, seed=seed)

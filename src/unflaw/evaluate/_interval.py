@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from jaxtyping import Int
 
-from unflaw.measure import bootstrap_interval
+from unflaw.measure import bootstrap_interval, confusion, macro_f1
 
-__all__ = ["SEPARATOR", "group_of", "grouped_interval"]
+__all__ = ["SEPARATOR", "confusion_interval", "group_of", "grouped_interval"]
 
 SEPARATOR = "/"
 """Item ids of one group read GROUP/REST, where the settings of a score say so."""
@@ -43,3 +44,19 @@ def grouped_interval(items: Mapping[str, float], separator: str | None, *, seed:
         return sums[index].sum(axis=-1) / sizes[index].sum(axis=-1)
 
     return bootstrap_interval(np.arange(len(groups), dtype=float), statistic=mean_of, seed=seed)
+
+
+def confusion_interval(
+    a: Int[np.ndarray, " n"], n_classes: int, b: Int[np.ndarray, " n"] | None = None, *, seed: int = 0
+) -> tuple[float, float]:
+    """95 % bootstrap interval of macro-F1 from each row's cell of the confusion table; with `b` of that of b less a's.
+
+    Rows are resampled, those of both together.
+    """
+
+    def value_of(block: np.ndarray) -> np.ndarray:
+        index = block.astype(int)  # (r, n): which rows a resample holds
+        own = macro_f1(confusion(a[index], n_classes))
+        return own if b is None else macro_f1(confusion(b[index], n_classes)) - own
+
+    return bootstrap_interval(np.arange(len(a), dtype=float), statistic=value_of, seed=seed)

@@ -3,6 +3,7 @@
 from unflaw.measure._alike import nearest_original, repeats_of_earlier, share_nearer
 from unflaw.measure._arithmetic import Equation, equations
 from unflaw.measure._bootstrap import bootstrap_interval, difference_interval, paired_difference, ratio_interval
+from unflaw.measure._classes import accuracy, cells, confusion, macro_f1
 from unflaw.measure._copies import (
     Shingles,
     band_keys,
@@ -25,6 +26,7 @@ from unflaw.measure._diversity import (
     self_repetition,
     vendi_score,
 )
+from unflaw.measure._dynamics import LEVELS, Dynamics, Levels, dynamics, levels
 from unflaw.measure._intervals import auc_interval, difference_of_shares, difference_within, wilson_interval
 from unflaw.measure._labels import LabelJudge, label_issues, out_of_sample, total_variation, uncertainty
 from unflaw.measure._languages import language, languages
@@ -83,15 +85,19 @@ from unflaw.measure._twosample import (
     kernel_test,
     linear_probability,
 )
+from unflaw.measure._weights import fitted_temperature, importance_weights, tempered
 
 __all__ = [
+    "LEVELS",
     "RARE",
     "ClassifierTest",
     "Divergence",
+    "Dynamics",
     "Equality",
     "Equation",
     "KernelTest",
     "LabelJudge",
+    "Levels",
     "Overlap",
     "Phrase",
     "Reading",
@@ -100,6 +106,7 @@ __all__ = [
     "Tokens",
     "Tone",
     "Words",
+    "accuracy",
     "adjusted_divergence",
     "agreement",
     "apart",
@@ -110,11 +117,13 @@ __all__ = [
     "binned",
     "bootstrap_interval",
     "bound",
+    "cells",
     "chamfer",
     "chance_plurality",
     "chance_to_meet",
     "classifier_test",
     "compression_ratio",
+    "confusion",
     "contingency",
     "correlation_p",
     "correlations",
@@ -124,9 +133,12 @@ __all__ = [
     "difference_of_shares",
     "difference_within",
     "distinct",
+    "dynamics",
     "equalities",
     "equations",
+    "fitted_temperature",
     "frequency_density",
+    "importance_weights",
     "jensen_shannon_bits",
     "kept_order",
     "kernel_density",
@@ -140,8 +152,10 @@ __all__ = [
     "language",
     "languages",
     "least_shingles",
+    "levels",
     "linear_probability",
     "log_odds",
+    "macro_f1",
     "mine_template",
     "nearest_distance",
     "nearest_original",
@@ -162,6 +176,7 @@ __all__ = [
     "self_repetition",
     "share_nearer",
     "squared_distances",
+    "tempered",
     "template_rate",
     "text_hash",
     "tokenise",

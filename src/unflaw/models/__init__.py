@@ -2,6 +2,18 @@
 
 from unflaw.models._cache import CachedGenerator, CallCache, OnResult, cached, call, row_seeds
 from unflaw.models._chat import encode_pair, encode_prompt
+from unflaw.models._classifiers import (
+    Features,
+    HFClassifier,
+    Text,
+    class_logits,
+    classes_of,
+    encode_texts,
+    find_classifier,
+    open_classifier,
+    open_trainable_classifier,
+    pad_features,
+)
 from unflaw.models._devices import device_problem, refuse_device
 from unflaw.models._embedded import cache_dir, embedded_checkpoint, verify_assets
 from unflaw.models._encoders import MeanPoolEncoder, StaticEncoder
@@ -32,7 +44,9 @@ __all__ = [
     "CallCache",
     "Classifier",
     "Encoder",
+    "Features",
     "Generator",
+    "HFClassifier",
     "HFGenerator",
     "HFScorer",
     "HashEncoder",
@@ -46,6 +60,7 @@ __all__ = [
     "Scorer",
     "ScriptedGenerator",
     "StaticEncoder",
+    "Text",
     "UnigramScorer",
     "Usage",
     "as_judge",
@@ -53,13 +68,17 @@ __all__ = [
     "cache_dir",
     "cached",
     "call",
+    "class_logits",
+    "classes_of",
     "device_problem",
     "embedded_checkpoint",
     "encode_pair",
     "encode_prompt",
+    "encode_texts",
     "ends_of",
     "export_gguf",
     "find_causal",
+    "find_classifier",
     "head_fits",
     "head_of",
     "inside",
@@ -68,10 +87,13 @@ __all__ = [
     "local_folder",
     "most_tokens",
     "open_causal",
+    "open_classifier",
     "open_encoder",
     "open_generator",
     "open_scorer",
+    "open_trainable_classifier",
     "output_layer",
+    "pad_features",
     "parse_spec",
     "pattern_tagger",
     "plain_generation",

@@ -26,6 +26,8 @@ _BENCHMARKS = {  # known benchmarks in words, in the order the page shows them
     "qa.exact_match": "Questions answered: exact match",
     "qa.f1": "Questions answered: F1",
     "qa.contains": "Questions answered: answer contained",
+    "labels.accuracy": "Labels told: accuracy",
+    "labels.macro_f1": "Labels told: macro-F1",
     "text.log_perplexity": "Log-perplexity of real text",
 }
 _ROLES = {  # what a model is to the story → names it may go by

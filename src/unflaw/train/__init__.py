@@ -4,6 +4,8 @@ import importlib
 from typing import Any
 
 from unflaw.train._causal import Counted, add_lora, head_of, head_parameters, hidden_at, hidden_at_each
+from unflaw.train._classify import OBJECTIVES, TrainedClassifier, problems_of_classifier, train_classifier
+from unflaw.train._dynamics import RecordedDynamics, read_dynamics, record_epoch
 from unflaw.train._encode import Encoded, chats_for, encode_rows, pad_batch, plan_batches
 from unflaw.train._finetune import (
     Trained,
@@ -17,18 +19,32 @@ from unflaw.train._finetune import (
     usable,
     weight_files,
 )
+from unflaw.train._labelled import (
+    QUALITY,
+    label_ids,
+    label_names,
+    labels_of,
+    normal_texts,
+    problems_of_labelled,
+    refuse_shared,
+    texts_of,
+)
 from unflaw.train._parts import Part, RowSet, idle, together
 from unflaw.train._processes import for_all, from_main, is_main_process, largest_count, processes
 from unflaw.train._resume import Curve, claim, refuse_own_folder
 
 __all__ = [
+    "OBJECTIVES",
+    "QUALITY",
     "Counted",
     "Curve",
     "Encoded",
     "Part",
     "Plan",
+    "RecordedDynamics",
     "RowSet",
     "Trained",
+    "TrainedClassifier",
     "add_lora",
     "build_trainer",
     "chats_for",
@@ -44,19 +60,30 @@ __all__ = [
     "hidden_at_each",
     "idle",
     "is_main_process",
+    "label_ids",
+    "label_names",
+    "labels_of",
     "largest_count",
     "left_out",
+    "normal_texts",
     "open_trainable",
     "pad_batch",
     "pad_id_of",
     "per_position",
     "plan_batches",
+    "problems_of_classifier",
+    "problems_of_labelled",
     "problems_of_training",
     "processes",
+    "read_dynamics",
+    "record_epoch",
     "refuse_own_folder",
+    "refuse_shared",
     "run_trainer",
     "save_model",
+    "texts_of",
     "together",
+    "train_classifier",
     "usable",
     "weight_files",
 ]

@@ -89,7 +89,12 @@ def _weights(spec: str) -> str:
 
 def _digest(rows: Rows) -> str:
     """Tell rows from others by what is trained on; ids may come from the file and outlive an edit."""
-    said = [rows.pairs(), rows.weights(), [rows.column(role) for role in ("chosen", "rejected") if rows.has(role)]]
+    said = [
+        rows.pairs(),
+        rows.weights(),
+        [rows.column(role) for role in ("chosen", "rejected", "label") if rows.has(role)],
+    ]
+    said += [rows.column(name) for name in rows.table.column_names if name == "unflaw.quality"]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
 
 

@@ -23,12 +23,12 @@ from unflaw.models import inside, is_split
 from unflaw.train._parts import Part
 from unflaw.train._processes import processes
 
-__all__ = ["Plan", "StepLog", "build_trainer"]
+__all__ = ["EpochEnd", "Plan", "StepLog", "build_trainer"]
 
 _PARTS = "parts"
 """Folder of a checkpoint that holds split weights and their moments."""
 _TRAINED = StateDictOptions(ignore_frozen_params=True, strict=False)
-Objective = Callable[[Any, list[Part]], dict[str, Any]]
+Objective = Callable[[Any, list[Any]], dict[str, Any]]
 """(model, parts that go together) → named terms, "loss" among them with a gradient; a step's add up."""
 
 
@@ -135,6 +135,17 @@ class StepLog(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
         if logs and "loss" in logs:
             self._on_step({"step": state.global_step, **logs})
+
+
+class EpochEnd(TrainerCallback):
+    """Calls a function with the number of each epoch that has ended, the last one also if it was cut short."""
+
+    def __init__(self, per_epoch: int, at_epoch: Callable[[int], None]) -> None:
+        self._per_epoch, self._at_epoch = per_epoch, at_epoch
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step % self._per_epoch == 0 or state.global_step == state.max_steps:
+            self._at_epoch(-(-state.global_step // self._per_epoch))
 
 
 def build_trainer(

@@ -11,7 +11,8 @@ Notation
     N, V, B  positions that count, vocabulary size, rows
 
 Objectives of tokens return one value per position, those of rows one value per row, both in nats and to be
-minimised. Tokens are averaged over the tokens that count, so that a weight in front of a term means the same whatever
+minimised. Of a classifier, V are classes and a position is a row.
+Tokens are averaged over the tokens that count, so that a weight in front of a term means the same whatever
 the batch, its padding, or the length of its rows; rows over rows, where `npo` and `dpo` push a long row as often as it
 has tokens.
 
@@ -28,6 +29,9 @@ References
     Dong et al. 2024, "UNDIAL" (arXiv 2402.10052): `undial`.
     Yang 2025, "CE-U: Cross Entropy Unlearning" (arXiv 2503.01224): `ce_u`.
     Rafailov et al. 2023, "Direct Preference Optimization" (arXiv 2305.18290): `dpo`.
+    Lin et al. 2017, "Focal Loss for Dense Object Detection" (arXiv 1708.02002): `focal`.
+    Wang et al. 2019, "Symmetric Cross Entropy for Robust Learning with Noisy Labels" (arXiv 1908.06112):
+        `reverse_cross_entropy`.
 """
 
 from __future__ import annotations
@@ -42,8 +46,8 @@ else:
     from typing import Any as Tensor
 
 __all__ = [
-    "bounded", "ce_u", "cross_entropy", "dpo", "forward_kl", "ga", "npo", "reverse_kl", "row_sums", "simnpo", "undial",
-    "wga",
+    "bounded", "ce_u", "cross_entropy", "dpo", "focal", "forward_kl", "ga", "npo", "reverse_cross_entropy",
+    "reverse_kl", "row_sums", "simnpo", "undial", "wga",
 ]  # fmt: skip
 
 
@@ -54,6 +58,25 @@ def cross_entropy(z: Float[Tensor, "N V"], y: Int[Tensor, " N"]) -> Float[Tensor
     """
     z = z.float()
     return z.logsumexp(-1) - z.gather(-1, y[:, None])[:, 0]
+
+
+def focal(z: Float[Tensor, "N V"], y: Int[Tensor, " N"], gamma: float = 1.0) -> Float[Tensor, " N"]:
+    """Return -(1 - p_y)^gamma log p_y: what is known already counts less. With gamma = 0 it is `cross_entropy`.
+
+    >>> import torch
+    >>> focal(torch.tensor([[0.0, 0.0]]), torch.tensor([0]))  # half of log 2
+    tensor([0.3466])
+    """
+    value = cross_entropy(z, y)
+    return (-(-value).expm1()).clamp(min=0) ** gamma * value
+
+
+def reverse_cross_entropy(z: Float[Tensor, "N V"], y: Int[Tensor, " N"], log_zero: float = -4.0) -> Float[Tensor, " N"]:
+    """Return -sum p log t, t being 1 at the label and 0 elsewhere, with `log_zero` for log 0: -log_zero (1 - p_y).
+
+    Bounded, so that a wrong label can pull only so hard: what a set is judged by whose labels may be wrong.
+    """
+    return log_zero * (-cross_entropy(z, y)).expm1()
 
 
 def bounded(z: Float[Tensor, "N V"], y: Int[Tensor, " N"]) -> Float[Tensor, " N"]:

@@ -1,0 +1,130 @@
+"""Checkers: classifiers that say how likely a row's label is. Trained in place, asked at once, not kept.
+
+A checker is named "probe:ENCODER", logistic regression on an encoder's fixed vectors, or as a model to fine-tune, e.g.
+"minilm". On a few hundred rows a probe takes seconds and is surer of what it knows than of what it guesses.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from unflaw._errors import TooFewRowsError
+from unflaw.data import Rows
+from unflaw.models import Text, find_classifier, open_classifier, open_encoder
+from unflaw.train import label_ids, texts_of, train_classifier
+
+__all__ = ["Ask", "Checker", "find_checker", "open_checker", "out_of_fold"]
+
+_PROBE = "probe:"
+_INVERSE_PENALTY = 10.0
+
+Ask = Callable[[Rows], Float[np.ndarray, "n K"]]
+"""Rows → probabilities of the classes, in the order of the labels given at fitting."""
+Checker = Callable[[Rows], Ask]
+"""Rows to learn from → what answers about others."""
+Progress = Callable[[int, int], None]
+
+
+def find_checker(spec: str) -> None:
+    """Look for what a spec names. Raises SpecError."""
+    if not spec.startswith(_PROBE):
+        find_classifier(spec)
+    else:
+        open_encoder(spec.removeprefix(_PROBE))
+
+
+def open_checker(
+    spec: str, labels: Sequence[str], *, seed: int = 0, device: str = "cpu", progress: Progress | None = None,
+    **training: Any,
+) -> Checker:  # fmt: skip
+    """Return what fits a checker of these labels; `training` goes to `train.train_classifier`."""
+    if spec.startswith(_PROBE):
+        return _Probe(spec.removeprefix(_PROBE), labels, device, seed)
+    return _FineTuned(spec, labels, device, seed, progress, training)
+
+
+class _Probe:
+    """Logistic regression on vectors that stay as they are; each text is encoded once."""
+
+    def __init__(self, encoder: str, labels: Sequence[str], device: str, seed: int) -> None:
+        self._encoder, self._labels, self._seed = open_encoder(encoder, device), labels, seed
+        self._known: dict[Text, Float[np.ndarray, " d"]] = {}
+
+    def __call__(self, rows: Rows) -> Ask:
+        from sklearn.linear_model import LogisticRegression
+
+        y = label_ids(rows, self._labels)
+        model = LogisticRegression(C=_INVERSE_PENALTY, max_iter=1000, random_state=self._seed)
+        model.fit(self._vectors(texts_of(rows)), y)
+
+        def ask(of: Rows) -> Float[np.ndarray, "n K"]:
+            p = np.zeros((len(of), len(self._labels)))
+            p[:, model.classes_] = model.predict_proba(self._vectors(texts_of(of)))
+            return p
+
+        return ask
+
+    def _vectors(self, texts: Sequence[Text]) -> Float[np.ndarray, "n d"]:
+        if new := list(dict.fromkeys(text for text in texts if text not in self._known)):
+            self._known |= dict(zip(new, self._encoded(new), strict=True))
+        return np.array([self._known[text] for text in texts])
+
+    def _encoded(self, texts: Sequence[Text]) -> Float[np.ndarray, "n d"]:
+        """Encode texts; of a pair both sides, their difference and their product."""
+        if isinstance(texts[0], str):
+            return self._encoder.encode(list(texts))  # type: ignore[arg-type]
+        u, v = (self._encoder.encode([pair[side] for pair in texts]) for side in (0, 1))
+        return np.hstack([u, v, np.abs(u - v), u * v])
+
+
+class _FineTuned:
+    """A sequence classifier trained in a folder that goes away."""
+
+    def __init__(
+        self, spec: str, labels: Sequence[str], device: str, seed: int, progress: Progress | None, training: Any
+    ) -> None:
+        self._spec, self._labels, self._progress = spec, list(labels), progress
+        self._how = {"seed": seed, "device": device, **training}
+
+    def __call__(self, rows: Rows) -> Ask:
+        with tempfile.TemporaryDirectory() as folder:
+            plain = Rows(rows.table.drop_columns(["weight"]), rows.roles) if rows.weights() is not None else rows
+            trained = train_classifier(
+                self._spec, plain, Path(folder), labels=self._labels, on_step=self._told, **self._how
+            )
+            model = open_classifier(f"hf:{folder}", self._how["device"], max_tokens=trained.settings["max_tokens"])
+        columns = [model.labels.index(label) for label in self._labels]
+        return lambda of: model.predict_proba(texts_of(of))[:, columns].astype(np.float64)
+
+    def _told(self, step: dict[str, float]) -> None:
+        if self._progress is not None:
+            self._progress(int(step["step"]), int(step["total"]))
+
+
+def out_of_fold(
+    checker: Checker, rows: Rows, y: Int[np.ndarray, " n"], n_classes: int, *, n_folds: int, seed: int
+) -> Float[np.ndarray, "n K"]:
+    """Return what checkers say of rows they have not learnt from: each fold is asked of the one that learnt the rest.
+
+    Raises
+    ------
+    TooFewRowsError
+        A label has fewer rows than there are folds.
+    """
+    from sklearn.model_selection import StratifiedKFold
+
+    counts = np.bincount(y, minlength=n_classes)
+    if (fewest := counts[counts > 0].min()) < n_folds:
+        raise TooFewRowsError(
+            f"every label must have at least {n_folds} rows, one per fold, got {fewest} of the rarest"
+        )
+    p = np.zeros((len(y), n_classes))
+    for learnt, asked in StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(y, y):
+        p[asked] = checker(rows.take(learnt.tolist()))(rows.take(asked.tolist()))
+    return p

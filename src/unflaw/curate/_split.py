@@ -1,0 +1,69 @@
+"""Labelled rows dealt out so that none serves two ends."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+import numpy as np
+
+from unflaw._errors import SettingsError
+from unflaw.data import Rows
+from unflaw.train import normal_texts
+
+__all__ = ["split"]
+
+
+def split(rows: Rows, parts: Mapping[str, float], *, by: str | None = "label", seed: int = 0) -> dict[str, list[str]]:
+    """Deal rows out to named parts, each label in the same proportions; return the ids of each part.
+
+    Rows of one text (in lower case, white space aside) go to one part, so that no part knows another's rows. Sizes are
+    met to within a row of each label and such groups.
+
+    Parameters
+    ----------
+    parts : name → share of the rows, in (0, 1], or number of rows, above 1. Together they may not exceed the rows; rows
+        left over go to no part.
+    by : role or column whose values are dealt in proportion; None for none.
+
+    Raises
+    ------
+    SettingsError
+        Sizes that are no sizes, or more rows asked for than there are.
+
+    >>> records = [{"text": f"{n}", "label": n % 2} for n in range(8)]
+    >>> rows = Rows.from_records(records, {"text": "text", "label": "label"})
+    >>> {name: len(ids) for name, ids in split(rows, {"train": 0.5, "test": 4}).items()}
+    {'train': 4, 'test': 4}
+    """
+    n = len(rows)
+    problems = [f"`parts` must be shares in (0, 1] or numbers of rows, got {v} for {k!r}" for k, v in parts.items()
+                if not v > 0 or (v > 1 and v != int(v))]  # fmt: skip
+    shares = {name: size / n if size > 1 else size for name, size in parts.items()}
+    if not parts:
+        problems.append("`parts` must name at least one part, got none")
+    if not problems and sum(shares.values()) > 1 + 1e-9:
+        problems.append(f"`parts` must not ask for more rows than there are, got {parts} of {n:,} rows")
+    if problems:
+        raise SettingsError(problems)
+    groups: dict[str, list[int]] = defaultdict(list)
+    for at, text in enumerate(normal_texts(rows)):
+        groups[text].append(at)
+    strata: dict[str, list[list[int]]] = defaultdict(list)
+    values = [None] * n if by is None else rows.column(by)
+    for group in groups.values():
+        strata[str(values[group[0]])].append(group)
+    rng, dealt = np.random.default_rng(seed), {name: list[str]() for name in parts}
+    ids, owed = rows.ids, dict.fromkeys(parts, 0.0)
+    for name in sorted(strata):
+        members = [strata[name][i] for i in rng.permutation(len(strata[name]))]
+        size = sum(map(len, members))
+        for part, share in shares.items():
+            owed[part] += share * size
+        for group in members:
+            part = max(owed, key=lambda of: owed[of])
+            if owed[part] < len(group) / 2:
+                continue
+            owed[part] -= len(group)
+            dealt[part] += [ids[i] for i in group]
+    return dealt

@@ -1,0 +1,163 @@
+"""How much each synthetic row should count, by what a few real rows say (arXiv 2410.21526, IMP-Loss and DIMP-Loss).
+
+A quality checker learns from the real rows, and says how likely each synthetic row's label is: a. A diversity checker
+learns from the synthetic rows, and says how likely it is to those who have read the others: b. A row counts a / b.
+Fitted on the very rows it is asked about, the second would know them by heart and b would be 1; so it is cross-fitted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from unflaw._errors import SettingsError, did_you_mean
+from unflaw.curate._checkers import find_checker, open_checker, out_of_fold
+from unflaw.curate._weights_told import weight_findings
+from unflaw.data import Finding, Rows
+from unflaw.measure import fitted_temperature, importance_weights, tempered
+from unflaw.train import QUALITY, label_ids, label_names, problems_of_labelled
+
+__all__ = ["DIVERSITY", "METHODS", "Weights", "weigh"]
+
+DIVERSITY = "unflaw.diversity"
+"""Column of how likely a row's label is to a classifier that learnt from the other synthetic rows."""
+METHODS = ("imp", "quality", "dimp")
+"""imp: a / b; quality: a alone; dimp: a, and no weight, since b is the model in training."""
+_LEAST_QUALITY = 1e-6
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What each row should count, and why."""
+
+    ids: list[str]
+    quality: Float[np.ndarray, " n"]
+    """a: probability of the row's label to the quality checker."""
+    diversity: Float[np.ndarray, " n"] | None
+    """b: likewise to the cross-fitted diversity checker; None where the method needs none."""
+    weight: Float[np.ndarray, " n"] | None
+    """What the row counts; None for "dimp"."""
+    findings: list[Finding]
+    """`weights.checker`, `weights.quality`, and with weights `weights.spread`."""
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def on(self, rows: Rows) -> Rows:
+        """Return the rows these weights are of with the columns `unflaw.quality`, `unflaw.diversity` and `weight`."""
+        at = {i: k for k, i in enumerate(self.ids)}
+        order = [at[i] for i in rows.ids]
+        for name, values in ((QUALITY, self.quality), (DIVERSITY, self.diversity), ("weight", self.weight)):
+            if values is not None:
+                rows = rows.with_column(name, values[order].tolist())
+        if self.weight is None and "weight" in rows.table.column_names:  # of an earlier weighing
+            rows = Rows(rows.table.drop_columns(["weight"]), rows.roles, rows.schema, rows.source)
+        return rows
+
+
+def weigh(
+    rows: Rows,
+    real: Rows,
+    *,
+    method: str = "imp",
+    checker: str = "minilm",
+    n_folds: int = 2,
+    temperature: float = 1.0,
+    cap: float | None = None,
+    calibrate: bool = False,
+    check: bool = True,
+    wrong: str | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    progress: Progress | None = None,
+    **training: Any,
+) -> Weights:
+    """Weigh synthetic rows by quality over diversity.
+
+    Parameters
+    ----------
+    rows, real : labelled rows; `real` must hold every label of `rows`. Some hundreds of real rows do.
+    method : "imp", "quality" or "dimp", see `METHODS`.
+    checker : "probe:minilm", "probe:potion" or "probe:hf:…", logistic regression on fixed vectors; or "minilm",
+        "hf:…", …, fine-tuned by `train.train_classifier`, which `training` is for.
+    n_folds : of the diversity checker. With 2 it costs about as much as a training on `rows`; 1 is the paper's, which
+        asks about rows learnt by heart.
+    temperature, cap : see `measure.importance_weights`.
+    calibrate : divide the quality checker's logits by the temperature that fits real rows it has not learnt from.
+    check : measure the quality checker on real rows it has not learnt from, in five folds; `calibrate` needs it.
+    wrong : column that is true where a label is known to be wrong: what the weights make of those is told.
+    progress : called with (stage, done, total).
+
+    Raises
+    ------
+    SettingsError : all settings and rows that break their rule, together.
+    TooFewRowsError : a label has fewer rows than there are folds.
+    """
+    settings = {
+        "method": method, "checker": checker, "n_folds": n_folds, "temperature": temperature, "cap": cap,
+        "calibrate": calibrate, "check": check, "wrong": wrong, "seed": seed, "device": device, **training,
+    }  # fmt: skip
+    if problems := _problems(settings, rows, real):
+        raise SettingsError(problems)
+    labels = label_names(real)
+    y, y_real, at = label_ids(rows, labels), label_ids(real, labels), np.arange(len(rows))
+
+    def fitted(stage: str) -> Any:
+        tell = None if progress is None else lambda done, total: progress(stage, done, total)
+        return open_checker(checker, labels, seed=seed, device=device, progress=tell, **training)
+
+    unseen, t = None, 1.0
+    if check:
+        unseen = out_of_fold(fitted("quality checker, on folds"), real, y_real, len(labels), n_folds=5, seed=seed)
+        t = fitted_temperature(unseen, y_real) if calibrate else 1.0
+    a = tempered(fitted("quality checker")(real)(rows), t)[at, y]
+    b = None
+    if method == "imp":
+        diversity = fitted("diversity checker")
+        asked = (
+            diversity(rows)(rows)
+            if n_folds == 1
+            else out_of_fold(diversity, rows, y, len(labels), n_folds=n_folds, seed=seed)
+        )
+        b = np.maximum(asked[at, y], _LEAST_QUALITY)
+    weight = (
+        None if method == "dimp" else a if b is None else importance_weights(a, b, temperature=temperature, cap=cap)
+    )
+    known = None if wrong is None else _marked(rows, wrong)
+    settings |= {"n_rows": len(rows), "n_real": len(real), "labels": labels, "quality_temperature": t}
+    findings = weight_findings(rows, labels, y, a, b, weight, unseen, y_real, known, settings)
+    return Weights(rows.ids, a, b, weight, findings, settings)
+
+
+def _problems(settings: dict[str, Any], rows: Rows, real: Rows) -> list[str]:
+    from unflaw._errors import SpecError
+
+    problems = problems_of_labelled(rows, "rows", weighted=False)
+    problems += problems_of_labelled(real, "real", weighted=False)
+    if not problems and (bare := sorted(set(label_names(rows)) - set(label_names(real)))):
+        problems.append(f"`real` must hold every label of `rows`, got no row of {bare}: theirs would all weigh nothing")
+    if settings["method"] not in METHODS:
+        problems.append(f"`method` knows no {settings['method']!r}. {did_you_mean(settings['method'], METHODS)}")
+    if settings["n_folds"] < 1:
+        problems.append(f"`n_folds` must be at least 1, got {settings['n_folds']}")
+    for name in ("temperature", "cap"):
+        if settings[name] is not None and not 0 < settings[name] < math.inf:
+            problems.append(f"`{name}` must be a positive number, got {settings[name]}")
+    if settings["calibrate"] and not settings["check"]:
+        problems.append("`calibrate` reads what `check` measures; leave `check` on")
+    if settings["wrong"] is not None and settings["wrong"] not in rows.table.column_names:
+        known = did_you_mean(settings["wrong"], rows.table.column_names)
+        problems.append(f"`wrong` must name a column of the rows, got {settings['wrong']!r}. {known}")
+    try:
+        find_checker(settings["checker"])
+    except SpecError as error:
+        problems.append(f"`checker`: {error}")
+    return problems
+
+
+def _marked(rows: Rows, wrong: str) -> Bool[np.ndarray, " n"]:
+    return np.array([bool(value) for value in rows.column(wrong)])

@@ -1,0 +1,215 @@
+"""Rows with labels, as a classifier learns them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from unflaw._errors import DataError, SchemaError, SettingsError, did_you_mean
+from unflaw.data import Rows
+from unflaw.models import Features, Text, encode_texts, pad_features
+
+__all__ = [
+    "QUALITY", "LabelledBatch", "LabelledSet", "label_ids", "label_names", "labels_of", "normal_texts",
+    "problems_of_labelled", "refuse_shared", "texts_of",
+]  # fmt: skip
+
+QUALITY = "unflaw.quality"
+"""Column of how likely a row's label is to a classifier that learnt from real rows."""
+_N_NAMED = 3
+
+
+@dataclass(frozen=True)
+class LabelledBatch:
+    """Some rows of a step, padded."""
+
+    rows: list[int]
+    """Their places in the set."""
+    batch: dict[str, Any]
+    """What the model takes, each (B, T)."""
+    y: Any
+    """Class of each row, (B,)."""
+    weight: Any
+    """(B,)."""
+    quality: Any
+    """(B,), or None."""
+    count: float
+    """Rows of the whole step, divided by the number of processes, whose gradients are averaged."""
+
+    def to(self, device: Any) -> LabelledBatch:
+        """Move the tensors."""
+        moved = {name: t.to(device) for name, t in self.batch.items()}
+        quality = None if self.quality is None else self.quality.to(device)
+        return replace(self, batch=moved, y=self.y.to(device), weight=self.weight.to(device), quality=quality)
+
+
+@dataclass(frozen=True)
+class LabelledSet:
+    """Encoded rows that batches are cut from."""
+
+    ids: list[str]
+    features: Sequence[Features]
+    y: Int[np.ndarray, " n"]
+    weight: Float[np.ndarray, " n"]
+    """Scaled to mean 1 over the rows that count: only proportions matter, and not the learning rate."""
+    quality: Float[np.ndarray, " n"] | None
+    pad_id: int
+    cut: int
+    """Rows that were longer than the model reads."""
+
+    @classmethod
+    def of(
+        cls, rows: Rows, labels: Sequence[str], model: Any, tokenizer: Any, max_tokens: int, *, weighted: bool = True
+    ) -> LabelledSet:
+        """Encode rows; `weighted` false leaves their `weight` column aside."""
+        features = encode_texts(tokenizer, texts_of(rows), max_tokens)
+        weight = np.asarray((rows.weights() if weighted else None) or [1.0] * len(rows), dtype=np.float32)
+        weight = weight * (np.count_nonzero(weight) / weight.sum())
+        held = QUALITY in rows.table.column_names
+        quality = np.asarray(rows.column(QUALITY), dtype=np.float32) if held else None
+        full = sum(len(f["input_ids"]) >= max_tokens for f in features)
+        pad_id = model.config.pad_token_id or 0
+        return cls(rows.ids, features, label_ids(rows, labels), weight, quality, pad_id, full)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, indices: Int[np.ndarray, " m"]) -> LabelledSet:
+        """Rows at these positions, their weights as they are."""
+        at = indices.tolist()
+        quality = None if self.quality is None else self.quality[at]
+        return replace(
+            self, ids=[self.ids[i] for i in at], features=[self.features[i] for i in at], y=self.y[at],
+            weight=self.weight[at], quality=quality,
+        )  # fmt: skip
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each row."""
+        return [len(f["input_ids"]) for f in self.features]
+
+    def batch(self, step: Sequence[int], rank: int = 0, world: int = 1) -> LabelledBatch:
+        """Cut this process's share of a step; one that gets no row takes one that counts for nothing."""
+        import torch
+
+        share = list(step[rank::world])
+        rows = share or list(step[:1])
+        weight = torch.from_numpy(self.weight[rows]) * bool(share)
+        quality = None if self.quality is None else torch.from_numpy(self.quality[rows])
+        features = pad_features([self.features[i] for i in rows], self.pad_id)
+        return LabelledBatch(rows, features, torch.from_numpy(self.y[rows]), weight, quality, len(step) / world)
+
+
+def texts_of(rows: Rows) -> list[Text]:
+    """Return what a classifier reads of each row: premise and hypothesis, or the text.
+
+    Raises SchemaError for rows of neither.
+    """
+    if rows.has("premise") and rows.has("hypothesis"):
+        return [(p or "", h or "") for p, h in zip(rows.column("premise"), rows.column("hypothesis"), strict=True)]
+    if rows.has("text"):
+        return [text or "" for text in rows.column("text")]
+    roles = sorted(rows.roles) or "none"
+    raise SchemaError(
+        f"a classifier reads `text`, or `premise` and `hypothesis`; {rows.source or 'these rows'} have roles {roles}"
+    )
+
+
+def labels_of(rows: Rows) -> list[str | None]:
+    """Return the label of each row as text, None where it has none. Raises SchemaError without the role `label`."""
+    if not rows.has("label"):
+        raise SchemaError(
+            f"{rows.source or 'these rows'} have no role `label`; say which column it is, e.g. --columns label=topic"
+        )
+    return [None if label is None or label == "" else str(label) for label in rows.column("label")]
+
+
+def label_names(rows: Rows) -> list[str]:
+    """Return the labels there are, sorted."""
+    return sorted({label for label in labels_of(rows) if label is not None})
+
+
+def label_ids(rows: Rows, labels: Sequence[str]) -> Int[np.ndarray, " n"]:
+    """Return the place of each row's label in `labels`. Raises SettingsError for a label that is not there."""
+    if problems := _strangers(rows, "rows", labels):
+        raise SettingsError(problems)
+    places = {label: k for k, label in enumerate(labels)}
+    return np.array([places[label or ""] for label in labels_of(rows)], dtype=np.int64)
+
+
+def problems_of_labelled(
+    rows: Rows, name: str, labels: Sequence[str] | None = None, *, weighted: bool = True
+) -> list[str]:
+    """Say all that is wrong with rows to learn from or be judged by; without `labels` there must be two or more."""
+    try:
+        texts, told = texts_of(rows), labels_of(rows)
+    except SchemaError as error:
+        return [f"`{name}`: {error}"]
+    blank = [i for i, text in zip(rows.ids, texts, strict=True) if not "".join(text).strip()]
+    bare = [i for i, label in zip(rows.ids, told, strict=True) if label is None]
+    problems = [
+        f"`{name}` must have {what} in every row, got {len(ids):,} without: {_some(ids)}"
+        for ids, what in ((blank, "a text"), (bare, "a label"))
+        if ids
+    ]
+    if labels is None and len(set(told) - {None}) < 2:
+        got = next(iter(set(told) - {None}), None)
+        problems.append(f"`{name}` must hold two labels at least, got {'none' if got is None else f'only {got!r}'}")
+    if labels is not None:
+        problems += _strangers(rows, name, labels)
+    weights = (rows.weights() or []) if weighted else []
+    if wrong := [w for w in weights if not 0 <= w < float("inf")]:
+        problems.append(f"`weight` of `{name}` must be finite and not negative, got {wrong[0]}")
+    elif weights and not any(weights):
+        problems.append(f"`weight` of `{name}` must be above 0 somewhere, got 0 in all {len(weights):,} rows")
+    return problems
+
+
+def _strangers(rows: Rows, name: str, labels: Sequence[str]) -> list[str]:
+    unknown = Counter(label for label in labels_of(rows) if label is not None and label not in labels)
+    return [
+        f"`{name}` must hold known labels only, got {label!r} in {n:,} rows. {did_you_mean(label, labels)}"
+        for label, n in unknown.most_common(_N_NAMED)
+    ]
+
+
+def refuse_shared(**sets: Rows | None) -> None:
+    """Refuse rows that serve two ends: a text learnt from, or chosen by, says nothing as a test.
+
+    Texts are compared by their words in lower case.
+
+    Raises
+    ------
+    DataError
+        Two of the sets share texts: every such pair is named, with some ids.
+    """
+    said = {
+        name: dict(zip(normal_texts(rows), rows.ids, strict=True)) for name, rows in sets.items() if rows is not None
+    }
+    names, told = list(said), []
+    for at, one in enumerate(names):
+        for other in names[at + 1 :]:
+            if both := said[one].keys() & said[other].keys():
+                ids = [said[other][text] for text in said[other] if text in both]
+                told.append(
+                    f"`{one}` and `{other}` share {len(both):,} texts, e.g. {_some(ids)} of `{other}`; "
+                    "take them out of one"
+                )
+    if told:
+        raise DataError("; ".join(told))
+
+
+def normal_texts(rows: Rows) -> list[str]:
+    """Return what a classifier reads of each row in lower case, white space aside: equal for rows that say the same."""
+    sides = [(text,) if isinstance(text, str) else text for text in texts_of(rows)]
+    return ["\n".join(" ".join(side.casefold().split()) for side in both) for both in sides]
+
+
+def _some(ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - _N_NAMED:,} more" if len(ids) > _N_NAMED else ""
+    return ", ".join(ids[:_N_NAMED]) + more

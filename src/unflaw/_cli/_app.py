@@ -26,9 +26,9 @@ __all__ = ["VERBS", "app", "load_verb", "main"]
 VERBS = {  # verb → its one line in `unflaw --help`; the code is `<verb>` in `unflaw._cli._<verb>`
     "inspect": "Show what a file holds: schema, counts, lengths, example rows.",
     "audit": "Say what is wrong with a data set, and which rows carry it.",
-    "curate": "Choose rows: filter by score, threshold or budget.",
+    "curate": "Choose rows: filter by score, weigh by quality, grade by difficulty, split.",
     "generate": "Write synthetic rows.",
-    "train": "Fine-tune a model on rows.",
+    "train": "Fine-tune a language model, or train a classifier, weights honoured.",
     "repair": "Unlearn the flaw from a model that was trained on it.",
     "evaluate": "Measure one model, or several against each other, paired.",
     "report": "Turn a run folder into one self-contained HTML page.",

@@ -1,9 +1,9 @@
-"""`unflaw curate`: choose rows. One sub-command per method."""
+"""`unflaw curate`: choose, weigh, grade and deal out rows. One sub-command per method."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cache, partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from unflaw._cli._difficulty import difficulty
 from unflaw._cli._leave import printable
 from unflaw._cli._reading import Reading, reads_rows
 from unflaw._cli._scored import REASON, SCORE, Audited, harmless_in, scores_of
@@ -28,7 +29,9 @@ from unflaw._cli._shared import (
     epilog_of,
     mistakes,
 )
+from unflaw._cli._split import split
 from unflaw._cli._verb import Verb
+from unflaw._cli._weigh import weigh
 from unflaw._errors import SettingsError
 
 if TYPE_CHECKING:
@@ -43,7 +46,7 @@ _N_SHOWN = 8
 
 @curate.callback(epilog="\b\nExample:\n  unflaw curate filter synthetic.jsonl --run runs/first --worst 0.1")
 def _group() -> None:
-    """Choose rows; the sub-command is the method."""
+    """Choose, weigh, grade or deal out rows; the sub-command is the method."""
 
 
 @command(
@@ -136,7 +139,9 @@ def filter(
     emit(payload, as_json, None if as_json else _words(payload, chosen, rows))
 
 
-curate.command("filter", cls=Verb, epilog=epilog_of(filter))(filter)
+_METHODS: dict[str, Callable[..., None]] = {"filter": filter, "weigh": weigh, "difficulty": difficulty, "split": split}
+for _name, _method in _METHODS.items():
+    curate.command(_name, cls=Verb, epilog=epilog_of(_method))(_method)
 
 
 def _targets(

@@ -27,13 +27,15 @@ from unflaw._cli._shared import (
     command,
     console,
     emit,
+    in_vain,
     open_cached,
     written,
 )
+from unflaw._cli._used import AllowSharedOption, refuse_used
 from unflaw._errors import SettingsError
 
 if TYPE_CHECKING:
-    from unflaw.data import RunFolder, Score
+    from unflaw.data import Rows, RunFolder, Score
     from unflaw.evaluate import Comparison, InstructionItem
     from unflaw.measure import Template
 
@@ -46,6 +48,7 @@ _N_CHANGED = 8
 
 @command(
     "unflaw evaluate smollm2",
+    "unflaw evaluate runs/first/models/dimp runs/first/models/plain --labels test.jsonl --run runs/first",
     "unflaw evaluate smollm2 runs/first/models/repaired --n 200 --text held_out.jsonl --run runs/first",
 )
 @reads_rows
@@ -68,6 +71,16 @@ def evaluate(
     text: Annotated[
         str | None, typer.Option("--text", metavar="FILE", show_default=False, help="Held-out natural text.")
     ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            "--labels",
+            metavar="FILE",
+            show_default=False,
+            help="Rows with labels: MODEL are classifiers, measured by accuracy and macro-F1 alone.",
+        ),
+    ] = None,
+    allow_shared: AllowSharedOption = False,
     pattern: Annotated[
         str | None,
         typer.Option(
@@ -95,10 +108,14 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Measure one model, or several against each other, paired."""
+    call = dict(locals())
     from unflaw.data import open_run
 
+    problems = _in_vain(call)
     if len(set(models)) < len(models):
-        raise SettingsError(f"`MODEL` must name each model once, got {models}")
+        problems.append(f"`MODEL` must name each model once, got {models}")
+    if problems:
+        raise SettingsError(problems)
     rule = _compiled(pattern)
     settings = {
         "models": models, "prompts": prompts, "allow_unknown": allow_unknown, "n": n, "qa": qa, "text": text,
@@ -111,7 +128,11 @@ def evaluate(
         "text": None if text is None else reading.rows(text, limit),
         "answer_pattern": answer_pattern, "max_tokens": max_tokens, "seed": seed, "device": device,
     }  # fmt: skip
-    inputs = [path for path in (prompts, qa, text) if path is not None and Path(path).exists()]
+    labelled = None if labels is None else reading.rows(labels, limit)
+    if labels is not None:
+        settings |= {"labels": labels}
+        refuse_used(run, reading, allow_shared, labels=(labels, labelled))
+    inputs = [path for path in (prompts, qa, text, labels) if path is not None and Path(path).exists()]
     with ExitStack() as stack:
         folder = None
         if run is not None:
@@ -121,13 +142,34 @@ def evaluate(
             folder = stack.enter_context(opened)
             reading.keep(folder)
             rule = rule or _found_template(folder)
-        by_model = {model: _measure(model, folder, template=rule, **shared) for model in models}
+        by_model = {
+            model: _measure(model, folder, template=rule, **shared)
+            if labelled is None
+            else _told(model, labelled, device)
+            for model in models
+        }
         pairs = _compared(by_model)
         if folder is not None:
             folder.add_scores([score for scores in by_model.values() for score in scores])
             folder.add_comparisons([asdict(pair) for pair in pairs])
     payload = {"scores": [s for scores in by_model.values() for s in scores], "comparisons": pairs}
     emit(payload, as_json, words=None if as_json else scores_table(by_model, pairs))
+
+
+def _in_vain(call: dict[str, Any]) -> list[str]:
+    """Say which options a call has no use for: a classifier writes nothing."""
+    writes = ("prompts", "allow_unknown", "n", "qa", "text", "pattern", "answer_pattern", "max_tokens")
+    classifier = call["labels"] is not None
+    uses = {**{name: (not classifier, "models that write, without --labels") for name in writes}}
+    return in_vain(evaluate, call, {**uses, "allow_shared": (classifier, "--labels")})
+
+
+def _told(model: str, rows: Rows, device: str) -> list[Score]:
+    """Measure a classifier."""
+    from unflaw.evaluate import labels
+
+    with bar(model) as progress:
+        return labels(model, rows, name=model, device=device, progress=progress)
 
 
 def _compiled(pattern: str | None) -> Callable[[str], bool] | Template | None:

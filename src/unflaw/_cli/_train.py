@@ -29,6 +29,8 @@ from unflaw._cli._shared import (
     mistakes,
     out,
 )
+from unflaw._cli._train_classifier import is_classifier, train_rows
+from unflaw._cli._used import AllowSharedOption
 from unflaw._errors import SettingsError
 
 if TYPE_CHECKING:
@@ -38,10 +40,11 @@ if TYPE_CHECKING:
 __all__ = [
     "CheckpointingOption", "OutOption", "PartTokensOption", "PrecisionOption", "ReportToOption", "SaveEveryOption",
     "ShardOption",
-    "model_path", "problems_of_call", "summary", "train", "training_step", "watched_steps",
+    "model_path", "problems_of_call", "problems_of_folder", "summary", "train", "training_step", "watched_steps",
 ]  # fmt: skip
 
 LEARNING_RATES = {"lora": 1e-3, "full": 5e-5}
+DEFAULTS = {"epochs": 1.0, "batch_size": 8, "max_tokens": 512}
 
 OutOption = Annotated[
     Path | None,
@@ -73,24 +76,62 @@ ReportToOption = Annotated[str, typer.Option("--report-to", help="none, tensorbo
 @command(
     "unflaw train smollm2 rows.jsonl --run runs/first",
     "unflaw train hf:my-model rows.parquet --method lora --epochs 2 --out models/tuned",
+    "unflaw train minilm weighed.jsonl --validation real-some.jsonl --objective dimp --out models/classifier",
 )
 @reads_rows
 def train(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Spec of the model to start from.")],
     rows: Annotated[str, typer.Argument(metavar="FILE", help="Rows; a `weight` column is honoured.")],
     method: Annotated[str, typer.Option("--method", help="full: every weight; lora: an adapter.")] = "lora",
-    epochs: Annotated[float, typer.Option("--epochs", help="Times each row is seen.")] = 1.0,
+    epochs: Annotated[
+        float | None, typer.Option("--epochs", help="Times each row is seen.", show_default="1, of a classifier 5")
+    ] = None,
     steps: Annotated[int | None, typer.Option("--steps", show_default=False, help="Steps, in place of epochs.")] = None,
-    batch_size: Annotated[int, typer.Option("--batch-size", help="Rows per step.")] = 8,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", help="Rows per step.", show_default="8, of a classifier 32")
+    ] = None,
     learning_rate: Annotated[
         float | None,
-        typer.Option("--learning-rate", help="Peak of the schedule.", show_default="1e-3 for lora, 5e-5 for full"),
+        typer.Option(
+            "--learning-rate",
+            help="Peak of the schedule.",
+            show_default="1e-3 for lora, 5e-5 for full, 1e-4 of a classifier",
+        ),
     ] = None,
     lora_rank: Annotated[int, typer.Option("--lora-rank", help="Rank of the adapter.")] = 16,
     target: Annotated[str, typer.Option("--target", help="Tokens that count: response or full.")] = "response",
     max_tokens: Annotated[
-        int, typer.Option("--max-tokens", help="Longer rows are cut, at the end of the model's context at the latest.")
-    ] = 512,
+        int | None,
+        typer.Option(
+            "--max-tokens",
+            help="Longer rows are cut, at the end of the model's context at the latest.",
+            show_default="512, of a classifier 128",
+        ),
+    ] = None,
+    task: Annotated[
+        str, typer.Option("--task", help="causal or classifier; auto: a classifier where the model writes nothing.")
+    ] = "auto",
+    objective: Annotated[
+        str,
+        typer.Option("--objective", help="Of a classifier: cross_entropy, focal, dimp, hu or sungen."),
+    ] = "cross_entropy",
+    validation: Annotated[
+        str | None,
+        typer.Option("--validation", metavar="FILE", show_default=False, help="Rows that choose a classifier's epoch."),
+    ] = None,
+    meta: Annotated[
+        str | None,
+        typer.Option("--meta", metavar="FILE", show_default=False, help="Rows that hu or sungen learn weights on."),
+    ] = None,
+    gamma: Annotated[float, typer.Option("--gamma", help="Of focal.")] = 1.0,
+    temperature: Annotated[float, typer.Option("--temperature", help="Of dimp: above 1 weights are more alike.")] = 1.0,
+    cap: Annotated[
+        float | None, typer.Option("--cap", show_default=False, help="Of dimp: the most a row may count.")
+    ] = None,
+    dynamics: Annotated[
+        bool, typer.Option("--dynamics", help="Record a classifier's logits after each epoch, for `curate difficulty`.")
+    ] = False,
+    allow_shared: AllowSharedOption = False,
     part_tokens: PartTokensOption = 2048,
     precision: PrecisionOption = "float32",
     gradient_checkpointing: CheckpointingOption = False,
@@ -110,22 +151,26 @@ def train(
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Fine-tune a causal language model on rows, weights honoured.
+    """Fine-tune a causal language model, or train a classifier, on rows, weights honoured.
 
     What comes out is an adapter, or with --method full, and from peft:ADAPTER, a whole model in float32; either loads
-    with `from_pretrained`.
+    with `from_pretrained`. Of an encoder, e.g. minilm, it is a classifier of the rows' labels.
     """
-    call = locals()
+    call = dict(locals())
+    classifier = is_classifier(model, task)
+    problems = _in_vain(call, classifier)
+    if classifier:
+        if problems:
+            raise SettingsError(problems)
+        train_rows(call, reading)
+        return
     from unflaw.train import finetune, problems_of_training
 
-    problems = in_vain(train, call, {
-        "lora_rank": (method == "lora", "--method lora"), "name": (out is None or run is not None, "--run")
-    })  # fmt: skip
+    chosen = {name: value if call[name] is None else call[name] for name, value in DEFAULTS.items()}
     settings: dict[str, Any] = {
-        "method": method, "epochs": epochs, "steps": steps, "batch_size": batch_size,
-        "learning_rate": LEARNING_RATES.get(method) if learning_rate is None else learning_rate, "lora_rank": lora_rank,
-        "target": target, "max_tokens": max_tokens, "precision": precision, "save_every": save_every, "seed": seed,
-        "shard": shard,
+        "method": method, "steps": steps, "lora_rank": lora_rank, **chosen,
+        "learning_rate": LEARNING_RATES.get(method) if learning_rate is None else learning_rate, "target": target,
+        "precision": precision, "save_every": save_every, "seed": seed, "shard": shard,
     }  # fmt: skip
     problems += problems_of_training(
         {**settings, "model": model, "device": device, "part_tokens": part_tokens, "report_to": report_to}
@@ -154,22 +199,42 @@ def train(
     emit(summary(done), as_json, f"{done.steps} steps, {done.tokens} tokens in {done.seconds:.0f} s → {path}")
 
 
+def _in_vain(call: Mapping[str, Any], classifier: bool) -> list[str]:
+    """Say which options a call has no use for."""
+    causal, of = "a language model", "a classifier: --task classifier"
+    uses = {
+        **{n: (not classifier, causal) for n in ("method", "lora_rank", "target", "part_tokens", "shard")},
+        "gradient_checkpointing": (not classifier, causal),
+        **{n: (classifier, of) for n in ("objective", "validation", "meta", "dynamics", "allow_shared")},
+        "gamma": (call["objective"] == "focal", "--objective focal"),
+        "temperature": (call["objective"] == "dimp", "--objective dimp"),
+        "cap": (call["objective"] == "dimp", "--objective dimp"),
+        "name": (call["out"] is None or call["run"] is not None, "--run"),
+    }
+    if not classifier:
+        uses["lora_rank"] = (call["method"] == "lora", "--method lora")
+    return in_vain(train, call, uses)
+
+
 def problems_of_call(
     models: Sequence[str | None], call: Mapping[str, Any], reading: Reading, *files: str | None
 ) -> list[str]:
     """Say what is wrong with where things are: models, files of rows, and the place of the new model."""
     from unflaw.models import find_causal
-    from unflaw.train import refuse_own_folder, weight_files
-
-    def place() -> None:
-        path = model_path(call["out"], call["run"], call["name"])
-        refuse_own_folder(path, models)
-        goes_on = call["resume"] and any(path.glob("checkpoint-*"))
-        if call["out"] is not None and not (call["overwrite"] or goes_on) and weight_files(path):
-            raise SettingsError(f"`--out` holds a model already, got {path}; name another folder, or add --overwrite")
 
     specs = [partial(find_causal, model) for model in models if model is not None]
-    return mistakes(*specs, place) + reading.problems(*files)
+    return mistakes(*specs, partial(problems_of_folder, models, call)) + reading.problems(*files)
+
+
+def problems_of_folder(models: Sequence[str | None], call: Mapping[str, Any]) -> None:
+    """Refuse a place for the new model where one is lost. Raises SettingsError."""
+    from unflaw.train import refuse_own_folder, weight_files
+
+    path = model_path(call["out"], call["run"], call["name"])
+    refuse_own_folder(path, models)
+    goes_on = call["resume"] and any(path.glob("checkpoint-*"))
+    if call["out"] is not None and not (call["overwrite"] or goes_on) and weight_files(path):
+        raise SettingsError(f"`--out` holds a model already, got {path}; name another folder, or add --overwrite")
 
 
 def model_path(out: Path | None, run: Path | None, name: str) -> Path:

@@ -1,8 +1,23 @@
 """Rows chosen, weighed, graded and dealt out: ids and numbers out, never copies."""
 
 from unflaw.curate._checkers import find_checker
+from unflaw.curate._difficulty import LEVEL, Difficulty, difficulty
 from unflaw.curate._filter import filter_rows
 from unflaw.curate._split import split
+from unflaw.curate._views import VIEWS, view_of
 from unflaw.curate._weigh import DIVERSITY, METHODS, Weights, weigh
 
-__all__ = ["DIVERSITY", "METHODS", "Weights", "filter_rows", "find_checker", "split", "weigh"]
+__all__ = [
+    "DIVERSITY",
+    "LEVEL",
+    "METHODS",
+    "VIEWS",
+    "Difficulty",
+    "Weights",
+    "difficulty",
+    "filter_rows",
+    "find_checker",
+    "split",
+    "view_of",
+    "weigh",
+]

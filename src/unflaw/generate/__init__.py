@@ -2,5 +2,7 @@
 
 from unflaw.generate._generated import Generated, Rejected
 from unflaw.generate._qa import qa, qa_prompts
+from unflaw.generate._task import TextTask, read_task
+from unflaw.generate._text import text, text_prompts
 
-__all__ = ["Generated", "Rejected", "qa", "qa_prompts"]
+__all__ = ["Generated", "Rejected", "TextTask", "qa", "qa_prompts", "read_task", "text", "text_prompts"]

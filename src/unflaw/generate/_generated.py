@@ -18,7 +18,8 @@ class Rejected:
 
     row: int
     """Which of the rows asked for, from 0."""
-    passage_id: str
+    about: str
+    """Id of the passage it was to be about, or the label it was to have."""
     attempt: int
     """0 for the first time this row was asked for."""
     seed: int

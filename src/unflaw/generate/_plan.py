@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from unflaw._errors import SettingsError, did_you_mean
 from unflaw.data import Rows, content_ids
 from unflaw.generate._answers import AnswerError, normal, read_object, shortened, word_runs
+from unflaw.generate._ask import STRIDE
 from unflaw.generate._focus import sentences
 from unflaw.models import Prompt
 
@@ -52,9 +53,6 @@ EXAMPLES = (
     },
 )
 """Shown before the passage when the caller brings no `shots`: a small model needs to see what is wanted."""
-
-STRIDE = 1_000_003
-"""Seeds between one attempt and the next, so that a row keeps its seed whatever `n` is."""
 
 ECHO = 7
 """So many words in a row taken from the instructions or examples, and the answer is an echo."""
@@ -122,6 +120,15 @@ class Plan:
     def passage(self, k: int) -> Passage:
         """Return the passage that row k is about: each in turn."""
         return self.passages[k % len(self.passages)]
+
+    @property
+    def unique(self) -> str:
+        """No two rows ask the same."""
+        return "question"
+
+    def about(self, k: int) -> str:
+        """Return the id of the passage that row k is about."""
+        return self.passage(k).id
 
     def row_seed(self, k: int, attempt: int) -> int:
         """Return the sampling seed; it does not depend on `n`, so asking for more rows keeps the first ones."""

@@ -7,23 +7,17 @@ response. So the wording of the format comes from us and can be studied, and the
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, is_dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from unflaw._errors import TooFewRowsError
 from unflaw.data import Rows
-from unflaw.generate._answers import AnswerError, normal
-from unflaw.generate._generated import Generated, Rejected
-from unflaw.generate._plan import Plan, plan_rows
-from unflaw.models import Generator, Prompt, Sampling, call
+from unflaw.generate._ask import Asked, Progress, ask, refuse_none, spent, usage_of
+from unflaw.generate._generated import Generated
+from unflaw.generate._plan import plan_rows
+from unflaw.models import Generator, Prompt, Sampling
 
 __all__ = ["qa", "qa_prompts"]
-
-Fields = dict[str, str]
-Progress = Callable[[int, int], None]
 
 
 def qa(
@@ -79,8 +73,9 @@ def qa(
     sampling = Sampling(
         max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed, json_schema=plan.json_schema
     )
-    before = _usage(generator)
-    accepted, rejected = _ask_all(plan, generator, sampling, n, progress)
+    before, asked = usage_of(generator), Asked()
+    ask(plan, generator, sampling, range(n), asked, progress, n)
+    refuse_none(asked, n)
     name = model or str(getattr(generator, "name", type(generator).__name__))
     records = [
         {
@@ -93,14 +88,8 @@ def qa(
             "unflaw.seed": plan.row_seed(k, attempt),
             "unflaw.attempt": attempt,
         }
-        for k, (attempt, fields) in sorted(accepted.items())
+        for k, (attempt, fields) in sorted(asked.accepted.items())
     ]
-    if not records:
-        reasons = ", ".join(f"{reason} ({n})" for reason, n in Counter(r.reason for r in rejected).most_common())
-        raise TooFewRowsError(
-            f"`n` = {n} rows were asked for and none would do; reasons: {reasons}. "
-            "Try a larger model, a higher `max_tokens`, or your own `shots`"
-        )
     rows = Rows.from_records(
         records, {"prompt": "question", "response": "answer"}, schema="question/answer", source=f"qa by {name}"
     )
@@ -109,8 +98,7 @@ def qa(
         "prompt_id": plan.prompt_id, "prompt": plan.instruction, "shots": [dict(s) for s in plan.shots],
         "sampling": asdict(sampling),
     }  # fmt: skip
-    usage = {key: total - before[key] for key, total in _usage(generator).items()}
-    return Generated(rows, rejected, n, usage, settings)
+    return Generated(rows, asked.rejected, n, spent(generator, before), settings)
 
 
 def qa_prompts(
@@ -126,62 +114,3 @@ def qa_prompts(
     plan = plan_rows(passages, template, seed, shots, 0, 0.0, whole_passage)
     plan.check(n)
     return [plan.prompt(k, 0) for k in range(n)]
-
-
-def _ask_all(
-    plan: Plan, generator: Generator, sampling: Sampling, n: int, progress: Progress | None
-) -> tuple[dict[int, tuple[int, Fields]], list[Rejected]]:
-    """Ask for every row, then again for those that would not do.
-
-    Rows are judged in their order and not as they arrive, so that of two equal questions it is always
-    the same one that stays.
-    """
-    accepted: dict[int, tuple[int, Fields]] = {}
-    rejected: list[Rejected] = []
-    asked: set[str] = set()
-    todo = list(range(n))
-    for attempt in range(plan.max_retries + 1):
-        before = len(accepted)
-
-        def tick(done: int, _: int, before: int = before) -> None:
-            if progress is not None:
-                progress(before + done, n)
-
-        outputs = _ask(plan, generator, sampling, todo, attempt, tick)
-        for k, output in zip(todo, outputs, strict=True):
-            try:
-                fields = plan.read(k, output)
-                if normal(fields["question"]) in asked:
-                    raise AnswerError("duplicate question")
-            except AnswerError as reason:
-                seed = plan.row_seed(k, attempt)
-                rejected.append(Rejected(k, plan.passage(k).id, attempt, seed, str(reason), output))
-            else:
-                asked.add(normal(fields["question"]))
-                accepted[k] = (attempt, fields)
-        todo = [k for k in todo if k not in accepted]
-        if not todo:
-            break
-    return accepted, rejected
-
-
-def _ask(
-    plan: Plan, generator: Generator, sampling: Sampling, todo: Sequence[int], attempt: int, tick: Progress
-) -> list[str]:
-    done = 0
-
-    def arrived(i: int, output: str) -> None:
-        nonlocal done
-        with suppress(AnswerError):
-            plan.read(todo[i], output)
-            done += 1
-        tick(done, len(todo))
-
-    prompts = [plan.prompt(k, attempt) for k in todo]
-    return call(generator, prompts, sampling, seeds=[plan.row_seed(k, attempt) for k in todo], on_result=arrived)
-
-
-def _usage(generator: Generator) -> dict[str, float]:
-    """Totals the generator has counted so far, nothing when it does not count."""
-    usage = getattr(generator, "usage", None)
-    return asdict(usage) if is_dataclass(usage) and not isinstance(usage, type) else {}

@@ -2,6 +2,7 @@
 
 from unflaw.measure._alike import nearest_original, repeats_of_earlier, share_nearer
 from unflaw.measure._arithmetic import Equation, equations
+from unflaw.measure._artefacts import pair_artefacts, text_artefacts
 from unflaw.measure._bootstrap import bootstrap_interval, difference_interval, paired_difference, ratio_interval
 from unflaw.measure._classes import accuracy, cells, confusion, macro_f1
 from unflaw.measure._copies import (
@@ -164,6 +165,7 @@ __all__ = [
     "never_together",
     "normalise",
     "out_of_sample",
+    "pair_artefacts",
     "paired_difference",
     "plurality_share",
     "positions",
@@ -178,6 +180,7 @@ __all__ = [
     "squared_distances",
     "tempered",
     "template_rate",
+    "text_artefacts",
     "text_hash",
     "tokenise",
     "told_by",

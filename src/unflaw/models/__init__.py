@@ -13,6 +13,7 @@ from unflaw.models._classifiers import (
     open_classifier,
     open_trainable_classifier,
     pad_features,
+    writes_text,
 )
 from unflaw.models._devices import device_problem, refuse_device
 from unflaw.models._embedded import cache_dir, embedded_checkpoint, verify_assets
@@ -105,4 +106,5 @@ __all__ = [
     "unwrapped",
     "verify_assets",
     "weight_paths",
+    "writes_text",
 ]

@@ -19,7 +19,7 @@ from unflaw.models._specs import ModelSpec, parse_spec
 
 __all__ = [
     "Features", "HFClassifier", "Text", "class_logits", "classes_of", "encode_texts", "find_classifier",
-    "open_classifier", "open_trainable_classifier", "pad_features",
+    "open_classifier", "open_trainable_classifier", "pad_features", "writes_text",
 ]  # fmt: skip
 
 Text = str | tuple[str, str]
@@ -88,6 +88,18 @@ def find_classifier(spec: str | ModelSpec) -> ModelSpec:
     spec = parse_spec(spec)
     _name_of(spec)
     return spec
+
+
+def writes_text(spec: str | ModelSpec) -> bool:
+    """Whether a spec names a language model, as far as its configuration tells; what names nothing counts as one."""
+    try:
+        spec = parse_spec(spec)
+        if spec.kind != "hf":
+            return spec.kind not in ("minilm", "potion")
+        made = _config_of(found_name(spec.name)).architectures
+    except SpecError:
+        return True
+    return not made or made[0].endswith(("ForCausalLM", "LMHeadModel", "ForConditionalGeneration"))
 
 
 def classes_of(model: Any) -> tuple[str, ...]:

@@ -1,0 +1,108 @@
+"""`unflaw generate text`: labelled texts from a task file, zero-shot or few-shot."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from unflaw._cli._generated import keep_rejected, open_folder, payload_of, preview, target_of, tell
+from unflaw._cli._reading import Reading, reads_rows
+from unflaw._cli._shared import (
+    DeviceOption,
+    DryRunOption,
+    JsonOption,
+    OverwriteOption,
+    ResumeOption,
+    RunOption,
+    SeedOption,
+    bar,
+    command,
+    emit,
+    open_cached,
+)
+
+if TYPE_CHECKING:
+    from unflaw.generate import Generated
+
+__all__ = ["text"]
+
+
+@command(
+    "unflaw generate text task.yaml -n 400 --run runs/first",
+    "unflaw generate text task.yaml -n 400 --shots 4 --examples real.jsonl --model openai:llama3@http://localhost:11434/v1",
+)
+@reads_rows
+def text(
+    task: Annotated[Path, typer.Argument(metavar="TASK", help="YAML: task, labels, words, context, examples.")],
+    number: Annotated[int, typer.Option("-n", "--number", min=1, help="Rows to write, as many of each label.")],
+    model: Annotated[str, typer.Option("--model", metavar="SPEC", help="Who writes.")] = "smollm2",
+    shots: Annotated[int, typer.Option("--shots", min=0, help="Real examples shown before each text; 0: none.")] = 0,
+    examples: Annotated[
+        str | None,
+        typer.Option("--examples", metavar="FILE", show_default="the task's", help="Real rows with text and label."),
+    ] = None,
+    turns: Annotated[int, typer.Option("--turns", min=1, help="Zero-shot: texts in one conversation.")] = 4,
+    max_copy: Annotated[
+        float, typer.Option("--max-copy", help="Likeness to a shot from which on a text is refused; 1 keeps it.")
+    ] = 0.7,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", show_default=False, help="RUN/synthetic.jsonl unless given.")
+    ] = None,
+    temperature: Annotated[float, typer.Option("--temperature", help="0 is greedy.")] = 0.9,
+    max_retries: Annotated[int, typer.Option("--max-retries", help="Times a row is asked again.")] = 5,
+    parallel: Annotated[int, typer.Option("--parallel", min=1, help="Rows under way at once.")] = 8,
+    *,
+    reading: Reading,
+    seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
+    run: RunOption = None,
+    dry_run: DryRunOption = False,
+    resume: ResumeOption = False,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write labelled texts, as many of each label, from a task file alone or after real examples.
+
+    With --run every answer is kept as soon as it is there: a run that was stopped goes on without asking twice.
+    """
+    from unflaw.data import write
+    from unflaw.generate import read_task, text_prompts
+    from unflaw.generate import text as write_text
+
+    found = read_task(task)
+    source = examples or found.examples or None
+    asked: dict[str, Any] = {"n": number, "shots": shots, "turns": turns, "seed": seed}
+    real = None if source is None or not shots else reading.rows(source)
+    prompts = text_prompts(found, examples=real, **asked)
+    asked |= {"max_copy": max_copy, "temperature": temperature, "max_retries": max_retries}
+    if dry_run:
+        words = preview(model, f"{number} texts, labels {', '.join(found.labels)}", prompts)
+        emit({"model": model, **asked, "prompts": prompts}, as_json, words)
+        return
+    target = target_of(out, run, source or str(task), replace=resume or overwrite)
+    with ExitStack() as stack:
+        settings = {"task": str(task), "examples": source, "model": model, **reading.settings(), **asked}
+        files = [str(task), *([source] if source else [])]
+        folder = open_folder(stack, run, "generate text", files, settings, resume, overwrite)
+        reading.keep(folder)
+        generator = open_cached(stack, model, folder, n_parallel=parallel, device=device)
+        made = write_text(
+            found, generator, examples=real, model=model, progress=stack.enter_context(bar("rows")), **asked
+        )
+        write(made.rows, target)
+        keep_rejected(folder, made, f"generate text {model}")
+    counts = dict(sorted(Counter(made.rows.column("label")).items()))
+    emit({**payload_of(made, target), "labels": counts}, as_json, _words(made, counts, target))
+    tell(made)
+
+
+def _words(made: Generated, counts: dict[str, int], target: Path) -> str:
+    labels = ", ".join(f"{label} {n:,}" for label, n in counts.items())
+    told = f"{len(made.rows):,} rows ({labels}) → {target}"
+    if made.settings["shots"]:
+        told += f"\n{made.settings['near_copies']:,} of {made.settings['answers']:,} answers were near copies of a shot"
+    return told

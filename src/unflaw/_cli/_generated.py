@@ -1,0 +1,88 @@
+"""What all methods of `unflaw generate` share: where rows go, what is kept of a run, and what is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unflaw._cli._shared import console, written
+from unflaw._errors import SettingsError
+
+if TYPE_CHECKING:
+    from unflaw.data import RunFolder
+    from unflaw.generate import Generated
+    from unflaw.models import Prompt
+
+__all__ = ["keep_rejected", "open_folder", "payload_of", "preview", "target_of", "tell"]
+
+
+def target_of(out: Path | None, run: Path | None, source: str, *, replace: bool) -> Path:
+    """Return where the rows go; refuse what could not be written before anything is paid for."""
+    from unflaw.data import format_of
+
+    if out is None and run is None:
+        raise SettingsError("`--out` or `--run` must say where the rows go, got neither")
+    if out is None:
+        return Path(run or ".") / "synthetic.jsonl"
+    if out.suffix:
+        format_of(out)
+    if out.exists() and Path(source).exists() and out.samefile(source):
+        raise SettingsError(f"`--out` must not be the file that is read, got {out}")
+    if out.exists() and not replace:
+        raise SettingsError(f"`--out` names {out}, which exists; name another file, or replace it with --overwrite")
+    return out
+
+
+def open_folder(
+    stack: ExitStack, run: Path | None, name: str, files: Sequence[str], settings: dict[str, Any], resume: bool,
+    overwrite: bool,
+) -> RunFolder | None:  # fmt: skip
+    """Open the run folder for a step that writes rows, if there is one."""
+    from unflaw.data import open_run
+
+    if run is None:
+        return None
+    inputs = [path for path in files if Path(path).exists()]
+    return stack.enter_context(
+        open_run(run, settings=settings, command=name, inputs=inputs, resume=resume, overwrite=overwrite)
+    )
+
+
+def keep_rejected(folder: RunFolder | None, made: Generated, source: str) -> None:
+    """Write the answers that became no row to the run folder, if there is one."""
+    from unflaw.data import Rejection
+
+    if folder is not None:
+        told = [Rejection(r.row + 1, f"{r.reason}: attempt {r.attempt + 1}", r.output[:200]) for r in made.rejected]
+        folder.add_rejected(told, source=source)
+
+
+def preview(model: str, what: str, prompts: list[Prompt]) -> str:
+    """Say what would be asked, with the first prompt."""
+    turns = [turn if isinstance(turn, str) else f"[{turn['role']}] {turn['content']}" for turn in prompts[0]]
+    return "\n".join([f"would ask {model} for {what}; the first prompt:", "", *turns])
+
+
+def payload_of(made: Generated, target: Path) -> dict[str, Any]:
+    """Return what `--json` prints of written rows."""
+    return {
+        "rows": len(made.rows), "asked": made.n_asked, "shortfall": made.shortfall, "out": target,
+        "refused": dict(made.reasons.most_common()), "usage": dict(made.usage), "settings": dict(made.settings),
+    }  # fmt: skip
+
+
+def tell(made: Generated) -> None:
+    """Say how fast it went, what was refused and what is missing."""
+    from unflaw.models import Usage
+
+    if made.usage:
+        console.print(written(Usage(**made.usage)))  # type: ignore[arg-type]
+    if made.rejected:
+        reasons = ", ".join(f"{reason} ({n})" for reason, n in made.reasons.most_common())
+        console.print(f"{len(made.rejected)} answers were refused and asked again: {reasons}", soft_wrap=True)
+    if made.shortfall:
+        console.print(
+            f"{made.shortfall} of {made.n_asked} rows are missing: no answer would do after all retries", soft_wrap=True
+        )

@@ -1,0 +1,105 @@
+"""`unflaw train` of a sequence classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from unflaw._cli._reading import Reading
+from unflaw._cli._shared import console, emit, mistakes
+from unflaw._cli._used import refuse_used
+from unflaw._errors import SettingsError
+
+if TYPE_CHECKING:
+    from unflaw.train import TrainedClassifier
+
+__all__ = ["DEFAULTS", "is_classifier", "train_rows"]
+
+DEFAULTS = {"epochs": 5.0, "batch_size": 32, "learning_rate": 1e-4, "max_tokens": 128}
+_OWN = ("objective", "gamma", "temperature", "cap", "steps", "save_every", "seed", "precision")
+
+
+def is_classifier(model: str, task: str) -> bool:
+    """Whether a call of `unflaw train` means a classifier: it says so, or the model writes nothing."""
+    if task not in ("auto", "causal", "classifier"):
+        raise SettingsError(f"`--task` must be auto, causal or classifier, got {task!r}")
+    from unflaw.models import writes_text
+
+    return task == "classifier" or (task == "auto" and not writes_text(model))
+
+
+def train_rows(call: Mapping[str, Any], reading: Reading) -> None:
+    """Train a classifier as a call of `unflaw train` says, and tell how it went."""
+    from unflaw._cli._train import model_path, training_step, watched_steps
+    from unflaw.train import problems_of_classifier, train_classifier
+
+    model, source = call["model"], call["rows"]
+    given = {name: call[name] if call[name] is not None else value for name, value in DEFAULTS.items()}
+    settings: dict[str, Any] = {**given, **{name: call[name] for name in _OWN}}
+    more = {name: call[name] for name in ("validation", "meta")}
+    outer = {"model": model, "device": call["device"], "report_to": call["report_to"], "resume": call["resume"]}
+    problems = problems_of_classifier({**settings, **outer, "labels": None, "meta_step": 0.1, "meta_rate": 0.1})
+    if problems := problems + _problems_of_place(model, call) + reading.problems(source, *more.values()):
+        raise SettingsError(problems)
+    rows = reading.rows(source, call["limit"])
+    sets = {name: None if path is None else reading.rows(path) for name, path in more.items()}
+    ends = {"rows": (source, rows), "validation": (more["validation"] or "", sets["validation"])}
+    refuse_used(call["run"], reading, call["allow_shared"], **ends)
+    path = model_path(call["out"], call["run"], call["name"])
+    if call["dry_run"]:
+        words = f"would train {model} as a classifier on {len(rows):,} rows → {path}"
+        emit({"rows": len(rows), "out": path, **settings}, call["as_json"], words)
+        return
+    kept = {"task": "classifier", "model": model, "rows": source, **more, **reading.settings(), **settings}
+    files = [file for file in (source, *more.values()) if file is not None]
+    with training_step(call["run"], f"train {call['name']}", kept, files, call["resume"], call["overwrite"]) as folder:
+        reading.keep(folder)
+        if folder is not None and call["out"] is None:
+            folder.path_for_model(call["name"])
+        with watched_steps("training steps", ("loss", "weight"), every=20) as on_step:
+            done = train_classifier(
+                model, rows, path, **settings, validation=sets["validation"], meta=sets["meta"],
+                dynamics="rows" if call["dynamics"] else None,
+                resume=call["resume"], device=call["device"], report_to=call["report_to"], on_step=on_step,
+            )  # fmt: skip
+        if folder is not None:
+            folder.add_curve(call["name"], done.curve, done.notes)
+    for note in done.notes:
+        console.print(note, soft_wrap=True)
+    emit(_payload(done), call["as_json"], None if call["as_json"] else _words(done))
+
+
+def _problems_of_place(model: str, call: Mapping[str, Any]) -> list[str]:
+    from unflaw._cli._train import problems_of_folder
+    from unflaw.models import find_classifier
+
+    return mistakes(partial(find_classifier, model), partial(problems_of_folder, [model], call))
+
+
+def _payload(done: TrainedClassifier) -> dict[str, Any]:
+    return {
+        "model": str(done.path), "labels": list(done.labels), "steps": done.steps, "seconds": round(done.seconds, 1),
+        "best_epoch": done.best_epoch, "epochs": done.epochs, "notes": list(done.notes), "curve": done.curve,
+    }  # fmt: skip
+
+
+def _words(done: TrainedClassifier) -> Group:
+    told: list[Any] = [Text(f"{done.steps} steps in {done.seconds:.0f} s, {len(done.labels)} labels → {done.path}")]
+    if done.epochs:
+        table = Table(show_edge=False, pad_edge=False)
+        for head in ("epoch", "accuracy", "macro-F1", "loss"):
+            table.add_column(head)
+        for of in done.epochs:
+            mark = "  ← kept" if of["epoch"] == done.best_epoch else ""
+            table.add_row(
+                f"{of['epoch']:.0f}", f"{of['accuracy']:.3f}", f"{of['macro_f1']:.3f}", f"{of['loss']:.3f}{mark}"
+            )
+        told += [Text("on the validation rows:"), table]
+    else:
+        told.append(Text("the last epoch was kept; --validation FILE chooses the best"))
+    return Group(*told)

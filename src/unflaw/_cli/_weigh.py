@@ -1,0 +1,170 @@
+"""`unflaw curate weigh`: what each synthetic row should count, by what a few real rows say."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from unflaw._cli._reading import Reading, reads_rows
+from unflaw._cli._shared import (
+    DeviceOption,
+    DryRunOption,
+    JsonOption,
+    LimitOption,
+    OverwriteOption,
+    ResumeOption,
+    RunOption,
+    SeedOption,
+    command,
+    emit,
+    mistakes,
+    stages,
+)
+from unflaw._errors import SettingsError
+
+if TYPE_CHECKING:
+    from unflaw.curate import Weights
+    from unflaw.data import Finding, Rows, RunFolder
+
+__all__ = ["findings_table", "keep_findings", "out_path", "weigh"]
+
+
+@command(
+    "unflaw curate weigh synthetic.jsonl --real real.jsonl --run runs/first",
+    "unflaw curate weigh synthetic.jsonl --real real.jsonl --method dimp --checker probe:minilm --out weighed.jsonl",
+)
+@reads_rows
+def weigh(
+    synthetic: Annotated[str, typer.Argument(metavar="FILE", help="Rows with a text and a label.")],
+    real: Annotated[str, typer.Option("--real", metavar="FILE", help="Some hundreds of real rows with labels.")],
+    method: Annotated[
+        str, typer.Option("--method", help="imp: quality over diversity; quality alone; dimp: for `train` to divide.")
+    ] = "imp",
+    checker: Annotated[
+        str, typer.Option("--checker", help="A model to fine-tune, or probe:ENCODER, which takes seconds.")
+    ] = "minilm",
+    folds: Annotated[int, typer.Option("--folds", min=1, help="Parts of the rows for the diversity checker.")] = 2,
+    temperature: Annotated[float, typer.Option("--temperature", help="Above 1 weights are more alike.")] = 1.0,
+    cap: Annotated[
+        float | None, typer.Option("--cap", show_default=False, help="The most a row may count; no limit unless given.")
+    ] = None,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Make the quality checker as sure as it is right, on folds.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check/--no-check", help="Measure the quality checker on folds of the real rows.")
+    ] = True,
+    wrong: Annotated[
+        str | None,
+        typer.Option("--wrong", metavar="COLUMN", show_default=False, help="True where a label is known to be wrong."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", show_default=False, help="RUN/weighed.jsonl unless given.")
+    ] = None,
+    *,
+    reading: Reading,
+    limit: LimitOption = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
+    run: RunOption = None,
+    dry_run: DryRunOption = False,
+    resume: ResumeOption = False,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Weigh synthetic rows by quality over diversity (IMP-Loss; DIMP-Loss for `unflaw train --objective dimp`).
+
+    A classifier of the real rows says how likely each label is, one of the other synthetic rows how much it still
+    teaches. The rows are written with a `weight` that `unflaw train` honours. The real rows must serve nothing else:
+    neither to choose an epoch nor as a test.
+    """
+    from unflaw.curate import weigh as weigh_rows
+    from unflaw.data import open_run, write
+
+    place = partial(out_path, out, run, synthetic, "weighed.jsonl", replace=resume or overwrite, needed=not dry_run)
+    if problems := mistakes(place) + reading.problems(synthetic, real):
+        raise SettingsError(problems)
+    rows, few = reading.rows(synthetic, limit), reading.rows(real)
+    rule: dict[str, Any] = {
+        "method": method, "checker": checker, "n_folds": folds, "temperature": temperature, "cap": cap,
+        "calibrate": calibrate, "check": check, "wrong": wrong, "seed": seed,
+    }  # fmt: skip
+    path = place()
+    if dry_run or path is None:
+        words = f"would weigh {len(rows):,} rows by {len(few):,} real ones"
+        emit({"rows": len(rows), "real": len(few), "out": path, **rule}, as_json, words)
+        return
+    with ExitStack() as stack:
+        folder = None
+        if run is not None:
+            settings = {"rows": synthetic, "real": real, "limit": limit, **rule, **reading.settings()}
+            inputs = [path for path in (synthetic, real) if Path(path).exists()]
+            folder = stack.enter_context(
+                open_run(
+                    run, settings=settings, command="curate weigh", inputs=inputs, resume=resume, overwrite=overwrite
+                )
+            )
+            reading.keep(folder)
+        with stages() as progress:
+            found = weigh_rows(rows, few, **rule, device=device, progress=progress)
+        weighed = found.on(rows)
+        write(weighed, path)
+        if folder is not None:
+            keep_findings(folder, weighed, found.findings)
+    emit(_payload(found, path), as_json, None if as_json else _words(found, len(rows), path))
+
+
+def out_path(out: Path | None, run: Path | None, source: str, name: str, *, replace: bool, needed: bool) -> Path | None:
+    """Return where a file of rows goes; refuse what could not be written before any work is done."""
+    from unflaw.data import format_of
+
+    if out is None and run is None:
+        if needed:
+            raise SettingsError("`--out` or `--run` must say where the rows go, got neither")
+        return None
+    path = out or Path(run or ".") / name
+    format_of(path)
+    if path.exists() and Path(source).exists() and path.samefile(source):
+        raise SettingsError(f"`--out` must not be the file that is read, got {path}")
+    if path.exists() and not replace and needed:
+        raise SettingsError(f"`--out` names {path}, which exists; name another file, or replace it with --overwrite")
+    return path
+
+
+def keep_findings(folder: RunFolder, rows: Rows, findings: list[Finding]) -> None:
+    """Keep findings, what our columns say of every row, and the rows that the report is to show."""
+    from unflaw.data import ID
+
+    ours = [c for c in rows.table.column_names if c == ID or c == "weight" or c.startswith("unflaw.")]
+    worst = {i for finding in findings for i in finding.row_scores}
+    shown = rows.take([at for at, i in enumerate(rows.ids) if i in worst])
+    folder.add_findings(findings)
+    folder.add_row_table(rows.table.select(ours), shown)
+
+
+def findings_table(findings: list[Finding]) -> Table:
+    """Draw findings: what was asked, what it came to, and what that means."""
+    table = Table(show_edge=False, pad_edge=False)
+    for head in ("finding", "value", "meaning"):
+        table.add_column(head, overflow="fold")
+    styles = {"fail": "red", "warn": "yellow", "ok": ""}
+    for f in findings:
+        table.add_row(Text(f.check, style=styles[f.verdict]), f"{f.value:.3g}", Text(f.meaning))
+    return table
+
+
+def _payload(found: Weights, path: Path) -> dict[str, Any]:
+    by = {f.check: {"value": f.value, "low": f.low, "high": f.high, "verdict": f.verdict} for f in found.findings}
+    return {"rows": len(found.ids), "out": path, "findings": by, "settings": found.settings}
+
+
+def _words(found: Weights, n: int, path: Path) -> Group:
+    next_step = f"unflaw train minilm {path}" + (" --objective dimp" if found.weight is None else "")
+    return Group(findings_table(found.findings), Text(), Text(f"{n:,} rows → {path}"), Text(f"next: {next_step}"))

@@ -1,0 +1,211 @@
+"""How hard each labelled row is, by the course of training (arXiv 2410.03429): easy, ambiguous or hard.
+
+A classifier learns the very rows that are to be described, and after each epoch says how likely each label is to it.
+A second one sees only a part of each row that should not give the label away, such as the hypothesis: what it learns
+all the same is an artefact. A mixture of three Gaussians over both courses names the levels. They describe rows as this
+model learnt them; they are no list of wrong labels, although wrong labels mostly end up among the hard.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from unflaw._errors import DataError, SettingsError
+from unflaw.curate._difficulty_told import difficulty_findings
+from unflaw.curate._views import FULL, view_of
+from unflaw.data import Finding, Rows, Selection
+from unflaw.measure import LEVELS, Dynamics, dynamics, levels
+from unflaw.train import RecordedDynamics, labels_of, problems_of_labelled, read_dynamics, train_classifier
+
+__all__ = ["LEVEL", "Difficulty", "difficulty"]
+
+LEVEL = "unflaw.difficulty"
+"""Column of a row's level."""
+_NAMES = {
+    "mu": "confidence",
+    "sigma": "variability",
+    "correctness": "correctness",
+    "aum": "aum",
+    "forgotten": "forgotten",
+}
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Difficulty:
+    """Rows in three levels."""
+
+    ids: list[str]
+    level: list[str]
+    """easy, ambiguous or hard, for each row."""
+    p: Float[np.ndarray, "n 3"]
+    """How likely each level is for each row, under the mixture."""
+    views: Mapping[str, Dynamics]
+    """View → features of each row; the first is of whole rows unless asked otherwise."""
+    stability: float
+    """Mean adjusted Rand index between these levels and those from other starts of the mixture."""
+    findings: list[Finding]
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def on(self, rows: Rows) -> Rows:
+        """Return the rows these are of with a column `unflaw.difficulty`, and one for each feature of each view."""
+        at = {i: k for k, i in enumerate(self.ids)}
+        order = [at[i] for i in rows.ids]
+        rows = rows.with_column(LEVEL, [self.level[k] for k in order])
+        for n, (view, of) in enumerate(self.views.items()):
+            for feature, name in _NAMES.items():
+                values = getattr(of, feature)[order]
+                column = f"unflaw.{name}" if n == 0 else f"unflaw.{name}.{view}"
+                rows = rows.with_column(column, [None if np.isnan(v) else float(v) for v in values])
+        return rows
+
+    def only(self, *keep: str) -> Selection:
+        """Return which rows are of these levels and which are not, e.g. `only("ambiguous", "hard")`."""
+        if strange := sorted(set(keep) - set(LEVELS)) or (not keep and ["none"]):
+            raise SettingsError(f"`keep` must name levels, of {', '.join(LEVELS)}, got {strange[0]!r}")
+        mu = next(iter(self.views.values())).mu
+        removed = [k for k, level in enumerate(self.level) if level not in keep]
+        gone = set(removed)
+        return Selection(
+            kept=tuple(i for k, i in enumerate(self.ids) if k not in gone),
+            removed=tuple(self.ids[k] for k in removed),
+            reasons={self.ids[k]: f"{self.level[k]} to learn" for k in removed},
+            scores={self.ids[k]: float(1 - mu[k]) for k in removed},
+            settings={"keep": ", ".join(keep)},
+        )
+
+
+def difficulty(
+    rows: Rows,
+    *,
+    model: str = "minilm",
+    views: Sequence[str] | None = None,
+    recorded: Sequence[str | Path] | None = None,
+    forgetting: bool = False,
+    n_seeds: int = 5,
+    out: str | Path | None = None,
+    epochs: int = 5,
+    seed: int = 0,
+    progress: Progress | None = None,
+    **training: Any,
+) -> Difficulty:
+    """Grade labelled rows by how they are learnt.
+
+    Parameters
+    ----------
+    rows : with a text, or premise and hypothesis, and a label. They are learnt from themselves, a test set too.
+    model : what `train.train_classifier` starts from, once for each view.
+    views : see `curate.VIEWS`; columns, too. Whole rows and the hypothesis of pairs, or whole rows of texts.
+    recorded : folders with the dynamics of earlier trainings, one for each view, in place of training; of any tool that
+        writes the files of Dataset Cartography.
+    forgetting : cluster by forgotten counts as well.
+    n_seeds : other starts of the mixture that `stability` compares with.
+    out : keep what was recorded in folders of this one.
+    epochs, seed, training : of `train.train_classifier`. Stop while the model is still learning: with too many epochs
+        every label is certain, and levels are noise.
+
+    Raises
+    ------
+    SettingsError : all settings and rows that break their rule, together.
+    TooFewRowsError : fewer than thirty rows.
+    DataError : what was recorded is of other rows or labels.
+    """
+    paired = rows.has("premise") and rows.has("hypothesis")
+    chosen = list(views or ([FULL, "hypothesis"] if paired else [FULL]))
+    problems = problems_of_labelled(rows, "rows", weighted=False)
+    if len(set(chosen)) < len(chosen):
+        problems.append(f"`views` must name each view once, got {chosen}")
+    if recorded is not None and len(recorded) != len(chosen):
+        problems.append(f"`recorded` must name one folder for each of the views {chosen}, got {len(recorded)}")
+    if epochs < 2:
+        problems.append(f"`epochs` must be at least 2, got {epochs}: one shows no course")
+    seen: list[Rows] = []
+    for view in chosen:
+        try:
+            seen.append(view_of(rows, view, seed))
+        except SettingsError as error:
+            problems += error.problems
+    if problems:
+        raise SettingsError(problems)
+    courses: dict[str, RecordedDynamics] = {}
+    for n, (view, part) in enumerate(zip(chosen, seen, strict=True)):
+        if recorded is not None:
+            courses[view] = _ordered(read_dynamics(recorded[n]), rows, str(recorded[n]))
+        else:
+            tell = None if progress is None else _telling(progress, view)
+            courses[view] = _course(part, model, view, out, epochs=epochs, seed=seed, tell=tell, **training)
+    features = {view: dynamics(course.logits, course.y) for view, course in courses.items()}
+    found = levels(list(features.values()), forgetting=forgetting, n_seeds=n_seeds, seed=seed)
+    settings = {
+        "model": model if recorded is None else "recorded", "views": chosen, "forgetting": forgetting,
+        "epochs": len(courses[chosen[0]].logits), "n_seeds": n_seeds, "seed": seed, **training,
+    }  # fmt: skip
+    last = {view: course.logits[-1].argmax(axis=1) == course.y for view, course in courses.items()}
+    findings = difficulty_findings(rows, found, features, last, settings)
+    named = [LEVELS[k] for k in found.level.tolist()]
+    return Difficulty(rows.ids, named, found.p, features, found.stability, findings, settings)
+
+
+def _telling(progress: Progress, view: str) -> Callable[[dict[str, float]], None]:
+    return lambda step: progress(f"learning the view {view}", int(step["step"]), int(step["total"]))
+
+
+def _course(
+    rows: Rows,
+    model: str,
+    view: str,
+    out: str | Path | None,
+    *,
+    tell: Callable[[dict[str, float]], None] | None,
+    **how: Any,
+) -> RecordedDynamics:
+    """Train on a view and return what was recorded; rows left empty by the view are learnt as empty texts."""
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        filled = _filled(rows)
+        train_classifier(model, filled, work, dynamics="rows", on_step=tell, **how)
+        course = read_dynamics(work)
+        if out is not None:
+            kept = Path(out) / view.replace(":", "-").replace("/", "-")
+            kept.mkdir(parents=True, exist_ok=True)
+            for stale in kept.glob("dynamics_epoch_*.jsonl"):
+                stale.unlink()
+            for path in (work / "training_dynamics").iterdir():
+                (kept / path.name).write_bytes(path.read_bytes())
+    return course
+
+
+def _filled(rows: Rows) -> Rows:
+    """Give rows without a text a mark, and leave weights aside: the rows are described as they are."""
+    if "weight" in rows.table.column_names:
+        rows = Rows(rows.table.drop_columns(["weight"]), rows.roles, rows.schema, rows.source)
+    if rows.has("text"):
+        rows = rows.with_column(rows.roles["text"], [t if t and t.strip() else "…" for t in rows.column("text")])
+    return rows
+
+
+def _ordered(course: RecordedDynamics, rows: Rows, folder: str) -> RecordedDynamics:
+    """Put what was recorded into the order of the rows, which it names by id or by their places from 0."""
+    by_id = set(course.ids) == set(rows.ids)
+    by_place = not by_id and set(course.ids) == {str(k) for k in range(len(rows))}
+    if not (by_id or by_place):
+        raise DataError(
+            f"`recorded` {folder} must be of these {len(rows):,} rows, by id or place; it holds {len(course.ids):,}, "
+            f"{len(set(course.ids) & set(rows.ids)):,} of them by id"
+        )
+    at = {i: k for k, i in enumerate(course.ids)}
+    order = [at[i] for i in (rows.ids if by_id else map(str, range(len(rows))))]
+    y: Int[np.ndarray, " n"] = course.y[order]
+    pairs = set(zip(labels_of(rows), y.tolist(), strict=True))
+    if len(pairs) != len({label for label, _ in pairs}) or len(pairs) != len({k for _, k in pairs}):
+        raise DataError(
+            f"`recorded` {folder} gives rows of one label several `gold`, or labels one; are its rows these?"
+        )
+    return RecordedDynamics(rows.ids, course.logits[:, order], y)

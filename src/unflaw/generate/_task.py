@@ -1,0 +1,116 @@
+"""A labelled-text task: what is written, which labels there are, how long a text is. Read from a small file.
+
+task: one sentence of a film review
+labels:
+positive: the critic praises the film
+negative: the critic finds fault with the film
+words: 10-30
+context: You are a film critic who writes for a newspaper.     # optional
+examples: real.jsonl                                           # optional: real rows to show
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unflaw._errors import DataError, SettingsError, did_you_mean
+
+__all__ = ["TextTask", "read_task"]
+
+_KEYS = ("task", "labels", "words", "context", "examples")
+
+
+@dataclass(frozen=True)
+class TextTask:
+    """What labelled texts are asked for."""
+
+    task: str
+    """What one text is, e.g. "one sentence of a film review"."""
+    labels: Mapping[str, str]
+    """Label → what it means, in words that can follow "which means:"; may be empty."""
+    words: tuple[int, int] = (5, 40)
+    """Fewest and most words of a text."""
+    context: str = ""
+    """Who writes, and where; made from `task` where there is none."""
+    examples: str = ""
+    """File of real rows with `text` and `label`, for few-shot prompts."""
+
+    def __post_init__(self) -> None:
+        problems = []
+        if not self.task.strip():
+            problems.append("`task` must say what one text is, got nothing")
+        if len(self.labels) < 2:
+            problems.append(f"`labels` must name two labels at least, got {list(self.labels)}")
+        if blank := [label for label in self.labels if not str(label).strip()]:
+            problems.append(f"`labels` must have names, got {blank[0]!r}")
+        low, high = self.words
+        if not 1 <= low <= high:
+            problems.append(f"`words` must be the fewest and the most words, like 10-30, got {low}-{high}")
+        if problems:
+            raise SettingsError(problems)
+
+
+def read_task(path: str | Path) -> TextTask:
+    """Read a task from YAML or JSON; `examples` is taken from beside the file.
+
+    Raises
+    ------
+    DataError
+        There is no such file, or it is not YAML.
+    SettingsError
+        Keys or values are wrong: all mistakes at once.
+    """
+    import yaml
+
+    path = Path(path)
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"`{path}` must be a task file: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataError(f"`{path}` is not YAML: {error}") from None
+    if not isinstance(found, dict):
+        raise SettingsError(f"`{path}` must hold `task:` and `labels:`, got {type(found).__name__}")
+    problems = [f"`{key}` is unknown in {path}. {did_you_mean(str(key), _KEYS)}" for key in found if key not in _KEYS]
+    problems += [f"`{key}` is missing in {path}" for key in ("task", "labels") if not found.get(key)]
+    problems += [
+        f"`{key}` of {path} must be text, got {type(found[key]).__name__}"
+        for key in ("task", "context", "examples")
+        if found.get(key) is not None and not isinstance(found[key], str)
+    ]
+    labels = _labels(found.get("labels"), problems)
+    words = _words(found.get("words", "5-40"), problems)
+    if problems:
+        raise SettingsError(problems)
+    examples = found.get("examples") or ""
+    near = path.parent / examples
+    return TextTask(
+        found["task"].strip(), labels, words, (found.get("context") or "").strip(),
+        str(near) if examples and near.exists() else examples,
+    )  # fmt: skip
+
+
+def _labels(given: Any, problems: list[str]) -> dict[str, str]:
+    if isinstance(given, list):
+        given = dict.fromkeys(map(_said, given), "")
+    if given is None or (isinstance(given, Mapping) and not any(isinstance(v, (list, dict)) for v in given.values())):
+        return {_said(label): " ".join(str(v or "").split()) for label, v in (given or {}).items()}
+    problems.append(f"`labels` must map each label to what it means, or list them, got {given!r}")
+    return {}
+
+
+def _said(label: Any) -> str:
+    """Write a label as its author did: YAML reads yes and no as true and false."""
+    return {True: "yes", False: "no"}[label] if isinstance(label, bool) else str(label)
+
+
+def _words(given: Any, problems: list[str]) -> tuple[int, int]:
+    match = re.fullmatch(r"\s*(\d+)\s*(?:-|–|to)\s*(\d+)\s*", str(given))
+    if match is None:
+        problems.append(f"`words` must be the fewest and the most words, like 10-30, got {given!r}")
+        return 1, 1
+    return int(match[1]), int(match[2])

@@ -78,3 +78,25 @@ def tiny(tmp_path_factory):
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory):
+    """A tiny real BERT with word pieces of its own: what a classifier can be trained from in a second."""
+    import torch
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
+    from unflaw.models._embedded import asset_folder
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("tiny-encoder")
+    tokenizer = AutoTokenizer.from_pretrained(asset_folder("minilm"))
+    rows = [path.read_text() for path in sorted((STUDIES.parent / "examples" / "data").glob("*.jsonl"))]
+    tokenizer = tokenizer.train_new_from_iterator(rows, vocab_size=2048)
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+        initializer_range=0.1, max_position_embeddings=64, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    BertModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

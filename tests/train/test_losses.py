@@ -238,3 +238,20 @@ def test_extreme_rows_give_finite_values_and_gradients():
 def test_row_sums_leave_rows_without_a_position_at_zero():
     got = losses.row_sums(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([0, 2, 2]), 4)
     assert got.tolist() == [1.0, 0.0, 6.0, 0.0]
+
+
+def test_focal_by_hand_and_plain_where_gamma_is_zero():
+    z = torch.tensor([[math.log(3), 0.0], [0.2, -0.7]])
+    y = torch.tensor([0, 1])
+    # p = 3/4: (1/4)^2 ln(4/3)
+    assert losses.focal(z, y, gamma=2.0)[0].item() == pytest.approx(math.log(4 / 3) / 16)
+    assert torch.allclose(losses.focal(z, y, gamma=0.0), losses.cross_entropy(z, y))
+    sure = torch.tensor([[60.0, 0.0]], requires_grad=True)
+    losses.focal(sure, torch.tensor([0])).sum().backward()
+    assert torch.isfinite(sure.grad).all()
+
+
+def test_reverse_cross_entropy_is_bounded_and_linear_in_the_probability():
+    z = torch.tensor([[math.log(3), 0.0], [math.log(3), 0.0], [-90.0, 0.0]])
+    # 4 (1 - p): p = 3/4, 1/4, 0
+    assert losses.reverse_cross_entropy(z, torch.tensor([0, 1, 0])).tolist() == pytest.approx([1.0, 3.0, 4.0])

@@ -16,6 +16,7 @@ __all__ = ["difficulty_findings"]
 
 _WORST = 200
 _FIRM = 0.8
+_REPEATED = 0.5
 _BINS = 4
 _POINTS = 500
 """Points of each level in the data map."""
@@ -27,7 +28,7 @@ def difficulty_findings(
 ) -> list[Finding]:  # fmt: skip
     """Describe levels; `last` says for each view which labels the model told after the last epoch."""
     told = [_levels(rows, found, next(iter(views.values())), settings), _stability(found, settings)]
-    told.append(_told(found, last, settings))
+    told += [_repeated(rows, found, settings), _told(found, last, settings)]
     return [*told, _artefacts(rows, found, settings)]
 
 
@@ -101,6 +102,35 @@ def _stability(found: Levels, settings: Mapping[str, Any]) -> Finding:
         meaning=f"The levels {told} (mean adjusted Rand index {found.stability:.2f} over {settings['n_seeds']} seeds).",
         unit="adjusted Rand index",
         n_rows=len(found.level),
+        settings=settings,
+    )
+
+
+def _repeated(rows: Rows, found: Levels, settings: Mapping[str, Any]) -> Finding:
+    """Say whether the levels are only the labels again, as of a model that has learnt which are common and no more."""
+    y = label_ids(rows, label_names(rows))
+    counts = np.zeros((3, int(y.max()) + 1), dtype=np.int64)
+    np.add.at(counts, (found.level, y), 1)
+    share = max(0.0, uncertainty(counts[counts.sum(axis=1) > 0]))
+    repeats = share >= _REPEATED
+    told = (
+        "so the levels mostly repeat the labels: the model has learnt which are common and little else. Train longer, "
+        "on more rows, or with another model"
+        if repeats
+        else "so the levels are about the rows"
+    )
+    return Finding(
+        check="difficulty.labels",
+        title="Whether the levels only repeat the labels",
+        value=share,
+        low=None,
+        high=None,
+        better="lower",
+        verdict="warn" if repeats else "ok",
+        threshold=f"warn from {_REPEATED}",
+        meaning=f"The level tells {share:.0%} of what is to know about the label, {told}.",
+        unit="share of the label's entropy",
+        n_rows=len(y),
         settings=settings,
     )
 

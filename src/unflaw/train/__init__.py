@@ -41,10 +41,14 @@ __all__ = [
     "Encoded",
     "Part",
     "Plan",
+    "RecordDynamics",
     "RecordedDynamics",
     "RowSet",
     "Trained",
     "TrainedClassifier",
+    "WeightedCollator",
+    "WeightedLoss",
+    "WeightedTrainer",
     "add_lora",
     "build_trainer",
     "chats_for",
@@ -89,7 +93,11 @@ __all__ = [
 ]
 
 
-_LATER = {"Plan": "_trainer", "build_trainer": "_trainer", "fused_mean": "_chunks", "per_position": "_chunks"}
+_LATER = {
+    "Plan": "_trainer", "build_trainer": "_trainer", "fused_mean": "_chunks", "per_position": "_chunks",
+    "RecordDynamics": "_weighted", "WeightedCollator": "_weighted", "WeightedLoss": "_weighted",
+    "WeightedTrainer": "_weighted",
+}  # fmt: skip
 """What needs torch or transformers, which are imported when it is asked for and not before."""
 
 

@@ -65,7 +65,7 @@ class RowWeights:
         with as_judge(model), torch.enable_grad():
             slopes = self._slopes(model, own, w.detach() * batch.weight.cpu(), batch, meta, losses)
         self._optimizer.zero_grad()
-        (-self.step_size * slopes * w).sum().backward()
+        (-self.step_size * slopes * w).mean().backward()
         self._optimizer.step()
         with torch.no_grad():
             if self.method == "sungen":

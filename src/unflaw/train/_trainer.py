@@ -20,7 +20,6 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer import SCHEDULER_NAME
 
 from unflaw.models import inside, is_split
-from unflaw.train._parts import Part
 from unflaw.train._processes import processes
 
 __all__ = ["EpochEnd", "Plan", "StepLog", "build_trainer"]
@@ -35,18 +34,17 @@ Objective = Callable[[Any, list[Any]], dict[str, Any]]
 class Plan(Dataset):  # type: ignore[type-arg]
     """Every step of the run, fixed before the first, so that a resumed run sees the same ones.
 
-    With several processes each step is as many items, one per process and in their order.
+    `build` gives a process its parts of a step, those together that go through the model at once: `Part`s, or anything
+    with `to(device)`. With several processes each step is as many items, one per process and in their order.
     """
 
-    def __init__(
-        self, steps: Sequence[Any], build: Callable[[Any, int, int], list[list[Part]]], world: int = 1
-    ) -> None:
+    def __init__(self, steps: Sequence[Any], build: Callable[[Any, int, int], list[list[Any]]], world: int = 1) -> None:
         self.steps, self._build, self.world = steps, build, world
 
     def __len__(self) -> int:
         return len(self.steps) * self.world
 
-    def __getitem__(self, item: int) -> list[list[Part]]:
+    def __getitem__(self, item: int) -> list[list[Any]]:
         return self._build(self.steps[item // self.world], item % self.world, self.world)
 
 
@@ -73,7 +71,7 @@ class ObjectiveTrainer(Trainer):
         self._terms = dict(zip(sorted(terms), told.tolist(), strict=True))
         return terms["loss"].to(self.args.device)
 
-    def _terms_of(self, model: Any, parts: list[Part]) -> dict[str, Any]:
+    def _terms_of(self, model: Any, parts: list[Any]) -> dict[str, Any]:
         inner = self.accelerator.unwrap_model(model)
         return inside(inner, lambda: self.objective(inner, parts), caller=None if inner is model else model)
 

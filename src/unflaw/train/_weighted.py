@@ -1,0 +1,120 @@
+"""Drop-in parts for people's own `transformers.Trainer`s: rows that weigh, and dynamics that are recorded.
+
+    from transformers import AutoModelForCausalLM, AutoTokenizer, DataCollatorForSeq2Seq, TrainingArguments
+    from unflaw.train import WeightedCollator, WeightedTrainer
+
+    tokenizer, model = AutoTokenizer.from_pretrained(name), AutoModelForCausalLM.from_pretrained(name)
+    rows = dataset.map(lambda row: tokenised(row))          # input_ids, labels, and the file's own `weight`
+    trainer = WeightedTrainer(
+        model=model, args=TrainingArguments("out"), train_dataset=rows,
+        data_collator=WeightedCollator(DataCollatorForSeq2Seq(tokenizer)),
+    )
+    trainer.train()
+
+`class WeightedSFT(WeightedLoss, SFTTrainer): pass` does the same for trl.
+
+Heavy at import; rooms import it inside functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+from transformers import Trainer, TrainerCallback
+
+from unflaw.models import as_judge
+from unflaw.train._dynamics import record_epoch
+from unflaw.train.losses import cross_entropy
+
+__all__ = ["RecordDynamics", "WeightedCollator", "WeightedLoss", "WeightedTrainer"]
+
+WEIGHT = "weight"
+Collator = Callable[[list[dict[str, Any]]], Mapping[str, Any]]
+
+
+class WeightedCollator:
+    """Any collator, with the rows' `weight` kept beside what it makes: (B,) float32, 1 where a row has none."""
+
+    def __init__(self, collate: Collator) -> None:
+        self._collate = collate
+
+    def __call__(self, features: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        weights = [1.0 if f.get(WEIGHT) is None else float(f[WEIGHT]) for f in features]
+        batch = dict(self._collate([{k: v for k, v in f.items() if k != WEIGHT} for f in features]))
+        batch[WEIGHT] = torch.tensor(weights)
+        return batch
+
+
+class WeightedLoss:
+    """Put before a `Trainer` among the parents of a class: each row's cross-entropy counts by its weight.
+
+    Of a causal model the loss is the mean over tokens that count (labels other than -100) of weight times
+    cross-entropy, of a classifier the mean over rows; over all micro-batches and processes of a step, as without
+    weights. Weights of mean 1 leave the size of a step as it is.
+    """
+
+    model_accepts_loss_kwargs: bool
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.model_accepts_loss_kwargs = True  # the mean is taken here, over the whole step
+
+    def _set_signature_columns_if_needed(self) -> None:
+        super()._set_signature_columns_if_needed()  # type: ignore[misc]
+        columns = getattr(self, "_signature_columns", None) or []
+        self._signature_columns = columns if WEIGHT in columns else [*columns, WEIGHT]
+
+    def compute_loss(
+        self, model: Any, inputs: Mapping[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Return the weighted loss, and what the model gave if asked."""
+        given = {k: v for k, v in inputs.items() if k not in (WEIGHT, "labels")}
+        labels, weight = inputs["labels"], inputs.get(WEIGHT)
+        outputs = model(**given)
+        z = outputs["logits"] if isinstance(outputs, Mapping) else outputs[0]
+        if z.dim() == 3:  # a language model: the logits of a position are about the next token
+            z, labels = z[:, :-1], labels[:, 1:]
+            weight = None if weight is None else weight[:, None].expand_as(labels)
+        counts = labels != -100
+        losses = cross_entropy(z[counts], labels[counts])
+        if weight is not None:
+            losses = losses * weight.to(losses)[counts]
+        n = counts.sum() if num_items_in_batch is None else num_items_in_batch
+        loss = losses.sum() / n
+        if num_items_in_batch is not None and self.args.average_tokens_across_devices:  # type: ignore[attr-defined]
+            loss = loss * self.accelerator.num_processes  # type: ignore[attr-defined]
+        return (loss, outputs) if return_outputs else loss
+
+
+class WeightedTrainer(WeightedLoss, Trainer):  # type: ignore[misc]
+    """A `Trainer` that honours a `weight` column, of causal language models and of sequence classifiers."""
+
+
+class RecordDynamics(TrainerCallback):
+    """Records the logits of rows after every epoch of anybody's classifier, for `unflaw curate difficulty --recorded`.
+
+    `rows` are what the model takes, with `labels`, in any `Dataset`; `ids` name them.
+    """
+
+    def __init__(
+        self, rows: Any, ids: Sequence[str], folder: str | Path, collate: Collator, *, batch_size: int = 64
+    ) -> None:
+        self._rows, self._ids, self._folder = rows, list(ids), Path(folder)
+        self._collate, self._batch_size = collate, batch_size
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Ask the model about all rows, its dropout off, and write what it says."""
+        model, found, gold = kwargs["model"], [], []
+        with as_judge(model):
+            for batch in DataLoader(self._rows, batch_size=self._batch_size, collate_fn=self._collate):
+                given = {k: v.to(model.device) for k, v in batch.items() if k not in (WEIGHT, "labels")}
+                found.append(model(**given).logits.float().cpu().numpy())
+                gold.append(batch["labels"].numpy())
+        if state.is_world_process_zero:
+            epoch = round(state.epoch)
+            record_epoch(self._folder, epoch, self._ids, np.concatenate(found), np.concatenate(gold).astype(np.int64))

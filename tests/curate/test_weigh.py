@@ -1,0 +1,154 @@
+"""Weights from checkers: known answers with scripted checkers, the same by real ones, and what is refused."""
+
+from importlib import import_module
+
+import numpy as np
+import pytest
+
+from labelled import labelled_rows, pair_rows
+from unflaw._errors import SettingsError, TooFewRowsError
+from unflaw.curate import DIVERSITY, weigh
+from unflaw.curate._checkers import open_checker, out_of_fold
+from unflaw.train import QUALITY
+
+
+@pytest.fixture
+def scripted(monkeypatch):
+    """Checkers that say .9 of a label by the text's words, less .1 for each row of its label they learnt from."""
+    learnt = []
+
+    def open_scripted(spec, labels, **how):
+        def checker(rows):
+            learnt.append(rows.ids)
+
+            def ask(of):
+                p = np.full((len(of), len(labels)), 0.1)
+                for k, text in enumerate(of.column("text")):
+                    good = any(w in text for w in ("water", "river", "people"))
+                    p[k, labels.index("good" if good else "bad")] = 0.9
+                return p
+
+            return ask
+
+        return checker
+
+    module = import_module("unflaw.curate._weigh")
+    monkeypatch.setattr(module, "open_checker", open_scripted)
+    monkeypatch.setattr(module, "find_checker", lambda spec: None)
+    return learnt
+
+
+def test_weights_are_quality_over_diversity(scripted):
+    rows, real = labelled_rows(40, noise=0.25), labelled_rows(30, seed=1)
+    found = weigh(rows, real, check=False)
+    wrong = np.array(rows.column("wrong"))
+    assert found.quality == pytest.approx(np.where(wrong, 0.1, 0.9))
+    assert found.weight == pytest.approx(found.quality / found.diversity)
+    by_quality = weigh(rows, real, method="quality", check=False)
+    assert by_quality.weight == pytest.approx(by_quality.quality) and by_quality.diversity is None
+
+
+def test_nobody_is_asked_about_what_they_learnt(scripted):
+    rows, real = labelled_rows(40), labelled_rows(30, seed=1)
+    weigh(rows, real, n_folds=4, check=False)
+    quality, *folds = scripted
+    assert quality == real.ids and len(folds) == 4
+    left = [set(rows.ids) - set(of) for of in folds]
+    assert sorted(i for of in left for i in of) == sorted(rows.ids)
+
+
+def test_one_fold_asks_about_all_that_was_learnt_as_the_paper_does(scripted):
+    rows = labelled_rows(40)
+    weigh(rows, labelled_rows(30, seed=1), n_folds=1, check=False)
+    assert scripted[1] == rows.ids
+
+
+def test_columns_go_to_their_rows_in_any_order(scripted):
+    rows, real = labelled_rows(40, noise=0.3), labelled_rows(30, seed=1)
+    found = weigh(rows, real, check=False)
+    turned = rows.take(list(range(39, -1, -1)))
+    weighed = found.on(turned)
+    assert weighed.column("weight") == pytest.approx(found.weight[::-1].tolist())
+    assert {QUALITY, DIVERSITY, "weight"} < set(weighed.table.column_names)
+    live = weigh(weighed, real, method="dimp", check=False)
+    assert live.weight is None and "weight" not in live.on(weighed).table.column_names
+
+
+def test_findings_say_how_good_the_checker_is_and_what_it_doubts(scripted):
+    rows, real = labelled_rows(40, noise=0.25), labelled_rows(30, seed=1)
+    found = weigh(rows, real, wrong="wrong")
+    by = {f.check: f for f in found.findings}
+    assert list(by) == ["weights.checker", "weights.quality", "weights.spread", "weights.truth"]
+    assert by["weights.checker"].value == 1.0 and by["weights.checker"].verdict == "ok"
+    wrong = sum(rows.column("wrong"))
+    assert by["weights.quality"].value == pytest.approx(wrong / 40)
+    assert by["weights.truth"].evidence["auc"]["quality"] == 1.0
+    worst = max(by["weights.quality"].row_scores, key=by["weights.quality"].row_scores.get)
+    assert by["weights.quality"].row_scores[worst] == pytest.approx(0.9)
+
+
+def test_a_checker_that_knows_nothing_fails(scripted):
+    rows = labelled_rows(40)
+    real = labelled_rows(30, seed=1).with_column("text", [f"the of {k}" for k in range(30)], "text")
+    found = weigh(rows, real)
+    assert {f.check: f.verdict for f in found.findings}["weights.checker"] == "fail"
+
+
+def test_few_rows_that_carry_the_weight_are_warned_of(scripted, monkeypatch):
+    rows, real = labelled_rows(40, noise=0.25), labelled_rows(30, seed=1)
+    found = weigh(rows, real, check=False)
+    spread = next(f for f in found.findings if f.check == "weights.spread")
+    w = found.weight
+    assert spread.value == pytest.approx(w.sum() ** 2 / (w**2).sum() / 40)
+
+
+@pytest.mark.parametrize("checker", ["probe:potion", "probe:minilm"])
+def test_a_probe_finds_wrong_labels(checker):
+    rows, real = labelled_rows(60, noise=0.3), labelled_rows(60, seed=1)
+    found = weigh(rows, real, checker=checker, wrong="wrong")
+    by = {f.check: f for f in found.findings}
+    assert by["weights.truth"].evidence["auc"]["quality"] > 0.9
+    assert by["weights.checker"].verdict == "ok"
+
+
+def test_a_fine_tuned_checker_finds_wrong_labels(tiny_encoder):
+    rows, real = labelled_rows(60, noise=0.3).with_column("weight", [0.0] * 60), labelled_rows(96, seed=1)
+    stages = []
+    found = weigh(
+        rows, real, checker=f"hf:{tiny_encoder}", wrong="wrong", check=False, epochs=8, batch_size=16,
+        learning_rate=3e-3, progress=lambda stage, done, total: stages.append(stage),
+    )  # fmt: skip
+    truth = next(f for f in found.findings if f.check == "weights.truth")
+    assert truth.evidence["auc"]["quality"] > 0.9
+    assert list(dict.fromkeys(stages)) == ["quality checker", "diversity checker"]
+
+
+def test_pairs_are_probed_by_both_sides():
+    rows = pair_rows(80)
+    ask = open_checker("probe:potion", ["other", "same"])(rows)
+    p = ask(rows)
+    assert p.shape == (80, 2) and ((p[:, 1] > 0.5) == [v == "same" for v in rows.column("label")]).mean() > 0.8
+
+
+def test_temperature_is_fitted_on_rows_that_were_not_learnt():
+    rows, real = labelled_rows(40), labelled_rows(60, seed=1, noise=0.3)
+    plain, calm = (weigh(rows, real, checker="probe:potion", method="quality", calibrate=c) for c in (False, True))
+    assert plain.settings["quality_temperature"] == 1.0 and calm.settings["quality_temperature"] != 1.0
+    assert (np.argsort(plain.quality) == np.argsort(calm.quality)).all()
+
+
+def test_folds_need_rows_of_every_label():
+    rows = labelled_rows(9, labels=("good", "bad", "year"))
+    with pytest.raises(TooFewRowsError, match="at least 5 rows, one per fold, got 3"):
+        out_of_fold(lambda rows: None, rows, np.arange(9) % 3, 3, n_folds=5, seed=0)
+
+
+def test_all_mistakes_are_told_at_once():
+    rows, real = labelled_rows(10, labels=("good", "bad", "year")), labelled_rows(10, seed=1)
+    with pytest.raises(SettingsError) as refused:
+        weigh(rows, real, method="imps", n_folds=0, cap=-1.0, checker="probe:potions", wrong="wrongg", check=False,
+              calibrate=True)  # fmt: skip
+    told = "\n".join(refused.value.problems)
+    parts = ("no row of ['year']", "Did you mean 'imp'", "`n_folds`", "`cap`", "`checker`", "'wrong'", "`calibrate`")
+    for part in parts:
+        assert part in told

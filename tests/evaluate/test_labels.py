@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, f1_score
+
+from labelled import labelled_rows
+from unflaw._errors import SettingsError
+from unflaw.evaluate import compare, labels
+
+
+class Rule:
+    """A classifier that knows the right labels but for some, whatever the texts are."""
+
+    def __init__(self, rows, wrong, order=("bad", "good")):
+        self.labels, self._truth, self._wrong = order, rows.column("label"), set(wrong)
+
+    def predict_proba(self, texts):
+        p = np.full((len(texts), len(self.labels)), 0.1)
+        for k, label in enumerate(self._truth):
+            right = self.labels.index(label)
+            p[k, (right + (k in self._wrong)) % len(self.labels)] = 0.9
+        return p
+
+
+@pytest.fixture
+def rows():
+    return labelled_rows(40)
+
+
+def test_scores_are_those_of_scikit_learn(rows):
+    truth = rows.column("label")
+    told = [("bad", "good")[(("bad", "good").index(v) + (k < 7)) % 2] for k, v in enumerate(truth)]
+    one, two = labels(Rule(rows, range(7)), rows, name="m")
+    assert (one.benchmark, two.benchmark, one.n) == ("labels.accuracy", "labels.macro_f1", 40)
+    assert one.value == pytest.approx(accuracy_score(truth, told))
+    assert two.value == pytest.approx(f1_score(truth, told, average="macro"))
+    assert one.low < one.value < one.high and two.low < two.value < two.high
+    assert one.outputs == dict(zip(rows.ids, told, strict=True))
+
+
+def test_the_order_of_a_models_classes_does_not_matter(rows):
+    one, other = labels(Rule(rows, [1, 2]), rows), labels(Rule(rows, [1, 2], ("good", "bad")), rows)
+    assert [s.value for s in one] == [s.value for s in other] and one[1].items == other[1].items
+
+
+def test_two_classifiers_compare_paired(rows):
+    a, b = labels(Rule(rows, range(16)), rows, name="a"), labels(Rule(rows, range(4)), rows, name="b")
+    accuracy, f1 = compare(a, b)
+    assert accuracy.difference == pytest.approx(12 / 40) and len(accuracy.gained) == 12 and not accuracy.lost
+    assert f1.difference == pytest.approx(b[1].value - a[1].value) and f1.verdict == "better"
+    assert f1.low < f1.difference < f1.high and set(f1.gained) == set(accuracy.gained)
+
+
+def test_against_itself_nothing_changes(rows):
+    a = labels(Rule(rows, range(5)), rows, name="a")
+    for pair in compare(a, a):
+        assert (pair.difference, pair.low, pair.high, pair.verdict) == (0.0, 0.0, 0.0, "within noise")
+
+
+def test_an_unknown_label_is_named(rows):
+    with pytest.raises(SettingsError, match=r"got 'good' in 20 rows"):
+        labels(Rule(rows, [], ("bad", "fine")), rows)

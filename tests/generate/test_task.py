@@ -1,0 +1,50 @@
+import pytest
+
+from unflaw._errors import DataError, SettingsError
+from unflaw.generate import TextTask, read_task
+
+
+def test_a_task_is_read_and_its_examples_are_found_beside_it(tmp_path):
+    (tmp_path / "real.jsonl").write_text("")
+    (tmp_path / "task.yaml").write_text(
+        "task: one sentence of a review\nlabels:\n  good: it is praised\n  bad:\nwords: 5 to 20\n"
+        "context: You write reviews.\nexamples: real.jsonl\n"
+    )
+    task = read_task(tmp_path / "task.yaml")
+    assert task == TextTask(
+        "one sentence of a review", {"good": "it is praised", "bad": ""}, (5, 20), "You write reviews.",
+        str(tmp_path / "real.jsonl"),
+    )  # fmt: skip
+
+
+def test_labels_may_be_a_list_of_anything(tmp_path):
+    path = tmp_path / "task.yaml"
+    path.write_text("task: a question\nlabels: [yes, no, 3]\n")
+    assert list(read_task(path).labels) == ["yes", "no", "3"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("task: a\nlabels: [x, y]\nlabls: 1", "`labls` is unknown"),
+        ("labels: [x, y]", "`task` is missing"),
+        ("task: a\nlabels: [x]", "two labels at least"),
+        ("task: a\nlabels: [x, y]\nwords: many", "the fewest and the most words"),
+        ("task: a\nlabels: [x, y]\nwords: 9-3", "got 9-3"),
+        ("task: [a]\nlabels: [x, y]", "`task` of .* must be text, got list"),
+        ("task: a\nlabels:\n  x: [1]\n  y: b", "must map each label"),
+        ("- a", "got list"),
+    ],
+)
+def test_a_broken_task_is_told(tmp_path, text, told):
+    (tmp_path / "task.yaml").write_text(text)
+    with pytest.raises(SettingsError, match=told):
+        read_task(tmp_path / "task.yaml")
+
+
+def test_no_file_and_no_yaml_are_told(tmp_path):
+    with pytest.raises(DataError, match="must be a task file"):
+        read_task(tmp_path / "gone.yaml")
+    (tmp_path / "task.yaml").write_text("a: [")
+    with pytest.raises(DataError, match="is not YAML"):
+        read_task(tmp_path / "task.yaml")

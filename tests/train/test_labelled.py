@@ -1,0 +1,55 @@
+import pytest
+
+from labelled import labelled_rows, pair_rows
+from unflaw._errors import DataError, SchemaError, SettingsError
+from unflaw.data import Rows
+from unflaw.train import label_ids, label_names, normal_texts, problems_of_labelled, refuse_shared, texts_of
+
+
+def rows_of(*pairs, roles=("text", "label")):
+    return Rows.from_records([{"text": t, "label": v} for t, v in pairs], {r: r for r in roles})
+
+
+def test_a_classifier_reads_texts_or_pairs():
+    assert texts_of(rows_of(("a b", 1))) == ["a b"]
+    first = pair_rows(1)
+    assert texts_of(first) == [(first.column("premise")[0], first.column("hypothesis")[0])]
+    answers = Rows.from_records([{"q": "a", "a": "b"}], {"prompt": "q", "response": "a"})
+    with pytest.raises(SchemaError, match=r"roles \['prompt', 'response'\]"):
+        texts_of(answers)
+
+
+def test_labels_are_text_in_a_fixed_order_whatever_they_were():
+    rows = rows_of(("a", 10), ("b", 9), ("c", 10))
+    assert label_names(rows) == ["10", "9"]
+    assert label_ids(rows, ["9", "10"]).tolist() == [1, 0, 1]
+    with pytest.raises(SettingsError, match=r"got '10' in 2 rows. Did you mean '1'\?"):
+        label_ids(rows, ["9", "1"])
+
+
+def test_everything_wrong_with_rows_is_named_with_ids():
+    rows = Rows.from_records(
+        [{"unflaw.id": i, "text": t, "label": v} for i, t, v in [("a", "", "x"), ("b", "t", None), ("c", " ", "x")]],
+        {"text": "text", "label": "label"},
+    )
+    told = problems_of_labelled(rows, "rows")
+    assert told == [
+        "`rows` must have a text in every row, got 2 without: a, c",
+        "`rows` must have a label in every row, got 1 without: b",
+        "`rows` must hold two labels at least, got only 'x'",
+    ]
+    assert problems_of_labelled(labelled_rows(4), "rows") == []
+
+
+def test_shared_texts_are_found_whatever_their_case_and_blanks():
+    one, other = rows_of(("A  film.", "x"), ("b", "y")), rows_of(("a film.", "y"), ("c", "x"))
+    with pytest.raises(DataError, match="`real` and `test` share 1 texts"):
+        refuse_shared(real=one, test=other, validation=None)
+    refuse_shared(real=one, test=rows_of(("c", "x")))
+
+
+def test_a_pair_is_shared_only_where_both_sides_are():
+    rows = pair_rows(4)
+    assert len(set(normal_texts(rows))) == 4
+    turned = rows.with_column("hypothesis", ["other"] * 4, "hypothesis")
+    refuse_shared(a=rows, b=turned)

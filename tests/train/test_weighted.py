@@ -1,0 +1,113 @@
+"""Parts for other people's trainers: the same loss and the same steps as without them, but for the weights."""
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    DataCollatorForSeq2Seq,
+    DataCollatorWithPadding,
+    Trainer,
+    TrainingArguments,
+)
+
+from labelled import labelled_rows
+from unflaw.curate import difficulty
+from unflaw.train import RecordDynamics, WeightedCollator, WeightedTrainer, read_dynamics
+
+TEXTS = ["The river is long.", "Blue", "A city of many people and of water"]
+
+
+def causal_rows(tokenizer, weights=None):
+    ids = [tokenizer(text)["input_ids"] for text in TEXTS]
+    rows = [{"input_ids": i, "labels": [-100, *i[1:]]} for i in ids]
+    return Dataset.from_list([{**r, **({} if weights is None else {"weight": w})} for r, w in
+                              zip(rows, weights or [None] * 3, strict=True)])  # fmt: skip
+
+
+def trained(cls, folder, model, rows, collate, **how):
+    torch.manual_seed(0)
+    arguments = TrainingArguments(
+        output_dir=str(folder), max_steps=2, learning_rate=1e-2, use_cpu=True, report_to="none", disable_tqdm=True,
+        logging_steps=1, save_strategy="no", lr_scheduler_type="constant", seed=0, **how,
+    )  # fmt: skip
+    trainer = cls(model=model, args=arguments, train_dataset=rows, data_collator=collate)
+    trainer.train()
+    return [step["loss"] for step in trainer.state.log_history if "loss" in step]
+
+
+@pytest.mark.parametrize("how", [{"per_device_train_batch_size": 3}, {"per_device_train_batch_size": 1,
+                                                                     "gradient_accumulation_steps": 3}])  # fmt: skip
+def test_equal_weights_train_a_language_model_as_no_weights_do(tiny, tmp_path, how):
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    collate = DataCollatorForSeq2Seq(tokenizer)
+    plain = trained(
+        Trainer, tmp_path, AutoModelForCausalLM.from_pretrained(tiny), causal_rows(tokenizer), collate, **how
+    )
+    model = AutoModelForCausalLM.from_pretrained(tiny)
+    ours = trained(
+        WeightedTrainer, tmp_path, model, causal_rows(tokenizer, [1.0] * 3), WeightedCollator(collate), **how
+    )
+    assert ours == pytest.approx(plain, rel=1e-4)
+
+
+def test_a_row_counts_by_its_weight(tiny, tmp_path):
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    model, weights = AutoModelForCausalLM.from_pretrained(tiny), [3.0, 0.0, 0.5]
+    total, n = 0.0, 0
+    for row, weight in zip(causal_rows(tokenizer), weights, strict=True):  # row by row, by hand
+        z = model(input_ids=torch.tensor([row["input_ids"]])).logits[0, :-1].log_softmax(-1)
+        y = torch.tensor(row["labels"][1:])
+        total += weight * -z[torch.arange(len(y)), y].sum().item()
+        n += len(y)
+    collate = WeightedCollator(DataCollatorForSeq2Seq(tokenizer))
+    rows = causal_rows(tokenizer, weights)
+    first, _ = trained(WeightedTrainer, tmp_path, model, rows, collate, per_device_train_batch_size=3)
+    assert first == pytest.approx(total / n, abs=1e-4)
+
+
+def classifier_rows(tokenizer, rows, weights):
+    names = {"good": 0, "bad": 1}
+    return Dataset.from_list(
+        [
+            {"input_ids": tokenizer(t)["input_ids"], "labels": names[v], "weight": w}
+            for t, v, w in zip(rows.column("text"), rows.column("label"), weights, strict=True)
+        ]
+    )
+
+
+def test_a_classifier_forgets_rows_of_no_weight(tiny_encoder, tmp_path):
+    tokenizer = AutoTokenizer.from_pretrained(tiny_encoder)
+    collate = WeightedCollator(DataCollatorWithPadding(tokenizer))
+    losses = []
+    for turned in (False, True):  # what the rows without weight say changes nothing
+        rows = labelled_rows(8)
+        labels = ["good" if turned and k >= 4 else v for k, v in enumerate(rows.column("label"))]
+        torch.manual_seed(1)
+        model = AutoModelForSequenceClassification.from_pretrained(tiny_encoder, num_labels=2)
+        data = classifier_rows(tokenizer, rows.with_column("label", labels, "label"), [2.0] * 4 + [0.0] * 4)
+        losses.append(trained(WeightedTrainer, tmp_path, model, data, collate, per_device_train_batch_size=8))
+    assert losses[0] == losses[1]
+
+
+def test_dynamics_of_anybodys_trainer_can_be_graded(tiny_encoder, tmp_path):
+    rows, tokenizer = labelled_rows(60), AutoTokenizer.from_pretrained(tiny_encoder)
+    data = classifier_rows(tokenizer, rows, [1.0] * 60).remove_columns("weight")
+    collate = DataCollatorWithPadding(tokenizer)
+    model = AutoModelForSequenceClassification.from_pretrained(tiny_encoder, num_labels=2)
+    arguments = TrainingArguments(
+        output_dir=str(tmp_path / "out"), num_train_epochs=3, learning_rate=1e-2, use_cpu=True, report_to="none",
+        disable_tqdm=True, save_strategy="no",
+    )  # fmt: skip
+    recorder = RecordDynamics(data, rows.ids, tmp_path / "dynamics", collate)
+    Trainer(model=model, args=arguments, train_dataset=data, data_collator=collate, callbacks=[recorder]).train()
+    found = read_dynamics(tmp_path / "dynamics")
+    assert found.logits.shape == (3, 60, 2) and found.ids == rows.ids
+    with torch.no_grad():
+        z = model.eval()(**collate([{"input_ids": r["input_ids"]} for r in data])).logits.numpy()
+    assert found.logits[-1] == pytest.approx(z, abs=1e-4)
+    graded = difficulty(rows, recorded=[tmp_path / "dynamics"])
+    assert np.bincount([("easy", "ambiguous", "hard").index(v) for v in graded.level]).sum() == 60

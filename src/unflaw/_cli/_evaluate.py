@@ -131,7 +131,7 @@ def evaluate(
     labelled = None if labels is None else reading.rows(labels, limit)
     if labels is not None:
         settings |= {"labels": labels}
-        refuse_used(run, reading, allow_shared, labels=(labels, labelled))
+        refuse_used(run, reading, allow_shared, labels=labelled)
     inputs = [path for path in (prompts, qa, text, labels) if path is not None and Path(path).exists()]
     with ExitStack() as stack:
         folder = None

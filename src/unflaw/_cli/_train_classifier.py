@@ -48,8 +48,7 @@ def train_rows(call: Mapping[str, Any], reading: Reading) -> None:
         raise SettingsError(problems)
     rows = reading.rows(source, call["limit"])
     sets = {name: None if path is None else reading.rows(path) for name, path in more.items()}
-    ends = {"rows": (source, rows), "validation": (more["validation"] or "", sets["validation"])}
-    refuse_used(call["run"], reading, call["allow_shared"], **ends)
+    refuse_used(call["run"], reading, call["allow_shared"], rows=rows, validation=sets["validation"])
     path = model_path(call["out"], call["run"], call["name"])
     if call["dry_run"]:
         words = f"would train {model} as a classifier on {len(rows):,} rows → {path}"

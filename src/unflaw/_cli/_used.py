@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,8 +25,8 @@ _AGAINST = {"labels": {*_LEARNT, "validation"}, "validation": _LEARNT, "rows": {
 """End of rows now → ends of earlier steps that they must not have served."""
 
 
-def refuse_used(run: Path | None, reading: Reading, allow: bool, **now: tuple[str, Rows | None] | None) -> None:
-    """Hold rows against the files that earlier steps of the run used, e.g. `labels=("test.jsonl", rows)`.
+def refuse_used(run: Path | None, reading: Reading, allow: bool, **now: Rows | None) -> None:
+    """Hold rows against the files that earlier steps of the run used, e.g. `labels=rows`.
 
     A file that has changed since cannot be held against, which is said.
 
@@ -39,22 +39,24 @@ def refuse_used(run: Path | None, reading: Reading, allow: bool, **now: tuple[st
 
     told: list[str] = []
     read: dict[str, Rows] = {}
-    for step, end, path in _earlier(run) if run is not None and not allow else ():
-        for name, given in now.items():
-            if given is None or given[1] is None or end not in _AGAINST[name]:
+    sets = {name: rows for name, rows in now.items() if rows is not None}
+    against: set[str] = set().union(*(_AGAINST[name] for name in sets))
+    for step, end, path in _earlier(run, against) if run is not None and not allow else ():
+        for name, rows in sets.items():
+            if end not in _AGAINST[name]:
                 continue
             try:
                 if path not in read:
                     read[path] = reading.rows(path)
-                refuse_shared(**{f"{end} of unflaw {step}": read[path], name: given[1]})
+                refuse_shared(**{f"{end} of unflaw {step}": read[path], name: rows})
             except DataError as error:
                 told.append(str(error))
     if told:
         raise DataError(f"{'; '.join(told)}. A row that serves two ends flatters; --allow-shared goes on all the same")
 
 
-def _earlier(run: Path) -> Iterator[tuple[str, str, str]]:
-    """Yield (step, end, file) of what classifiers and weights were made from in this run."""
+def _earlier(run: Path, ends: Collection[str]) -> Iterator[tuple[str, str, str]]:
+    """Yield (step, end, file) of what served these ends when classifiers and weights were made in this run."""
     from unflaw.data import RunFolder, hash_path
 
     try:
@@ -66,7 +68,7 @@ def _earlier(run: Path) -> Iterator[tuple[str, str, str]]:
         if step["status"] != "finished" or not (weighs or step["settings"].get("task") == "classifier"):
             continue
         for end in ("real",) if weighs else ("rows", "validation", "meta"):
-            if (path := step["settings"].get(end)) is None:
+            if end not in ends or (path := step["settings"].get(end)) is None:
                 continue
             if Path(path).exists() and step["inputs"].get(path) in (None, hash_path(path)):
                 yield str(step["name"]), end, str(path)

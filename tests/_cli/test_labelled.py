@@ -1,0 +1,174 @@
+"""The path of labelled rows on the command line: split, weigh, train, evaluate, grade; and what it refuses."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from labelled import labelled_rows, pair_rows
+from unflaw._cli._app import app
+from unflaw.data import RunFolder, read, write
+from unflaw.report import render
+
+RUN = CliRunner()
+
+
+def call(*words, code=0):
+    result = RUN.invoke(app, [str(w) for w in words])
+    assert result.exit_code == code, (result.output, result.exception)
+    return result
+
+
+def refused(*words):
+    """Return what a call that is refused says, on one line."""
+    return " ".join(call(*words, code=2).output.split())
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Synthetic rows, a third of them wrong, and real ones in three parts."""
+    write(labelled_rows(90, noise=0.3), tmp_path / "synthetic.jsonl")
+    write(labelled_rows(200, seed=1), tmp_path / "real.jsonl")
+    parts = "checker=60,validation=40,test=0.4"
+    call("curate", "split", tmp_path / "real.jsonl", "--parts", parts, "--out", tmp_path)
+    return tmp_path
+
+
+def weighed(files, *words):
+    checker, run = files / "checker.jsonl", files / "run"
+    call("curate", "weigh", files / "synthetic.jsonl", "--real", checker, "--checker", "probe:potion", "--run", run,
+         "--no-check", *words)  # fmt: skip
+    return run
+
+
+def test_rows_are_dealt_out_and_the_parts_told(files):
+    parts = {name: read(files / f"{name}.jsonl") for name in ("checker", "validation", "test")}
+    assert {name: len(rows) for name, rows in parts.items()} == {"checker": 60, "validation": 40, "test": 80}
+    told = call("curate", "split", files / "real.jsonl", "--parts", "a=0.5,b=10", "--out", files / "more", "--json")
+    payload = json.loads(told.stdout)
+    assert payload["parts"]["a"]["by"] == {"bad": 50, "good": 50} and payload["left_out"] == 90
+    again = refused("curate", "split", files / "real.jsonl", "--parts", "a=0.5", "--out", files / "more")
+    assert "name another folder" in again
+    assert "will not do" in refused("curate", "split", files / "real.jsonl", "--parts", "a:0.5", "--out", files / "x")
+    call("curate", "split", files / "real.jsonl", "--parts", "a=0.5", "--out", files / "dry", "--dry-run")
+    assert not (files / "dry").exists()
+
+
+def test_weights_are_written_and_reported(files):
+    run = weighed(files, "--wrong", "wrong")
+    rows = read(run / "weighed.jsonl")
+    wrong = rows.column("wrong")
+    mean = {
+        flag: sum(w for w, v in zip(rows.column("weight"), wrong, strict=True) if v == flag) for flag in (True, False)
+    }
+    assert mean[True] / sum(wrong) < mean[False] / (90 - sum(wrong))
+    found = {f.check for f in RunFolder(run).findings()}
+    assert found == {"weights.quality", "weights.spread", "weights.truth"}
+    page = render(run).read_text()
+    assert "Weights against truth" in page and "Labels that real rows speak against" in page
+
+
+def test_weights_can_be_for_the_trainer_to_divide(files):
+    run = weighed(files, "--method", "dimp")
+    names = read(run / "weighed.jsonl").table.column_names
+    assert "unflaw.quality" in names and "weight" not in names
+
+
+def test_the_whole_path_ends_in_a_paired_comparison(files, tiny_encoder):
+    run = weighed(files)
+    how = ["--validation", files / "validation.jsonl", "--run", run, "--epochs", 6, "--batch-size", 16,
+           "--learning-rate", 3e-3]  # fmt: skip
+    plain = call("train", f"hf:{tiny_encoder}", files / "synthetic.jsonl", *how, "--name", "plain")
+    assert "← kept" in plain.stdout
+    told = call(
+        "train", f"hf:{tiny_encoder}", run / "weighed.jsonl", *how, "--objective", "dimp", "--name", "dimp", "--json"
+    )
+    assert json.loads(told.stdout)["labels"] == ["bad", "good"]
+    models = [run / "models" / name for name in ("plain", "dimp")]
+    shown = call("evaluate", *models, "--labels", files / "test.jsonl", "--run", run)
+    assert "labels.macro_f1" in shown.stdout and "better" in shown.stdout
+    folder = RunFolder(run)
+    assert {s.benchmark for s in folder.scores()} == {"labels.accuracy", "labels.macro_f1"}
+    assert len(folder.comparisons()) == 2 and set(folder.curves()) == {"plain", "dimp"}
+    assert "Labels told: macro-F1" in render(run).read_text()
+
+
+def test_no_row_serves_two_ends(files, tiny_encoder):
+    run = weighed(files)
+    model, how = f"hf:{tiny_encoder}", ["--run", run, "--steps", 1]
+    chosen = refused("train", model, files / "synthetic.jsonl", "--validation", files / "checker.jsonl", *how)
+    assert "`real of unflaw curate weigh` and `validation` share 60 texts" in str(chosen)
+    call("train", model, files / "synthetic.jsonl", "--validation", files / "validation.jsonl", *how, "--name", "a")
+    for part, end in (("checker", "real of unflaw curate weigh"), ("validation", "validation of unflaw train a"),
+                      ("synthetic", "rows of unflaw train a")):  # fmt: skip
+        measured = refused("evaluate", run / "models" / "a", "--labels", files / f"{part}.jsonl", "--run", run)
+        assert f"`{end}` and `labels` share" in measured
+    learnt = refused("train", model, files / "validation.jsonl", *how, "--name", "b")
+    assert "`validation of unflaw train a` and `rows` share 40 texts" in learnt
+    call("evaluate", run / "models" / "a", "--labels", files / "checker.jsonl", "--run", run, "--allow-shared")
+    call("evaluate", run / "models" / "a", "--labels", files / "test.jsonl", "--run", run, "--overwrite")
+
+
+def test_a_file_that_has_changed_is_said_to_go_unseen(files, tiny_encoder):
+    run = weighed(files)
+    write(labelled_rows(10, seed=9), files / "checker.jsonl")
+    told = call("train", f"hf:{tiny_encoder}", files / "synthetic.jsonl", "--run", run, "--steps", 1)
+    assert "has changed or gone" not in told.output  # training on rows conflicts with validation rows alone
+    told = call("train", f"hf:{tiny_encoder}", files / "synthetic.jsonl", "--run", run, "--steps", 1, "--name", "b",
+                "--validation", files / "validation.jsonl")  # fmt: skip
+    assert "has changed or gone" in told.output
+
+
+def test_a_classifier_has_no_use_for_a_language_models_options(files, tiny_encoder):
+    wrong = refused("train", f"hf:{tiny_encoder}", files / "synthetic.jsonl", "--out", files / "m", "--method", "full",
+                    "--target", "full", "--gamma", 2)  # fmt: skip
+    assert "3 problems" in wrong and all(f"`--{name}` is of use" in wrong for name in ("method", "target", "gamma"))
+    causal = refused(
+        "train", "smollm2", files / "synthetic.jsonl", "--out", files / "m", "--objective", "dimp", "--dynamics"
+    )
+    assert "2 problems" in causal and "`--objective` is of use only with a classifier" in causal
+    tasks = refused("train", "smollm2", files / "synthetic.jsonl", "--out", files / "m", "--task", "clasify")
+    assert "`--task` must be auto, causal or classifier" in tasks
+
+
+def test_a_dry_run_trains_nothing(files, tiny_encoder):
+    told = call("train", f"hf:{tiny_encoder}", files / "synthetic.jsonl", "--out", files / "m", "--dry-run")
+    assert "as a classifier on 90 rows" in told.stdout and not (files / "m").exists()
+
+
+def test_classifiers_are_measured_by_labels_alone(files, tiny_encoder):
+    wrong = refused("evaluate", "smollm2", "--labels", files / "test.jsonl", "--qa", files / "test.jsonl", "--n", 50)
+    assert "2 problems" in wrong and "`--n` is of use only with models that write" in wrong
+
+
+def test_rows_are_graded_split_and_kept(tmp_path, tiny_encoder):
+    write(pair_rows(80, artefact=0.5), tmp_path / "rows.jsonl")
+    run, how = (
+        tmp_path / "run",
+        ["--model", f"hf:{tiny_encoder}", "--epochs", 4, "--batch-size", 16, "--learning-rate", 3e-3],
+    )
+    call("curate", "difficulty", tmp_path / "rows.jsonl", *how, "--run", run, "--parts", tmp_path / "parts")
+    graded = read(run / "graded.jsonl")
+    levels = graded.column("unflaw.difficulty")
+    sizes = {level: len(read(tmp_path / "parts" / f"{level}.jsonl")) for level in set(levels)}
+    assert sizes == {level: levels.count(level) for level in set(levels)}
+    page = render(run).read_text()
+    assert "Data map" in page and "Labels told at each level" in page
+    recorded = ["--recorded", run / "dynamics" / "full", "--recorded", run / "dynamics" / "hypothesis"]
+    views = ["--view", "full", "--view", "hypothesis"]
+    out = tmp_path / "kept.jsonl"
+    keep = ["--keep", "ambiguous,hard", "--out", out, "--json"]
+    told = call("curate", "difficulty", tmp_path / "rows.jsonl", *views, *recorded, *keep)
+    payload = json.loads(told.stdout)
+    assert payload["files"]["graded"]["rows"] == len(read(out)) == levels.count("ambiguous") + levels.count("hard")
+    assert read(out).ids == [i for i, v in zip(graded.ids, levels, strict=True) if v != "easy"]
+
+
+def test_what_is_wrong_with_a_grading_is_told_at_once(tmp_path):
+    write(pair_rows(40), tmp_path / "rows.jsonl")
+    wrong = refused(
+        "curate", "difficulty", tmp_path / "rows.jsonl", "--keep", "heavy", "--recorded", tmp_path, "--epochs", 9
+    )
+    told = wrong
+    assert "`--keep` knows no 'heavy'" in told and "`--epochs` is of use only with training" in told
+    assert "`--out` or `--run` must say" in told

@@ -23,7 +23,7 @@ def diversity(rows, reference, **settings):
 
 def test_two_draws_of_one_grammar_are_as_diverse(qa):
     found = diversity(qa(300, 1), qa(300, 2))
-    assert set(found) == {*MEASURES, "phrases"}
+    assert set(found) == {*MEASURES, "phrases", "similarity"}
     assert {f.verdict for f in found.values()} == {"ok"}
     for finding in found.values():
         assert finding.low < finding.control_high and finding.control_low < finding.high
@@ -142,3 +142,15 @@ def test_a_tagger_takes_the_place_of_endings(qa, records):
 def test_a_tagger_that_leaves_out_a_word_is_refused():
     with pytest.raises(DataError, match="one tag per word, got 2 for the 3 words 'so it is'"):
         tagged(lambda words: ["X"] * 2, "so it is".split())
+
+
+def test_real_rows_find_copies_nearest_and_strangers_far(qa):
+    real = qa(300, 2)
+    near = {
+        name: diversity(rows, real)["similarity"]
+        for name, rows in (("like", qa(300, 1)), ("copies", real.take(list(range(299)))))
+    }
+    far = diversity(qa(300, 1, topics=[0]), real)["similarity"]
+    assert near["copies"].value > near["like"].value > far.value
+    assert near["like"].value == pytest.approx(near["like"].control, abs=0.05)
+    assert not far.judges and far.verdict == "ok"

@@ -4,7 +4,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from labelled import labelled_rows
 from unflaw._errors import SettingsError
-from unflaw.evaluate import compare, labels
+from unflaw.evaluate import accuracy_by_agreement, compare, labels
 
 
 class Rule:
@@ -59,3 +59,28 @@ def test_against_itself_nothing_changes(rows):
 def test_an_unknown_label_is_named(rows):
     with pytest.raises(SettingsError, match=r"got 'good' in 20 rows"):
         labels(Rule(rows, [], ("bad", "fine")), rows)
+
+
+def annotated(rows, split):
+    """Give the first rows labels that all agree, and the others a tie of two."""
+    given = [["a"] * 4 if k < split else ["a", "a", "b", "b"] for k in range(len(rows))]
+    return rows.with_column("annotations", given)
+
+
+def test_mistakes_are_where_people_do_not_agree(rows):
+    asked = annotated(rows, 20)
+    unsure = labels(Rule(rows, range(20, 40)), asked, name="unsure")  # wrong on the ties alone
+    found = accuracy_by_agreement(unsure, asked)
+    assert found.value == pytest.approx(1.0) and found.title == "Labels are told where people agree"
+    (curve,) = found.plots[0].series
+    assert (curve.y[0], curve.y[-1]) == (0.5, 1.0)
+    turned = accuracy_by_agreement(labels(Rule(rows, range(20)), asked), asked)
+    assert turned.value == pytest.approx(-1.0)
+
+
+def test_votes_of_models_are_called_so_and_without_any_nothing_is_said(rows):
+    asked = annotated(rows, 20).with_column("unflaw.annotators", [["smollm2"]] * 40)
+    scores = labels(Rule(rows, range(10)), asked)
+    assert "a panel of language models (smollm2)" in accuracy_by_agreement(scores, asked).title
+    assert accuracy_by_agreement(scores, rows) is None
+    assert accuracy_by_agreement(scores, annotated(rows, 40)) is None  # all agree

@@ -18,6 +18,7 @@ from unflaw.measure import (
     rouge_l,
     self_bleu,
     self_repetition,
+    top_similarity,
     vendi_score,
 )
 
@@ -153,3 +154,13 @@ def test_order_changes_nothing():
 def test_cut_keeps_the_beginning_of_each_text():
     cut = Words.of([["a", "b", "c"], ["d"], ["e", "f"]]).cut([1, 5, 0])
     assert cut.words.tolist() == [0, 3] and cut.starts.tolist() == [0, 1, 2, 2]
+
+
+def test_top_similarity_is_the_mean_of_the_nearest_by_a_slow_reference():
+    rng = np.random.default_rng(0)
+    x, others = (
+        v / np.linalg.norm(v, axis=1, keepdims=True) for v in (rng.normal(size=(7, 4)), rng.normal(size=(9, 4)))
+    )
+    slow = [np.mean(sorted((float(a @ b) for b in others), reverse=True)[:3]) for a in x]
+    assert top_similarity(x, others, 3).tolist() == pytest.approx(slow)
+    assert top_similarity(x, others[:2], 5).tolist() == pytest.approx((x @ others[:2].T).mean(axis=1).tolist())

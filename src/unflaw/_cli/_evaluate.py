@@ -35,7 +35,7 @@ from unflaw._cli._used import AllowSharedOption, refuse_used
 from unflaw._errors import SettingsError
 
 if TYPE_CHECKING:
-    from unflaw.data import Rows, RunFolder, Score
+    from unflaw.data import Finding, Rows, RunFolder, Score
     from unflaw.evaluate import Comparison, InstructionItem
     from unflaw.measure import Template
 
@@ -149,10 +149,15 @@ def evaluate(
             for model in models
         }
         pairs = _compared(by_model)
+        opinion = None if labelled is None else _by_agreement(by_model, labelled)
         if folder is not None:
             folder.add_scores([score for scores in by_model.values() for score in scores])
             folder.add_comparisons([asdict(pair) for pair in pairs])
-    payload = {"scores": [s for scores in by_model.values() for s in scores], "comparisons": pairs}
+            folder.add_findings([] if opinion is None else [opinion])
+    payload: dict[str, Any] = {"scores": [s for scores in by_model.values() for s in scores], "comparisons": pairs}
+    if opinion is not None:
+        payload["by_agreement"] = opinion
+        console.print(opinion.meaning, soft_wrap=True)
     emit(payload, as_json, words=None if as_json else scores_table(by_model, pairs))
 
 
@@ -170,6 +175,13 @@ def _told(model: str, rows: Rows, device: str) -> list[Score]:
 
     with bar(model) as progress:
         return labels(model, rows, name=model, device=device, progress=progress)
+
+
+def _by_agreement(by_model: dict[str, list[Score]], rows: Rows) -> Finding | None:
+    """Say whether mistakes are where annotators do not agree either."""
+    from unflaw.evaluate import accuracy_by_agreement
+
+    return accuracy_by_agreement([score for scores in by_model.values() for score in scores], rows)
 
 
 def _compiled(pattern: str | None) -> Callable[[str], bool] | Template | None:

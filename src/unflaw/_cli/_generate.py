@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from unflaw._cli._generate_labels import labels
 from unflaw._cli._generate_text import text
 from unflaw._cli._generated import keep_rejected, open_folder, payload_of, preview, target_of, tell
 from unflaw._cli._reading import Reading, reads_rows
@@ -110,3 +111,4 @@ def qa(
 
 generate.command("qa", cls=Verb, epilog=epilog_of(qa))(qa)
 generate.command("text", cls=Verb, epilog=epilog_of(text))(text)
+generate.command("labels", cls=Verb, epilog=epilog_of(labels))(labels)

@@ -23,6 +23,7 @@ from unflaw.audit._frame import Batch, RowScore
 from unflaw.audit._moulds import PATTERN, mould_rate, moulds_of, standing
 from unflaw.audit._sample import Sample, bottom_k, merge_samples
 from unflaw.audit._shares import Rule, Share, share_finding
+from unflaw.audit._similarity import similarity_finding
 from unflaw.audit._stock import RUN, holding, stock_phrases
 from unflaw.audit._template import above
 from unflaw.data import NO_VERDICT, Finding, Plot, Series, mask
@@ -218,7 +219,10 @@ class DiversityCheck:
         if found["template_rate"].verdict != "ok":
             moulds = moulds_of(mine, real)
             found["template_rate"] = _with(found["template_rate"], templates=moulds.shown, _moulds=moulds)
-        return [*found.values(), self._stock(synthetic, reference, control)]
+        similarity = similarity_finding(
+            mine.x, real.x, self.n_draws, self.seed, _interval, self._settings(synthetic.n_rows)
+        )
+        return [*found.values(), similarity, self._stock(synthetic, reference, control)]
 
     def score(self, batch: Batch, findings: Sequence[Finding]) -> Mapping[str, Mapping[str, RowScore]]:
         """Give each row the share of its words in stock phrases and in moulds, and say where rows have little room."""

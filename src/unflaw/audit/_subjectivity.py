@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from unflaw._errors import DataError, SettingsError
-from unflaw.audit._agreement import agreement_finding, agreement_scores, given_labels
+from unflaw.audit._agreement import agreement_finding, agreement_scores, given_labels, panel_of
 from unflaw.audit._frame import Batch, RowScore
 from unflaw.audit._sample import Sample, bottom_k, merge_samples
 from unflaw.audit._trained import trained
@@ -54,6 +54,8 @@ class Told(NamedTuple):
     """(words, share of them that judge, score) of the sampled rows of prose; the score is nan where there is none."""
     annotated: Sample
     """Labels that people gave, of the sampled rows that have any."""
+    panel: frozenset[str] = frozenset()
+    """Models that gave those labels, where people did not."""
 
     def column(self, at: int) -> Values:
         """Return words, shares or scores."""
@@ -97,11 +99,15 @@ class SubjectivityCheck:
                 [ids[i] for i in at], lambda i: (n_words[i], float(share[i]), float(score[i])), self.max_rows, self.seed
             ),
             bottom_k([ids[i] for i in given], lambda i: labels[given[i]], self.max_rows, self.seed),
+            panel_of(batch.rows),
         )
 
     def merge(self, a: Told, b: Told) -> Told:
         """Sample both."""
-        return Told(a.n_rows + b.n_rows, merge_samples(a.prose, b.prose), merge_samples(a.annotated, b.annotated))
+        return Told(
+            a.n_rows + b.n_rows, merge_samples(a.prose, b.prose), merge_samples(a.annotated, b.annotated),
+            a.panel | b.panel,
+        )  # fmt: skip
 
     def conclude(
         self, synthetic: Told, reference: Told | None, control: tuple[Told, Told] | None, holdout: None = None
@@ -117,6 +123,7 @@ class SubjectivityCheck:
             None if reference is None else reference.annotated,
             None if control is None else control[0].annotated,
             self.seed,
+            synthetic.panel | (frozenset() if reference is None else reference.panel),
         )
         settings = {**asdict(self), "n_rows_seen": synthetic.n_rows}
         return [replace(f, settings=settings) for f in [*found, *([] if agreed is None else [agreed])]]

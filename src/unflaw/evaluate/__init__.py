@@ -1,5 +1,6 @@
 """What a model can do: instruction following, question answering, natural text, and what changed."""
 
+from unflaw.evaluate._agreement import accuracy_by_agreement
 from unflaw.evaluate._compare import Comparison, compare
 from unflaw.evaluate._constraints import Constraint, constraint_table
 from unflaw.evaluate._evaluate import SUITE, evaluate
@@ -20,6 +21,7 @@ __all__ = [
     "Kind",
     "LabelledClassifier",
     "LoadedPrompts",
+    "accuracy_by_agreement",
     "compare",
     "constraint_rates",
     "constraint_table",

@@ -1,8 +1,11 @@
-"""New rows: written by a model, checked one by one, with what each cost and why others were refused."""
+"""New rows: written by a model, checked one by one, with what each cost and why others were refused; and labels."""
 
 from unflaw.generate._generated import Generated, Rejected
+from unflaw.generate._labels import Votes, vote
 from unflaw.generate._qa import qa, qa_prompts
 from unflaw.generate._task import TextTask, read_task
 from unflaw.generate._text import text, text_prompts
 
-__all__ = ["Generated", "Rejected", "TextTask", "qa", "qa_prompts", "read_task", "text", "text_prompts"]
+__all__ = [
+    "Generated", "Rejected", "TextTask", "Votes", "qa", "qa_prompts", "read_task", "text", "text_prompts", "vote",
+]  # fmt: skip

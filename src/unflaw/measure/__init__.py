@@ -25,6 +25,7 @@ from unflaw.measure._diversity import (
     rouge_l,
     self_bleu,
     self_repetition,
+    top_similarity,
     vendi_score,
 )
 from unflaw.measure._dynamics import LEVELS, Dynamics, Levels, dynamics, levels
@@ -185,6 +186,7 @@ __all__ = [
     "tokenise",
     "told_by",
     "tone",
+    "top_similarity",
     "total_variation",
     "uncertainty",
     "unit_of",

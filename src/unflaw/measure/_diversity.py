@@ -34,7 +34,7 @@ from jaxtyping import Float, Int
 
 __all__ = [
     "Words", "chamfer", "compression_ratio", "distinct", "nearest_distance", "remote_clique", "rouge_l", "self_bleu",
-    "self_repetition", "vendi_score",
+    "self_repetition", "top_similarity", "vendi_score",
 ]  # fmt: skip
 
 _LONGEST = 4
@@ -242,6 +242,17 @@ def remote_clique(x: Float[np.ndarray, "n d"]) -> float:
 def chamfer(x: Float[np.ndarray, "n d"]) -> float:
     """Return the mean cosine distance of a text to the nearest other one, in [0, 2]."""
     return float(nearest_distance(x).mean())
+
+
+def top_similarity(x: Float[np.ndarray, "n d"], others: Float[np.ndarray, "m d"], k: int) -> Float[np.ndarray, " n"]:
+    """Return the mean cosine similarity of each text to the k of the others that are most like it, or to all of fewer.
+
+    >>> top_similarity(np.eye(2)[:1], np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]), 2).tolist()
+    [0.5]
+    """
+    similarity = x @ others.T
+    k = min(k, len(others))
+    return np.asarray(np.partition(similarity, -k, axis=1)[:, -k:].mean(axis=1))
 
 
 def nearest_distance(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:

@@ -172,3 +172,24 @@ def test_what_is_wrong_with_a_grading_is_told_at_once(tmp_path):
     told = wrong
     assert "`--keep` knows no 'heavy'" in told and "`--epochs` is of use only with training" in told
     assert "`--out` or `--run` must say" in told
+
+
+def test_arms_are_trained_beside_each_other(files, tiny_encoder):
+    run = weighed(files)
+    how = ["--validation", files / "validation.jsonl", "--run", run, "--steps", 4, "--batch-size", 16]
+    arms = ["--arms", "plain,imp,after", "--real", files / "checker.jsonl"]
+    told = call("train", f"hf:{tiny_encoder}", run / "weighed.jsonl", *how, *arms)
+    assert "synthetic rows, all alike" in told.stdout and "unflaw evaluate" in told.output
+    models = [run / "models" / arm for arm in ("plain", "imp", "after")]
+    call("evaluate", *models, "--labels", files / "test.jsonl", "--run", run)
+    assert set(RunFolder(run).curves()) == {"plain", "imp", "after"}
+
+
+def test_arms_need_real_rows_and_known_names(files, tiny_encoder):
+    run = weighed(files)
+    model, how = f"hf:{tiny_encoder}", ["--run", run, "--validation", files / "validation.jsonl"]
+    assert "Did you mean 'dimp'" in refused("train", model, run / "weighed.jsonl", *how, "--arms", "dimpp")
+    assert "`--arms` needs `--real` FILE" in refused("train", model, run / "weighed.jsonl", *how, "--arms", "dimp")
+    assert "of use only with --arms" in refused(
+        "train", model, run / "weighed.jsonl", *how, "--real", files / "x.jsonl"
+    )

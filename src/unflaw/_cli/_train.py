@@ -77,6 +77,7 @@ ReportToOption = Annotated[str, typer.Option("--report-to", help="none, tensorbo
     "unflaw train smollm2 rows.jsonl --run runs/first",
     "unflaw train hf:my-model rows.parquet --method lora --epochs 2 --out models/tuned",
     "unflaw train minilm weighed.jsonl --validation real-some.jsonl --objective dimp --out models/classifier",
+    "unflaw train minilm weighed.jsonl --arms all --real checker.jsonl --validation real-some.jsonl --run runs/first",
 )
 @reads_rows
 def train(
@@ -122,6 +123,14 @@ def train(
     meta: Annotated[
         str | None,
         typer.Option("--meta", metavar="FILE", show_default=False, help="Rows that hu or sungen learn weights on."),
+    ] = None,
+    arms: Annotated[
+        str | None,
+        typer.Option("--arms", metavar="NAME,…", show_default=False, help="Ways to train beside each other, or all."),
+    ] = None,
+    real: Annotated[
+        str | None,
+        typer.Option("--real", metavar="FILE", show_default=False, help="Of --arms: the weigher's real rows."),
     ] = None,
     gamma: Annotated[float, typer.Option("--gamma", help="Of focal.")] = 1.0,
     temperature: Annotated[float, typer.Option("--temperature", help="Of dimp: above 1 weights are more alike.")] = 1.0,
@@ -205,7 +214,9 @@ def _in_vain(call: Mapping[str, Any], classifier: bool) -> list[str]:
     uses = {
         **{n: (not classifier, causal) for n in ("method", "lora_rank", "target", "part_tokens", "shard")},
         "gradient_checkpointing": (not classifier, causal),
-        **{n: (classifier, of) for n in ("objective", "validation", "meta", "dynamics", "allow_shared")},
+        **{n: (classifier, of) for n in ("validation", "allow_shared", "arms")},
+        **{n: (classifier and call["arms"] is None, of) for n in ("objective", "meta", "dynamics")},
+        "real": (call["arms"] is not None, "--arms"),
         "gamma": (call["objective"] == "focal", "--objective focal"),
         "temperature": (call["objective"] == "dimp", "--objective dimp"),
         "cap": (call["objective"] == "dimp", "--objective dimp"),

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from unflaw._cli._reading import Reading
 from unflaw._cli._shared import console, emit, mistakes
+from unflaw._cli._train_arms import arm_names, train_all_arms
 from unflaw._cli._used import refuse_used
 from unflaw._errors import SettingsError
 
@@ -46,6 +47,10 @@ def train_rows(call: Mapping[str, Any], reading: Reading) -> None:
     problems = problems_of_classifier({**settings, **outer, "labels": None, "meta_step": 0.1, "meta_rate": 0.1})
     if problems := problems + _problems_of_place(model, call) + reading.problems(source, *more.values()):
         raise SettingsError(problems)
+    if call["arms"] is not None:
+        aside = ("objective", "gamma", "temperature", "cap", "save_every")
+        train_all_arms(call, reading, {name: value for name, value in settings.items() if name not in aside})
+        return
     rows = reading.rows(source, call["limit"])
     sets = {name: None if path is None else reading.rows(path) for name, path in more.items()}
     refuse_used(call["run"], reading, call["allow_shared"], rows=rows, validation=sets["validation"])
@@ -77,7 +82,8 @@ def _problems_of_place(model: str, call: Mapping[str, Any]) -> list[str]:
     from unflaw._cli._train import problems_of_folder
     from unflaw.models import find_classifier
 
-    return mistakes(partial(find_classifier, model), partial(problems_of_folder, [model], call))
+    arms = [] if call["arms"] is None else [partial(arm_names, call["arms"])]
+    return mistakes(partial(find_classifier, model), partial(problems_of_folder, [model], call), *arms)
 
 
 def _payload(done: TrainedClassifier) -> dict[str, Any]:

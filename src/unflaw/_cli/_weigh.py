@@ -23,6 +23,7 @@ from unflaw._cli._shared import (
     RunOption,
     SeedOption,
     command,
+    console,
     emit,
     mistakes,
     stages,
@@ -119,6 +120,8 @@ def weigh(
         if folder is not None:
             keep_findings(folder, weighed, found.findings)
     emit(_payload(found, path), as_json, None if as_json else _words(found, len(rows), path))
+    live = " --objective dimp" if found.weight is None else ""
+    console.print(f"next: unflaw train minilm {path}{live}", soft_wrap=True)
 
 
 def out_path(out: Path | None, run: Path | None, source: str, name: str, *, replace: bool, needed: bool) -> Path | None:
@@ -166,5 +169,4 @@ def _payload(found: Weights, path: Path) -> dict[str, Any]:
 
 
 def _words(found: Weights, n: int, path: Path) -> Group:
-    next_step = f"unflaw train minilm {path}" + (" --objective dimp" if found.weight is None else "")
-    return Group(findings_table(found.findings), Text(), Text(f"{n:,} rows → {path}"), Text(f"next: {next_step}"))
+    return Group(findings_table(found.findings), Text(), Text(f"{n:,} rows → {path}"))

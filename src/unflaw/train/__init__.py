@@ -3,6 +3,7 @@
 import importlib
 from typing import Any
 
+from unflaw.train._arms import ARMS, train_arms
 from unflaw.train._causal import Counted, add_lora, head_of, head_parameters, hidden_at, hidden_at_each
 from unflaw.train._classify import OBJECTIVES, TrainedClassifier, problems_of_classifier, train_classifier
 from unflaw.train._dynamics import RecordedDynamics, read_dynamics, record_epoch
@@ -34,6 +35,7 @@ from unflaw.train._processes import for_all, from_main, is_main_process, largest
 from unflaw.train._resume import Curve, claim, refuse_own_folder
 
 __all__ = [
+    "ARMS",
     "OBJECTIVES",
     "QUALITY",
     "Counted",
@@ -87,6 +89,7 @@ __all__ = [
     "save_model",
     "texts_of",
     "together",
+    "train_arms",
     "train_classifier",
     "usable",
     "weight_files",

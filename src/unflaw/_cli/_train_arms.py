@@ -1,0 +1,76 @@
+"""`unflaw train --arms`: every way to train from synthetic rows and a few real ones, on the same terms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from unflaw._cli._reading import Reading
+from unflaw._cli._shared import bar, console, emit
+from unflaw._cli._used import refuse_used
+from unflaw._errors import SettingsError
+
+__all__ = ["arm_names", "train_all_arms"]
+
+
+def arm_names(given: str) -> list[str]:
+    """Read "all" or "NAME,NAME". Raises SettingsError for one that is unknown."""
+    from unflaw._errors import did_you_mean
+    from unflaw.train import ARMS
+
+    names = list(ARMS) if given == "all" else [name.strip() for name in given.split(",")]
+    if strange := [name for name in names if name not in ARMS]:
+        raise SettingsError(f"`--arms` knows no {strange[0]!r}. {did_you_mean(strange[0], [*ARMS, 'all'])}")
+    return names
+
+
+def train_all_arms(call: Mapping[str, Any], reading: Reading, settings: dict[str, Any]) -> None:
+    """Train each arm into a model of the run folder, or a folder of `--out`, and tell how they went."""
+    from unflaw._cli._train import training_step
+    from unflaw.train import ARMS, train_arms
+
+    arms, missing = arm_names(call["arms"]), [n for n in ("real", "validation") if call[n] is None]
+    if missing:
+        raise SettingsError([f"`--arms` needs `--{name}` FILE, got none" for name in missing])
+    rows, real, checked = (reading.rows(call[name]) for name in ("rows", "real", "validation"))
+    refuse_used(call["run"], reading, call["allow_shared"], rows=rows, validation=checked)
+    place = call["out"] or Path(call["run"]) / "models"
+    if call["dry_run"]:
+        emit({"arms": arms, "out": place}, call["as_json"], f"would train {', '.join(arms)} → {place}")
+        return
+    kept = {
+        "task": "classifier", "model": call["model"], "arms": arms, **reading.settings(), **settings,
+        **{name: call[name] for name in ("rows", "real", "validation")},
+    }  # fmt: skip
+    files = [call[name] for name in ("rows", "real", "validation")]
+    with training_step(call["run"], "train arms", kept, files, call["resume"], call["overwrite"]) as folder:
+        reading.keep(folder)
+        for arm in arms:
+            if folder is not None and call["out"] is None:
+                folder.path_for_model(arm)
+        with bar("arms") as progress:
+            done = train_arms(
+                call["model"], rows, real, checked, place, arms=arms, device=call["device"],
+                on_arm=lambda arm, n, total: progress(n, total), **settings,
+            )  # fmt: skip
+            progress(len(arms), len(arms))
+        for arm, made in done.items():
+            if folder is not None:
+                folder.add_curve(arm, made.curve, made.notes)
+    told = {
+        arm: {"model": str(m.path), "seconds": round(m.seconds, 1), "best_epoch": m.best_epoch, "epochs": m.epochs}
+        for arm, m in done.items()
+    }
+    table = Table(show_edge=False, pad_edge=False)
+    for head in ("arm", "trained on", "seconds", "validation accuracy"):
+        table.add_column(head, overflow="fold")
+    for arm, made in done.items():
+        best = made.epochs[(made.best_epoch or 1) - 1]
+        table.add_row(Text(arm), Text(ARMS[arm]), f"{made.seconds:.0f}", f"{best['accuracy']:.3f}")
+    emit({"arms": told}, call["as_json"], None if call["as_json"] else table)
+    models = " ".join(str(place / arm) for arm in arms)
+    console.print(f"next: unflaw evaluate {models} --labels TEST", soft_wrap=True)

@@ -1,0 +1,135 @@
+"""Every way to train a classifier from synthetic rows and a few real ones, beside each other on the same terms.
+
+All arms start from the same encoder and seed, take as many optimiser steps, and choose their epoch by the same real
+rows, so that a difference between two of them is what they do with the rows and nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from unflaw._errors import SettingsError, TooFewRowsError, did_you_mean
+from unflaw.data import ID, Rows
+from unflaw.train._classify import TrainedClassifier, train_classifier
+from unflaw.train._labelled import QUALITY, label_names, labels_of, refuse_shared, texts_of
+
+__all__ = ["ARMS", "train_arms"]
+
+ARMS: Mapping[str, str] = {
+    "plain": "synthetic rows, all alike",
+    "focal": "synthetic rows, focal loss",
+    "quality": "synthetic rows, weighed by quality alone",
+    "imp": "synthetic rows, weighed by quality over diversity",
+    "dimp": "synthetic rows, weighed by quality over the model's own probability, live",
+    "filter": "synthetic rows whose quality is above a threshold",
+    "hu": "synthetic rows, weights learnt beside the model on the real rows",
+    "sungen": "synthetic rows, weights learnt beside the model on a held-out tenth of them",
+    "real": "real rows alone",
+    "mix": "synthetic and real rows together",
+    "after": "synthetic rows for half of the steps, then real rows",
+}
+"""Name → what an arm is trained on, and how."""
+_DEFAULT_EPOCHS, _DEFAULT_BATCH = 5.0, 32
+
+
+def train_arms(
+    model: str,
+    synthetic: Rows,
+    real: Rows,
+    validation: Rows,
+    out: str | Path,
+    *,
+    arms: Sequence[str] = tuple(ARMS),
+    threshold: float = 0.5,
+    on_arm: Callable[[str, int, int], None] | None = None,
+    **training: Any,
+) -> dict[str, TrainedClassifier]:
+    """Train arms and write each to a folder of `out` with its name.
+
+    Parameters
+    ----------
+    synthetic : rows that `curate.weigh` has weighed by "imp": with `unflaw.quality` and `weight`.
+    real : the rows those weights come from; the test must be others.
+    validation : real rows that choose the epoch of every arm.
+    threshold : of "filter".
+    on_arm : called with (arm, done, total) before each.
+    training : of `train_classifier`, for all arms; `steps` or else `epochs` counts the synthetic rows.
+
+    Raises
+    ------
+    SettingsError : an unknown arm, or rows without the columns that arms need: all at once.
+    DataError : `validation` shares texts with `synthetic` or `real`.
+    TooFewRowsError : no row is above the threshold.
+    """
+    problems = [f"`arms` knows no {arm!r}. {did_you_mean(arm, ARMS)}" for arm in arms if arm not in ARMS]
+    needs = {QUALITY: {"quality", "dimp", "filter"}, "weight": {"imp"}}
+    problems += [
+        f"`synthetic` must have the column `{name}` for the arms {sorted(by & {*arms})}; weigh the rows first"
+        for name, by in needs.items()
+        if by & {*arms} and name not in synthetic.table.column_names
+    ]
+    if problems:
+        raise SettingsError(problems)
+    refuse_shared(real=real, validation=validation)
+    epochs, size = training.pop("epochs", _DEFAULT_EPOCHS), training.get("batch_size", _DEFAULT_BATCH)
+    steps = training.pop("steps", None) or math.ceil(epochs * math.ceil(len(synthetic) / size))
+    shared = {"validation": validation, "labels": sorted({*label_names(synthetic), *label_names(real)}), **training}
+    done: dict[str, TrainedClassifier] = {}
+    for n, arm in enumerate(arms):
+        if on_arm is not None:
+            on_arm(arm, n, len(arms))
+        folder = Path(out) / arm
+        if arm == "after":
+            half = steps // 2
+            first = train_classifier(model, _bare(synthetic), folder / "first", steps=steps - half, **shared)
+            done[arm] = train_classifier(f"hf:{first.path}", _bare(real), folder, steps=max(1, half), **shared)
+        else:
+            rows, how = _rows_of(arm, synthetic, real, threshold)
+            done[arm] = train_classifier(model, rows, folder, steps=steps, **how, **shared)
+    return done
+
+
+def _rows_of(arm: str, synthetic: Rows, real: Rows, threshold: float) -> tuple[Rows, dict[str, Any]]:
+    """Return what an arm learns from, and how."""
+    plain = _bare(synthetic)
+    if arm == "quality":
+        return plain.with_column("weight", synthetic.column(QUALITY)), {}
+    if arm == "imp":
+        return plain.with_column("weight", synthetic.column("weight")), {}
+    if arm == "dimp":
+        return plain.with_column(QUALITY, synthetic.column(QUALITY)), {"objective": "dimp"}
+    if arm == "filter":
+        kept = [k for k, quality in enumerate(synthetic.column(QUALITY)) if quality > threshold]
+        if len({*(labels_of(synthetic)[k] for k in kept)}) < 2:
+            raise TooFewRowsError(f"`threshold` must leave rows of two labels, got {len(kept)} rows above {threshold}")
+        return plain.take(kept), {}
+    rows = {"real": _bare(real), "mix": _bare(synthetic, real)}.get(arm, plain)
+    return rows, {"hu": {"objective": "hu", "meta": _bare(real)}}.get(
+        arm, {"objective": arm} if arm in ("focal", "sungen") else {}
+    )
+
+
+def _bare(*sets: Rows) -> Rows:
+    """Return the texts and labels of sets, one after the other, each text and label once.
+
+    Of one set rows keep their ids; those of two may be alike, and are made anew from what the rows say.
+    """
+    records = {(text, label): i for rows in sets for text, label, i in _told(rows)}
+    pairs = any(not isinstance(text, str) for text, _ in records)
+    sides = ("premise", "hypothesis") if pairs else ("text",)
+    named = [
+        {
+            **({ID: i} if len(sets) == 1 else {}),
+            **dict(zip(sides, (text,) if isinstance(text, str) else text, strict=True)),
+            "label": label,
+        }
+        for (text, label), i in records.items()
+    ]
+    return Rows.from_records(named, {name: name for name in (*sides, "label")})
+
+
+def _told(rows: Rows) -> Iterable[tuple[Any, str | None, str]]:
+    return zip(texts_of(rows), labels_of(rows), rows.ids, strict=True)

@@ -1,0 +1,71 @@
+import math
+
+import pytest
+
+from labelled import labelled_rows
+from unflaw._errors import DataError, SettingsError, TooFewRowsError
+from unflaw.data import Rows
+from unflaw.train import ARMS, QUALITY, train_arms
+from unflaw.train._arms import _bare, _rows_of
+
+
+@pytest.fixture
+def weighed():
+    """Half of the labels are wrong; the quality knows which, and the weight is twice as sure."""
+    rows = labelled_rows(40, noise=0.5)
+    quality = [0.1 if wrong else 0.9 for wrong in rows.column("wrong")]
+    return rows.with_column(QUALITY, quality).with_column("weight", [2 * q for q in quality])
+
+
+def test_each_arm_takes_its_rows(weighed):
+    real = labelled_rows(20, seed=1)
+    told = {arm: _rows_of(arm, weighed, real, 0.5) for arm in ARMS if arm != "after"}
+    right = [i for i, wrong in zip(weighed.ids, weighed.column("wrong"), strict=True) if not wrong]
+    assert told["filter"][0].ids == right
+    assert told["quality"][0].weights() == weighed.column(QUALITY) and told["imp"][0].weights() == weighed.weights()
+    assert told["plain"][0].weights() is None and told["dimp"][0].weights() is None
+    assert told["real"][0].ids == real.ids and len(told["mix"][0]) == 60
+    assert told["dimp"][1] == {"objective": "dimp"} and told["hu"][1]["meta"].ids == real.ids
+    assert told["focal"][1] == {"objective": "focal"} and told["plain"][1] == {}
+
+
+def test_a_text_under_one_label_comes_once(weighed):
+    assert len(_bare(weighed, weighed)) == 40
+
+
+def test_all_arms_take_as_many_steps_and_are_chosen_by_the_same_rows(tiny_encoder, tmp_path, weighed):
+    told = []
+    done = train_arms(
+        f"hf:{tiny_encoder}", weighed, labelled_rows(20, seed=1), labelled_rows(16, seed=2), tmp_path, epochs=3,
+        batch_size=16, learning_rate=3e-3, on_arm=lambda *now: told.append(now),
+    )  # fmt: skip
+    assert list(done) == list(ARMS) and told[0] == ("plain", 0, 11)
+    steps = {arm: made.steps for arm, made in done.items()}
+    assert {n for arm, n in steps.items() if arm != "after"} == {3 * math.ceil(40 / 16)} and steps["after"] == 4
+    assert all(made.epochs and (tmp_path / arm / "model.safetensors").exists() for arm, made in done.items())
+    assert all(made.labels == ("bad", "good") for made in done.values())
+
+
+def test_what_is_missing_is_told_at_once(tmp_path):
+    rows, real = labelled_rows(20), labelled_rows(20, seed=1)
+    with pytest.raises(SettingsError) as refused:
+        train_arms("minilm", rows, real, labelled_rows(10, seed=2), tmp_path, arms=["dimp", "imp", "plane"])
+    assert len(refused.value.problems) == 3 and "Did you mean 'plain'" in refused.value.problems[0]
+
+
+def test_the_checkers_rows_do_not_choose_the_epoch(tmp_path, weighed):
+    real = labelled_rows(20, seed=1)
+    with pytest.raises(DataError, match="`real` and `validation` share"):
+        train_arms("minilm", weighed, real, real.take([1, 2]), tmp_path)
+
+
+def test_a_threshold_above_all_is_refused(tmp_path, weighed):
+    with pytest.raises(TooFewRowsError, match="got 0 rows above 0.95"):
+        train_arms("minilm", weighed, labelled_rows(20, seed=1), labelled_rows(8, seed=2), tmp_path, arms=["filter"],
+                   threshold=0.95)  # fmt: skip
+
+
+def test_rows_of_two_files_may_have_the_same_ids():
+    one, other = ({"unflaw.id": f"{k}", "text": f"{name} {k}", "label": k % 2} for name in "ab" for k in range(1))
+    sets = [Rows.from_records([r], {"text": "text", "label": "label"}) for r in (one, other)]
+    assert len(_bare(*sets)) == 2

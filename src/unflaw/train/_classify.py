@@ -76,7 +76,7 @@ def train_classifier(
     epochs: float = 5.0,
     steps: int | None = None,
     batch_size: int = 32,
-    learning_rate: float = 2e-4,
+    learning_rate: float = 1e-4,
     max_tokens: int = 128,
     seed: int = 0,
     save_every: int = 0,

@@ -1,0 +1,84 @@
+"""From a task file to a classifier: write labelled rows, weigh them by what real rows say, grade the test, compare.
+
+Small sizes: the shape of it, not a result. About three minutes on two cores; docs/labelled-text.md says what each step
+is for. Run it from anywhere: python examples/03_labelled_text.py
+"""
+
+import tempfile
+from pathlib import Path
+
+import unflaw
+from unflaw.curate import difficulty, split, weigh
+from unflaw.data import Rows, RunFolder, open_run
+from unflaw.evaluate import accuracy_by_agreement, labels
+from unflaw.generate import read_task, text
+from unflaw.models import open_generator
+from unflaw.train import train_arms
+
+DATA = Path(__file__).parent / "data" / "films"
+ARMS = ("plain", "imp", "dimp", "filter", "real", "mix")
+HOW = {"epochs": 3, "max_tokens": 64}
+
+
+def part(rows: Rows, ids: list[str]) -> Rows:
+    """Return the rows of these ids."""
+    wanted = set(ids)
+    return rows.take([at for at, row_id in enumerate(rows.ids) if row_id in wanted])
+
+
+def main() -> None:
+    """Walk."""
+    # Real rows in three parts that share no text; none serves two ends.
+    real = unflaw.read(DATA / "real.jsonl")
+    parts = {
+        name: part(real, ids) for name, ids in split(real, {"checker": 100, "validation": 60, "test": 160}).items()
+    }
+
+    # A few texts by the embedded model, to see how; then those it wrote before, of which a fifth gets the wrong label,
+    # so that there is a truth to hold the weights against.
+    task = read_task(DATA / "task.yaml")
+    made = text(task, open_generator("smollm2"), n=4, examples=parts["checker"], shots=4)
+    for label, said in zip(made.rows.column("label"), made.rows.column("text"), strict=True):
+        print(f"{label:9} {said}")
+    written = unflaw.read(DATA / "written.jsonl", limit=160)
+    turned = [k % 5 == 0 for k in range(len(written))]
+    names = [
+        ("negative" if label == "positive" else "positive") if wrong else label
+        for label, wrong in zip(written.column("label"), turned, strict=True)
+    ]
+    synthetic = written.with_column("label", names, "label").with_column("wrong", turned)
+
+    with tempfile.TemporaryDirectory() as folder, open_run(f"{folder}/run", settings=HOW, command="walk") as run:
+        # What is wrong with the rows, and is the task one of opinion?
+        checks = [c for c in unflaw.audit(synthetic, parts["checker"]).findings]
+        # What should each count?
+        weights = weigh(synthetic, parts["checker"], checker="probe:minilm", wrong="wrong")
+        weighed = weights.on(synthetic)
+        # How hard is the test?
+        graded = difficulty(parts["test"], **HOW)
+        run.add_findings([*checks, *weights.findings, *graded.findings])
+        run.add_rows(weighed)
+
+        # Every remedy on the same terms, and what it gains, paired row by row.
+        trained = train_arms(
+            "minilm", weighed, parts["checker"], parts["validation"], f"{folder}/models", arms=ARMS, **HOW
+        )
+        scores = {arm: labels(f"hf:{done.path}", parts["test"], name=arm) for arm, done in trained.items()}
+        run.add_scores([score for of in scores.values() for score in of])
+        pairs = [pair for arm in ARMS[1:] for pair in unflaw.compare(scores["plain"], scores[arm])]
+        run.add_comparisons([vars(pair) for pair in pairs])
+        if (opinion := accuracy_by_agreement([of[0] for of in scores.values()], parts["test"])) is not None:
+            run.add_findings([opinion])
+
+        for finding in [*weights.findings, *graded.findings]:
+            print(f"{finding.verdict:4}  {finding.check:22} {finding.meaning}")
+        for pair in pairs:
+            if pair.benchmark == "labels.accuracy":
+                change = f"{pair.difference:+.3f} [{pair.low:+.3f}, {pair.high:+.3f}]"
+                print(f"{pair.model_b:8} {pair.value_b:.3f}, against plain {change}: {pair.verdict}")
+        page = unflaw.render(RunFolder(f"{folder}/run").path)
+        print(f"a report of {page.stat().st_size / 2**20:.2f} MiB, in a folder that goes away")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""Claims D1 to D6 about levels of difficulty, from what `run.py` measured: claims.json, and the tables of README.md.
+
+Accuracy is of models that never saw the graded rows, and a mean over seeds; its interval resamples rows within a level.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from run import LEVELS_FILE, SETS, SUBSETS, SUBSETS_FILE
+
+from unflaw.data import atomic_write
+from unflaw.measure import LEVELS
+
+HERE = Path(__file__).parent
+N_RESAMPLES = 2000
+Record = dict[str, Any]
+
+
+def main() -> None:
+    """Write claims.json and the page."""
+    claims, page = built()
+    with atomic_write(HERE / "results" / "claims.json") as file:
+        json.dump({"claims": claims}, file, indent=1)
+    with atomic_write(HERE / "README.md") as file:
+        file.write(page)
+
+
+def built() -> tuple[list[Record], str]:
+    """Return the claims and the text of the page."""
+    levels, subsets = _read(LEVELS_FILE), _read(SUBSETS_FILE)
+    makers = (accuracy_claims, partial_claims, noise_claims, transfer_claims, firm_claims)
+    claims = [c for name in SETS for make in makers for c in make(name, [r for r in levels if r["set"] == name])]
+    claims += [c for name in SETS for c in subset_claims(name, [r for r in subsets if r["set"] == name])]
+    head = (HERE / "README.md").read_text(encoding="utf-8").partition("<!-- tables -->")[0]
+    tables = "\n".join([*_claims(claims), *_levels(levels), *_subsets(subsets)])
+    return claims, f"{head}<!-- tables -->\n\n{tables}\n"
+
+
+def _read(path: Path) -> list[Record]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def right(record: Record, told: Sequence[int]) -> np.ndarray:
+    """Return which test rows were told right."""
+    return np.array(record["y"]) == np.array(told)
+
+
+def gap(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float, float] | None:
+    """Return the mean over seeds of mean(a) - mean(b), and its interval; None where a side is empty."""
+    if not pairs or any(not len(a) or not len(b) for a, b in pairs):
+        return None
+    rng = np.random.default_rng(0)
+    draws = [
+        np.mean(
+            [
+                a[rng.integers(len(a), size=len(a))].mean() - b[rng.integers(len(b), size=len(b))].mean()
+                for a, b in pairs
+            ]
+        )
+        for _ in range(N_RESAMPLES)
+    ]
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return float(np.mean([a.mean() - b.mean() for a, b in pairs])), float(low), float(high)
+
+
+def claim(
+    name: str, statement: str, found: tuple[float, float, float] | None, threshold: str, n: int, least: float = 0.0
+) -> Record:
+    """Return a claim as claims.json holds it: a pass where all of the interval is above."""
+    told = found or (None,) * 3
+    verdict = "unclear" if found is None else "pass" if found[1] > least else "fail" if found[2] < least else "unclear"
+    numbers = {k: None if v is None else round(v, 4) for k, v in zip(("value", "low", "high"), told, strict=True)}
+    return {"claim": name, "statement": statement, **numbers, "threshold": threshold, "verdict": verdict, "n_seeds": n,
+            "settings": {}}  # fmt: skip
+
+
+def accuracy_claims(name: str, of: list[Record]) -> list[Record]:
+    """Ask whether a model that never saw the rows tells easy ones better than ambiguous, and those than hard ones."""
+    made = []
+    for a, b in ((0, 1), (1, 2), (0, 2)):
+        pairs = [tuple(right(r, r["independent"]["full"])[np.array(r["level"]) == k] for k in (a, b)) for r in of]
+        statement = f"accuracy of an independent model, {LEVELS[a]} − {LEVELS[b]} ({name})"
+        made.append(claim("D1", statement, gap(pairs), "above 0", len(of)))
+    return made
+
+
+def partial_claims(name: str, of: list[Record]) -> list[Record]:
+    """Ask whether artefacts, as an independent model of the partial view finds them, gather among easy rows."""
+    view = SETS[name][1]
+    pairs = [tuple(right(r, r["independent"][view])[np.array(r["level"]) == k] for k in (0, 2)) for r in of]
+    statement = f"accuracy of an independent model of {view} alone, easy − hard ({name})"
+    return [claim("D2", statement, gap(pairs), "above 0", len(of))]
+
+
+def noise_claims(name: str, of: list[Record]) -> list[Record]:
+    """Ask whether labels that were turned round end up hard."""
+    pairs = [tuple(np.array(r["wrong"])[np.array(r["noisy_level"]) == k].astype(float) for k in (2, 0)) for r in of]
+    return [claim("D3", f"share of wrong labels, hard − easy, 12 % wrong ({name})", gap(pairs), "above 0", len(of))]
+
+
+def transfer_claims(name: str, of: list[Record]) -> list[Record]:
+    """Ask whether levels hold for another family of models."""
+    of = [r for r in of if "other" in r]
+    pairs = [tuple(right(r, r["other"])[np.array(r["level"]) == k] for k in (0, 2)) for r in of]
+    return (
+        [claim("D4", f"accuracy of SmolLM2-135M, easy − hard ({name})", gap(pairs), "above 0", len(of))] if of else []
+    )
+
+
+def firm_claims(name: str, of: list[Record]) -> list[Record]:
+    """Ask whether other starts of the mixture find the same levels."""
+    values = np.array([r["stability"] for r in of])
+    if not len(values):
+        return []
+    found = (float(values.mean()), float(values.min()), float(values.max()))
+    return [claim("D5", f"adjusted Rand index over starts of the mixture ({name})", found, "above .8", len(of), 0.8)]
+
+
+def subset_claims(name: str, of: list[Record]) -> list[Record]:
+    """Ask whether rows of some levels teach more than as many at random, and as much as all."""
+    made = []
+    for subset in SUBSETS:
+        for other in (f"random, as many as {subset}", "all"):
+            pairs = [
+                (right(a, a["answers"]).astype(float), right(b, b["answers"]).astype(float))
+                for a in of for b in of
+                if a["subset"] == subset and b["subset"] == other and a["seed"] == b["seed"]
+            ]  # fmt: skip
+            if pairs and subset != "all":
+                changes = [a - b for a, b in pairs]
+                rng = np.random.default_rng(0)
+                draws = [
+                    np.mean([changes[s][rows].mean() for s in rng.integers(len(changes), size=len(changes))])
+                    for rows in rng.integers(len(changes[0]), size=(N_RESAMPLES, len(changes[0])))
+                ]
+                low, high = np.quantile(draws, [0.025, 0.975])
+                found = (float(np.mean([c.mean() for c in changes])), float(low), float(high))
+                made.append(claim("D6", f"accuracy, {subset} − {other} ({name})", found, "above 0", len(pairs)))
+    return made
+
+
+def _claims(claims: list[Record]) -> list[str]:
+    lines = ["## Claims", "", "| claim | statement | value | threshold | verdict | seeds |", "|---" * 6 + "|"]
+    for c in claims:
+        told = "" if c["value"] is None else f"{c['value']:.3f} [{c['low']:.3f}, {c['high']:.3f}]"
+        lines.append(
+            f"| {c['claim']} | {c['statement']} | {told} | {c['threshold']} | {c['verdict']} | {c['n_seeds']} |"
+        )
+    return [*lines, ""]
+
+
+def _levels(levels: list[Record]) -> list[str]:
+    lines = [
+        "## Levels of 1,000 test rows, mean over seeds", "",
+        "| set | level | share | independent model | partial view | other family | wrong labels, 12 % turned round |",
+        "|---" * 7 + "|",
+    ]  # fmt: skip
+    for name in SETS:
+        of = [r for r in levels if r["set"] == name]
+        for k, level in enumerate(LEVELS):
+            if of:
+                at = [np.array(r["level"]) == k for r in of]
+                cells = [np.mean([a.mean() for a in at])]
+                for view in SETS[name]:
+                    cells.append(
+                        np.mean([right(r, r["independent"][view])[a].mean() for r, a in zip(of, at, strict=True)])
+                    )
+                others = [right(r, r["other"])[a].mean() for r, a in zip(of, at, strict=True) if "other" in r]
+                cells.append(np.mean(others) if others else np.nan)
+                cells.append(np.mean([np.array(r["wrong"])[np.array(r["noisy_level"]) == k].mean() for r in of]))
+                told = " | ".join("" if c != c else f"{c:.2f}" for c in cells)
+                lines.append(f"| {name} | {level} | {told} |")
+    return [*lines, ""]
+
+
+def _subsets(subsets: list[Record]) -> list[str]:
+    lines = [
+        "## Trained on rows of some levels, as many steps each",
+        "",
+        "| set | rows | n | accuracy |",
+        "|---" * 4 + "|",
+    ]
+    for name in SETS:
+        parts = dict.fromkeys(r["subset"] for r in subsets if r["set"] == name)
+        for part in parts:
+            of = [r for r in subsets if r["set"] == name and r["subset"] == part]
+            mean = np.mean([right(r, r["answers"]).mean() for r in of])
+            lines.append(f"| {name} | {part} | {np.mean([r['n'] for r in of]):.0f} | {mean:.3f} ({len(of)}) |")
+    return [*lines, ""]
+
+
+if __name__ == "__main__":
+    main()

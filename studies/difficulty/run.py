@@ -1,0 +1,179 @@
+"""Do levels of difficulty, found on a test set, hold for models that never saw it? And what do they train?
+
+    pip download --no-deps --no-binary :all: bigbench==1.0.0
+    python studies/labelled/sources.py FOLDER --out sets/labelled          # for `films`
+    python studies/difficulty/run.py FOLDER sets/labelled                  # hours; goes on where it stopped
+    python studies/difficulty/page.py
+
+Two sets: `vitaminc`, claims with a passage that supports, refutes or does not settle them (bigbench, 54,668 pairs),
+seen whole and by the claim alone; `films`, snippets of reviews (studies/labelled), whole and by three words of each.
+
+levels    A thousand test rows are graded by MiniLM that learns them. Twelve per cent of the labels are turned round
+          beforehand in a second grading of the same rows. An independent MiniLM learns other rows, whole ones and
+          the partial view, and is asked about each level; so is another family, SmolLM2-135M with a head.
+subsets   Training rows are graded; MiniLM learns easy, ambiguous, hard ones, unions, all, and as many drawn at random
+          as each of those, for as many steps, and is asked about 1,000 test rows.
+
+One line per result is added to results/levels.jsonl and results/subsets.jsonl.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unflaw.curate import difficulty, view_of
+from unflaw.data import ID, Rows, read
+from unflaw.measure import LEVELS
+from unflaw.models import open_classifier
+from unflaw.train import label_ids, label_names, texts_of, train_classifier
+
+__all__ = ["LEVELS_FILE", "SETS", "SUBSETS", "SUBSETS_FILE"]
+
+HERE = Path(__file__).parent
+LEVELS_FILE, SUBSETS_FILE = HERE / "results" / "levels.jsonl", HERE / "results" / "subsets.jsonl"
+SETS = {"vitaminc": ("full", "hypothesis"), "films": ("full", "first:3")}
+"""Set → its views."""
+N_TEST, N_TRAIN, NOISE = 1000, 3000, 0.12
+GRADE: dict[str, Any] = {"epochs": 6, "batch_size": 32, "learning_rate": 1e-4, "max_tokens": 96}
+LEARN: dict[str, Any] = {"epochs": 4.0, "batch_size": 32, "learning_rate": 1e-4, "max_tokens": 96}
+SUBSETS = {
+    "all": LEVELS, "easy": ("easy",), "ambiguous": ("ambiguous",), "hard": ("hard",), "easy+ambiguous": LEVELS[:2],
+    "ambiguous+hard": LEVELS[1:], "easy+hard": ("easy", "hard"),
+}  # fmt: skip
+
+
+def main() -> None:
+    """Run what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="where bigbench's archive is")
+    parser.add_argument("sets", type=Path, help="what studies/labelled/sources.py wrote")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", choices=("levels", "subsets"))
+    parser.add_argument("--no-other", action="store_true", help="leave out the other family, which is slow")
+    told = parser.parse_args()
+    for seed in range(told.seeds):
+        for name in SETS:
+            rows = {"vitaminc": lambda: vitaminc(told.folder), "films": lambda: films(told.sets)}[name]()
+            if told.only != "subsets" and not _has(LEVELS_FILE, set=name, seed=seed):
+                _add(LEVELS_FILE, levels_of(name, rows, seed, other=not told.no_other and seed == 0))
+            if told.only != "levels":
+                subsets_of(name, rows, seed)
+
+
+def vitaminc(folder: Path) -> Rows:
+    """Return claims with their passages, in random order."""
+    with tarfile.open(folder / "bigbench-1.0.0.tar.gz") as tar:
+        file = next(tar.extractfile(m) for m in tar if m.name.endswith("vitaminc_fact_verification/task.json"))
+        examples = json.loads(file.read())["examples"] if file is not None else []
+    drawn = np.random.default_rng(0).permutation(len(examples))[: N_TEST + N_TRAIN + 2000]
+    records, seen = [], set()
+    for at in drawn.tolist():
+        premise, _, hypothesis = examples[at]["input"].rpartition("\nClaim: ")
+        label = max(examples[at]["target_scores"], key=examples[at]["target_scores"].get)
+        if premise and (premise, hypothesis) not in seen:
+            seen.add((premise, hypothesis))
+            records.append({"premise": premise, "hypothesis": hypothesis, "label": label})
+    roles = {name: name for name in ("premise", "hypothesis", "label")}
+    return Rows.from_records(records, roles, schema="premise/hypothesis/label")
+
+
+def films(sets: Path) -> Rows:
+    """Return snippets of film reviews, those of the test first."""
+    parts = [read(sets / "films" / f"{part}.jsonl") for part in ("test", "pool", "checker")]
+    pairs = [pair for rows in parts for pair in zip(rows.column("text"), rows.column("label"), strict=True)]
+    records = [{"text": text, "label": label} for text, label in pairs]
+    return Rows.from_records(records, {"text": "text", "label": "label"}, schema="text/label")
+
+
+def levels_of(name: str, rows: Rows, seed: int, *, other: bool) -> dict[str, Any]:
+    """Grade test rows, and ask models that learnt other rows about them."""
+    test, train = rows.take(range(N_TEST)), rows.take(range(N_TEST, min(len(rows), N_TEST + N_TRAIN)))
+    found = difficulty(test, views=SETS[name], seed=seed, **GRADE)
+    by = {f.check: f for f in found.findings}
+    record: dict[str, Any] = {
+        "set": name, "seed": seed, "n": len(test), "n_train": len(train),
+        "level": [LEVELS.index(v) for v in found.level],
+        "stability": found.stability, "repeats_labels": by["difficulty.labels"].value,
+        "artefacts": by["difficulty.artefacts"].evidence["told_by"], "told": by["difficulty.told"].evidence["told"],
+    }  # fmt: skip
+    labels = label_names(rows)
+    record["y"] = label_ids(test, labels).tolist()
+    asked = {view: learnt(view_of(train, view, seed), view_of(test, view, seed), labels, seed) for view in SETS[name]}
+    record["independent"] = {view: told for view, told in asked.items()}
+    if other:
+        record["other"] = learnt(train.take(range(min(len(train), 1500))), test, labels, seed, "smollm2", epochs=2.0)
+    rng = np.random.default_rng(seed)
+    wrong = rng.random(len(test)) < NOISE
+    names = [
+        str(rng.choice([v for v in labels if v != label])) if bad else label
+        for label, bad in zip(test.column("label"), wrong, strict=True)
+    ]
+    noisy = difficulty(test.with_column("label", names, "label"), views=SETS[name], seed=seed, **GRADE)
+    record["wrong"] = wrong.astype(int).tolist()
+    record["noisy_level"] = [LEVELS.index(v) for v in noisy.level]
+    print(name, seed, record["told"], record["stability"], flush=True)
+    return record
+
+
+def subsets_of(name: str, rows: Rows, seed: int) -> None:
+    """Train on rows of some levels, and on as many drawn at random; one line for each."""
+    test, train = rows.take(range(N_TEST)), rows.take(range(N_TEST, min(len(rows), N_TEST + N_TRAIN)))
+    missing = [s for s in SUBSETS if not _has(SUBSETS_FILE, set=name, seed=seed, subset=s)]
+    if not missing:
+        return
+    level = difficulty(train, views=SETS[name], seed=seed, **GRADE).level
+    labels, rng = label_names(rows), np.random.default_rng(seed)
+    steps = int(LEARN["epochs"] * -(-len(train) // LEARN["batch_size"]))
+    y = label_ids(test, labels).tolist()
+    for subset in missing:
+        kept = [k for k, v in enumerate(level) if v in SUBSETS[subset]]
+        sets = {subset: kept}
+        if subset != "all":
+            sets[f"random, as many as {subset}"] = rng.permutation(len(train))[: len(kept)].tolist()
+        for part, at in sets.items():
+            if len({train.column("label")[k] for k in at}) < 2:
+                continue
+            told = learnt(train.take(at), test, labels, seed, steps=steps)
+            _add(SUBSETS_FILE, {"set": name, "seed": seed, "subset": part, "n": len(at), "y": y, "answers": told})
+
+
+def learnt(rows: Rows, test: Rows, labels: Sequence[str], seed: int, model: str = "minilm", **how: Any) -> list[int]:
+    """Train on rows; return the class told for each test row."""
+    filled = [_filled(of) for of in (rows, test)]
+    given = {k: v for k, v in {**LEARN, **how}.items() if not (k == "epochs" and "steps" in how)}
+    with tempfile.TemporaryDirectory() as folder:
+        train_classifier(model, filled[0], folder, labels=labels, seed=seed, **given)
+        asked = open_classifier(f"hf:{folder}", max_tokens=LEARN["max_tokens"])
+        told = asked.predict_proba(texts_of(filled[1])).argmax(axis=1)
+    return [list(labels).index(asked.labels[k]) for k in told]
+
+
+def _filled(rows: Rows) -> Rows:
+    """Give rows that a view left empty a mark, and equal texts ids of their own."""
+    if not rows.has("text"):
+        return rows
+    pairs = zip(rows.ids, rows.column("text"), rows.column("label"), strict=True)
+    records = [{ID: i, "text": t if t.strip() else "…", "label": v} for i, t, v in pairs]
+    return Rows.from_records(records, {"text": "text", "label": "label"})
+
+
+def _has(path: Path, **wanted: Any) -> bool:
+    lines = path.read_text().splitlines() if path.exists() else []
+    return any(all(json.loads(line)[k] == v for k, v in wanted.items()) for line in lines)
+
+
+def _add(path: Path, record: dict[str, Any]) -> None:
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(record) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,229 @@
+"""Tables and claims of `gap.py`: what people's rows teach beyond a language model's, and how that goes with opinion.
+
+A gap is macro-F1 of a classifier of real rows less that of one of as many written ones, on the same test rows, as a
+mean over seeds; its interval resamples seeds and test rows together. Over seven tasks a correlation says little: its
+interval resamples tasks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gap import TASKS, TRAITS, WAYS, records
+
+from unflaw.data import atomic_write
+from unflaw.measure import cells, confusion, macro_f1
+
+HERE = Path(__file__).parent
+N_RESAMPLES = 2000
+SIDES = ("annotators", "classifier", "panel")
+By = dict[tuple[str, str], dict[int, dict[str, Any]]]
+"""(task, way) → seed → record."""
+
+
+def main() -> None:
+    """Write results/claims.json and the page gap.md."""
+    claims, page = built()
+    with atomic_write(HERE / "results" / "claims.json") as file:
+        json.dump({"claims": claims}, file, indent=1)
+    with atomic_write(HERE / "gap.md") as file:
+        file.write(page)
+
+
+def built() -> tuple[list[dict[str, Any]], str]:
+    """Return the claims and the text of the page."""
+    by: By = defaultdict(dict)
+    for record in records():
+        by[record["task"], record["way"]][record["seed"]] = record
+    traits = json.loads(TRAITS.read_text()) if TRAITS.exists() else {}
+    claims = [*_order(by), *_diversity(traits), *_correlations(by, traits), *_instances(by, traits)]
+    head = (HERE / "gap.md").read_text(encoding="utf-8").partition("<!-- tables -->")[0]
+    tables = "\n".join([*_claims(claims), *_scores(by, traits)])
+    return claims, f"{head}<!-- tables -->\n\n{tables}\n"
+
+
+def f1_draws(of: dict[int, dict[str, Any]], seeds: list[int], rng: np.random.Generator) -> np.ndarray:
+    """Return macro-F1 in resamples of seeds and rows; the same generator gives the same rows."""
+    size = of[seeds[0]]["classes"]
+    table = np.stack([_cells(of[s]) for s in seeds])
+    draws = []
+    for _ in range(N_RESAMPLES):
+        rows, drawn = rng.integers(table.shape[1], size=table.shape[1]), rng.integers(len(seeds), size=len(seeds))
+        draws.append(macro_f1(confusion(table[drawn][:, rows], size)).mean())
+    return np.array(draws)
+
+
+def gap(by: By, task: str, a: str, b: str) -> tuple[float, float, float, int] | None:
+    """Return mean macro-F1 of way a less that of b, its interval and the seeds; None without two of them."""
+    seeds = sorted(by[task, a].keys() & by[task, b].keys())
+    if len(seeds) < 2:
+        return None
+    one, two = (f1_draws(by[task, way], seeds, np.random.default_rng(0)) for way in (a, b))
+    low, high = np.quantile(one - two, [0.025, 0.975])
+    return _value(by[task, a], seeds) - _value(by[task, b], seeds), float(low), float(high), len(seeds)
+
+
+def _cells(record: dict[str, Any]) -> np.ndarray:
+    y, told = (np.array(list(record[name]), dtype=np.int64) for name in ("y", "told"))
+    return cells(y, told, record["classes"])
+
+
+def _value(of: dict[int, dict[str, Any]], seeds: list[int] | None = None) -> float:
+    chosen = [of[s] for s in (seeds or sorted(of))]
+    return float(np.mean([macro_f1(confusion(_cells(r), r["classes"])) for r in chosen]))
+
+
+def _claim(
+    name: str,
+    statement: str,
+    found: tuple[float, float, float] | None,
+    threshold: str,
+    verdict: str,
+    n: int,
+    **more: Any,
+) -> dict[str, Any]:
+    told = found or (None,) * 3
+    numbers = {k: None if v is None else round(v, 4) for k, v in zip(("value", "low", "high"), told, strict=True)}
+    return {"claim": name, "statement": statement, **numbers, "threshold": threshold, "verdict": verdict, "n_seeds": n,
+            "settings": more}  # fmt: skip
+
+
+def _judged(low: float, high: float) -> str:
+    return "pass" if low > 0 else "fail" if high < 0 else "unclear"
+
+
+def _order(by: By) -> list[dict[str, Any]]:
+    """Ask of each task whether real rows teach most, and few-shot ones more than zero-shot ones."""
+    made = []
+    for a, b in (("real", "few"), ("real", "zero"), ("few", "zero")):
+        for task in TASKS:
+            if found := gap(by, task, a, b):
+                verdict = _judged(found[1], found[2])
+                made.append(
+                    _claim("C1", f"{a} − {b}, macro-F1 ({task})", found[:3], "above 0", verdict, found[3], task=task)
+                )
+    return made
+
+
+def _diversity(traits: dict[str, Any]) -> list[dict[str, Any]]:
+    """Ask whether real rows are more diverse than few-shot, and those than zero-shot; by how many tasks."""
+    made = []
+    for name, order in (("remote_clique", WAYS[::2] + WAYS[1:2]), ("chamfer", ("real", "few", "zero"))):
+        told = [t["diversity"] for t in traits.values()]
+        for a, b in (("real", "few"), ("few", "zero")):
+            hits = [d[a][name] > d[b][name] for d in told]
+            if hits:
+                share = float(np.mean(hits))
+                verdict = "pass" if share == 1 else "fail" if share < 0.5 else "unclear"
+                statement = f"share of tasks where {a} rows are more diverse than {b} ones, by {name}"
+                made.append(
+                    _claim("C2", statement, (share, share, share), "all tasks", verdict, len(hits), order=order)
+                )
+    near = [t["diversity"]["few"]["similarity"] > t["diversity"]["zero"]["similarity"] for t in traits.values()]
+    if near:
+        share = float(np.mean(near))
+        verdict = "pass" if share == 1 else "fail" if share < 0.5 else "unclear"
+        statement = "share of tasks where real rows find few-shot ones nearer than zero-shot ones (top-5 similarity)"
+        made.append(_claim("C2", statement, (share, share, share), "all tasks", verdict, len(near)))
+    return made
+
+
+def _correlations(by: By, traits: dict[str, Any]) -> list[dict[str, Any]]:
+    """Correlate the gap with how subjective a task is, from each side."""
+    made = []
+    for side in SIDES:
+        for way in ("zero", "few"):
+            pairs = [
+                (traits[t]["subjectivity"][side], found[0])
+                for t in TASKS
+                if t in traits and side in traits[t]["subjectivity"] and (found := gap(by, t, "real", way))
+            ]
+            if len(pairs) < 4:
+                continue
+            x, y = np.array(pairs).T
+            rng = np.random.default_rng(0)
+            draws = [_spearman(x[at], y[at]) for at in rng.integers(len(x), size=(N_RESAMPLES, len(x)))]
+            low, high = np.nanquantile(draws, [0.025, 0.975])
+            found = (_spearman(x, y), float(low), float(high))
+            statement = f"Spearman of the gap real − {way} and of subjectivity by {side}, over {len(x)} tasks"
+            made.append(_claim("C3", statement, found, "above 0", _judged(found[1], found[2]), len(x), side=side))
+    return made
+
+
+def _spearman(x: np.ndarray, y: np.ndarray) -> float:
+    from scipy.stats import rankdata
+
+    a, b = rankdata(x), rankdata(y)
+    return float(np.corrcoef(a, b)[0, 1]) if np.ptp(a) and np.ptp(b) else float("nan")
+
+
+def _instances(by: By, traits: dict[str, Any]) -> list[dict[str, Any]]:
+    """Ask whether classifiers are right where annotators agree, and more so those of written rows."""
+    made = []
+    for task in TASKS:
+        agreed = np.array(traits.get(task, {}).get("agreement", []))
+        if not len(agreed):
+            continue
+        slopes: dict[str, np.ndarray] = {}
+        for way in WAYS:
+            if len(by[task, way]) < 2:
+                continue
+            right = np.mean(
+                [[a == b for a, b in zip(r["y"], r["told"], strict=True)] for r in by[task, way].values()], axis=0
+            )
+            rng = np.random.default_rng(0)
+            draws = []
+            for at in rng.integers(len(agreed), size=(N_RESAMPLES, len(agreed))):
+                most = agreed[at] >= np.median(agreed)
+                draws.append(right[at][most].mean() - right[at][~most].mean() if most.any() and not most.all() else 0.0)
+            most = agreed >= np.median(agreed)
+            slopes[way] = np.array(draws)
+            found = (float(right[most].mean() - right[~most].mean()), *map(float, np.quantile(draws, [0.025, 0.975])))
+            statement = f"accuracy where annotators agree above the median − below, {way} rows ({task})"
+            made.append(
+                _claim("C4", statement, found, "above 0", _judged(found[1], found[2]), len(by[task, way]), task=task)
+            )
+    return made
+
+
+def _claims(claims: list[dict[str, Any]]) -> list[str]:
+    lines = ["## Claims", "", "| claim | statement | value | threshold | verdict | seeds or tasks |", "|---" * 6 + "|"]
+    for c in claims:
+        told = "" if c["value"] is None else f"{c['value']:.3f} [{c['low']:.3f}, {c['high']:.3f}]"
+        lines.append(
+            f"| {c['claim']} | {c['statement']} | {told} | {c['threshold']} | {c['verdict']} | {c['n_seeds']} |"
+        )
+    return [*lines, ""]
+
+
+def _scores(by: By, traits: dict[str, Any]) -> list[str]:
+    lines = [
+        "## Macro-F1 on real test rows, by what was learnt from (seeds), and how subjective the task is", "",
+        "| task | rows | real | few-shot | zero-shot | " + " | ".join(SIDES) + " |", "|---" * (5 + len(SIDES)) + "|",
+    ]  # fmt: skip
+    for task in TASKS:
+        if not by[task, "real"]:
+            continue
+        n = next(iter(by[task, "real"].values()))["n"]
+        told = [
+            f"{_value(by[task, w]):.3f} ({len(by[task, w])})" if by[task, w] else "" for w in ("real", "few", "zero")
+        ]
+        of = traits.get(task, {}).get("subjectivity", {})
+        sides = [f"{of[s]:.2f}" if s in of else "" for s in SIDES]
+        lines.append(f"| {task} | {n} | {' | '.join([*told, *sides])} |")
+    lines += ["", "## Diversity of as many rows of each kind", "", "| task | measure | real | few-shot | zero-shot |"]
+    lines.append("|---" * 5 + "|")
+    for task in TASKS:
+        for name in ("remote_clique", "chamfer", "similarity"):
+            if task in traits:
+                values = [f"{traits[task]['diversity'][w][name]:.3f}" for w in ("real", "few", "zero")]
+                lines.append(f"| {task} | {name} | {' | '.join(values)} |")
+    return [*lines, ""]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,274 @@
+"""Claims C1 to C8 about weights, from the arms that `run.py` measured: claims.json, and the tables of README.md.
+
+A difference is of macro-F1 on the same test rows, as a mean over seeds. Its interval resamples seeds and test rows
+together (2,000 times): the rows, since other films might have been asked about, and the seeds, since another one trains
+another model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from run import CONDITIONS, RESULTS, TASKS, records
+
+from unflaw.data import atomic_write
+from unflaw.measure import cells, confusion, macro_f1
+
+HERE = Path(__file__).parent
+N_RESAMPLES = 2000
+Arms = dict[tuple[str, str, str], dict[int, dict[str, Any]]]
+"""(task, condition, arm) → seed → record."""
+Interval = tuple[float, float, float]
+
+
+def main() -> None:
+    """Write claims.json and the page."""
+    claims, page = built()
+    with atomic_write(HERE / "results" / "claims.json") as file:
+        json.dump({"claims": claims}, file, indent=1)
+    with atomic_write(HERE / "README.md") as file:
+        file.write(page)
+
+
+def built() -> tuple[list[dict[str, Any]], str]:
+    """Return the claims and the text of the page."""
+    arms: Arms = defaultdict(dict)
+    for record in records():
+        arms[record["task"], record["condition"], record["arm"]][record["seed"]] = record
+    claims = [claim for make in (c1, c2, c3, c4, c5, c6, c7, c8) for claim in make(arms)]
+    head = (HERE / "README.md").read_text(encoding="utf-8").partition("<!-- tables -->")[0]
+    tables = "\n".join([*_claims(claims), *_scores(arms), *_found(arms)])
+    return claims, f"{head}<!-- tables -->\n\n{tables}\n"
+
+
+def cell_table(record: dict[str, Any]) -> np.ndarray:
+    """Return the cell of the confusion table that each test row falls into."""
+    y, told = (np.array(list(record[name]), dtype=np.int64) for name in ("y", "told"))
+    return cells(y, told, record["classes"])
+
+
+def value(of: dict[int, dict[str, Any]]) -> float:
+    """Return the mean macro-F1 over seeds."""
+    return float(np.mean([macro_f1(confusion(cell_table(r), r["classes"])) for r in of.values()]))
+
+
+def difference(a: dict[int, dict[str, Any]], b: dict[int, dict[str, Any]]) -> Interval | None:
+    """Return mean macro-F1 of b less that of a over common seeds, with its interval; None without two of them."""
+    seeds = sorted(a.keys() & b.keys())
+    if len(seeds) < 2:
+        return None
+    size = a[seeds[0]]["classes"]
+    one, two = (np.stack([cell_table(of[s]) for s in seeds]) for of in (a, b))  # (seeds, rows)
+    rng = np.random.default_rng(0)
+    draws = []
+    for _ in range(N_RESAMPLES):
+        rows, drawn = rng.integers(one.shape[1], size=one.shape[1]), rng.integers(len(seeds), size=len(seeds))
+        f1 = [macro_f1(confusion(of[drawn][:, rows], size)).mean() for of in (one, two)]
+        draws.append(f1[1] - f1[0])
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return value({s: b[s] for s in seeds}) - value({s: a[s] for s in seeds}), float(low), float(high)
+
+
+def claim(
+    name: str, statement: str, found: Interval | None, threshold: str, verdict: str, n_seeds: int, **settings: Any
+) -> dict[str, Any]:
+    """Return a claim as claims.json holds it."""
+    told = found or (float("nan"),) * 3
+    numbers = {k: None if v != v else round(v, 4) for k, v in zip(("value", "low", "high"), told, strict=True)}
+    return {
+        "claim": name, "statement": statement, **numbers, "threshold": threshold,
+        "verdict": verdict if found else "unclear", "n_seeds": n_seeds, "settings": settings,
+    }  # fmt: skip
+
+
+def above(found: Interval | None, least: float = 0.0) -> str:
+    """Judge an interval: all of it above is a pass, all of it below a fail."""
+    if found is None:
+        return "unclear"
+    return "pass" if found[1] > least else "fail" if found[2] < least else "unclear"
+
+
+def compared(arms: Arms, task: str, condition: str, a: str, b: str) -> tuple[Interval | None, int]:
+    """Compare two arms of one condition."""
+    one, two = arms[task, condition, a], arms[task, condition, b]
+    return difference(one, two), len(one.keys() & two.keys())
+
+
+def each(
+    arms: Arms, name: str, what: str, condition: str, a: str, b: str, threshold: str, least: float = 0.0
+) -> list[dict[str, Any]]:
+    """Make a claim of every task that was measured."""
+    made = []
+    for task in TASKS:
+        found, n = compared(arms, task, condition, a, b)
+        if n:
+            statement = f"{what} ({task}, {condition})"
+            made.append(
+                claim(name, statement, found, threshold, above(found, least), n, task=task, condition=condition)
+            )
+    return made
+
+
+def c1(arms: Arms) -> list[dict[str, Any]]:
+    """Ask whether many synthetic rows can be worse than a few real ones."""
+    return each(arms, "C1", "real rows alone − synthetic rows alone, macro-F1", "written", "plain", "real", "above 0")
+
+
+def c2(arms: Arms) -> list[dict[str, Any]]:
+    """Ask whether weights help on the same synthetic rows."""
+    return [
+        made
+        for arm in ("imp", "dimp")
+        for made in each(arms, "C2", f"{arm} − plain, macro-F1", "written", "plain", arm, "above 0")
+    ]
+
+
+def c3(arms: Arms) -> list[dict[str, Any]]:
+    """Ask whether weights find wrong labels."""
+    made = []
+    for task in TASKS:
+        of = [r["auc"] for r in arms[task, "noise-0.2", "plain"].values() if r["auc"]]
+        for by in ("quality", "weight"):
+            values = np.array([v[by] for v in of])
+            if len(values) > 1:
+                draws = np.random.default_rng(0).choice(values, (N_RESAMPLES, len(values))).mean(axis=1)
+                found = (float(values.mean()), float(np.quantile(draws, 0.025)), float(np.quantile(draws, 0.975)))
+                statement = f"AUC of {by} for right labels against wrong ones, a fifth wrong ({task})"
+                verdict = above(found, 0.8)
+                made.append(claim("C3", statement, found, "above .8", verdict, len(values), task=task, by=by))
+    return made
+
+
+def c4(arms: Arms) -> list[dict[str, Any]]:
+    """Ask whether diversity helps beyond quality, most where rows repeat."""
+    return [
+        made
+        for condition in ("duplicates", "written", "noise-0.2")
+        for made in each(arms, "C4", "imp − quality alone, macro-F1", condition, "quality", "imp", "above 0")
+    ]
+
+
+def c5(arms: Arms) -> list[dict[str, Any]]:
+    """Ask whether a small checker is enough."""
+    made = []
+    for condition in ("few-30", "few-100", "potion"):
+        for task in TASKS:
+            a, b = arms[task, "written", "plain"], arms[task, condition, "dimp"]
+            if n := len(a.keys() & b.keys()):
+                found = difference(a, b)
+                statement = f"dimp with a small checker − plain, macro-F1 ({task}, {condition})"
+                made.append(claim("C5", statement, found, "above 0", above(found), n, task=task, condition=condition))
+    return made
+
+
+def c6(arms: Arms) -> list[dict[str, Any]]:
+    """Ask whether live weights cost next to nothing, and fixed ones a second training."""
+    made = []
+    for arm, most in (("dimp", 1.1), ("imp", 2.2)):
+        ratios = [
+            (r["seconds"] + (r["weighing_s"] if arm == "imp" else 0.0)) / plain["seconds"]
+            for task in TASKS
+            for seed, r in arms[task, "written", arm].items()
+            if (plain := arms[task, "written", "plain"].get(seed))
+        ]
+        if len(ratios) > 1:
+            draws = np.random.default_rng(0).choice(ratios, (N_RESAMPLES, len(ratios))).mean(axis=1)
+            found = (float(np.mean(ratios)), float(np.quantile(draws, 0.025)), float(np.quantile(draws, 0.975)))
+            verdict = "pass" if found[2] <= most else "fail" if found[1] > most else "unclear"
+            what = "training and both checkers" if arm == "imp" else "training, with quality at hand"
+            statement = f"seconds of {arm} ({what}) over those of plain training"
+            made.append(claim("C6", statement, found, f"at most {most}", verdict, len(ratios), arm=arm))
+    return made
+
+
+def c7(arms: Arms) -> list[dict[str, Any]]:
+    """Ask whether weights do no harm on clean real rows."""
+    return [
+        made
+        for arm in ("imp", "dimp")
+        for made in each(arms, "C7", f"{arm} − plain, macro-F1", "noise-0", "plain", arm, "above −.005", -0.005)
+    ]
+
+
+def c8(arms: Arms) -> list[dict[str, Any]]:
+    """Ask whether weights help the more, the more labels are wrong."""
+    made = []
+    for task in TASKS:
+        gains = {rho: compared(arms, task, f"noise-{rho}", "plain", "dimp") for rho in ("0", "0.2", "0.4")}
+        if all(found is not None for found, _ in gains.values()):
+            first, last = gains["0"][0] or (0, 0, 0), gains["0.4"][0] or (0, 0, 0)
+            reach = ((last[2] - last[1]) ** 2 + (first[2] - first[1]) ** 2) ** 0.5 / 2
+            grown = last[0] - first[0]
+            found = (grown, grown - reach, grown + reach)
+            curve = {rho: round(of[0], 4) for rho, (of, _) in gains.items() if of}
+            statement = f"gain of dimp at 40 % wrong labels − gain at none, macro-F1 ({task})"
+            made.append(claim("C8", statement, found, "above 0", above(found), gains["0"][1], task=task, gains=curve))
+    return made
+
+
+def _claims(claims: Sequence[dict[str, Any]]) -> list[str]:
+    lines = [
+        "## Claims",
+        "",
+        "| claim | statement | value | threshold | verdict | seeds |",
+        "|---|---|---|---|---|---|",
+    ]
+    for c in claims:
+        told = "" if c["value"] is None else f"{c['value']:.3f} [{c['low']:.3f}, {c['high']:.3f}]"
+        lines.append(
+            f"| {c['claim']} | {c['statement']} | {told} | {c['threshold']} | {c['verdict']} | {c['n_seeds']} |"
+        )
+    return [*lines, ""]
+
+
+def _scores(arms: Arms) -> list[str]:
+    """Draw macro-F1 of every arm, and its difference from plain."""
+    lines = ["## Macro-F1, mean over seeds, and the difference from `plain` with its interval", ""]
+    for condition in CONDITIONS:
+        tasks = [t for t in TASKS if any(arms.get((t, condition, a)) for a in CONDITIONS[condition])]
+        if not tasks:
+            continue
+        lines += [f"### {condition}", "", f"| arm | {' | '.join(tasks)} |", "|---" * (len(tasks) + 1) + "|"]
+        for arm in CONDITIONS[condition]:
+            row = [_score(arms, task, condition, arm) for task in tasks]
+            lines.append(f"| {arm} | {' | '.join(row)} |")
+        lines.append("")
+    return lines
+
+
+def _score(arms: Arms, task: str, condition: str, arm: str) -> str:
+    of = arms.get((task, condition, arm), {})
+    if not of:
+        return ""
+    base = arms.get((task, condition, "plain")) or arms.get((task, "written", "plain"), {})
+    found = None if arm == "plain" else difference(base, of)
+    beside = "" if found is None else f", {found[0]:+.3f} [{found[1]:+.3f}, {found[2]:+.3f}]"
+    return f"{value(of):.3f}{beside} ({len(of)})"
+
+
+def _found(arms: Arms) -> list[str]:
+    """Draw how well weights find wrong labels."""
+    lines = [
+        "## How often a right label outranks a wrong one",
+        "",
+        "| rows | by quality | by weight |",
+        "|---|---|---|",
+    ]
+    for task in TASKS:
+        for condition in CONDITIONS:
+            of = [r["auc"] for r in arms.get((task, condition, "plain"), {}).values() if r["auc"]]
+            if of:
+                q, w = (float(np.mean([v[by] for v in of])) for by in ("quality", "weight"))
+                lines.append(f"| {task}, {condition} | {q:.2f} | {w:.2f} |")
+    return [*lines, ""]
+
+
+if __name__ == "__main__":
+    if not RESULTS.exists():
+        raise SystemExit(f"{RESULTS} is not there yet; run run.py first")
+    main()

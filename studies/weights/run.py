@@ -1,0 +1,195 @@
+"""What weights do for a classifier, on rows that a language model wrote and on rows with known flaws.
+
+    python studies/labelled/sources.py FOLDER --out sets/labelled        # real rows of seven tasks
+    python studies/weights/run.py sets/labelled                          # hours on two cores; goes on where it stopped
+    python studies/weights/page.py                                       # the page and claims.json
+
+Synthetic rows of a run, by its condition:
+
+    written         240 texts zero-shot and 240 few-shot by SmolLM2-135M (studies/labelled/data)
+    noise-R         400 real rows, a share R of the labels replaced by another
+    duplicates      300 real rows, a fifth of the labels wrong, and 10 rows, half of them wrong, ten times more
+    imbalance       400 real rows, one label with a tenth of its share
+    shifted         400 real rows of another task with the same labels: other texts
+
+    few-N           as written, with a checker that saw N real rows only
+    potion          as written, with a checker of fixed static vectors, a twentieth of a second's work
+
+Each is weighed by checkers that learnt from the real rows of `checker`, and arms of `unflaw.train.train_arms` learn
+from it with as many steps; `validation` chooses the epoch, `test` is asked once at the end. One line per arm is added
+to results/arms.jsonl: the class told for each test row, seconds, and how well the weights find rows that are known to
+be wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unflaw.curate import split, weigh
+from unflaw.data import ID, Rows, read
+from unflaw.measure import auc
+from unflaw.models import open_classifier
+from unflaw.train import ARMS, label_ids, label_names, texts_of, train_arms
+
+__all__ = ["CONDITIONS", "RESULTS", "TASKS", "synthetic_rows"]
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results" / "arms.jsonl"
+WRITTEN = HERE.parent / "labelled" / "data"
+TASKS = ("films", "tweets", "news")
+MAIN = ("plain", "quality", "imp", "dimp", "filter", "real", "mix")
+CONDITIONS = {
+    "written": tuple(ARMS), "noise-0.2": tuple(ARMS), "noise-0": MAIN, "noise-0.4": MAIN, "duplicates": MAIN,
+    "imbalance": MAIN, "shifted": MAIN, "few-30": ("quality", "imp", "dimp"), "few-100": ("quality", "imp", "dimp"),
+    "potion": ("quality", "imp", "dimp"),
+}  # fmt: skip
+"""Condition → arms, the costly ones where they matter most."""
+OTHER = {"films": "wares", "tweets": "films"}
+"""Task → the one with the same labels whose texts are taken in its place."""
+N_ROWS, SEEDS = 400, 5
+HOW: dict[str, Any] = {"epochs": 4.0, "batch_size": 32, "learning_rate": 1e-4, "max_tokens": 96}
+BILEVEL_SEEDS = 3
+
+
+def main() -> None:
+    """Run what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sets", type=Path)
+    parser.add_argument("--model", default="minilm")
+    parser.add_argument("--checker", default="minilm")
+    parser.add_argument("--tasks", default=",".join(TASKS))
+    parser.add_argument("--conditions", default=",".join(CONDITIONS))
+    parser.add_argument("--seeds", type=int, default=SEEDS)
+    told = parser.parse_args()
+    done = {(r["task"], r["condition"], r["seed"], r["arm"]) for r in records()}
+    for seed in range(told.seeds):
+        for condition in told.conditions.split(","):
+            for task in told.tasks.split(","):
+                if condition == "shifted" and task not in OTHER:
+                    continue
+                arms = [a for a in CONDITIONS[condition] if (task, condition, seed, a) not in done]
+                arms = [a for a in arms if a not in ("hu", "sungen") or seed < BILEVEL_SEEDS]
+                if arms:
+                    one(told.sets, task, condition, seed, arms, told.model, told.checker)
+
+
+def records() -> list[dict[str, Any]]:
+    """Return what was measured so far."""
+    return [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
+
+
+def one(sets: Path, task: str, condition: str, seed: int, arms: list[str], model: str, checker: str) -> None:
+    """Run the arms of one condition, and write each."""
+    parts = {name: read(sets / task / f"{name}.jsonl") for name in ("checker", "validation", "test")}
+    rows = synthetic_rows(sets, task, condition, seed)
+    real = parts["checker"]
+    if condition.startswith("few-"):
+        share = int(condition.removeprefix("few-")) / len(real)
+        kept = set(split(real, {"few": share}, seed=seed)["few"])
+        real = real.take([k for k, i in enumerate(real.ids) if i in kept])
+    checker = "probe:potion" if condition == "potion" else checker
+    began = time.perf_counter()
+    training = {} if checker.startswith("probe:") else HOW
+    found = weigh(rows, real, checker=checker, check=False, seed=seed, **training)
+    weighing, weighed = time.perf_counter() - began, found.on(rows)
+    shared = {
+        "task": task, "condition": condition, "seed": seed, "model": model, "checker": checker, "n": len(rows),
+        "n_real": len(real),
+        "weighing_s": round(weighing, 1), "auc": truth(rows, found),
+    }  # fmt: skip
+    labels = label_names(parts["test"])
+    y = label_ids(parts["test"], labels)
+    with tempfile.TemporaryDirectory() as folder:
+        for arm in arms:
+            made = train_arms(model, weighed, real, parts["validation"], folder, arms=[arm], seed=seed, **HOW)[arm]
+            asked = open_classifier(f"hf:{made.path}", max_tokens=HOW["max_tokens"])
+            p = asked.predict_proba(texts_of(parts["test"]))
+            told = np.array([labels.index(asked.labels[k]) for k in p.argmax(axis=1)])
+            record = {
+                **shared, "arm": arm, "seconds": round(made.seconds, 1), "steps": made.steps, "classes": len(labels),
+                "validation": [round(e["accuracy"], 4) for e in made.epochs],
+                "y": "".join(map(str, y)), "told": "".join(map(str, told)),
+            }  # fmt: skip
+            with open(RESULTS, "a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+            print(task, condition, seed, arm, f"{(told == y).mean():.3f}", f"{made.seconds:.0f} s", flush=True)
+
+
+def synthetic_rows(sets: Path, task: str, condition: str, seed: int) -> Rows:
+    """Return the rows to weigh, with a column `wrong` where it is known which labels are."""
+    rng = np.random.default_rng(seed)
+    if condition in ("written", "potion") or condition.startswith("few-"):
+        return _rows([r for mode in ("zero", "few") for r in _written(task, mode)])
+    source = OTHER[task] if condition == "shifted" else task
+    pool = read(sets / source / "pool.jsonl")
+    labels = label_names(pool)
+    drawn = [
+        dict(zip(("text", "label"), r, strict=True))
+        for r in zip(pool.column("text"), pool.column("label"), strict=True)
+    ]
+    drawn = [drawn[i] for i in rng.permutation(len(drawn))]
+    if condition.startswith("noise-"):
+        return _rows(_spoilt(drawn[:N_ROWS], float(condition.removeprefix("noise-")), labels, rng))
+    if condition == "duplicates":
+        base, few = _spoilt(drawn[:300], 0.2, labels, rng), _spoilt(drawn[300:310], 0.5, labels, rng)
+        copies = [{**r, "text": _nearly(r["text"], rng)} for r in few for _ in range(10)]
+        return _rows([*base, *copies])
+    if condition == "imbalance":
+        rare = labels[seed % len(labels)]
+        kept = [r for r in drawn if r["label"] != rare or rng.random() < 0.1]
+        return _rows([{**r, "wrong": False} for r in kept[:N_ROWS]])
+    return _rows([{**r, "wrong": False} for r in drawn[:N_ROWS]])
+
+
+def _written(task: str, mode: str) -> Iterator[dict[str, Any]]:
+    with gzip.open(WRITTEN / f"{task}-{mode}.jsonl.gz", "rt", encoding="utf-8") as lines:
+        for line in lines:
+            row = json.loads(line)
+            yield {"text": row["text"], "label": row["label"]}
+
+
+def _spoilt(
+    rows: list[dict[str, Any]], share: float, labels: list[str], rng: np.random.Generator
+) -> list[dict[str, Any]]:
+    """Replace the labels of a share of the rows, as near as can be, by another drawn at random."""
+    wrong = set(rng.permutation(len(rows))[: round(share * len(rows))].tolist())
+    spoilt = []
+    for k, row in enumerate(rows):
+        others = [label for label in labels if label != row["label"]]
+        label = others[int(rng.integers(len(others)))] if k in wrong else row["label"]
+        spoilt.append({**row, "label": label, "wrong": k in wrong})
+    return spoilt
+
+
+def _nearly(text: str, rng: np.random.Generator) -> str:
+    """Leave one word out, so that a copy is no exact one."""
+    words = text.split()
+    del words[int(rng.integers(len(words)))]
+    return " ".join(words)
+
+
+def _rows(records: list[dict[str, Any]]) -> Rows:
+    named = [{ID: f"{k:05d}", **r} for k, r in enumerate(records)]
+    return Rows.from_records(named, {"text": "text", "label": "label"})
+
+
+def truth(rows: Rows, found: Any) -> dict[str, float] | None:
+    """Return how often a right label outranks a wrong one, by quality and by weight; None where it is not known."""
+    if "wrong" not in rows.table.column_names or not any(rows.column("wrong")):
+        return None
+    wrong = np.array(rows.column("wrong"))
+    by = {"quality": found.quality, "weight": found.weight}
+    return {name: round(auc(values[~wrong], values[wrong]), 4) for name, values in by.items()}
+
+
+if __name__ == "__main__":
+    main()

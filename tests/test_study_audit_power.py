@@ -28,10 +28,10 @@ def test_a_run_writes_its_results_and_the_page(study, monkeypatch, tmp_path):
     )
     run.main()
     (record,) = [json.loads(path.read_text()) for path in (tmp_path / "results").glob("examples*.json")]
-    assert record["splits"] == 1 and sum(map(len, record["clean"].values())) == 50
+    assert record["splits"] == 1 and sum(map(len, record["clean"].values())) == 51
     written = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert written.startswith("Head.\n\n<!-- tables -->") and "Old." not in written
-    assert "| examples, 300 beside 300 | 7 | 1 | 0 | 50 | 0 |" in written
+    assert "| examples, 300 beside 300 | 7 | 1 | 0 | 51 | 0 |" in written
 
 
 def test_the_page_says_what_the_results_say(page):

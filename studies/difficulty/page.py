@@ -34,7 +34,8 @@ def built() -> tuple[list[Record], str]:
     """Return the claims and the text of the page."""
     levels, subsets = _read(LEVELS_FILE), _read(SUBSETS_FILE)
     makers = (accuracy_claims, partial_claims, noise_claims, transfer_claims, firm_claims)
-    claims = [c for name in SETS for make in makers for c in make(name, [r for r in levels if r["set"] == name])]
+    graded = {name: of for name in SETS if (of := [r for r in levels if r["set"] == name])}
+    claims = [c for name, of in graded.items() for make in makers for c in make(name, of)]
     claims += [c for name in SETS for c in subset_claims(name, [r for r in subsets if r["set"] == name])]
     head = (HERE / "README.md").read_text(encoding="utf-8").partition("<!-- tables -->")[0]
     tables = "\n".join([*_claims(claims), *_levels(levels), *_subsets(subsets)])

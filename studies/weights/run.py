@@ -141,8 +141,7 @@ def synthetic_rows(sets: Path, task: str, condition: str, seed: int) -> Rows:
         return _rows(_spoilt(drawn[:N_ROWS], float(condition.removeprefix("noise-")), labels, rng))
     if condition == "duplicates":
         base, few = _spoilt(drawn[:300], 0.2, labels, rng), _spoilt(drawn[300:310], 0.5, labels, rng)
-        copies = [{**r, "text": _nearly(r["text"], rng)} for r in few for _ in range(10)]
-        return _rows([*base, *copies])
+        return _rows([*base, *({**r, "text": said} for r in few for said in _nearly(r["text"], 10, rng))])
     if condition == "imbalance":
         rare = labels[seed % len(labels)]
         kept = [r for r in drawn if r["label"] != rare or rng.random() < 0.1]
@@ -170,11 +169,11 @@ def _spoilt(
     return spoilt
 
 
-def _nearly(text: str, rng: np.random.Generator) -> str:
-    """Leave one word out, so that a copy is no exact one."""
+def _nearly(text: str, n: int, rng: np.random.Generator) -> list[str]:
+    """Return n copies of a text, each without another of its words."""
     words = text.split()
-    del words[int(rng.integers(len(words)))]
-    return " ".join(words)
+    order = rng.permutation(len(words))
+    return [" ".join(w for k, w in enumerate(words) if k != order[copy % len(words)]) for copy in range(n)]
 
 
 def _rows(records: list[dict[str, Any]]) -> Rows:

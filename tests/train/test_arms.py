@@ -29,8 +29,8 @@ def test_each_arm_takes_its_rows(weighed):
     assert told["focal"][1] == {"objective": "focal"} and told["plain"][1] == {}
 
 
-def test_a_text_under_one_label_comes_once(weighed):
-    assert len(_bare(weighed, weighed)) == 40
+def test_rows_that_come_twice_stay_twice(weighed):
+    assert len(_bare(weighed, weighed)) == 80
 
 
 def test_all_arms_take_as_many_steps_and_are_chosen_by_the_same_rows(tiny_encoder, tmp_path, weighed):

@@ -7,7 +7,7 @@ rows, so that a difference between two of them is what they do with the rows and
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,23 +113,17 @@ def _rows_of(arm: str, synthetic: Rows, real: Rows, threshold: float) -> tuple[R
 
 
 def _bare(*sets: Rows) -> Rows:
-    """Return the texts and labels of sets, one after the other, each text and label once.
+    """Return the texts and labels of sets, one after the other.
 
     Of one set rows keep their ids; those of two may be alike, and are made anew from what the rows say.
     """
-    records = {(text, label): i for rows in sets for text, label, i in _told(rows)}
-    pairs = any(not isinstance(text, str) for text, _ in records)
-    sides = ("premise", "hypothesis") if pairs else ("text",)
-    named = [
+    told = [row for rows in sets for row in zip(rows.ids, texts_of(rows), labels_of(rows), strict=True)]
+    sides = ("text",) if isinstance(told[0][1], str) else ("premise", "hypothesis")
+    records = [
         {
             **({ID: i} if len(sets) == 1 else {}),
-            **dict(zip(sides, (text,) if isinstance(text, str) else text, strict=True)),
-            "label": label,
+            **dict(zip(sides, (text,) if isinstance(text, str) else text, strict=True)), "label": label,
         }
-        for (text, label), i in records.items()
-    ]
-    return Rows.from_records(named, {name: name for name in (*sides, "label")})
-
-
-def _told(rows: Rows) -> Iterable[tuple[Any, str | None, str]]:
-    return zip(texts_of(rows), labels_of(rows), rows.ids, strict=True)
+        for i, text, label in told
+    ]  # fmt: skip
+    return Rows.from_records(records, {name: name for name in (*sides, "label")})

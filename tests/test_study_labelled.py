@@ -1,0 +1,142 @@
+"""The studies of labelled text: rows are spoilt as they say, a run writes what the page reads, claims are judged."""
+
+import json
+
+import numpy as np
+import pytest
+
+from labelled import labelled_rows
+from unflaw.data import write
+
+
+@pytest.fixture
+def weights(load_study):
+    return load_study("weights", "run", "page")
+
+
+@pytest.fixture
+def sets(tmp_path):
+    """A small task in parts."""
+    for name, n, seed in (("pool", 80, 1), ("checker", 40, 2), ("validation", 16, 3), ("test", 40, 4)):
+        (tmp_path / "films").mkdir(exist_ok=True)
+        write(labelled_rows(n, seed=seed), tmp_path / "films" / f"{name}.jsonl")
+    return tmp_path
+
+
+def test_a_share_of_labels_is_wrong_and_marked(weights, sets):
+    run, _ = weights
+    rows = run.synthetic_rows(sets, "films", "noise-0.4", 0)
+    clean = dict(zip(labelled_rows(80, seed=1).column("text"), labelled_rows(80, seed=1).column("label"), strict=True))
+    wrong = [clean[t] != v for t, v in zip(rows.column("text"), rows.column("label"), strict=True)]
+    assert wrong == rows.column("wrong") and sum(wrong) == 32
+    assert not any(run.synthetic_rows(sets, "films", "noise-0", 0).column("wrong"))
+
+
+def test_one_label_is_rare_and_copies_are_near(weights, sets, monkeypatch):
+    run, _ = weights
+    rare = run.synthetic_rows(sets, "films", "imbalance", 0).column("label")
+    assert 0 < min(rare.count(v) for v in set(rare)) < 12
+    write(labelled_rows(400, seed=1), sets / "films" / "pool.jsonl")
+    copies = run.synthetic_rows(sets, "films", "duplicates", 0)
+    texts = copies.column("text")
+    assert len(copies) == 400
+    lengths = [{len(t.split()) for t in texts[at : at + 10]} for at in range(300, 400, 10)]
+    assert all(len(of) == 1 for of in lengths) and len(set(texts[300:])) > 60
+
+
+def test_a_run_is_written_once_and_read_by_the_page(weights, sets, monkeypatch, tmp_path, tiny_encoder):
+    run, page = weights
+    monkeypatch.setattr(run, "RESULTS", tmp_path / "arms.jsonl")
+    monkeypatch.setattr(run, "HOW", {"steps": 2, "batch_size": 16, "max_tokens": 64})
+    monkeypatch.setattr(run, "CONDITIONS", {"noise-0.2": ("plain", "dimp")})
+    argv = ["run.py", str(sets), "--tasks", "films", "--conditions", "noise-0.2", "--seeds", "2", "--model",
+            f"hf:{tiny_encoder}", "--checker", "probe:potion"]  # fmt: skip
+    monkeypatch.setattr("sys.argv", argv)
+    for _ in range(2):
+        run.main()  # the second time there is nothing left to do
+    told = run.records()
+    assert [(r["seed"], r["arm"]) for r in told] == [(0, "plain"), (0, "dimp"), (1, "plain"), (1, "dimp")]
+    assert all(len(r["told"]) == 40 and 0 <= r["auc"]["quality"] <= 1 for r in told)
+    monkeypatch.setattr(page, "records", lambda: told)
+    claims, text = page.built()
+    assert {c["claim"] for c in claims} == {"C3"} and "### noise-0.2" in text
+
+
+def record(seed, told, y="01" * 50, **more):
+    return {"task": "films", "condition": "written", "seed": seed, "arm": "plain", "classes": 2, "y": y, "told": told,
+            "seconds": 10.0, "weighing_s": 10.0, "auc": None, **more}  # fmt: skip
+
+
+def test_a_difference_is_of_macro_f1_paired_by_row_and_seed(weights):
+    _, page = weights
+    right, half = "01" * 50, "01" * 25 + "10" * 25
+    a, b = ({s: record(s, told) for s in (0, 1)} for told in (half, right))
+    value, low, high = page.difference(a, b)
+    assert value == pytest.approx(0.5) and 0.3 < low < 0.5 < high < 0.7
+    assert page.difference(a, a) == (0.0, 0.0, 0.0)
+    assert page.difference({0: a[0]}, b) is None
+    assert [page.above(v) for v in ((1, 0.1, 2), (-1, -2, -0.1), (0, -1, 1), None)] == [
+        "pass",
+        "fail",
+        "unclear",
+        "unclear",
+    ]
+
+
+def test_claims_of_cost_compare_seconds(weights):
+    _, page = weights
+    arms = page.defaultdict(dict)
+    for seed in (0, 1):
+        arms["films", "written", "plain"][seed] = record(seed, "01" * 50)
+        arms["films", "written", "dimp"][seed] = record(seed, "01" * 50, arm="dimp", seconds=10.5)
+        arms["films", "written", "imp"][seed] = record(seed, "01" * 50, arm="imp", seconds=10.0)
+    by = {c["settings"]["arm"]: c for c in page.c6(arms)}
+    assert by["dimp"]["value"] == 1.05 and by["dimp"]["verdict"] == "pass"
+    assert by["imp"]["value"] == 2.0 and by["imp"]["verdict"] == "pass"
+
+
+def test_levels_are_judged_by_models_that_never_saw_them(load_study):
+    (page,) = load_study("difficulty", "page")
+    level = [0] * 40 + [1] * 30 + [2] * 30
+    told = [0] * 40 + [0] * 20 + [1] * 10 + [1] * 30  # all right among easy, none among hard
+    of = [{"set": "films", "seed": s, "y": [0] * 100, "level": level, "independent": {"full": told, "first:3": told},
+           "wrong": [0] * 70 + [1] * 30, "noisy_level": level, "stability": 0.9} for s in (0, 1)]  # fmt: skip
+    easy_hard = page.accuracy_claims("films", of)[2]
+    assert easy_hard["value"] == 1.0 and easy_hard["verdict"] == "pass"
+    assert page.noise_claims("films", of)[0]["value"] == 1.0
+    assert page.firm_claims("films", of)[0]["verdict"] == "pass"
+    assert (
+        page.partial_claims("films", [{**r, "independent": {"full": told, "first:3": [0] * 100}} for r in of])[0][
+            "value"
+        ]
+        == 0
+    )
+
+
+def test_gaps_and_correlations_of_the_subjectivity_study(load_study):
+    (page,) = load_study("subjectivity", "gap_page")
+    by = page.defaultdict(dict)
+    right, half = "01" * 50, "01" * 25 + "10" * 25
+    for n, task in enumerate(page.TASKS[:5]):
+        for seed in (0, 1):
+            worse = "10" * (4 * n) + "01" * (50 - 4 * n)
+            by[task, "real"][seed] = {"classes": 2, "y": right, "told": right, "n": 9}
+            by[task, "few"][seed] = by[task, "zero"][seed] = {"classes": 2, "y": right, "told": worse, "n": 9}
+    assert page.gap(by, page.TASKS[0], "real", "few")[0] == 0
+    traits = {t: {"subjectivity": {"classifier": 0.1 * n}} for n, t in enumerate(page.TASKS[:5])}
+    told = page._correlations(by, traits)
+    assert [c["value"] for c in told] == [1.0, 1.0] and half
+
+
+PAGES = [("weights", "page", "README.md"), ("difficulty", "page", "README.md"), ("subjectivity", "gap_page", "gap.md")]
+
+
+@pytest.mark.parametrize(("study", "module", "name"), PAGES)
+def test_the_pages_say_what_the_results_say(load_study, study, module, name):
+    (page,) = load_study(study, module)
+    claims, text = page.built()
+    if claims:
+        assert text == (page.HERE / name).read_text(encoding="utf-8"), f"run studies/{study}/{module}.py"
+        kept = json.loads((page.HERE / "results" / "claims.json").read_text())["claims"]
+        assert np.array_equal([c["verdict"] for c in kept], [c["verdict"] for c in claims])
+        assert len({c["statement"] for c in kept}) == len(kept)

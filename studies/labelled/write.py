@@ -1,6 +1,6 @@
 """Have the embedded model write every task, zero-shot and few-shot; what it wrote is committed, as it takes hours.
 
-    python studies/labelled/write.py sets/labelled --n 300
+    python studies/labelled/write.py sets/labelled --n 160
 
 The folder is the one of `sources.py`. Each file holds the rows of `unflaw generate text`, `data/TASK-zero.jsonl.gz` and
 `data/TASK-few.jsonl.gz`; `data/written.json` says what was refused and why. A set that is there is not written again.
@@ -19,7 +19,7 @@ from unflaw.models import CallCache, cached, open_generator
 
 HERE = Path(__file__).parent
 DATA = HERE / "data"
-MODES = {"zero": 0, "few": 6}
+MODES = {"zero": 0, "few": 4}
 """Mode → real examples shown before each text."""
 
 
@@ -27,7 +27,7 @@ def main() -> None:
     """Write what is missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", type=Path)
-    parser.add_argument("--n", type=int, default=300)
+    parser.add_argument("--n", type=int, default=160)
     parser.add_argument("--model", default="smollm2")
     parser.add_argument("--tasks", default=",".join(sorted(p.stem for p in (HERE / "tasks").glob("*.yaml"))))
     told = parser.parse_args()

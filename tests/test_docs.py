@@ -10,6 +10,7 @@ import yaml
 from typer.testing import CliRunner
 
 from unflaw._cli._app import app
+from unflaw._cli._recipe import _command_of
 
 PAGE = (Path(__file__).parents[1] / "docs" / "ci.md").read_text()
 WORKFLOW = yaml.safe_load(re.search(r"```yaml\n(.*?)```", PAGE, re.DOTALL)[1])
@@ -44,3 +45,16 @@ def test_every_command_of_the_page_is_understood(folder):
         result = CliRunner().invoke(app, [*line, *extra])
         assert result.exit_code == 0, result.output
     assert (folder / "audit" / "report.html").is_file() and (folder / "data" / "kept.jsonl").is_file()
+
+
+DOCS = sorted((Path(__file__).parents[1] / "docs").glob("*.md"))
+TYPED = [
+    (path.name, line) for path in DOCS for line in re.findall(r"^ {4}(unflaw .+)$", path.read_text(), re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize(("page", "line"), TYPED, ids=[f"{page}:{n}" for n, (page, _) in enumerate(TYPED)])
+def test_every_command_of_the_docs_has_the_options_it_names(page, line):
+    words = shlex.split(line.split("#")[0].partition(" | ")[0])[1:]
+    command, rest = _command_of(tuple(words))
+    command.make_context(page, rest, resilient_parsing=True)

@@ -316,3 +316,32 @@ def test_every_check_that_fails_comes_with_something_to_do(tmp_path, make_findin
     with open_run(tmp_path, command="audit", settings={}) as run:
         run.add_findings([found])
     assert len(collect(tmp_path)["next"]) == 2, "what to do about it, and to measure the model"
+
+
+def told(folder, pair, **models):
+    """Classifiers with these macro-F1s, and how the last compares with the first."""
+    names = list(models)
+    with open_run(folder, command="evaluate", settings={}) as run:
+        run.add_scores([Score("labels.macro_f1", m, v, v - 0.01, v + 0.01, 10, unit="F1") for m, v in models.items()])
+        one = {
+            "benchmark": "labels.macro_f1",
+            "model_a": names[0],
+            "model_b": names[-1],
+            "n": 10,
+            "gained": [],
+            "lost": [],
+        }
+        run.add_comparisons([{**one, "difference": sum(pair) / 2, "low": pair[0], "high": pair[1]}])
+    return collect(folder)
+
+
+def test_the_best_classifier_is_named_where_it_is_clearly_better(tmp_path):
+    clear = told(tmp_path / "a", (0.05, 0.15), plain=0.6, filter=0.65, imp=0.7)["next"]
+    assert (
+        clear[0]["words"].startswith("Use imp: it has a macro-F1 of 0.7")
+        and "[0.05, 0.15] more than plain" in clear[0]["words"]
+    )
+    noise = told(tmp_path / "b", (-0.05, 0.15), plain=0.6, imp=0.65)["next"]
+    assert noise[0]["words"].startswith("None is clearly better than plain")
+    first = told(tmp_path / "c", (-0.2, -0.1), plain=0.6, imp=0.45)["next"]
+    assert first[0]["words"].startswith("Use plain, with a macro-F1 of 0.6: no other")

@@ -67,11 +67,12 @@ def labels(
     p = p[:, [list(asked.labels).index(c) for c in classes]]  # two classifiers may order their classes otherwise
     y, told = label_ids(rows, classes), p.argmax(axis=1)
     outputs = {i: classes[k] for i, k in zip(rows.ids, told.tolist(), strict=True)}
+    said = {i: text if isinstance(text, str) else " → ".join(text) for i, text in zip(rows.ids, texts, strict=True)}
     settings = {"prompts_hash": digest([texts, y.tolist()]), "labels": classes}
     right = {i: float(hit) for i, hit in zip(rows.ids, (told == y).tolist(), strict=True)}
     cell = cells(y, told, len(classes))
     value = float(macro_f1(confusion(cell, len(classes))))
-    first = mean_score("labels.accuracy", name, right, outputs=outputs, settings=settings)
+    first = mean_score("labels.accuracy", name, right, outputs=outputs, settings={**settings, "prompts": said})
     low, high = confusion_interval(cell, len(classes))
     items = dict(zip(rows.ids, cell.astype(float).tolist(), strict=True))
     second = Score(

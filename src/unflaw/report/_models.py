@@ -44,6 +44,7 @@ _CURVES = {  # key in a step of a curve → title, y label
     "loss": ("Training loss", "nats per token"),
 }
 MAX_CASES = 6
+_TOLD = "labels.macro_f1"
 CELL = 900
 
 
@@ -70,6 +71,7 @@ def models(scores: Sequence[Score], pairs: Sequence[Mapping[str, Any]]) -> dict[
         "benchmarks": tables,
         "pairs": [_pair(p, kind[p["benchmark"]]) for p in order if p["benchmark"] in kind],
         "repair": _repair(by, names, pairs),
+        "classifiers": _classifiers(by, names, pairs),
     }
 
 
@@ -164,6 +166,27 @@ def _repair(
         "strip": strip,
         "alt": "; ".join(f"{s['name']} {number(s['value'])} points" for s in strip),
     }
+
+
+def _classifiers(
+    by: Mapping[tuple[str, str], Score], names: Sequence[str], pairs: Sequence[Mapping[str, Any]]
+) -> dict[str, str] | None:
+    """Say which classifier tells labels best, and whether it is clear of the first one; None without two."""
+    told = {name: by[_TOLD, name] for name in names if (_TOLD, name) in by}
+    if len(told) < 2:
+        return None
+    first, best = next(iter(told)), max(told, key=lambda name: told[name].value)
+    against = f"{_short(first)}, with a macro-F1 of {number(told[first].value)}"
+    if best == first:
+        return {"best": first, "words": f"Use {against}: no other one tells labels better."}
+    pair = next((p for p in pairs if (p["benchmark"], p["model_a"], p["model_b"]) == (_TOLD, first, best)), None)
+    gain = f"a macro-F1 of {number(told[best].value)}"
+    if pair is None:
+        return {"best": best, "words": f"{_short(best)} has {gain}, {against}; they were not compared paired."}
+    beside = f"{number(pair['difference'])} [{number(pair['low'])}, {number(pair['high'])}] more than {_short(first)}"
+    if pair["low"] <= 0:
+        return {"best": first, "words": f"None is clearly better than {_short(first)}: {_short(best)} has {beside}."}
+    return {"best": best, "words": f"Use {_short(best)}: it has {gain}, {beside}, on rows that chose nothing."}
 
 
 def _within_noise(pairs: Sequence[Mapping[str, Any]], benchmark: str, one: str, other: str) -> bool:

@@ -32,6 +32,9 @@ _ADVICE = {  # first part of a check's id → what to do about it
     "people's least. Show the generator real rows as examples, which helps some.",
     "gap": "Bring the rows nearer to real text: vary topics, sources and prompts where the overlap plot is empty.",
     "perplexity": "Add rows the model finds harder: text that it predicts this easily teaches it little but form.",
+    "weights": "Weights are worth what the checker is: give it more real rows or a better model, and cap the weights "
+    "where few rows carry them.",
+    "difficulty": "Let the model that grades learn longer or from more rows before its levels are used.",
     "harder": "Read the rows listed as hardest to predict: garbled text, another language, or a subject of their own.",
 }
 
@@ -115,6 +118,8 @@ def next_steps(
     elif repair:
         words = "Repair without forgetting (the template stays barred), and compare again."
         steps.insert(0, {"words": words, "command": f"{repair_again} --name barred --w-forget 0"})
+    elif compared and compared.get("classifiers"):
+        steps = [{"words": compared["classifiers"]["words"], "command": ""}, *steps[:3]]
     elif compared and found:
         words = "See whether repair helps: unlearn the template from the trained model, then compare the two."
         steps.append({"words": words, "command": repair_again})

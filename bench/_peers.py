@@ -1,4 +1,4 @@
-"""Peers of the audit, each run by a Python of its own that has it installed: `bench/audit.py` calls this file.
+"""Peers, each run by a Python of its own that has it installed: `bench/audit.py` and `classify.py` call this file.
 
     PYTHON bench/_peers.py PEER FILE.jsonl [SETTINGS AS JSON]    prints {"cpu": seconds, "answer": …} on the last line
 
@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -106,6 +107,30 @@ def ydata(path: str, settings: Settings) -> Answer:
     return cpu() - started, os.path.getsize(settings["out"])
 
 
+def data_designer(path: str, settings: Settings) -> Answer:
+    """Write labelled texts through a server: a label drawn, then a text asked for by it."""
+    import data_designer.config as dd
+    from data_designer.interface import DataDesigner
+
+    with tempfile.TemporaryDirectory() as folder:
+        provider = dd.ModelProvider(name="mock", endpoint=settings["url"], provider_type="openai", api_key="none")
+        how = dd.ChatCompletionInferenceParams(
+            temperature=0.9, top_p=0.95, max_tokens=160, max_parallel_requests=settings["parallel"]
+        )
+        model = dd.ModelConfig(
+            alias="writer", model="mock", provider="mock", inference_parameters=how, skip_health_check=True
+        )
+        builder = dd.DataDesignerConfigBuilder(model_configs=[model])
+        labels = dd.CategorySamplerParams(values=["positive", "negative"])
+        builder.add_column(dd.SamplerColumnConfig(name="label", sampler_type=dd.SamplerType.CATEGORY, params=labels))
+        prompt = "Write one sentence of a film review. Its label is {{ label }}."
+        builder.add_column(dd.LLMTextColumnConfig(name="text", model_alias="writer", prompt=prompt))
+        designer = DataDesigner(artifact_path=folder, model_providers=[provider])
+        started, began = cpu(), time.perf_counter()
+        made = designer.create(builder, num_records=settings["n"]).load_dataset()
+        return cpu() - started, {"seconds": time.perf_counter() - began, "rows": len(made)}
+
+
 def rows_of(path: str) -> Iterator[dict[str, Any]]:
     """Yield the rows of a JSON-lines file."""
     with open(path, encoding="utf-8") as lines:
@@ -113,7 +138,10 @@ def rows_of(path: str) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-PEERS = {"semhash": semhash, "datatrove": datatrove, "data_juicer": data_juicer, "ydata": ydata}
+PEERS = {
+    "semhash": semhash, "datatrove": datatrove, "data_juicer": data_juicer, "ydata": ydata,
+    "data_designer": data_designer,
+}  # fmt: skip
 
 if __name__ == "__main__":
     spent, answer = PEERS[sys.argv[1]](sys.argv[2], json.loads(sys.argv[3]) if len(sys.argv) > 3 else {})

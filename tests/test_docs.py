@@ -48,7 +48,7 @@ def test_every_command_of_the_page_is_understood(folder):
 
 
 DOCS = sorted((Path(__file__).parents[1] / "docs").glob("*.md"))
-TYPED = [
+TYPED = [(path.name, said) for path in DOCS for said in re.findall(r"^ {4}(unflaw .+)$", path.read_text(), re.MULTILINE)]
     (path.name, line) for path in DOCS for line in re.findall(r"^ {4}(unflaw .+)$", path.read_text(), re.MULTILINE)
 ]
 

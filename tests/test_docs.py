@@ -48,9 +48,8 @@ def test_every_command_of_the_page_is_understood(folder):
 
 
 DOCS = sorted((Path(__file__).parents[1] / "docs").glob("*.md"))
-TYPED = [(path.name, said) for path in DOCS for said in re.findall(r"^ {4}(unflaw .+)$", path.read_text(), re.MULTILINE)]
-    (path.name, line) for path in DOCS for line in re.findall(r"^ {4}(unflaw .+)$", path.read_text(), re.MULTILINE)
-]
+SHOWN = re.compile(r"^ {4}(unflaw .+)$", re.MULTILINE)
+TYPED = [(path.name, line) for path in DOCS for line in SHOWN.findall(path.read_text())]
 
 
 @pytest.mark.parametrize(("page", "line"), TYPED, ids=[f"{page}:{n}" for n, (page, _) in enumerate(TYPED)])

@@ -72,7 +72,7 @@ def test_a_stopped_run_asks_nobody_twice(model, task, tmp_path):
     assert text(task, "-n", 8, "--turns", 2, "--run", run).exit_code == 130
     model.stops_after = 10**9
     assert text(task, "-n", 8, "--turns", 2, "--run", run, "--resume").exit_code == 0
-    assert model.asked == 8 and len(read(run / "synthetic.jsonl")) == 8
+    assert model.asked == 8 and len(read(run / "texts.jsonl")) == 8
     assert RunFolder(run).manifest["steps"][-1]["name"] == "generate text"
 
 
@@ -83,7 +83,8 @@ def test_a_dry_run_shows_the_prompt_and_asks_nothing(model, task):
 
 @pytest.mark.parametrize(
     ("words", "told"),
-    [(["--shots", 21], "must not exceed the 20 `examples`"), (["--max-copy", 3], "`max_copy` must be in"),
+    [(["--shots", 21], "must not exceed the 20 `examples`"), (["--max-copy", 3, "--shots", 1], "`max_copy` must be in"),
+     (["--max-copy", 0.5], "of use only with --shots above 0"), (["--model", "nonsense"], "names no model"),
      ([], "`--out` or `--run`")],
 )  # fmt: skip
 def test_what_will_not_do_is_told_before_a_model_is_opened(model, task, tmp_path, words, told):

@@ -193,3 +193,51 @@ def test_arms_need_real_rows_and_known_names(files, tiny_encoder):
     assert "of use only with --arms" in refused(
         "train", model, run / "weighed.jsonl", *how, "--real", files / "x.jsonl"
     )
+
+
+def test_real_rows_that_arms_learnt_from_are_no_test(files, tiny_encoder):
+    run = weighed(files)
+    other = files / "other"  # where nothing was weighed
+    how = ["--validation", files / "validation.jsonl", "--run", other, "--steps", 1]
+    arms = ["--arms", "real", "--real", files / "checker.jsonl"]
+    call("train", f"hf:{tiny_encoder}", run / "weighed.jsonl", *how, *arms)
+    model = other / "models" / "real"
+    told = refused("evaluate", model, "--labels", files / "checker.jsonl", "--run", other)
+    assert "`real of unflaw train arms` and `labels` share 60 texts" in told
+    told = refused("curate", "weigh", files / "synthetic.jsonl", "--real", files / "validation.jsonl", "--run", other)
+    assert "`validation of unflaw train arms` and `real` share 40 texts" in told
+    again = refused("train", f"hf:{tiny_encoder}", run / "weighed.jsonl", *how, *arms)
+    assert "would replace the models" in again
+    call("train", f"hf:{tiny_encoder}", run / "weighed.jsonl", *how, *arms, "--resume")
+
+
+def test_no_file_that_is_read_is_written_over(files):
+    own = ["--out", files / "checker.jsonl", "--overwrite"]
+    assert "must not be a file that is read" in refused(
+        "curate", "weigh", files / "synthetic.jsonl", "--real", files / "checker.jsonl", *own
+    )
+    parts = ["--parts", "checker=5", "--out", files, "--overwrite"]
+    assert "must not be a file that is read" in refused("curate", "split", files / "checker.jsonl", *parts)
+    assert len(read(files / "checker.jsonl")) == 60
+
+
+def test_what_is_wrong_with_a_call_is_told_before_a_run_is_opened(files):
+    how = ["--real", files / "checker.jsonl", "--run", files / "run"]
+    wrong = refused(
+        "curate", "weigh", files / "synthetic.jsonl", *how, "--method", "imps", "--temperature", -1, "--dry-run"
+    )
+    assert "2 problems" in wrong and not (files / "run").exists()
+    told = refused("curate", "split", files / "real.jsonl", "--parts", "a=inf,b=1,b=2", "--out", files / "x")
+    assert "'a=inf'" in told and "'b=2'" in told
+
+
+def test_earlier_files_are_read_as_they_were(files, tiny_encoder):
+    rows = [json.loads(line) for line in (files / "synthetic.jsonl").read_text().splitlines()]
+    named = files / "named.jsonl"
+    named.write_text(
+        "\n".join(json.dumps({"review": r["text"], "text": f"x {k}", "kind": r["label"]}) for k, r in enumerate(rows))
+    )
+    run, columns = files / "run", ["--columns", "text=review,label=kind"]
+    call("train", f"hf:{tiny_encoder}", named, *columns, "--run", run, "--steps", 1, "--name", "a")
+    told = refused("evaluate", run / "models" / "a", "--labels", files / "synthetic.jsonl", "--run", run)
+    assert "`rows of unflaw train a` and `labels` share 90 texts" in told

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -144,3 +145,14 @@ def test_views_by_hand():
 def test_mistakes_are_told_before_anything_is_trained(how, told):
     with pytest.raises(SettingsError, match=told):
         difficulty(pair_rows(40), **how)
+
+
+def test_what_was_recorded_by_the_same_call_is_not_learnt_again(tiny_encoder, tmp_path, monkeypatch):
+    rows, how = labelled_rows(40), {"model": f"hf:{tiny_encoder}", "epochs": 2, "batch_size": 16}
+    first = difficulty(rows, out=tmp_path, **how)
+    module = import_module("unflaw.curate._difficulty")
+    real, trained = module.train_classifier, []
+    monkeypatch.setattr(module, "train_classifier", lambda *a, **k: trained.append(a) or real(*a, **k))
+    assert difficulty(rows, out=tmp_path, **how).level == first.level and not trained
+    difficulty(rows, out=tmp_path, **{**how, "epochs": 3})
+    assert len(trained) == 1 and len(list((tmp_path / "full").glob("*.jsonl"))) == 3

@@ -30,6 +30,13 @@ def test_equal_texts_stay_together():
     assert all(part[rows.ids[k]] == part[rows.ids[k + 1]] for k in range(0, 40, 2))
 
 
+@pytest.mark.parametrize("n_parts", [3, 4, 10])
+def test_parts_that_ask_for_all_rows_get_all(n_parts):
+    rows = Rows.from_records([{"text": f"{k}", "label": k % 3} for k in range(50)], {"text": "text", "label": "label"})
+    dealt = split(rows, {str(k): 1 / n_parts for k in range(n_parts)})
+    assert sum(map(len, dealt.values())) == 50 and set(map(len, dealt.values())) <= {50 // n_parts, -(-50 // n_parts)}
+
+
 def test_same_seed_same_parts():
     rows = labelled_rows(30)
     assert split(rows, {"a": 0.5}, seed=1) == split(rows, {"a": 0.5}, seed=1) != split(rows, {"a": 0.5}, seed=2)
@@ -51,7 +58,7 @@ def test_no_row_is_dealt_twice_and_sizes_are_met_to_within_a_row_of_each_label(s
 @pytest.mark.parametrize(
     ("parts", "told"),
     [({}, "at least one part"), ({"a": 0.7, "b": 0.4}, "more rows than there are"), ({"a": 1.5}, "got 1.5 for 'a'"),
-     ({"a": 11}, "more rows than there are"), ({"a": 0.0}, "got 0.0 for 'a'")],
+     ({"a": 11}, "more rows than there are"), ({"a": 0.0}, "got 0.0 for 'a'"), ({"a": float("inf")}, "got inf")],
 )  # fmt: skip
 def test_sizes_that_are_none_are_refused(parts, told):
     with pytest.raises(SettingsError, match=told):

@@ -14,18 +14,21 @@ from unflaw.train import QUALITY
 
 @pytest.fixture
 def scripted(monkeypatch):
-    """Checkers that say .9 of a label by the text's words, less .1 for each row of its label they learnt from."""
+    """Checkers that tell labels by the text's words: .9 of the one that learnt real rows, from .3 on of the others."""
     learnt = []
 
     def open_scripted(spec, labels, **how):
         def checker(rows):
             learnt.append(rows.ids)
+            real = rows.column("text")[0].split()[-2] == "1"  # the seed of the real rows
 
             def ask(of):
-                p = np.full((len(of), len(labels)), 0.1)
+                p = np.zeros((len(of), len(labels)))
                 for k, text in enumerate(of.column("text")):
                     good = any(w in text for w in ("water", "river", "people"))
-                    p[k, labels.index("good" if good else "bad")] = 0.9
+                    sure = 0.9 if real else 0.3 + int(of.ids[k], 16) % 7 / 10
+                    p[k] = 1 - sure
+                    p[k, labels.index("good" if good else "bad")] = sure
                 return p
 
             return ask
@@ -43,7 +46,10 @@ def test_weights_are_quality_over_diversity(scripted):
     found = weigh(rows, real, check=False)
     wrong = np.array(rows.column("wrong"))
     assert found.quality == pytest.approx(np.where(wrong, 0.1, 0.9))
-    assert found.weight == pytest.approx(found.quality / found.diversity)
+    sure = np.array([0.3 + int(i, 16) % 7 / 10 for i in rows.ids])
+    assert found.diversity == pytest.approx(np.where(wrong, 1 - sure, sure).clip(min=1e-6))
+    assert found.weight == pytest.approx(found.quality / found.diversity) and np.ptp(found.weight) > 1
+    scripted.clear()
     by_quality = weigh(rows, real, method="quality", check=False)
     assert by_quality.weight == pytest.approx(by_quality.quality) and by_quality.diversity is None
 
@@ -94,12 +100,15 @@ def test_a_checker_that_knows_nothing_fails(scripted):
     assert {f.check: f.verdict for f in found.findings}["weights.checker"] == "fail"
 
 
-def test_few_rows_that_carry_the_weight_are_warned_of(scripted, monkeypatch):
+def test_few_rows_that_carry_the_weight_are_warned_of(scripted):
     rows, real = labelled_rows(40, noise=0.25), labelled_rows(30, seed=1)
     found = weigh(rows, real, check=False)
     spread = next(f for f in found.findings if f.check == "weights.spread")
     w = found.weight
-    assert spread.value == pytest.approx(w.sum() ** 2 / (w**2).sum() / 40)
+    assert spread.value == pytest.approx(w.sum() ** 2 / (w**2).sum() / 40) and spread.verdict == "ok"
+    told = import_module("unflaw.curate._weights_told")
+    few = told._spread(["a", "b"], np.arange(40) % 2, np.array([1.0] * 2 + [1e-3] * 38), {})
+    assert few.value < 0.1 and few.verdict == "warn"
 
 
 @pytest.mark.parametrize("checker", ["probe:potion", "probe:minilm"])
@@ -152,3 +161,13 @@ def test_all_mistakes_are_told_at_once():
     parts = ("no row of ['year']", "Did you mean 'imp'", "`n_folds`", "`cap`", "`checker`", "'wrong'", "`calibrate`")
     for part in parts:
         assert part in told
+
+
+def test_what_checkers_said_is_not_asked_again(scripted, tmp_path):
+    rows, real = labelled_rows(40, noise=0.25), labelled_rows(30, seed=1)
+    first = weigh(rows, real, check=False, work=tmp_path)
+    asked = len(scripted)
+    again = weigh(rows, real, check=False, work=tmp_path)
+    assert len(scripted) == asked and again.weight == pytest.approx(first.weight)
+    weigh(rows, real, check=False, work=tmp_path, seed=1)
+    assert len(scripted) > asked  # another call is another answer

@@ -52,6 +52,18 @@ def test_an_answer_without_a_label_is_asked_again_and_counted():
     assert found.unread == 0 and [len(v) for v in found.annotations] == [2] * 4
     never = vote(rows, TASK, {"m": Voter(lambda prompt, seed: '{"label": "odd"}')}, votes=2, max_retries=1)
     assert never.unread == 8 and never.annotations == [[]] * 4
+    assert never.unreadable[0] == (0, "m", '{"label": "odd"}')
+
+
+def test_what_people_said_is_not_replaced_and_any_label_can_be_read():
+    rows = labelled_rows(4).with_column("annotations", [["good"]] * 4)
+    with pytest.raises(SettingsError, match="a column `annotations` already"):
+        vote(rows, TASK, {"m": Voter(sure)})
+    signs = TextTask("a sentence", {"+": "", "-": ""})
+    assert (
+        vote(labelled_rows(2), signs, {"m": Voter(lambda p, s: '{"label": "-"}')}, votes=2).annotations
+        == [["-", "-"]] * 2
+    )
 
 
 def test_an_audit_says_that_models_gave_the_labels():

@@ -19,8 +19,8 @@ def test_a_task_is_read_and_its_examples_are_found_beside_it(tmp_path):
 
 def test_labels_may_be_a_list_of_anything(tmp_path):
     path = tmp_path / "task.yaml"
-    path.write_text("task: a question\nlabels: [yes, no, 3]\n")
-    assert list(read_task(path).labels) == ["yes", "no", "3"]
+    path.write_text("task: a question\nlabels: [yes, no, 3, true, 010, 1.0]\n")
+    assert list(read_task(path).labels) == ["yes", "no", "3", "true", "010", "1.0"]  # as they are written
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,7 @@ def test_labels_may_be_a_list_of_anything(tmp_path):
         ("task: [a]\nlabels: [x, y]", "`task` of .* must be text, got list"),
         ("task: a\nlabels:\n  x: [1]\n  y: b", "must map each label"),
         ("- a", "got list"),
+        ("task: a\nlabels: [x, y, x]", "got 'x' twice"),
     ],
 )
 def test_a_broken_task_is_told(tmp_path, text, told):

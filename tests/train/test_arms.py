@@ -1,9 +1,10 @@
 import math
+from importlib import import_module
 
 import pytest
 
 from labelled import labelled_rows
-from unflaw._errors import DataError, SettingsError, TooFewRowsError
+from unflaw._errors import DataError, SettingsError
 from unflaw.data import Rows
 from unflaw.train import ARMS, QUALITY, train_arms
 from unflaw.train._arms import _bare, _rows_of
@@ -51,6 +52,9 @@ def test_what_is_missing_is_told_at_once(tmp_path):
     with pytest.raises(SettingsError) as refused:
         train_arms("minilm", rows, real, labelled_rows(10, seed=2), tmp_path, arms=["dimp", "imp", "plane"])
     assert len(refused.value.problems) == 3 and "Did you mean 'plain'" in refused.value.problems[0]
+    gaps = rows.with_column(QUALITY, [None] * 20)
+    with pytest.raises(SettingsError, match=r"must be a probability in every row, got None \(for the arms filter"):
+        train_arms("minilm", gaps, real, labelled_rows(10, seed=2), tmp_path, arms=["filter", "quality"])
 
 
 def test_the_checkers_rows_do_not_choose_the_epoch(tmp_path, weighed):
@@ -60,7 +64,7 @@ def test_the_checkers_rows_do_not_choose_the_epoch(tmp_path, weighed):
 
 
 def test_a_threshold_above_all_is_refused(tmp_path, weighed):
-    with pytest.raises(TooFewRowsError, match="got 0 rows above 0.95"):
+    with pytest.raises(SettingsError, match="must leave rows of two labels, got 0 rows"):
         train_arms("minilm", weighed, labelled_rows(20, seed=1), labelled_rows(8, seed=2), tmp_path, arms=["filter"],
                    threshold=0.95)  # fmt: skip
 
@@ -69,3 +73,17 @@ def test_rows_of_two_files_may_have_the_same_ids():
     one, other = ({"unflaw.id": f"{k}", "text": f"{name} {k}", "label": k % 2} for name in "ab" for k in range(1))
     sets = [Rows.from_records([r], {"text": "text", "label": "label"}) for r in (one, other)]
     assert len(_bare(*sets)) == 2
+
+
+def test_arms_that_were_trained_are_not_trained_again(tiny_encoder, tmp_path, weighed, monkeypatch):
+    given = (f"hf:{tiny_encoder}", weighed, labelled_rows(20, seed=1), labelled_rows(16, seed=2), tmp_path)
+    how = {"arms": ["plain", "imp"], "steps": 2, "batch_size": 16}
+    first = train_arms(*given, **how)
+    module = import_module("unflaw.train._arms")
+    trained = []
+    real = module.train_classifier
+    monkeypatch.setattr(module, "train_classifier", lambda *a, **k: trained.append(a) or real(*a, **k))
+    again = train_arms(*given, **{**how, "arms": ["plain", "imp", "focal"]}, resume=True)
+    assert len(trained) == 1 and again["plain"] == first["plain"] and again["imp"].labels == ("bad", "good")
+    train_arms(*given, **{**how, "steps": 3}, resume=True)
+    assert len(trained) == 3  # another call is another training

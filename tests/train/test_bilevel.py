@@ -73,3 +73,31 @@ def test_weights_of_sungen_stay_between_0_and_1():
     for _ in range(5):
         weights = rows.learn(model, inner, meta, lambda m, b: cross_entropy(m(**b.batch).logits, b.y))
         assert 0 <= weights.min() and weights.max() <= 1
+
+
+def test_a_row_that_is_met_late_moves_as_far_as_one_met_early():
+    rows = RowWeights("sungen", 3, step_size=0.1, learning_rate=0.01)
+    for _ in range(200):
+        rows._move_phi([0], torch.tensor([1.0]))
+    rows._move_phi([1], torch.tensor([1.0]))
+    assert rows.phi[1].item() == pytest.approx(0.99, abs=1e-4) and rows.phi[2] == 1
+
+
+def test_a_row_that_weighs_nothing_learns_nothing():
+    model, inner, meta = Linear(), batch(5, 1), batch(6, 2)
+    inner.weight[2] = 0.0
+    rows = RowWeights("sungen", 5, step_size=0.3, learning_rate=0.1)
+    rows.learn(model, inner, meta, lambda m, b: cross_entropy(m(**b.batch).logits, b.y))
+    assert rows.phi[2] == 1 and (rows.phi != 1).sum() >= 3
+
+
+def test_slopes_in_bfloat16_are_those_in_float32():
+    model, inner, meta = Linear().float(), batch(5, 1), batch(6, 2)
+    for of in (inner, meta):
+        of.batch["x"] = of.batch["x"].float()
+    rows, own, found = RowWeights("hu", 5, step_size=0.3, learning_rate=0.1), list(model.parameters()), []
+    losses = lambda m, b: cross_entropy(m(**b.batch).logits, b.y)  # noqa: E731
+    for half in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            found.append(rows._slopes(model, own, torch.ones(5), inner, meta, losses))
+    assert torch.corrcoef(torch.stack(found))[0, 1] > 0.5  # of what the weights were before, it is about 0

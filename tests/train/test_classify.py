@@ -9,9 +9,9 @@ import torch
 
 from labelled import labelled_rows, pair_rows
 from unflaw._errors import DataError, SettingsError
-from unflaw.models import open_classifier
+from unflaw.models import open_classifier, open_trainable_classifier
 from unflaw.train import QUALITY, read_dynamics, train_classifier
-from unflaw.train._classify import _Rule
+from unflaw.train._classify import _Kept, _Rule
 from unflaw.train._labelled import LabelledBatch
 
 HOW = {"epochs": 8, "batch_size": 16, "learning_rate": 3e-3}
@@ -236,3 +236,55 @@ def test_what_was_recorded_is_in_the_format_of_data_maps(tiny_encoder, tmp_path)
     train_classifier(f"hf:{tiny_encoder}", labelled_rows(16), tmp_path, dynamics="rows", epochs=2)
     line = json.loads((tmp_path / "training_dynamics" / "dynamics_epoch_1.jsonl").read_text().splitlines()[0])
     assert set(line) == {"guid", "logits_epoch_1", "gold"} and len(line["logits_epoch_1"]) == 2
+
+
+def test_a_classifier_of_as_many_other_labels_gets_a_new_head(tiny_encoder, tmp_path):
+    train_classifier(f"hf:{tiny_encoder}", labelled_rows(32), tmp_path, **HOW)
+    old = open_classifier(f"hf:{tmp_path}").model.classifier.weight
+    heads = [
+        open_trainable_classifier(f"hf:{tmp_path}", ["alpha", "beta"], seed=s)[0].classifier.weight for s in (0, 0, 1)
+    ]
+    assert not torch.allclose(heads[0], old) and torch.equal(heads[0], heads[1]) and not torch.equal(heads[0], heads[2])
+
+
+def test_dynamics_of_an_earlier_run_do_not_stay(tiny_encoder, tmp_path):
+    rows = labelled_rows(16)
+    for epochs in (4, 2):
+        train_classifier(f"hf:{tiny_encoder}", rows, tmp_path, dynamics="rows", epochs=epochs)
+    assert read_dynamics(tmp_path).logits.shape[0] == 2
+
+
+def test_a_run_that_is_over_keeps_its_last_epoch_although_it_was_cut_short(tiny_encoder, tmp_path):
+    rows, checked = labelled_rows(48), labelled_rows(20, seed=5)
+    how = {"steps": 7, "batch_size": 16, "save_every": 7, "validation": checked}
+    first = train_classifier(f"hf:{tiny_encoder}", rows, tmp_path, **how)
+    again = train_classifier(f"hf:{tiny_encoder}", rows, tmp_path, resume=True, **how)
+    assert len(first.epochs) == 3 and again.epochs == first.epochs and again.best_epoch == first.best_epoch
+
+
+def test_texts_are_cut_as_they_were_in_training(tiny_encoder, tmp_path):
+    train_classifier(f"hf:{tiny_encoder}", labelled_rows(16), tmp_path, steps=1, max_tokens=12)
+    assert open_classifier(f"hf:{tmp_path}").max_tokens == 12
+    train_classifier(f"hf:{tiny_encoder}", labelled_rows(16), tmp_path, steps=1, max_tokens=4000)
+    model = open_classifier(f"hf:{tmp_path}")
+    assert model.max_tokens == 64  # what the model can read
+    assert model.logits(["river " * 500]).shape == (1, 2)
+
+
+def test_an_epoch_in_which_the_model_fell_apart_is_never_the_best(tmp_path):
+    kept, y = _Kept(tmp_path, 0, dynamics=False), np.array([0, 0, 1])
+    kept.judge(1, y, np.full((3, 2), np.nan))
+    assert kept.judge(2, y, np.array([[0.0, 1.0], [0.0, 1.0], [1.0, 0.0]])) and kept.best == 2
+    kept.judge(3, y, np.full((3, 2), np.nan))
+    assert kept.best == 2
+
+
+def test_weights_are_not_learnt_by_several_processes(tiny_encoder, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(SettingsError, match="in one process"):
+        train_classifier(f"hf:{tiny_encoder}", labelled_rows(16), tmp_path, objective="sungen")
+
+
+def test_a_weight_that_is_no_number_is_told(tiny_encoder, tmp_path):
+    with pytest.raises(SettingsError, match="finite numbers that are not negative, got '2 kg'"):
+        train_classifier(f"hf:{tiny_encoder}", labelled_rows(2, weight=["2 kg", "1"]), tmp_path)

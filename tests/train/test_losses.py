@@ -249,6 +249,9 @@ def test_focal_by_hand_and_plain_where_gamma_is_zero():
     sure = torch.tensor([[60.0, 0.0]], requires_grad=True)
     losses.focal(sure, torch.tensor([0])).sum().backward()
     assert torch.isfinite(sure.grad).all()
+    half = torch.tensor([[60.0, 0.0]], requires_grad=True)
+    losses.focal(half, torch.tensor([0]), gamma=0.5).sum().backward()
+    assert torch.isfinite(half.grad).all()
 
 
 def test_reverse_cross_entropy_is_bounded_and_linear_in_the_probability():

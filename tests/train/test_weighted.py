@@ -1,6 +1,5 @@
 """Parts for other people's trainers: the same loss and the same steps as without them, but for the weights."""
 
-import numpy as np
 import pytest
 import torch
 from datasets import Dataset
@@ -15,7 +14,9 @@ from transformers import (
 )
 
 from labelled import labelled_rows
+from unflaw._errors import SettingsError
 from unflaw.curate import difficulty
+from unflaw.measure import dynamics
 from unflaw.train import RecordDynamics, WeightedCollator, WeightedTrainer, read_dynamics
 
 TEXTS = ["The river is long.", "Blue", "A city of many people and of water"]
@@ -110,4 +111,27 @@ def test_dynamics_of_anybodys_trainer_can_be_graded(tiny_encoder, tmp_path):
         z = model.eval()(**collate([{"input_ids": r["input_ids"]} for r in data])).logits.numpy()
     assert found.logits[-1] == pytest.approx(z, abs=1e-4)
     graded = difficulty(rows, recorded=[tmp_path / "dynamics"])
-    assert np.bincount([("easy", "ambiguous", "hard").index(v) for v in graded.level]).sum() == 60
+    assert graded.views["full"].mu == pytest.approx(dynamics(found.logits.astype(float), found.y).mu)
+    with pytest.raises(SettingsError, match="each of the 60 `rows`, got 3"):
+        RecordDynamics(data, rows.ids[:3], tmp_path, collate)
+
+
+def test_a_collator_that_drops_the_weights_is_told(tiny, tmp_path):
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    model, collate = AutoModelForCausalLM.from_pretrained(tiny), DataCollatorForSeq2Seq(tokenizer)
+    with pytest.raises(SettingsError, match="put `WeightedCollator` around"):
+        trained(WeightedTrainer, tmp_path, model, causal_rows(tokenizer), collate, per_device_train_batch_size=3)
+
+
+def test_an_epoch_that_is_cut_short_overwrites_no_other(tiny_encoder, tmp_path):
+    rows, tokenizer = labelled_rows(32), AutoTokenizer.from_pretrained(tiny_encoder)
+    data = classifier_rows(tokenizer, rows, [1.0] * 32).remove_columns("weight")
+    collate = DataCollatorWithPadding(tokenizer)
+    model = AutoModelForSequenceClassification.from_pretrained(tiny_encoder, num_labels=2)
+    arguments = TrainingArguments(
+        output_dir=str(tmp_path / "out"), max_steps=9, per_device_train_batch_size=8, use_cpu=True, report_to="none",
+        disable_tqdm=True, save_strategy="no",
+    )  # fmt: skip
+    recorder = RecordDynamics(data, rows.ids, tmp_path / "d", collate)
+    Trainer(model=model, args=arguments, train_dataset=data, data_collator=collate, callbacks=[recorder]).train()
+    assert read_dynamics(tmp_path / "d").logits.shape[0] == 3

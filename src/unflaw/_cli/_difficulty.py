@@ -11,6 +11,7 @@ import typer
 from rich.console import Group
 from rich.text import Text
 
+from unflaw._cli._places import out_path, refuse_sources, refuse_there
 from unflaw._cli._reading import Reading, reads_rows
 from unflaw._cli._shared import (
     DeviceOption,
@@ -27,7 +28,7 @@ from unflaw._cli._shared import (
     mistakes,
     stages,
 )
-from unflaw._cli._weigh import findings_table, keep_findings, out_path
+from unflaw._cli._weigh import findings_table, keep_findings
 from unflaw._errors import SettingsError
 
 if TYPE_CHECKING:
@@ -95,14 +96,20 @@ def difficulty(
     folder, the dynamics recorded there can be read again with --recorded.
     """
     from unflaw.curate import difficulty as grade
+    from unflaw.curate import problems_of_difficulty
     from unflaw.data import open_run, write
+    from unflaw.models import find_classifier
 
     trains = ("model", "epochs", "batch_size", "learning_rate", "max_tokens")
     problems = in_vain(difficulty, dict(locals()), {name: (recorded is None, "training") for name in trains})
     free = resume or overwrite
-    place = partial(out_path, out, run, rows, "graded.jsonl", replace=free, needed=not dry_run and parts is None)
+    place = partial(out_path, out, run, [rows], "graded.jsonl", replace=free, needed=not dry_run and parts is None)
     wanted = _levels(keep)
-    problems += mistakes(place, partial(_part_paths, parts, free=free or dry_run), partial(_refuse_levels, wanted))
+    if keep is not None and out is None and run is None:
+        problems.append("`--keep` says which rows go to `--out` or `--run`, got neither")
+    problems += mistakes(
+        place, partial(_part_paths, parts, rows, free=free or dry_run), partial(_refuse_levels, wanted)
+    )
     if problems := problems + reading.problems(rows):
         raise SettingsError(problems)
     data, path = reading.rows(rows, limit), place()
@@ -111,6 +118,10 @@ def difficulty(
     training: dict[str, Any] = (
         {} if recorded else {"batch_size": batch_size, "learning_rate": learning_rate, "max_tokens": max_tokens}
     )
+    if problems := problems_of_difficulty(data, view, recorded, epochs, seed) + (
+        [] if recorded else mistakes(partial(find_classifier, model))
+    ):
+        raise SettingsError(problems)
     if dry_run:
         emit({"rows": len(data), "out": path, **how}, as_json, f"would grade {len(data):,} rows")
         return
@@ -131,7 +142,8 @@ def difficulty(
         written = _write(found, graded, wanted, path, parts, write)
         if folder is not None:
             keep_findings(folder, graded, found.findings)
-            folder.add_selection(chosen)
+            if keep is not None:
+                folder.add_selection(chosen)
     emit(_payload(found, written), as_json, None if as_json else _words(found, written))
 
 
@@ -149,12 +161,12 @@ def _refuse_levels(wanted: list[str]) -> None:
         raise SettingsError(f"`--keep` knows no {strange[0]!r}. {did_you_mean(strange[0], LEVELS)}")
 
 
-def _part_paths(parts: Path | None, *, free: bool) -> dict[str, Path]:
+def _part_paths(parts: Path | None, source: str, *, free: bool) -> dict[str, Path]:
     from unflaw.measure import LEVELS
 
     paths = {} if parts is None else {level: parts / f"{level}.jsonl" for level in LEVELS}
-    if there := [str(path) for path in paths.values() if path.exists() and not free]:
-        raise SettingsError(f"`--parts` holds {', '.join(there)}; name another folder, or replace with --overwrite")
+    refuse_sources([("--parts", path) for path in paths.values()], [source])
+    refuse_there("--parts", paths.values(), free=free)
     return paths
 
 
@@ -162,16 +174,19 @@ def _write(
     found: Difficulty, graded: Rows, wanted: list[str], path: Path | None, parts: Path | None, write: Any
 ) -> dict[str, tuple[int, Path]]:
     """Write the rows that were asked for, and each level by itself; return how many went where."""
-    places = {level: (level,) for level in _part_paths(parts, free=True)}
-    files = {**_part_paths(parts, free=True), **({} if path is None else {"graded": path})}
+    levels_at = _part_paths(parts, "", free=True)
+    places = {level: (level,) for level in levels_at}
+    files = {**levels_at, **({} if path is None else {"graded": path})}
     written = {}
     for name, file in files.items():
         levels = places.get(name, tuple(wanted))
         part = graded.take([k for k, level in enumerate(found.level) if level in levels])
-        if len(part) or name == "graded":
-            file.parent.mkdir(parents=True, exist_ok=True)
-            write(part, file)
-            written[name] = (len(part), file)
+        if not len(part) and name != "graded":
+            file.unlink(missing_ok=True)  # of an earlier grading
+            continue
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write(part, file)
+        written[name] = (len(part), file)
     return written
 
 

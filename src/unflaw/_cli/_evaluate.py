@@ -130,8 +130,8 @@ def evaluate(
     }  # fmt: skip
     labelled = None if labels is None else reading.rows(labels, limit)
     if labels is not None:
-        settings |= {"labels": labels}
-        refuse_used(run, reading, allow_shared, labels=labelled)
+        settings |= {"labels": labels, "allow_shared": allow_shared}
+        refuse_used(run, allow_shared, labels=labelled)
     inputs = [path for path in (prompts, qa, text, labels) if path is not None and Path(path).exists()]
     with ExitStack() as stack:
         folder = None
@@ -148,10 +148,11 @@ def evaluate(
             else _told(model, labelled, device)
             for model in models
         }
+        if folder is not None:
+            folder.add_scores([score for scores in by_model.values() for score in scores])
         pairs = _compared(by_model)
         opinion = None if labelled is None else _by_agreement(by_model, labelled)
         if folder is not None:
-            folder.add_scores([score for scores in by_model.values() for score in scores])
             folder.add_comparisons([asdict(pair) for pair in pairs])
             folder.add_findings([] if opinion is None else [opinion])
     payload: dict[str, Any] = {"scores": [s for scores in by_model.values() for s in scores], "comparisons": pairs}
@@ -233,17 +234,25 @@ def _compared(by_model: dict[str, list[Score]]) -> list[Comparison]:
 
     names = list(by_model)
     pairs = {(a, b): None for i, b in enumerate(names[1:], 1) for a in (names[0], names[i - 1])}
-    return [comparison for a, b in pairs for comparison in compare(*_in_one_unit(by_model[a], by_model[b]))]
+    alike = [_in_one_unit(by_model[a], by_model[b]) for a, b in pairs]
+    return [comparison for a, b in alike if a and b for comparison in compare(a, b)]
 
 
 def _in_one_unit(a: list[Score], b: list[Score]) -> tuple[list[Score], list[Score]]:
-    """Leave out what is measured per token where the two models cut the text into other tokens."""
+    """Leave out what is measured per token where two models cut the text into other tokens, and other labels."""
     tokens = [{s.benchmark: s.settings.get("n_tokens") for s in scores} for scores in (a, b)]
     apart = {name for name in tokens[0] if name in tokens[1] and tokens[0][name] != tokens[1][name]}
+    labels = [{s.benchmark: s.settings.get("labels") for s in scores} for scores in (a, b)]
+    others = {name for name in labels[0] if name in labels[1] and labels[0][name] != labels[1][name]}
+    for name in sorted(others):
+        console.print(
+            f"{name} of {a[0].model} and {b[0].model} is not compared: they tell other labels", soft_wrap=True
+        )
     for name in sorted(apart):
         words = f"{name} of {a[0].model} and {b[0].model} is not compared: their tokens differ, and it is per token"
         console.print(words, soft_wrap=True)
-    return [s for s in a if s.benchmark not in apart], [s for s in b if s.benchmark not in apart]
+    left = apart | others
+    return [s for s in a if s.benchmark not in left], [s for s in b if s.benchmark not in left]
 
 
 def scores_table(by_model: dict[str, list[Score]], pairs: Sequence[Comparison]) -> RenderableType:

@@ -96,7 +96,7 @@ def qa(
             preview(model, f"{number} rows about {len(found)} passages", prompts),
         )
         return
-    target = target_of(out, run, passages, replace=resume or overwrite)
+    target = target_of(out, run, passages, "synthetic.jsonl", replace=resume or overwrite)
     with ExitStack() as stack:
         settings = {"passages": passages, "model": model, "limit": limit, **reading.settings(), **asked}
         folder = open_folder(stack, run, "generate qa", [passages], settings, resume, overwrite)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from unflaw._cli._generated import open_folder
+from unflaw._cli._places import out_path
 from unflaw._cli._reading import Reading, reads_rows
 from unflaw._cli._shared import (
     DeviceOption,
@@ -27,8 +28,7 @@ from unflaw._cli._shared import (
     mistakes,
     open_cached,
 )
-from unflaw._cli._weigh import out_path
-from unflaw._errors import SettingsError
+from unflaw._errors import ModelCallError, SettingsError
 
 __all__ = ["labels"]
 
@@ -66,12 +66,18 @@ def labels(
 
     The rows get a column `annotations`, and one that says that models gave them: it is no measure of what people think.
     """
-    from unflaw.data import write
-    from unflaw.generate import read_task, vote
+    from unflaw.data import Rejection, write
+    from unflaw.generate import problems_of_votes, read_task, vote
+    from unflaw.models import parse_spec
 
     specs = panel or ["smollm2"]
-    place = partial(out_path, out, run, rows, "annotated.jsonl", replace=resume or overwrite, needed=not dry_run)
-    problems = mistakes(place, partial(read_task, task)) + reading.problems(rows)
+    place = partial(
+        out_path, out, run, [rows, task], "annotated.jsonl", replace=resume or overwrite, needed=not dry_run
+    )
+    problems = mistakes(place, partial(read_task, task), *(partial(parse_spec, spec) for spec in specs))
+    problems += reading.problems(rows)
+    if out is not None and ".csv" in out.suffixes + [s.replace(".tsv", ".csv") for s in out.suffixes]:
+        problems.append(f"`--out` must be a file that can hold lists, e.g. JSONL or Parquet, got {out}")
     if len(set(specs)) < len(specs):
         problems.append(f"`--panel` must name each model once, got {specs}")
     if votes * len(specs) < 2:
@@ -79,6 +85,8 @@ def labels(
     if problems:
         raise SettingsError(problems)
     found, path, given = read_task(task), place(), reading.rows(rows, limit)
+    if problems := problems_of_votes(given):
+        raise SettingsError(problems)
     asked: dict[str, Any] = {"votes": votes, "temperature": temperature, "seed": seed}
     if dry_run or path is None:
         words = f"would ask {len(specs)} models {votes} times for the labels of {len(given):,} rows"
@@ -90,7 +98,12 @@ def labels(
         reading.keep(folder)
         opened = {s: open_cached(stack, s, folder, n_parallel=parallel, device=device) for s in specs}
         made = vote(given, found, opened, progress=stack.enter_context(bar("votes")), **asked)
+        if not any(made.annotations):
+            raise ModelCallError(f"none of the {made.unread:,} votes named a label; try another model for `--panel`")
         write(made.on(given), path)
+        if folder is not None:
+            lines = [Rejection(k + 1, f"no label: {name}", answer[:200]) for k, name, answer in made.unreadable]
+            folder.add_rejected(lines, source=f"generate labels {rows}")
     counts = Counter(label for row in made.annotations for label in row)
     payload = {"rows": len(given), "out": path, "votes": dict(counts), "unread": made.unread, "panel": specs}
     told = ", ".join(f"{label} {n:,}" for label, n in counts.most_common())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,8 +23,11 @@ from unflaw._cli._shared import (
     bar,
     command,
     emit,
+    in_vain,
+    mistakes,
     open_cached,
 )
+from unflaw._errors import SettingsError
 
 if TYPE_CHECKING:
     from unflaw.generate import Generated
@@ -50,7 +54,7 @@ def text(
         float, typer.Option("--max-copy", help="Likeness to a shot from which on a text is refused; 1 keeps it.")
     ] = 0.7,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", show_default=False, help="RUN/synthetic.jsonl unless given.")
+        Path | None, typer.Option("--out", metavar="FILE", show_default=False, help="RUN/texts.jsonl unless given.")
     ] = None,
     temperature: Annotated[float, typer.Option("--temperature", help="0 is greedy.")] = 0.9,
     max_retries: Annotated[int, typer.Option("--max-retries", help="Times a row is asked again.")] = 5,
@@ -72,18 +76,27 @@ def text(
     from unflaw.data import write
     from unflaw.generate import read_task, text_prompts
     from unflaw.generate import text as write_text
+    from unflaw.models import parse_spec
 
+    of_shots = {"examples": (shots > 0, "--shots above 0"), "max_copy": (shots > 0, "--shots above 0")}
+    problems = in_vain(text, dict(locals()), {**of_shots, "turns": (shots == 0, "--shots 0")})
     found = read_task(task)
     source = examples or found.examples or None
-    asked: dict[str, Any] = {"n": number, "shots": shots, "turns": turns, "seed": seed}
+    asked: dict[str, Any] = {
+        "n": number, "shots": shots, "turns": turns, "seed": seed, "max_copy": max_copy, "temperature": temperature,
+        "max_retries": max_retries,
+    }  # fmt: skip
+    problems += mistakes(partial(parse_spec, model)) + reading.problems(source if shots else None)
+    place = partial(target_of, out, run, source or str(task), "texts.jsonl", replace=resume or overwrite)
+    if problems := problems + ([] if dry_run else mistakes(place)):
+        raise SettingsError(problems)
     real = None if source is None or not shots else reading.rows(source)
     prompts = text_prompts(found, examples=real, **asked)
-    asked |= {"max_copy": max_copy, "temperature": temperature, "max_retries": max_retries}
     if dry_run:
         words = preview(model, f"{number} texts, labels {', '.join(found.labels)}", prompts)
         emit({"model": model, **asked, "prompts": prompts}, as_json, words)
         return
-    target = target_of(out, run, source or str(task), replace=resume or overwrite)
+    target = place()
     with ExitStack() as stack:
         settings = {"task": str(task), "examples": source, "model": model, **reading.settings(), **asked}
         files = [str(task), *([source] if source else [])]

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unflaw._cli._places import refuse_sources
 from unflaw._cli._shared import console, written
 from unflaw._errors import SettingsError
 
@@ -18,14 +19,16 @@ if TYPE_CHECKING:
 __all__ = ["keep_rejected", "open_folder", "payload_of", "preview", "target_of", "tell"]
 
 
-def target_of(out: Path | None, run: Path | None, source: str, *, replace: bool) -> Path:
+def target_of(out: Path | None, run: Path | None, source: str, name: str, *, replace: bool) -> Path:
     """Return where the rows go; refuse what could not be written before anything is paid for."""
     from unflaw.data import format_of
 
     if out is None and run is None:
         raise SettingsError("`--out` or `--run` must say where the rows go, got neither")
     if out is None:
-        return Path(run or ".") / "synthetic.jsonl"
+        path = Path(run or ".") / name
+        refuse_sources([("--run", path)], [source])
+        return path
     if out.suffix:
         format_of(out)
     if out.exists() and Path(source).exists() and out.samefile(source):

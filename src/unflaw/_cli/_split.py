@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from unflaw._cli._leave import printable
+from unflaw._cli._places import refuse_sources, refuse_there
 from unflaw._cli._reading import Reading, reads_rows
 from unflaw._cli._shared import DryRunOption, JsonOption, OverwriteOption, SeedOption, command, emit, mistakes
 from unflaw._errors import SettingsError
@@ -46,10 +48,10 @@ def split(
     from unflaw.curate import split as split_rows
     from unflaw.data import write
 
-    if problems := mistakes(partial(_places, parts, out, free=overwrite or dry_run)) + reading.problems(rows):
+    if problems := mistakes(partial(_places, parts, out, rows, free=overwrite or dry_run)) + reading.problems(rows):
         raise SettingsError(problems)
     data = reading.rows(rows)
-    places = _places(parts, out, free=True)
+    places = _places(parts, out, rows, free=True)
     by = by or ("label" if data.has("label") else None)
     dealt = split_rows(data, {name: size for name, (size, _) in places.items()}, by=by, seed=seed)
     at = {i: k for k, i in enumerate(data.ids)}
@@ -65,11 +67,12 @@ def split(
     emit(payload, as_json, None if as_json else _words(payload))
 
 
-def _places(parts: str, out: Path, *, free: bool) -> dict[str, tuple[float, Path]]:
+def _places(parts: str, out: Path, source: str, *, free: bool) -> dict[str, tuple[float, Path]]:
     """Return the size and the file of each part; refuse files that are there unless they may be replaced."""
     places = {name: (size, out / f"{name}.jsonl") for name, size in _sizes(parts).items()}
-    if there := [str(path) for _, path in places.values() if path.exists() and not free]:
-        raise SettingsError(f"`--out` holds {', '.join(there)}; name another folder, or replace with --overwrite")
+    paths = [path for _, path in places.values()]
+    refuse_sources([("--out", path) for path in paths], [source])
+    refuse_there("--out", paths, free=free)
     return places
 
 
@@ -89,14 +92,16 @@ def _words(payload: dict[str, Any]) -> Group:
 
 
 def _sizes(parts: str) -> dict[str, float]:
-    """Read "NAME=SIZE,NAME=SIZE"."""
+    """Read "NAME=SIZE,NAME=SIZE". Raises SettingsError with all items that will not do."""
     sizes: dict[str, float] = {}
-    for item in parts.split(","):
-        name, _, size = item.strip().partition("=")
-        try:
+    wrong = []
+    for item in map(str.strip, parts.split(",")):
+        name, _, size = item.partition("=")
+        number = re.fullmatch(r"\d+(?:\.\d+)?|\.\d+", size)
+        if number is None or not float(size) or not name or name != Path(name).name or name in sizes:
+            wrong.append(f"`--parts` must read NAME=SIZE,NAME=SIZE, each name once, and {item!r} will not do")
+        else:
             sizes[name] = float(size)
-        except ValueError:
-            sizes[name] = -1.0
-        if sizes[name] <= 0 or not name or name != Path(name).name:
-            raise SettingsError(f"`--parts` must read NAME=SIZE,NAME=SIZE, got {parts!r} ({item!r} will not do)")
+    if wrong:
+        raise SettingsError(wrong)
     return sizes

@@ -191,7 +191,7 @@ def train(
     if dry_run:
         emit({"rows": len(data), "out": path, **settings}, as_json, f"would train {model} on {len(data)} rows → {path}")
         return
-    given = {"model": model, "rows": rows, **reading.settings(), **settings}
+    given = {"model": model, "rows": rows, "limit": limit, **reading.settings(), **settings}
     with training_step(run, f"train {name}", given, [rows], resume, overwrite) as f:
         reading.keep(f)
         if f is not None and out is None:
@@ -215,7 +215,7 @@ def _in_vain(call: Mapping[str, Any], classifier: bool) -> list[str]:
         **{n: (not classifier, causal) for n in ("method", "lora_rank", "target", "part_tokens", "shard")},
         "gradient_checkpointing": (not classifier, causal),
         **{n: (classifier, of) for n in ("validation", "allow_shared", "arms")},
-        **{n: (classifier and call["arms"] is None, of) for n in ("objective", "meta", "dynamics")},
+        **{n: (classifier, of) for n in ("objective", "meta", "dynamics")},
         "real": (call["arms"] is not None, "--arms"),
         "gamma": (call["objective"] == "focal", "--objective focal"),
         "temperature": (call["objective"] == "dimp", "--objective dimp"),
@@ -224,6 +224,9 @@ def _in_vain(call: Mapping[str, Any], classifier: bool) -> list[str]:
     }
     if not classifier:
         uses["lora_rank"] = (call["method"] == "lora", "--method lora")
+    elif call["arms"] is not None:
+        each = ("objective", "meta", "dynamics", "gamma", "temperature", "cap", "save_every", "report_to", "name")
+        uses |= {name: (False, "one model: leave out --arms") for name in each}
     return in_vain(train, call, uses)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from unflaw._cli._shared import bar, console, emit
 from unflaw._cli._used import refuse_used
 from unflaw._errors import SettingsError
 
-__all__ = ["arm_names", "train_all_arms"]
+__all__ = ["problems_of_call_with_arms", "train_all_arms"]
+
+_FILES = ("rows", "real", "validation")
 
 
 def arm_names(given: str) -> list[str]:
@@ -28,25 +31,49 @@ def arm_names(given: str) -> list[str]:
     return names
 
 
+def problems_of_call_with_arms(call: Mapping[str, Any]) -> list[str]:
+    """Say what is wrong with a call that asks for arms, before any file is read."""
+    from unflaw.train import weight_files
+
+    try:
+        arms = arm_names(call["arms"])
+    except SettingsError as error:
+        return error.problems
+    problems = [f"`--arms` needs `--{name}` FILE, got none" for name in ("real", "validation") if call[name] is None]
+    if call["out"] is None and call["run"] is None:
+        return problems
+    there = [str(path) for arm in arms if weight_files(path := _place(call) / arm)]
+    if there and not (call["overwrite"] or call["resume"] or call["dry_run"]):
+        problems.append(
+            f"`--arms` would replace the models {', '.join(there)}; name another --run or --out, go on with --resume, "
+            "or begin anew with --overwrite"
+        )
+    return problems
+
+
+def _place(call: Mapping[str, Any]) -> Path:
+    return Path(call["out"]) if call["out"] is not None else Path(call["run"]) / "models"
+
+
 def train_all_arms(call: Mapping[str, Any], reading: Reading, settings: dict[str, Any]) -> None:
     """Train each arm into a model of the run folder, or a folder of `--out`, and tell how they went."""
     from unflaw._cli._train import training_step
-    from unflaw.train import ARMS, train_arms
+    from unflaw.train import ARMS, problems_of_arms, train_arms
 
-    arms, missing = arm_names(call["arms"]), [n for n in ("real", "validation") if call[n] is None]
-    if missing:
-        raise SettingsError([f"`--arms` needs `--{name}` FILE, got none" for name in missing])
-    rows, real, checked = (reading.rows(call[name]) for name in ("rows", "real", "validation"))
-    refuse_used(call["run"], reading, call["allow_shared"], rows=rows, validation=checked)
-    place = call["out"] or Path(call["run"]) / "models"
+    arms = arm_names(call["arms"])
+    rows, real, checked = (reading.rows(call[n], call["limit"] if n == "rows" else None) for n in _FILES)
+    if problems := problems_of_arms(arms, rows, real, checked):
+        raise SettingsError(problems)
+    refuse_used(call["run"], call["allow_shared"], rows=rows, validation=checked, real=real)
+    place = _place(call)
     if call["dry_run"]:
         emit({"arms": arms, "out": place}, call["as_json"], f"would train {', '.join(arms)} → {place}")
         return
     kept = {
-        "task": "classifier", "model": call["model"], "arms": arms, **reading.settings(), **settings,
-        **{name: call[name] for name in ("rows", "real", "validation")},
+        "task": "classifier", "model": call["model"], "arms": arms, "limit": call["limit"], **reading.settings(), **settings,
+        **{name: call[name] for name in _FILES},
     }  # fmt: skip
-    files = [call[name] for name in ("rows", "real", "validation")]
+    files = [call[name] for name in _FILES]
     with training_step(call["run"], "train arms", kept, files, call["resume"], call["overwrite"]) as folder:
         reading.keep(folder)
         for arm in arms:
@@ -54,7 +81,7 @@ def train_all_arms(call: Mapping[str, Any], reading: Reading, settings: dict[str
                 folder.path_for_model(arm)
         with bar("arms") as progress:
             done = train_arms(
-                call["model"], rows, real, checked, place, arms=arms, device=call["device"],
+                call["model"], rows, real, checked, place, arms=arms, device=call["device"], resume=call["resume"],
                 on_arm=lambda arm, n, total: progress(n, total), **settings,
             )  # fmt: skip
             progress(len(arms), len(arms))
@@ -72,5 +99,5 @@ def train_all_arms(call: Mapping[str, Any], reading: Reading, settings: dict[str
         best = made.epochs[(made.best_epoch or 1) - 1]
         table.add_row(Text(arm), Text(ARMS[arm]), f"{made.seconds:.0f}", f"{best['accuracy']:.3f}")
     emit({"arms": told}, call["as_json"], None if call["as_json"] else table)
-    models = " ".join(str(place / arm) for arm in arms)
+    models = " ".join(shlex.quote(str(place / arm)) for arm in arms)
     console.print(f"next: unflaw evaluate {models} --labels TEST", soft_wrap=True)

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from unflaw._cli._reading import Reading
 from unflaw._cli._shared import console, emit, mistakes
-from unflaw._cli._train_arms import arm_names, train_all_arms
+from unflaw._cli._train_arms import problems_of_call_with_arms, train_all_arms
 from unflaw._cli._used import refuse_used
 from unflaw._errors import SettingsError
 
@@ -44,8 +44,10 @@ def train_rows(call: Mapping[str, Any], reading: Reading) -> None:
     settings: dict[str, Any] = {**given, **{name: call[name] for name in _OWN}}
     more = {name: call[name] for name in ("validation", "meta")}
     outer = {"model": model, "device": call["device"], "report_to": call["report_to"], "resume": call["resume"]}
-    problems = problems_of_classifier({**settings, **outer, "labels": None, "meta_step": 0.1, "meta_rate": 0.1})
-    if problems := problems + _problems_of_place(model, call) + reading.problems(source, *more.values()):
+    checked = {**settings, **outer, "labels": None, "meta_step": 0.1, "meta_rate": 0.1}
+    files = [source, *more.values(), *([call["real"]] if call["arms"] else [])]
+    problems = problems_of_classifier(checked) + _problems_of_place(model, call) + reading.problems(*files)
+    if problems:
         raise SettingsError(problems)
     if call["arms"] is not None:
         aside = ("objective", "gamma", "temperature", "cap", "save_every")
@@ -53,13 +55,16 @@ def train_rows(call: Mapping[str, Any], reading: Reading) -> None:
         return
     rows = reading.rows(source, call["limit"])
     sets = {name: None if path is None else reading.rows(path) for name, path in more.items()}
-    refuse_used(call["run"], reading, call["allow_shared"], rows=rows, validation=sets["validation"])
+    if problems := problems_of_classifier(checked, rows, sets["validation"], sets["meta"]):
+        raise SettingsError(problems)
+    refuse_used(call["run"], call["allow_shared"], rows=rows, **sets)
     path = model_path(call["out"], call["run"], call["name"])
     if call["dry_run"]:
         words = f"would train {model} as a classifier on {len(rows):,} rows → {path}"
         emit({"rows": len(rows), "out": path, **settings}, call["as_json"], words)
         return
     kept = {"task": "classifier", "model": model, "rows": source, **more, **reading.settings(), **settings}
+    kept["limit"] = call["limit"]
     files = [file for file in (source, *more.values()) if file is not None]
     with training_step(call["run"], f"train {call['name']}", kept, files, call["resume"], call["overwrite"]) as folder:
         reading.keep(folder)
@@ -82,8 +87,8 @@ def _problems_of_place(model: str, call: Mapping[str, Any]) -> list[str]:
     from unflaw._cli._train import problems_of_folder
     from unflaw.models import find_classifier
 
-    arms = [] if call["arms"] is None else [partial(arm_names, call["arms"])]
-    return mistakes(partial(find_classifier, model), partial(problems_of_folder, [model], call), *arms)
+    found = mistakes(partial(find_classifier, model), partial(problems_of_folder, [model], call))
+    return found + ([] if call["arms"] is None else problems_of_call_with_arms(call))
 
 
 def _payload(done: TrainedClassifier) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unflaw._cli._reading import Reading
+from unflaw._cli._reading import Ids, OnTruncated, Reading
 from unflaw._cli._shared import console
 from unflaw._errors import DataError, UnflawError
 
@@ -21,14 +21,18 @@ AllowSharedOption = Annotated[
     bool, typer.Option("--allow-shared", help="Go on although rows served another end in this run: it flatters.")
 ]
 _LEARNT = {"rows", "real", "meta"}
-_AGAINST = {"labels": {*_LEARNT, "validation"}, "validation": _LEARNT, "rows": {"validation"}}
+_AGAINST = {
+    "labels": {*_LEARNT, "validation"}, "validation": _LEARNT, "rows": {"validation"}, "real": {"validation"},
+    "meta": {"validation"},
+}  # fmt: skip
 """End of rows now → ends of earlier steps that they must not have served."""
 
 
-def refuse_used(run: Path | None, reading: Reading, allow: bool, **now: Rows | None) -> None:
+def refuse_used(run: Path | None, allow: bool, **now: Rows | None) -> None:
     """Hold rows against the files that earlier steps of the run used, e.g. `labels=rows`.
 
-    A file that has changed since cannot be held against, which is said.
+    Steps count however they ended: one that was stopped has left a model as well. Files are read as they were then. One
+    that has changed since, or cannot be read, cannot be held against, which is said.
 
     Raises
     ------
@@ -38,25 +42,27 @@ def refuse_used(run: Path | None, reading: Reading, allow: bool, **now: Rows | N
     from unflaw.train import refuse_shared
 
     told: list[str] = []
-    read: dict[str, Rows] = {}
+    read: dict[tuple[str, str], Rows | None] = {}
     sets = {name: rows for name, rows in now.items() if rows is not None}
     against: set[str] = set().union(*(_AGAINST[name] for name in sets))
-    for step, end, path in _earlier(run, against) if run is not None and not allow else ():
+    for step, end, path, settings in _earlier(run, against) if run is not None and not allow else ():
+        key = (path, str(settings.get("columns")))
+        if key not in read:
+            read[key] = _rows(step, end, path, settings)
         for name, rows in sets.items():
-            if end not in _AGAINST[name]:
+            earlier = read[key]
+            if end not in _AGAINST[name] or earlier is None:
                 continue
             try:
-                if path not in read:
-                    read[path] = reading.rows(path)
-                refuse_shared(**{f"{end} of unflaw {step}": read[path], name: rows})
+                refuse_shared(**{f"{end} of unflaw {step}": earlier, name: rows})
             except DataError as error:
                 told.append(str(error))
     if told:
         raise DataError(f"{'; '.join(told)}. A row that serves two ends flatters; --allow-shared goes on all the same")
 
 
-def _earlier(run: Path, ends: Collection[str]) -> Iterator[tuple[str, str, str]]:
-    """Yield (step, end, file) of what served these ends when classifiers and weights were made in this run."""
+def _earlier(run: Path, ends: Collection[str]) -> Iterator[tuple[str, str, str, Mapping[str, Any]]]:
+    """Yield (step, end, file, settings) of what served these ends when classifiers and weights were made here."""
     from unflaw.data import RunFolder, hash_path
 
     try:
@@ -64,14 +70,30 @@ def _earlier(run: Path, ends: Collection[str]) -> Iterator[tuple[str, str, str]]
     except UnflawError:  # no run folder yet
         return
     for step in steps:
-        weighs = step["name"] == "curate weigh"
-        if step["status"] != "finished" or not (weighs or step["settings"].get("task") == "classifier"):
+        weighs, settings = step["name"] == "curate weigh", step["settings"]
+        if not weighs and settings.get("task") != "classifier":
             continue
-        for end in ("real",) if weighs else ("rows", "validation", "meta"):
-            if end not in ends or (path := step["settings"].get(end)) is None:
+        for end in ("real",) if weighs else ("rows", "validation", "meta", "real"):
+            if end not in ends or (path := settings.get(end)) is None:
                 continue
             if Path(path).exists() and step["inputs"].get(path) in (None, hash_path(path)):
-                yield str(step["name"]), end, str(path)
+                yield str(step["name"]), end, str(path), settings
             else:
-                told = f"{path}, the {end} of `unflaw {step['name']}`, has changed or gone: shared rows go unseen"
-                console.print(told, soft_wrap=True)
+                _say(f"{path}, the {end} of `unflaw {step['name']}`, has changed or gone")
+
+
+def _rows(step: str, end: str, path: str, settings: Mapping[str, Any]) -> Rows | None:
+    """Read a file as the step did; None where it cannot be read any more."""
+    reading = Reading(
+        settings.get("schema"), settings.get("columns"), Ids(settings.get("ids", "auto")),
+        OnTruncated(settings.get("on_truncated", "error")),
+    )  # fmt: skip
+    try:
+        return reading.rows(path)
+    except UnflawError as error:
+        _say(f"{path}, the {end} of `unflaw {step}`, cannot be read ({error})")
+        return None
+
+
+def _say(what: str) -> None:
+    console.print(f"{what}: rows shared with it go unseen", soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from unflaw._cli._places import out_path
 from unflaw._cli._reading import Reading, reads_rows
 from unflaw._cli._shared import (
     DeviceOption,
@@ -28,13 +30,14 @@ from unflaw._cli._shared import (
     mistakes,
     stages,
 )
+from unflaw._cli._used import AllowSharedOption, refuse_used
 from unflaw._errors import SettingsError
 
 if TYPE_CHECKING:
     from unflaw.curate import Weights
     from unflaw.data import Finding, Rows, RunFolder
 
-__all__ = ["findings_table", "keep_findings", "out_path", "weigh"]
+__all__ = ["findings_table", "keep_findings", "weigh"]
 
 
 @command(
@@ -69,6 +72,7 @@ def weigh(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", show_default=False, help="RUN/weighed.jsonl unless given.")
     ] = None,
+    allow_shared: AllowSharedOption = False,
     *,
     reading: Reading,
     limit: LimitOption = None,
@@ -86,18 +90,22 @@ def weigh(
     teaches. The rows are written with a `weight` that `unflaw train` honours. The real rows must serve nothing else:
     neither to choose an epoch nor as a test.
     """
+    from unflaw.curate import problems_of_weighing
     from unflaw.curate import weigh as weigh_rows
     from unflaw.data import open_run, write
 
-    place = partial(out_path, out, run, synthetic, "weighed.jsonl", replace=resume or overwrite, needed=not dry_run)
-    if problems := mistakes(place) + reading.problems(synthetic, real):
+    sources = (synthetic, real)
+    place = partial(out_path, out, run, sources, "weighed.jsonl", replace=resume or overwrite, needed=not dry_run)
+    if problems := mistakes(place) + reading.problems(*sources):
         raise SettingsError(problems)
-    rows, few = reading.rows(synthetic, limit), reading.rows(real)
+    rows, few, path = reading.rows(synthetic, limit), reading.rows(real), place()
     rule: dict[str, Any] = {
         "method": method, "checker": checker, "n_folds": folds, "temperature": temperature, "cap": cap,
         "calibrate": calibrate, "check": check, "wrong": wrong, "seed": seed,
     }  # fmt: skip
-    path = place()
+    if problems := problems_of_weighing(rule, rows, few):
+        raise SettingsError(problems)
+    refuse_used(run, allow_shared, real=few)
     if dry_run or path is None:
         words = f"would weigh {len(rows):,} rows by {len(few):,} real ones"
         emit({"rows": len(rows), "real": len(few), "out": path, **rule}, as_json, words)
@@ -114,31 +122,15 @@ def weigh(
             )
             reading.keep(folder)
         with stages() as progress:
-            found = weigh_rows(rows, few, **rule, device=device, progress=progress)
+            work = None if run is None else run / "checkers"
+            found = weigh_rows(rows, few, **rule, device=device, work=work, progress=progress)
         weighed = found.on(rows)
         write(weighed, path)
         if folder is not None:
             keep_findings(folder, weighed, found.findings)
     emit(_payload(found, path), as_json, None if as_json else _words(found, len(rows), path))
     live = " --objective dimp" if found.weight is None else ""
-    console.print(f"next: unflaw train minilm {path}{live}", soft_wrap=True)
-
-
-def out_path(out: Path | None, run: Path | None, source: str, name: str, *, replace: bool, needed: bool) -> Path | None:
-    """Return where a file of rows goes; refuse what could not be written before any work is done."""
-    from unflaw.data import format_of
-
-    if out is None and run is None:
-        if needed:
-            raise SettingsError("`--out` or `--run` must say where the rows go, got neither")
-        return None
-    path = out or Path(run or ".") / name
-    format_of(path)
-    if path.exists() and Path(source).exists() and path.samefile(source):
-        raise SettingsError(f"`--out` must not be the file that is read, got {path}")
-    if path.exists() and not replace and needed:
-        raise SettingsError(f"`--out` names {path}, which exists; name another file, or replace it with --overwrite")
-    return path
+    console.print(f"next: unflaw train minilm {shlex.quote(str(path))}{live}", soft_wrap=True)
 
 
 def keep_findings(folder: RunFolder, rows: Rows, findings: list[Finding]) -> None:

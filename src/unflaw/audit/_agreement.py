@@ -44,18 +44,23 @@ def panel_of(rows: Rows) -> frozenset[str]:
 
 
 def agreement_finding(
-    synthetic: Sample, reference: Sample | None, half: Sample | None, seed: int, panel: Collection[str] = ()
+    synthetic: Sample,
+    reference: Sample | None,
+    half: Sample | None,
+    seed: int,
+    panel: Collection[str] = (),
+    real_panel: Collection[str] = (),
 ) -> Finding | None:
     """Return how far people agree about the set's own rows or, where nobody labelled those twice, about real ones.
 
     The verdict is on the real rows where there are labels of those: they show what the task is like. With a `panel` of
-    models that gave the labels, it is said that no people did.
+    models that gave the labels, or the real rows' labels, it is said that no people did.
     """
     mine, real = _alpha(synthetic, seed), _alpha(reference, seed)
     if mine is not None:
         return _finding(mine, real, real or mine, synthetic, reference, panel)
     if real is not None and reference is not None:
-        return _finding(real, _alpha(half, seed), real, reference, reference, panel)
+        return _finding(real, _alpha(half, seed), real, reference, reference, real_panel)
     return None
 
 

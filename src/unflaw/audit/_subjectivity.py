@@ -123,7 +123,8 @@ class SubjectivityCheck:
             None if reference is None else reference.annotated,
             None if control is None else control[0].annotated,
             self.seed,
-            synthetic.panel | (frozenset() if reference is None else reference.panel),
+            synthetic.panel,
+            frozenset() if reference is None else reference.panel,
         )
         settings = {**asdict(self), "n_rows_seen": synthetic.n_rows}
         return [replace(f, settings=settings) for f in [*found, *([] if agreed is None else [agreed])]]

@@ -108,7 +108,7 @@ class _FineTuned:
 
 
 def out_of_fold(
-    checker: Checker, rows: Rows, y: Int[np.ndarray, " n"], n_classes: int, *, n_folds: int, seed: int
+    checker: Checker, rows: Rows, y: Int[np.ndarray, " n"], n_classes: int, n_folds: int, seed: int
 ) -> Float[np.ndarray, "n K"]:
     """Return what checkers say of rows they have not learnt from: each fold is asked of the one that learnt the rest.
 

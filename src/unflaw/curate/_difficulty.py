@@ -8,6 +8,8 @@ model learnt them; they are no list of wrong labels, although wrong labels mostl
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,10 +24,19 @@ from unflaw.curate._difficulty_told import difficulty_findings
 from unflaw.curate._views import FULL, view_of
 from unflaw.data import Finding, Rows, Selection
 from unflaw.measure import LEVELS, Dynamics, dynamics, levels
-from unflaw.train import RecordedDynamics, labels_of, problems_of_labelled, read_dynamics, train_classifier
+from unflaw.train import (
+    RecordedDynamics,
+    digest_of,
+    labels_of,
+    problems_of_labelled,
+    read_dynamics,
+    train_classifier,
+)
 
-__all__ = ["LEVEL", "Difficulty", "difficulty"]
+__all__ = ["LEVEL", "Difficulty", "difficulty", "problems_of_difficulty"]
 
+_GIVEN = "given.txt"
+"""File of a folder of dynamics that tells the call they are of."""
 LEVEL = "unflaw.difficulty"
 """Column of a row's level."""
 _NAMES = {
@@ -117,23 +128,10 @@ def difficulty(
     TooFewRowsError : fewer than thirty rows.
     DataError : what was recorded is of other rows or labels.
     """
-    paired = rows.has("premise") and rows.has("hypothesis")
-    chosen = list(views or ([FULL, "hypothesis"] if paired else [FULL]))
-    problems = problems_of_labelled(rows, "rows", weighted=False)
-    if len(set(chosen)) < len(chosen):
-        problems.append(f"`views` must name each view once, got {chosen}")
-    if recorded is not None and len(recorded) != len(chosen):
-        problems.append(f"`recorded` must name one folder for each of the views {chosen}, got {len(recorded)}")
-    if epochs < 2:
-        problems.append(f"`epochs` must be at least 2, got {epochs}: one shows no course")
-    seen: list[Rows] = []
-    for view in chosen:
-        try:
-            seen.append(view_of(rows, view, seed))
-        except SettingsError as error:
-            problems += error.problems
-    if problems:
+    if problems := problems_of_difficulty(rows, views, recorded, epochs, seed):
         raise SettingsError(problems)
+    chosen = _chosen(rows, views)
+    seen = [view_of(rows, view, seed) for view in chosen]
     courses: dict[str, RecordedDynamics] = {}
     for n, (view, part) in enumerate(zip(chosen, seen, strict=True)):
         if recorded is not None:
@@ -153,6 +151,30 @@ def difficulty(
     return Difficulty(rows.ids, named, found.p, features, found.stability, findings, settings)
 
 
+def problems_of_difficulty(
+    rows: Rows, views: Sequence[str] | None, recorded: Sequence[str | Path] | None, epochs: int, seed: int = 0
+) -> list[str]:
+    """Name all settings and rows that break their rule."""
+    chosen = _chosen(rows, views)
+    problems = problems_of_labelled(rows, "rows", weighted=False)
+    if len(set(chosen)) < len(chosen):
+        problems.append(f"`views` must name each view once, got {chosen}")
+    if recorded is not None and len(recorded) != len(chosen):
+        problems.append(f"`recorded` must name one folder for each of the views {chosen}, got {len(recorded)}")
+    if epochs < 2:
+        problems.append(f"`epochs` must be at least 2, got {epochs}: one shows no course")
+    for view in () if problems else chosen:
+        try:
+            view_of(rows, view, seed)
+        except SettingsError as error:
+            problems += error.problems
+    return problems
+
+
+def _chosen(rows: Rows, views: Sequence[str] | None) -> list[str]:
+    return list(views or ([FULL, "hypothesis"] if rows.has("premise") and rows.has("hypothesis") else [FULL]))
+
+
 def _telling(progress: Progress, view: str) -> Callable[[dict[str, float]], None]:
     return lambda step: progress(f"learning the view {view}", int(step["step"]), int(step["total"]))
 
@@ -166,20 +188,31 @@ def _course(
     tell: Callable[[dict[str, float]], None] | None,
     **how: Any,
 ) -> RecordedDynamics:
-    """Train on a view and return what was recorded; rows left empty by the view are learnt as empty texts."""
-    with tempfile.TemporaryDirectory() as folder:
+    """Train on a view and return what was recorded; rows left empty by the view are learnt as empty texts.
+
+    What is kept in a folder by the same call is read again. It comes there whole, when the training is over.
+    """
+    filled = _filled(rows)
+    given = hashlib.sha256(json.dumps([model, view, how, digest_of(filled)], default=str).encode()).hexdigest()[:16]
+    kept = None if out is None else Path(out) / view.replace(":", "-").replace("/", "-")
+    if kept is not None and (kept / _GIVEN).exists() and (kept / _GIVEN).read_text(encoding="utf-8") == given:
+        return read_dynamics(kept)
+    with tempfile.TemporaryDirectory(dir=None if kept is None else _made(kept.parent)) as folder:
         work = Path(folder)
-        filled = _filled(rows)
-        train_classifier(model, filled, work, dynamics="rows", on_step=tell, **how)
-        course = read_dynamics(work)
-        if out is not None:
-            kept = Path(out) / view.replace(":", "-").replace("/", "-")
-            kept.mkdir(parents=True, exist_ok=True)
-            for stale in kept.glob("dynamics_epoch_*.jsonl"):
-                stale.unlink()
-            for path in (work / "training_dynamics").iterdir():
-                (kept / path.name).write_bytes(path.read_bytes())
+        train_classifier(model, filled, work / "model", dynamics="rows", on_step=tell, **how)
+        course = read_dynamics(work / "model")
+        if kept is not None:
+            done = work / "model" / "training_dynamics"
+            (done / _GIVEN).write_text(given, encoding="utf-8")
+            if kept.exists():
+                kept.rename(work / "old")
+            done.rename(kept)
     return course
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _filled(rows: Rows) -> Rows:

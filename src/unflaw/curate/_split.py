@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping
 
@@ -12,6 +13,9 @@ from unflaw.data import Rows
 from unflaw.train import normal_texts
 
 __all__ = ["split"]
+
+
+_NOBODY = ""
 
 
 def split(rows: Rows, parts: Mapping[str, float], *, by: str | None = "label", seed: int = 0) -> dict[str, list[str]]:
@@ -38,7 +42,7 @@ def split(rows: Rows, parts: Mapping[str, float], *, by: str | None = "label", s
     """
     n = len(rows)
     problems = [f"`parts` must be shares in (0, 1] or numbers of rows, got {v} for {k!r}" for k, v in parts.items()
-                if not v > 0 or (v > 1 and v != int(v))]  # fmt: skip
+                if not 0 < v < math.inf or (v > 1 and v != int(v))]  # fmt: skip
     shares = {name: size / n if size > 1 else size for name, size in parts.items()}
     if not parts:
         problems.append("`parts` must name at least one part, got none")
@@ -53,8 +57,9 @@ def split(rows: Rows, parts: Mapping[str, float], *, by: str | None = "label", s
     values = [None] * n if by is None else rows.column(by)
     for group in groups.values():
         strata[str(values[group[0]])].append(group)
-    rng, dealt = np.random.default_rng(seed), {name: list[str]() for name in parts}
-    ids, owed = rows.ids, dict.fromkeys(parts, 0.0)
+    shares[_NOBODY] = max(0.0, 1 - sum(shares.values()))  # so that every group is owed to somebody
+    rng, dealt = np.random.default_rng(seed), {name: list[str]() for name in shares}
+    ids, owed = rows.ids, dict.fromkeys(shares, 0.0)
     for name in sorted(strata):
         members = [strata[name][i] for i in rng.permutation(len(strata[name]))]
         size = sum(map(len, members))
@@ -62,8 +67,7 @@ def split(rows: Rows, parts: Mapping[str, float], *, by: str | None = "label", s
             owed[part] += share * size
         for group in members:
             part = max(owed, key=lambda of: owed[of])
-            if owed[part] < len(group) / 2:
-                continue
             owed[part] -= len(group)
             dealt[part] += [ids[i] for i in group]
+    del dealt[_NOBODY]
     return dealt

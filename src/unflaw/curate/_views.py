@@ -36,7 +36,7 @@ def view_of(rows: Rows, view: str, seed: int = 0) -> Rows:
 def _texts(rows: Rows, view: str, seed: int) -> list[str]:
     kind, _, size = view.partition(":")
     if kind in ("first", "last") and size:
-        if not size.isdigit() or int(size) < 1:
+        if not (size.isascii() and size.isdigit()) or int(size) < 1:
             raise SettingsError(f"`view` {kind} must name a number of words, e.g. {kind}:3, got {view!r}")
         cut = slice(int(size)) if kind == "first" else slice(-int(size), None)
         return [" ".join(text.split()[cut]) for text in _joined(rows)]

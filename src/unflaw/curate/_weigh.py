@@ -7,22 +7,25 @@ Fitted on the very rows it is asked about, the second would know them by heart a
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
-from unflaw._errors import SettingsError, did_you_mean
-from unflaw.curate._checkers import find_checker, open_checker, out_of_fold
+from unflaw._errors import SettingsError, SpecError, did_you_mean
+from unflaw.curate._checkers import Checker, find_checker, open_checker, out_of_fold
 from unflaw.curate._weights_told import weight_findings
-from unflaw.data import Finding, Rows
+from unflaw.data import Finding, Rows, atomic_write
 from unflaw.measure import fitted_temperature, importance_weights, tempered
-from unflaw.train import QUALITY, label_ids, label_names, problems_of_labelled
+from unflaw.train import QUALITY, digest_of, label_ids, label_names, problems_of_labelled
 
-__all__ = ["DIVERSITY", "METHODS", "Weights", "weigh"]
+__all__ = ["DIVERSITY", "METHODS", "Weights", "problems_of_weighing", "weigh"]
 
 DIVERSITY = "unflaw.diversity"
 """Column of how likely a row's label is to a classifier that learnt from the other synthetic rows."""
@@ -73,6 +76,7 @@ def weigh(
     wrong: str | None = None,
     seed: int = 0,
     device: str = "cpu",
+    work: str | Path | None = None,
     progress: Progress | None = None,
     **training: Any,
 ) -> Weights:
@@ -90,6 +94,7 @@ def weigh(
     calibrate : divide the quality checker's logits by the temperature that fits real rows it has not learnt from.
     check : measure the quality checker on real rows it has not learnt from, in five folds; `calibrate` needs it.
     wrong : column that is true where a label is known to be wrong: what the weights make of those is told.
+    work : folder that keeps what each checker said, so that a call that was cut off does not ask it again.
     progress : called with (stage, done, total).
 
     Raises
@@ -101,7 +106,7 @@ def weigh(
         "method": method, "checker": checker, "n_folds": n_folds, "temperature": temperature, "cap": cap,
         "calibrate": calibrate, "check": check, "wrong": wrong, "seed": seed, "device": device, **training,
     }  # fmt: skip
-    if problems := _problems(settings, rows, real):
+    if problems := problems_of_weighing(settings, rows, real):
         raise SettingsError(problems)
     labels = label_names(real)
     y, y_real, at = label_ids(rows, labels), label_ids(real, labels), np.arange(len(rows))
@@ -110,20 +115,20 @@ def weigh(
         tell = None if progress is None else lambda done, total: progress(stage, done, total)
         return open_checker(checker, labels, seed=seed, device=device, progress=tell, **training)
 
+    asked = _Asked(None if work is None else Path(work), [settings, digest_of(rows), digest_of(real)])
     unseen, t = None, 1.0
     if check:
-        unseen = out_of_fold(fitted("quality checker, on folds"), real, y_real, len(labels), n_folds=5, seed=seed)
+        unseen = asked(
+            "unseen", lambda: out_of_fold(fitted("quality checker, on folds"), real, y_real, len(labels), 5, seed)
+        )
         t = fitted_temperature(unseen, y_real) if calibrate else 1.0
-    a = tempered(fitted("quality checker")(real)(rows), t)[at, y]
+    a = tempered(asked("quality", lambda: fitted("quality checker")(real)(rows)), t)[at, y]
     b = None
     if method == "imp":
-        diversity = fitted("diversity checker")
-        asked = (
-            diversity(rows)(rows)
-            if n_folds == 1
-            else out_of_fold(diversity, rows, y, len(labels), n_folds=n_folds, seed=seed)
+        asked_of = asked(
+            "diversity", lambda: _diversity(fitted("diversity checker"), rows, y, len(labels), n_folds, seed)
         )
-        b = np.maximum(asked[at, y], _LEAST_QUALITY)
+        b = np.maximum(asked_of[at, y], _LEAST_QUALITY)
     weight = (
         None if method == "dimp" else a if b is None else importance_weights(a, b, temperature=temperature, cap=cap)
     )
@@ -133,11 +138,35 @@ def weigh(
     return Weights(rows.ids, a, b, weight, findings, settings)
 
 
-def _problems(settings: dict[str, Any], rows: Rows, real: Rows) -> list[str]:
-    from unflaw._errors import SpecError
+def _diversity(checker: Checker, rows: Rows, y: Int[np.ndarray, " n"], n_classes: int, n_folds: int, seed: int) -> Any:
+    """Return what checkers say of rows; of one fold, those they learnt from."""
+    return checker(rows)(rows) if n_folds == 1 else out_of_fold(checker, rows, y, n_classes, n_folds, seed)
 
-    problems = problems_of_labelled(rows, "rows", weighted=False)
-    problems += problems_of_labelled(real, "real", weighted=False)
+
+class _Asked:
+    """What checkers said, kept in a folder by what they were asked."""
+
+    def __init__(self, work: Path | None, given: list[Any]) -> None:
+        self._work = work
+        self._name = hashlib.sha256(json.dumps(given, default=str, sort_keys=True).encode()).hexdigest()[:16]
+
+    def __call__(self, stage: str, make: Callable[[], Float[np.ndarray, "n K"]]) -> Float[np.ndarray, "n K"]:
+        """Return what is kept of a stage, or ask."""
+        if self._work is None:
+            return make()
+        path = self._work / f"{stage}-{self._name}.npy"
+        if path.exists():
+            return np.asarray(np.load(path))
+        told = make()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path, "wb") as file:
+            np.save(file, told)
+        return told
+
+
+def problems_of_weighing(settings: Mapping[str, Any], rows: Rows, real: Rows) -> list[str]:
+    """Name all settings and rows that break their rule."""
+    problems = problems_of_labelled(rows, "rows", weighted=False) + problems_of_labelled(real, "real", weighted=False)
     if not problems and (bare := sorted(set(label_names(rows)) - set(label_names(real)))):
         problems.append(f"`real` must hold every label of `rows`, got no row of {bare}: theirs would all weigh nothing")
     if settings["method"] not in METHODS:
@@ -152,6 +181,8 @@ def _problems(settings: dict[str, Any], rows: Rows, real: Rows) -> list[str]:
     if settings["wrong"] is not None and settings["wrong"] not in rows.table.column_names:
         known = did_you_mean(settings["wrong"], rows.table.column_names)
         problems.append(f"`wrong` must name a column of the rows, got {settings['wrong']!r}. {known}")
+    elif settings["wrong"] is not None and any(not isinstance(v, (bool, int)) for v in rows.column(settings["wrong"])):
+        problems.append(f"`wrong` must be true or false in every row, and `{settings['wrong']}` is not")
     try:
         find_checker(settings["checker"])
     except SpecError as error:

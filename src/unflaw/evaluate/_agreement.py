@@ -29,7 +29,8 @@ def accuracy_by_agreement(scores: Sequence[Score], rows: Rows) -> Finding | None
     told = [s for s in scores if s.benchmark == "labels.accuracy"]
     if ANNOTATIONS not in rows.table.column_names or not told:
         return None
-    given = [list(v) if isinstance(v, list) else [] for v in rows.column(ANNOTATIONS)]
+    column = rows.column(ANNOTATIONS)
+    given = [[v for v in row if isinstance(v, (str, int, float))] if isinstance(row, list) else [] for row in column]
     agreed = agreement(label_counts(given))
     right = np.array([[s.items[i] == 1.0 for i in rows.ids] for s in told])
     known = ~np.isnan(agreed)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from unflaw._errors import SettingsError
+from unflaw._errors import SchemaError, SettingsError
 from unflaw.data import Rows
 from unflaw.generate._answers import AnswerError, read_object
 from unflaw.generate._ask import STRIDE
@@ -19,7 +19,7 @@ from unflaw.generate._task import TextTask
 from unflaw.models import Generator, Prompt, Sampling, call
 from unflaw.train import texts_of
 
-__all__ = ["ANNOTATIONS", "ANNOTATORS", "Votes", "vote"]
+__all__ = ["ANNOTATIONS", "ANNOTATORS", "Votes", "problems_of_votes", "vote"]
 
 ANNOTATIONS, ANNOTATORS = "annotations", "unflaw.annotators"
 """Columns of the labels a row was given, and of who gave them; `unflaw audit` reads both."""
@@ -34,8 +34,13 @@ class Votes:
     """Of each row, those that could be read."""
     annotators: list[str]
     """Names of the models."""
-    unread: int
-    """Votes that named no label, after all retries."""
+    unreadable: list[tuple[int, str, str]]
+    """(place of the row, model, answer) of each vote that named no label after all retries."""
+
+    @property
+    def unread(self) -> int:
+        """Votes that named no label."""
+        return len(self.unreadable)
 
     def on(self, rows: Rows) -> Rows:
         """Return the rows these are of, with the columns `annotations` and `unflaw.annotators`."""
@@ -68,7 +73,7 @@ def vote(
     SettingsError
         No model, or too few votes to agree or not.
     """
-    problems = []
+    problems = problems_of_votes(rows)
     if not panel:
         problems.append("`panel` must hold at least one model, got none")
     if votes < 1 or votes * len(panel) < 2:
@@ -83,32 +88,46 @@ def vote(
     sampling = Sampling(max_tokens=40, temperature=temperature, seed=seed, json_schema=schema)
     prompts = [_prompt(task, " → ".join(t) if not isinstance(t, str) else t) for t in texts_of(rows)]
     given: list[list[str]] = [[] for _ in prompts]
-    unread, done, total = 0, 0, len(prompts) * votes * len(panel)
-    for generator in panel.values():
+    unreadable: list[tuple[int, str, str]] = []
+    done, total = 0, len(prompts) * votes * len(panel)
+    for name, generator in panel.items():
         for k in range(votes):
             drawn = replace(sampling, seed=seed + k * (max_retries + 1) * STRIDE)
-            unread += _cast(generator, prompts, drawn, labels, max_retries, given)
+            left = _cast(generator, prompts, drawn, labels, max_retries, given)
+            unreadable += [(at, name, answer) for at, answer in left.items()]
             done += len(prompts)
             if progress is not None:
                 progress(done, total)
-    return Votes(rows.ids, given, list(panel), unread)
+    return Votes(rows.ids, given, list(panel), unreadable)
 
 
 def _cast(
     generator: Generator, prompts: Sequence[Prompt], sampling: Sampling, labels: Sequence[str], max_retries: int,
     given: Sequence[list[str]],
-) -> int:  # fmt: skip
-    """Add one vote of a model to each row, asking again where it names no label; return how many are missing."""
-    left = list(range(len(prompts)))
+) -> dict[int, str]:  # fmt: skip
+    """Add one vote of a model to each row, asking again where it names no label; return what could not be read."""
+    left, said = list(range(len(prompts))), dict[int, str]()
     for attempt in range(max_retries + 1):
         seeds = [(sampling.seed + i + attempt * STRIDE) % 2**31 for i in left]
-        told = [_read(a, labels) for a in call(generator, [prompts[i] for i in left], sampling, seeds=seeds)]
+        said = dict(zip(left, call(generator, [prompts[i] for i in left], sampling, seeds=seeds), strict=True))
+        told = [_read(answer, labels) for answer in said.values()]
         for i, label in zip(left, told, strict=True):
             given[i].extend([] if label is None else [label])
         left = [i for i, label in zip(left, told, strict=True) if label is None]
         if not left:
             break
-    return len(left)
+    return {i: said[i] for i in left}
+
+
+def problems_of_votes(rows: Rows) -> list[str]:
+    """Say what is wrong with rows that are to be voted on."""
+    try:
+        texts_of(rows)
+    except SchemaError as error:
+        return [f"`rows`: {error}"]
+    if ANNOTATIONS in rows.table.column_names and ANNOTATORS not in rows.table.column_names:
+        return [f"`rows` have a column `{ANNOTATIONS}` already, which votes of models would replace; rename it first"]
+    return []
 
 
 def _prompt(task: TextTask, said: str) -> Prompt:
@@ -123,7 +142,10 @@ def _prompt(task: TextTask, said: str) -> Prompt:
 def _read(answer: str, labels: Sequence[str]) -> str | None:
     """Return the label that an answer names, whatever its case; None for none."""
     try:
-        named: Any = read_object(answer, ("label",))["label"]
-    except AnswerError:
-        return None
-    return next((label for label in labels if label.casefold() == named.casefold()), None)
+        named: Any = json.loads(answer)["label"]
+    except (ValueError, KeyError, TypeError):
+        try:
+            named = read_object(answer, ("label",))["label"]
+        except AnswerError:
+            return None
+    return next((label for label in labels if label.casefold() == str(named).strip().casefold()), None)

@@ -68,7 +68,7 @@ def read_task(path: str | Path) -> TextTask:
 
     path = Path(path)
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # all scalars as they are written
     except OSError as error:
         raise DataError(f"`{path}` must be a task file: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -95,17 +95,16 @@ def read_task(path: str | Path) -> TextTask:
 
 
 def _labels(given: Any, problems: list[str]) -> dict[str, str]:
-    if isinstance(given, list):
-        given = dict.fromkeys(map(_said, given), "")
-    if given is None or (isinstance(given, Mapping) and not any(isinstance(v, (list, dict)) for v in given.values())):
-        return {_said(label): " ".join(str(v or "").split()) for label, v in (given or {}).items()}
+    if isinstance(given, list) and all(isinstance(label, str) for label in given):
+        if twice := sorted({label for label in given if given.count(label) > 1}):
+            problems.append(f"`labels` must name each label once, got {twice[0]!r} twice")
+        given = dict.fromkeys(given, "")
+    if given is None or given == "":
+        return {}
+    if isinstance(given, Mapping) and not any(isinstance(v, (list, dict)) for v in given.values()):
+        return {str(label): " ".join(str(v or "").split()) for label, v in given.items()}
     problems.append(f"`labels` must map each label to what it means, or list them, got {given!r}")
     return {}
-
-
-def _said(label: Any) -> str:
-    """Write a label as its author did: YAML reads yes and no as true and false."""
-    return {True: "yes", False: "no"}[label] if isinstance(label, bool) else str(label)
 
 
 def _words(given: Any, problems: list[str]) -> tuple[int, int]:

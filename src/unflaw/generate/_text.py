@@ -107,10 +107,21 @@ def text(
 
 
 def text_prompts(
-    task: TextTask, *, n: int, examples: Rows | None = None, shots: int = 0, turns: int = 4, seed: int = 0
+    task: TextTask,
+    *,
+    n: int,
+    examples: Rows | None = None,
+    shots: int = 0,
+    turns: int = 4,
+    max_copy: float = 0.7,
+    seed: int = 0,
+    max_retries: int = 5,
+    temperature: float = 0.9,
+    top_p: float = 0.95,
 ) -> list[Prompt]:
-    """Return the first prompts `text` would send, without sending them."""
-    plan = _plan(task, n, examples, shots, turns, 0.7, seed, 0)
+    """Return the first prompts `text` would send, without sending them. Raises what it would."""
+    plan = _plan(task, n, examples, shots, turns, max_copy, seed, max_retries)
+    Sampling(temperature=temperature, top_p=top_p)
     return [plan.prompt(k, 0) for k in range(min(n, len(plan.labels)))]
 
 

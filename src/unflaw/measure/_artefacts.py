@@ -30,8 +30,8 @@ Columns = dict[str, Float[np.ndarray, " n"]]
 def pair_artefacts(pairs: Sequence[tuple[str, str]]) -> Columns:
     """Return features of (premise, hypothesis) pairs by name.
 
-    overlap: words of H that are in P, over the words of H; length mismatch: (|P| - |H|) / |H|; negation: 1 where either
-    side denies; hypothesis length: |H|. A side without words counts as one of length 1.
+    overlap: distinct words of H that are in P, over |H|; length mismatch: (|P| - |H|) / |H|; negation: 1 where either
+    side denies; hypothesis length: |H|. Nothing is divided by less than 1.
 
     >>> {name: v.round(2).tolist() for name, v in pair_artefacts([("A man sleeps.", "He isn't a man")]).items()}
     {'overlap': [0.5], 'length mismatch': [-0.25], 'negation': [1.0], 'hypothesis length': [4.0]}

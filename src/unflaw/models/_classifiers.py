@@ -13,15 +13,16 @@ from unflaw._errors import SpecError
 from unflaw.models._devices import refuse_device
 from unflaw.models._embedded import asset_folder, embedded_checkpoint
 from unflaw.models._extras import require
-from unflaw.models._hf import found_name, quietly
+from unflaw.models._hf import found_name, most_tokens, quietly
 from unflaw.models._modes import as_judge
 from unflaw.models._specs import ModelSpec, parse_spec
 
 __all__ = [
-    "Features", "HFClassifier", "Text", "class_logits", "classes_of", "encode_texts", "find_classifier",
+    "Features", "HFClassifier", "Text", "class_logits", "classes_of", "encode_texts", "find_classifier", "most_read",
     "open_classifier", "open_trainable_classifier", "pad_features", "writes_text",
 ]  # fmt: skip
 
+_MOST_TOKENS = 8192
 Text = str | tuple[str, str]
 """What a classifier reads: a text, or a pair such as (premise, hypothesis)."""
 Features = Mapping[str, Sequence[int]]
@@ -31,9 +32,11 @@ Features = Mapping[str, Sequence[int]]
 class HFClassifier:
     """A sequence classifier of transformers. Made by `open_classifier`."""
 
-    def __init__(self, model: Any, tokenizer: Any, *, max_tokens: int = 256, batch_tokens: int = 4096) -> None:
+    def __init__(self, model: Any, tokenizer: Any, *, max_tokens: int | None = None, batch_tokens: int = 4096) -> None:
+        """Wrap a model. Longer texts are cut at `max_tokens`: at what it was trained on, unless given."""
         self.model, self.tokenizer = model, tokenizer
-        self.max_tokens, self.batch_tokens = max_tokens, batch_tokens
+        self.max_tokens = max_tokens or most_read(model, tokenizer)
+        self.batch_tokens = batch_tokens
         self.labels: tuple[str, ...] = classes_of(model)
         """Names of the classes, in the order of the columns."""
 
@@ -53,7 +56,7 @@ class HFClassifier:
         return p / p.sum(axis=1, keepdims=True)
 
 
-def open_classifier(spec: str | ModelSpec, device: str = "cpu", *, max_tokens: int = 256) -> HFClassifier:
+def open_classifier(spec: str | ModelSpec, device: str = "cpu", *, max_tokens: int | None = None) -> HFClassifier:
     """Open a classifier that was trained: `hf:` with a folder or hub id. Raises SpecError for what is none."""
     spec = parse_spec(spec)
     refuse_device(device)
@@ -76,11 +79,24 @@ def open_trainable_classifier(
     name = _name_of(spec)
     goes_on = _is_classifier(name) and set(_classes_in_config(name)) == set(labels)
     model, tokenizer = _load(name, device, None if goes_on else labels, seed)
+    if not goes_on and _is_classifier(name):
+        _draw_head(model, seed)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     if model.config.pad_token_id is None:  # language models find the last token of a row by it
         model.config.pad_token_id = tokenizer.pad_token_id
     return model, tokenizer, goes_on
+
+
+def _draw_head(model: Any, seed: int) -> None:
+    """Draw a head anew: that of a classifier of as many other classes would have been kept."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for name, module in model.named_modules():
+            if not name.startswith(f"{model.base_model_prefix}.") and hasattr(module, "reset_parameters"):
+                module.reset_parameters()
 
 
 def find_classifier(spec: str | ModelSpec) -> ModelSpec:
@@ -100,6 +116,11 @@ def writes_text(spec: str | ModelSpec) -> bool:
     except SpecError:
         return True
     return not made or made[0].endswith(("ForCausalLM", "LMHeadModel", "ForConditionalGeneration"))
+
+
+def most_read(model: Any, tokenizer: Any) -> int:
+    """Return how many tokens of a text a classifier reads: as its tokenizer was saved, and as its model can."""
+    return min(tokenizer.model_max_length, most_tokens(model) or _MOST_TOKENS, _MOST_TOKENS)
 
 
 def classes_of(model: Any) -> tuple[str, ...]:
@@ -146,7 +167,7 @@ def class_logits(
     order, done = sorted(range(len(features)), key=lambda i: -len(features[i]["input_ids"])), 0
     with as_judge(model):
         while done < len(order):
-            rows = order[done : done + max(1, batch_tokens // len(features[order[done]]["input_ids"]))]
+            rows = order[done : done + max(1, batch_tokens // max(1, len(features[order[done]]["input_ids"])))]
             batch = pad_features([features[i] for i in rows], model.config.pad_token_id or 0)
             batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
             found[rows] = model(**batch).logits.float().cpu().numpy()

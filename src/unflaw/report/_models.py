@@ -72,6 +72,7 @@ def models(scores: Sequence[Score], pairs: Sequence[Mapping[str, Any]]) -> dict[
         "pairs": [_pair(p, kind[p["benchmark"]]) for p in order if p["benchmark"] in kind],
         "repair": _repair(by, names, pairs),
         "classifiers": _classifiers(by, names, pairs),
+        "tells_labels": any(b.startswith("labels.") for b in benchmarks),
     }
 
 
@@ -186,7 +187,7 @@ def _classifiers(
     beside = f"{number(pair['difference'])} [{number(pair['low'])}, {number(pair['high'])}] more than {_short(first)}"
     if pair["low"] <= 0:
         return {"best": first, "words": f"None is clearly better than {_short(first)}: {_short(best)} has {beside}."}
-    return {"best": best, "words": f"Use {_short(best)}: it has {gain}, {beside}, on rows that chose nothing."}
+    return {"best": best, "words": f"Use {_short(best)}: it has {gain}, {beside}."}
 
 
 def _within_noise(pairs: Sequence[Mapping[str, Any]], benchmark: str, one: str, other: str) -> bool:

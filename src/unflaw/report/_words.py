@@ -39,11 +39,16 @@ _ADVICE = {  # first part of a check's id → what to do about it
 }
 
 
+_OF_TOOLS = ("weights", "difficulty")
+"""Findings about a checker or a grading, and not about the rows."""
+
+
 def verdict(
     found: Sequence[Finding], compared: Mapping[str, Any] | None, unasked: Sequence[str] = ()
 ) -> dict[str, Any]:
     """One sentence, its level, what could not be asked, and, where a model was repaired, what came back."""
     repair = compared["repair"]["words"] if compared and compared["repair"] else ""
+    found = [f for f in found if _kind(f) not in _OF_TOOLS]
     fails = [f for f in found if f.verdict == "fail"]
     warns = [f for f in found if f.verdict == "warn"]
     judged = [f for f in found if f.judges]
@@ -118,8 +123,9 @@ def next_steps(
     elif repair:
         words = "Repair without forgetting (the template stays barred), and compare again."
         steps.insert(0, {"words": words, "command": f"{repair_again} --name barred --w-forget 0"})
-    elif compared and compared.get("classifiers"):
-        steps = [{"words": compared["classifiers"]["words"], "command": ""}, *steps[:3]]
+    elif compared and compared.get("tells_labels"):
+        best = compared["classifiers"]
+        steps = [*([{"words": best["words"], "command": ""}] if best else []), *steps][:4]
     elif compared and found:
         words = "See whether repair helps: unlearn the template from the trained model, then compare the two."
         steps.append({"words": words, "command": repair_again})

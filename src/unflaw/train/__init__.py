@@ -3,7 +3,7 @@
 import importlib
 from typing import Any
 
-from unflaw.train._arms import ARMS, train_arms
+from unflaw.train._arms import ARMS, problems_of_arms, train_arms
 from unflaw.train._causal import Counted, add_lora, head_of, head_parameters, hidden_at, hidden_at_each
 from unflaw.train._classify import OBJECTIVES, TrainedClassifier, problems_of_classifier, train_classifier
 from unflaw.train._dynamics import RecordedDynamics, read_dynamics, record_epoch
@@ -32,7 +32,7 @@ from unflaw.train._labelled import (
 )
 from unflaw.train._parts import Part, RowSet, idle, together
 from unflaw.train._processes import for_all, from_main, is_main_process, largest_count, processes
-from unflaw.train._resume import Curve, claim, refuse_own_folder
+from unflaw.train._resume import Curve, claim, digest_of, refuse_own_folder
 
 __all__ = [
     "ARMS",
@@ -55,6 +55,7 @@ __all__ = [
     "build_trainer",
     "chats_for",
     "claim",
+    "digest_of",
     "encode_rows",
     "finetune",
     "for_all",
@@ -77,6 +78,7 @@ __all__ = [
     "pad_id_of",
     "per_position",
     "plan_batches",
+    "problems_of_arms",
     "problems_of_classifier",
     "problems_of_labelled",
     "problems_of_training",

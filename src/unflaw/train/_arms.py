@@ -6,17 +6,21 @@ rows, so that a difference between two of them is what they do with the rows and
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from unflaw._errors import SettingsError, TooFewRowsError, did_you_mean
-from unflaw.data import ID, Rows
-from unflaw.train._classify import TrainedClassifier, train_classifier
-from unflaw.train._labelled import QUALITY, label_names, labels_of, refuse_shared, texts_of
+from unflaw._errors import SettingsError, did_you_mean
+from unflaw.data import ID, Rows, atomic_write
+from unflaw.train._classify import TrainedClassifier, problems_of_quality, train_classifier
+from unflaw.train._labelled import QUALITY, label_names, labels_of, problems_of_labelled, refuse_shared, texts_of
+from unflaw.train._resume import digest_of
 
-__all__ = ["ARMS", "train_arms"]
+__all__ = ["ARMS", "problems_of_arms", "train_arms"]
 
 ARMS: Mapping[str, str] = {
     "plain": "synthetic rows, all alike",
@@ -33,6 +37,8 @@ ARMS: Mapping[str, str] = {
 }
 """Name → what an arm is trained on, and how."""
 _DEFAULT_EPOCHS, _DEFAULT_BATCH = 5.0, 32
+_RECORD = "arm.json"
+"""File of an arm's folder that says how it went."""
 
 
 def train_arms(
@@ -44,6 +50,7 @@ def train_arms(
     *,
     arms: Sequence[str] = tuple(ARMS),
     threshold: float = 0.5,
+    resume: bool = False,
     on_arm: Callable[[str, int, int], None] | None = None,
     **training: Any,
 ) -> dict[str, TrainedClassifier]:
@@ -55,33 +62,34 @@ def train_arms(
     real : the rows those weights come from; the test must be others.
     validation : real rows that choose the epoch of every arm.
     threshold : of "filter".
+    resume : take arms that the same call has trained before as they are.
     on_arm : called with (arm, done, total) before each.
     training : of `train_classifier`, for all arms; `steps` or else `epochs` counts the synthetic rows.
 
     Raises
     ------
-    SettingsError : an unknown arm, or rows without the columns that arms need: all at once.
-    DataError : `validation` shares texts with `synthetic` or `real`.
-    TooFewRowsError : no row is above the threshold.
+    SettingsError : an unknown arm, or rows that an arm could not be trained on: all at once, before the first is.
+    DataError : `validation` shares texts with `synthetic` or `real`; of "hu", these two with each other.
     """
-    problems = [f"`arms` knows no {arm!r}. {did_you_mean(arm, ARMS)}" for arm in arms if arm not in ARMS]
-    needs = {QUALITY: {"quality", "dimp", "filter"}, "weight": {"imp"}}
-    problems += [
-        f"`synthetic` must have the column `{name}` for the arms {sorted(by & {*arms})}; weigh the rows first"
-        for name, by in needs.items()
-        if by & {*arms} and name not in synthetic.table.column_names
-    ]
-    if problems:
+    if problems := problems_of_arms(arms, synthetic, real, validation, threshold):
         raise SettingsError(problems)
     refuse_shared(real=real, validation=validation)
+    refuse_shared(synthetic=synthetic, validation=validation)
+    if "hu" in arms:
+        refuse_shared(synthetic=synthetic, real=real)
     epochs, size = training.pop("epochs", _DEFAULT_EPOCHS), training.get("batch_size", _DEFAULT_BATCH)
     steps = training.pop("steps", None) or math.ceil(epochs * math.ceil(len(synthetic) / size))
     shared = {"validation": validation, "labels": sorted({*label_names(synthetic), *label_names(real)}), **training}
     done: dict[str, TrainedClassifier] = {}
+    given = [model, digest_of(synthetic), digest_of(real), digest_of(validation), threshold, steps, shared]
+    named = hashlib.sha256(json.dumps(given, default=_digested).encode()).hexdigest()[:16]
     for n, arm in enumerate(arms):
         if on_arm is not None:
             on_arm(arm, n, len(arms))
         folder = Path(out) / arm
+        if resume and (kept := _kept(folder, named)) is not None:
+            done[arm] = kept
+            continue
         if arm == "after":
             half = steps // 2
             first = train_classifier(model, _bare(synthetic), folder / "first", steps=steps - half, **shared)
@@ -89,7 +97,47 @@ def train_arms(
         else:
             rows, how = _rows_of(arm, synthetic, real, threshold)
             done[arm] = train_classifier(model, rows, folder, steps=steps, **how, **shared)
+        with atomic_write(folder / _RECORD) as file:
+            json.dump(
+                {"given": named, **{f.name: getattr(done[arm], f.name) for f in fields(done[arm])}}, file, default=str
+            )
     return done
+
+
+def problems_of_arms(
+    arms: Sequence[str], synthetic: Rows, real: Rows, validation: Rows, threshold: float = 0.5
+) -> list[str]:
+    """Name everything that would keep an arm from being trained, before the first one is."""
+    problems = [f"`arms` knows no {arm!r}. {did_you_mean(arm, ARMS)}" for arm in arms if arm not in ARMS]
+    problems += problems_of_labelled(synthetic, "synthetic", weighted="imp" in arms)
+    problems += problems_of_labelled(real, "real", weighted=False)
+    if not problems:
+        labels = sorted({*label_names(synthetic), *label_names(real)})
+        problems += problems_of_labelled(validation, "validation", labels, weighted=False)
+    if by := sorted({"quality", "dimp", "filter"} & {*arms}):
+        told = problems_of_quality(synthetic)
+        problems += [f"{problem} (for the arms {', '.join(by)})" for problem in told]
+        above = [] if told else [q > threshold for q in synthetic.column(QUALITY)]
+        kept = {label for label, stays in zip(labels_of(synthetic), above, strict=False) if stays}
+        if "filter" in by and not told and len(kept) < 2:
+            problems.append(f"`threshold` {threshold} must leave rows of two labels, got {sum(above)} rows")
+    if "imp" in arms and "weight" not in synthetic.table.column_names:
+        problems.append("`synthetic` must have the column `weight` for the arm imp; `unflaw curate weigh` writes it")
+    return problems
+
+
+def _kept(folder: Path, named: str) -> TrainedClassifier | None:
+    """Return an arm that was trained before, by the same call."""
+    path = folder / _RECORD
+    record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if record.pop("given", None) != named:
+        return None
+    tuples = {name: tuple(record[name]) for name in ("labels", "notes")}
+    return TrainedClassifier(**{**record, **tuples, "path": Path(record["path"])})
+
+
+def _digested(value: Any) -> str:
+    return digest_of(value) if isinstance(value, Rows) else str(value)
 
 
 def _rows_of(arm: str, synthetic: Rows, real: Rows, threshold: float) -> tuple[Rows, dict[str, Any]]:
@@ -102,10 +150,7 @@ def _rows_of(arm: str, synthetic: Rows, real: Rows, threshold: float) -> tuple[R
     if arm == "dimp":
         return plain.with_column(QUALITY, synthetic.column(QUALITY)), {"objective": "dimp"}
     if arm == "filter":
-        kept = [k for k, quality in enumerate(synthetic.column(QUALITY)) if quality > threshold]
-        if len({*(labels_of(synthetic)[k] for k in kept)}) < 2:
-            raise TooFewRowsError(f"`threshold` must leave rows of two labels, got {len(kept)} rows above {threshold}")
-        return plain.take(kept), {}
+        return plain.take([k for k, quality in enumerate(synthetic.column(QUALITY)) if quality > threshold]), {}
     rows = {"real": _bare(real), "mix": _bare(synthetic, real)}.get(arm, plain)
     return rows, {"hu": {"objective": "hu", "meta": _bare(real)}}.get(
         arm, {"objective": arm} if arm in ("focal", "sungen") else {}

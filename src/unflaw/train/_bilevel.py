@@ -33,25 +33,33 @@ __all__ = ["BILEVEL", "RowWeights"]
 
 BILEVEL = {"hu": cross_entropy, "sungen": reverse_cross_entropy}
 """Method → loss of the meta set."""
+_KEPT = 0.999
+"""Of the mean of a row's squared gradients, what is kept at each step."""
 _REACH = 0.01
 """How far the weights are moved along v to find a slope, as a norm."""
 
 
 class RowWeights:
-    """One weight per row, learnt as the model learns."""
+    """One weight per row, learnt as the model learns.
+
+    Each row has a step of its own, by how large its gradients were when its batches came (Adam without momentum, row by
+    row): with one for all, a row that is met late would jump.
+    """
 
     def __init__(self, method: str, n_rows: int, *, step_size: float, learning_rate: float) -> None:
-        """Begin with equal weights. `step_size` is eta, `learning_rate` that of phi, by Adam."""
+        """Begin with equal weights. `step_size` is eta, `learning_rate` that of phi."""
         import torch
 
-        self.method, self.step_size = method, step_size
-        self.phi = torch.full((n_rows,), 0.0 if method == "hu" else 1.0, requires_grad=True)
-        self._optimizer = torch.optim.Adam([self.phi], lr=learning_rate, betas=(0.0, 0.999))
+        self.method, self.step_size, self.learning_rate = method, step_size, learning_rate
+        self.phi = torch.full((n_rows,), 0.0 if method == "hu" else 1.0)
+        self._squares, self._met = torch.zeros(n_rows), torch.zeros(n_rows)
 
     def weights(self, rows: list[int]) -> Any:
         """Return the weights of the rows of a batch, of mean 1 for "hu"."""
-        part = self.phi[rows]
-        return part.softmax(0) * len(rows) if self.method == "hu" else part
+        return self._of(self.phi[rows])
+
+    def _of(self, phi: Any) -> Any:
+        return phi.softmax(0) * len(phi) if self.method == "hu" else phi
 
     def learn(self, model: Any, batch: LabelledBatch, meta: LabelledBatch, losses: Callable[[Any, Any], Any]) -> Any:
         """Move phi by what the rows do for the meta set; return the new weights of the batch, without a gradient.
@@ -61,16 +69,22 @@ class RowWeights:
         import torch
 
         own = [p for p in model.parameters() if p.requires_grad]
-        w = self.weights(batch.rows)
+        fixed = batch.weight.cpu()
+        phi = self.phi[batch.rows].requires_grad_()
+        w = self._of(phi)
         with as_judge(model), torch.enable_grad():
-            slopes = self._slopes(model, own, w.detach() * batch.weight.cpu(), batch, meta, losses)
-        self._optimizer.zero_grad()
-        (-self.step_size * slopes * w).mean().backward()
-        self._optimizer.step()
-        with torch.no_grad():
-            if self.method == "sungen":
-                self.phi.clamp_(0.0, 1.0)
-            return self.weights(batch.rows).to(batch.weight.device)
+            slopes = self._slopes(model, own, w.detach() * fixed, batch, meta, losses)
+        (-self.step_size * slopes * fixed * w).mean().backward()
+        self._move_phi(batch.rows, phi.grad)
+        return self.weights(batch.rows).to(batch.weight.device)
+
+    def _move_phi(self, rows: list[int], gradient: Any) -> None:
+        self._met[rows] += 1
+        self._squares[rows] = _KEPT * self._squares[rows] + (1 - _KEPT) * gradient**2
+        size = (self._squares[rows] / (1 - _KEPT ** self._met[rows])).sqrt()
+        self.phi[rows] -= self.learning_rate * gradient / (size + 1e-12)
+        if self.method == "sungen":
+            self.phi.clamp_(0.0, 1.0)
 
     def _slopes(
         self, model: Any, own: list[Any], w: Any, batch: LabelledBatch, meta: LabelledBatch,
@@ -102,3 +116,4 @@ def _move(own: list[Any], before: list[Any], direction: Any, size: float) -> Non
     with torch.no_grad():
         for p, start, step in zip(own, before, direction, strict=True):
             p.copy_(start if step is None or not size else start + size * step)
+    torch.clear_autocast_cache()  # or a pass in bfloat16 would go on with the weights as they were before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +14,9 @@ import numpy as np
 from unflaw._errors import SettingsError, did_you_mean
 from unflaw.data import Rows
 from unflaw.measure import accuracy, cells, confusion, importance_weights, macro_f1
-from unflaw.models import class_logits, most_tokens, open_trainable_classifier
+from unflaw.models import class_logits, most_read, open_trainable_classifier
 from unflaw.train._bilevel import BILEVEL, RowWeights
-from unflaw.train._dynamics import record_epoch
+from unflaw.train._dynamics import forget_epochs, record_epoch
 from unflaw.train._encode import plan_batches
 from unflaw.train._finetune import problems_of_training, run_trainer, save_model
 from unflaw.train._labelled import (
@@ -30,10 +31,14 @@ from unflaw.train._processes import is_main_process, processes
 from unflaw.train._resume import Curve, claim
 from unflaw.train.losses import cross_entropy, focal
 
-__all__ = ["OBJECTIVES", "TrainedClassifier", "problems_of_classifier", "train_classifier"]
+__all__ = ["OBJECTIVES", "TrainedClassifier", "problems_of_classifier", "problems_of_quality", "train_classifier"]
 
 OBJECTIVES = ("cross_entropy", "focal", "dimp", *BILEVEL)
 """What a classifier can be trained by; "cross_entropy" on rows whose `weight` is a / b is IMP-Loss."""
+
+
+_LEAST = 1e-30
+"""Least probability that is divided by; the weight has a bound, although a distant one."""
 
 
 @dataclass(frozen=True)
@@ -118,16 +123,15 @@ def train_classifier(
     settings = {
         k: v for k, v in locals().items() if k not in ("rows", "out", "on_step", "validation", "meta", "dynamics")
     }
-    if problems := problems_of_classifier(settings, rows, validation, meta):
-        raise SettingsError(problems)
-    refuse_shared(rows=rows, validation=validation, meta=meta)
+    watched = rows if isinstance(dynamics, str) else dynamics
+    _refuse(settings, rows, validation, meta, watched)
     from unflaw.train._trainer import EpochEnd, Plan, build_trainer
 
     out, state = Path(out), processes(device)
     names = list(labels or label_names(rows))
     net, tokenizer, goes_on = open_trainable_classifier(model, names, device, seed=seed)
     names = [str(net.config.id2label[k]) for k in range(len(names))]
-    max_tokens = min(max_tokens, most_tokens(net) or max_tokens)
+    tokenizer.model_max_length = max_tokens = min(max_tokens, most_read(net, tokenizer))
 
     def encoded(of: Rows, **how: Any) -> LabelledSet:
         return LabelledSet.of(of, names, net, tokenizer, max_tokens, **how)
@@ -136,10 +140,10 @@ def train_classifier(
     if objective == "sungen" and outer is None:
         learnt, outer = _apart(learnt, seed)
     judged = None if validation is None else encoded(validation)
-    watched = rows if dynamics == "rows" else dynamics
-    recorded = encoded(watched) if isinstance(watched, Rows) else None
+    recorded = None if watched is None else encoded(watched, weighted=False)
     with state.main_process_first():
-        done = claim(out, settings, {"rows": rows, "validation": validation, "meta": meta}, resume=resume)
+        sets = {"rows": rows, "validation": validation, "meta": meta, "dynamics": watched}
+        done = claim(out, settings, sets, resume=resume)
     per_epoch = math.ceil(len(learnt) / batch_size)
     n_steps = steps or math.ceil(epochs * per_epoch)
     rng = np.random.default_rng(seed)
@@ -148,7 +152,7 @@ def train_classifier(
     curve = Curve(
         out / "curve.jsonl" if save_every else None, done, lambda step: on_step and on_step({**step, "total": n_steps})
     )
-    kept = _Kept(out, done // per_epoch)
+    kept = _Kept(out, _epochs_done(done, per_epoch, n_steps), dynamics=watched is not None)
 
     def built(step: tuple[list[int], list[int]], rank: int, world: int) -> list[list[Any]]:
         return [[learnt.batch(step[0], rank, world), *([outer.batch(step[1])] if outer else [])]]
@@ -171,7 +175,7 @@ def train_classifier(
     seconds = run_trainer(trainer, resume=done > 0)
     if judged is None:
         save_model(net, tokenizer, out, whole=False)
-    settings |= {"labels": names, "processes": state.num_processes}
+    settings |= {"labels": names, "max_tokens": max_tokens, "processes": state.num_processes}
     notes = _notes(learnt, rows, objective, max_tokens, goes_on)
     return TrainedClassifier(
         out, tuple(names), curve.steps, kept.epochs, kept.best, n_steps, seconds, settings, notes,
@@ -198,7 +202,7 @@ class _Rule:
             weight = weight * self.rows.learn(model, batch, parts[1], self._values)
         loss = self._values(model, batch)
         if self.objective == "dimp":
-            own = (-loss.detach()).exp()  # the probability of the label, with dropout on as in the paper
+            own = (-loss.detach()).exp().clamp(min=_LEAST)  # of the label, with dropout on as in the paper
             weight = weight * importance_weights(batch.quality, own, temperature=self.temperature, cap=self.cap)
         if weight is not batch.weight:
             told["weight"] = weight.sum().detach() / batch.count
@@ -218,8 +222,10 @@ class _Rule:
 class _Kept:
     """What the validation rows said after each epoch, and the best of the epochs; kept in the folder as they come."""
 
-    def __init__(self, out: Path, done: int) -> None:
+    def __init__(self, out: Path, done: int, *, dynamics: bool) -> None:
         self._curve = Curve(out / "epochs.jsonl", done, lambda _: None)
+        if dynamics and is_main_process():
+            forget_epochs(out / "training_dynamics", done)
 
     @property
     def epochs(self) -> list[dict[str, float]]:
@@ -229,7 +235,8 @@ class _Kept:
     @property
     def best(self) -> int | None:
         """The best epoch so far, by accuracy, then by loss, then the earlier."""
-        ranked = sorted(self._curve.steps, key=lambda e: (-e["accuracy"], e["loss"], e["step"]))
+        lost = {e["step"]: e["loss"] is None for e in self._curve.steps}  # not a number: the model fell apart
+        ranked = sorted(self._curve.steps, key=lambda e: (lost[e["step"]], -e["accuracy"], e["loss"] or 0.0, e["step"]))
         return int(ranked[0]["step"]) if ranked else None
 
     def judge(self, epoch: int, y: Any, z: Any) -> bool:
@@ -241,6 +248,23 @@ class _Kept:
             {"step": epoch, "accuracy": float(accuracy(table)), "macro_f1": float(macro_f1(table)), "loss": loss}
         )
         return self.best == epoch
+
+
+def _refuse(
+    settings: dict[str, Any], rows: Rows, validation: Rows | None, meta: Rows | None, watched: Rows | None
+) -> None:
+    problems = problems_of_classifier(settings, rows, validation, meta)
+    if watched is not None and watched is not rows:
+        names = settings["labels"] or (label_names(rows) if rows.has("label") else [])
+        problems += problems_of_labelled(watched, "dynamics", names, weighted=False)
+    if problems:
+        raise SettingsError(problems)
+    refuse_shared(rows=rows, validation=validation, meta=meta)
+
+
+def _epochs_done(done: int, per_epoch: int, n_steps: int) -> int:
+    """Return how many epochs lie behind a run that goes on after so many steps; one that is over may end within one."""
+    return -(-done // per_epoch) if done >= n_steps else done // per_epoch
 
 
 def _apart(learnt: LabelledSet, seed: int) -> tuple[LabelledSet, LabelledSet]:
@@ -274,6 +298,8 @@ def problems_of_classifier(
             problems.append(f"`{name}` must be a positive number, got {settings[name]}")
     if not 0 <= settings["gamma"] < math.inf:
         problems.append(f"`gamma` must not be negative, got {settings['gamma']}")
+    if objective in BILEVEL and os.environ.get("WORLD_SIZE", "1") != "1":
+        problems.append(f"`objective` {objective} learns a weight for each row in one process; start one")
     if objective in BILEVEL and (settings["save_every"] or settings["resume"]):
         problems.append(f"`save_every` and `resume` go with weights that are fixed; {objective} learns them as it goes")
     labels = settings["labels"]
@@ -293,10 +319,10 @@ def _problems_of_rows(
         problems += [] if more is None or not labels else problems_of_labelled(more, name, labels)
     if objective == "hu" and meta is None:
         problems.append("`objective` hu learns weights on `meta`, a few real rows; got none")
-    return problems + (_problems_of_quality(rows) if objective == "dimp" else [])
+    return problems + (problems_of_quality(rows) if objective == "dimp" else [])
 
 
-def _problems_of_quality(rows: Rows) -> list[str]:
+def problems_of_quality(rows: Rows) -> list[str]:
     if QUALITY not in rows.table.column_names:
         return [
             f"`objective` dimp reads the column `{QUALITY}`, which `unflaw curate weigh` writes; the rows have none"

@@ -22,7 +22,7 @@ from jaxtyping import Float, Int
 from unflaw._errors import DataError
 from unflaw.data import atomic_write
 
-__all__ = ["RecordedDynamics", "read_dynamics", "record_epoch"]
+__all__ = ["RecordedDynamics", "forget_epochs", "read_dynamics", "record_epoch"]
 
 _FILE = re.compile(r"dynamics_epoch_(\d+)\.jsonl")
 _N_NAMED = 5
@@ -52,6 +52,13 @@ def record_epoch(
             for i, z, gold in zip(ids, rounded, y.tolist(), strict=True)
         )
     return path
+
+
+def forget_epochs(folder: str | Path, kept: int) -> None:
+    """Delete what was recorded after so many epochs: another run's, or one that comes again."""
+    for path in Path(folder).glob("dynamics_epoch_*.jsonl"):
+        if (match := _FILE.fullmatch(path.name)) and int(match[1]) >= kept:
+            path.unlink()
 
 
 def read_dynamics(folder: str | Path, *, progress: Callable[[int, int], None] | None = None) -> RecordedDynamics:

@@ -162,12 +162,17 @@ def problems_of_labelled(
         problems.append(f"`{name}` must hold two labels at least, got {'none' if got is None else f'only {got!r}'}")
     if labels is not None:
         problems += _strangers(rows, name, labels)
-    weights = (rows.weights() or []) if weighted else []
-    if wrong := [w for w in weights if not 0 <= w < float("inf")]:
-        problems.append(f"`weight` of `{name}` must be finite and not negative, got {wrong[0]}")
-    elif weights and not any(weights):
-        problems.append(f"`weight` of `{name}` must be above 0 somewhere, got 0 in all {len(weights):,} rows")
-    return problems
+    return problems + (_problems_of_weights(rows, name) if weighted and "weight" in rows.table.column_names else [])
+
+
+def _problems_of_weights(rows: Rows, name: str) -> list[str]:
+    given = [1.0 if w is None else w for w in rows.column("weight")]
+    strange = [w for w in given if isinstance(w, bool) or not isinstance(w, (int, float)) or not 0 <= w < float("inf")]
+    if strange:
+        return [f"`weight` of `{name}` must be finite numbers that are not negative, got {strange[0]!r}"]
+    if not any(given):
+        return [f"`weight` of `{name}` must be above 0 somewhere, got 0 in all {len(given):,} rows"]
+    return []
 
 
 def _strangers(rows: Rows, name: str, labels: Sequence[str]) -> list[str]:

@@ -17,7 +17,7 @@ from unflaw.data import Rows, atomic_write
 from unflaw.models import weight_paths
 from unflaw.train._processes import is_main_process
 
-__all__ = ["Curve", "claim", "refuse_own_folder"]
+__all__ = ["Curve", "claim", "digest_of", "refuse_own_folder"]
 
 _FREE = ("resume", "save_every", "device", "report_to", "part_tokens", "gradient_checkpointing", "shard")
 """Settings that may change when a run goes on."""
@@ -40,7 +40,7 @@ def claim(out: Path, settings: Mapping[str, Any], rows: Mapping[str, Rows | None
     out.mkdir(parents=True, exist_ok=True)
     record = out / "training.json"
     given = {name: value for name, value in settings.items() if name not in _FREE}
-    given |= {f"rows of {name}": _digest(of) for name, of in rows.items() if of is not None}
+    given |= {f"rows of {name}": digest_of(of) for name, of in rows.items() if of is not None}
     if settings.get("save_every") or resume:
         models = {"model": settings["model"], "before": settings.get("before")}
         given |= {f"weights of {name}": _weights(spec) for name, spec in models.items() if spec}
@@ -87,7 +87,7 @@ def _weights(spec: str) -> str:
     return found.hexdigest()[:16]
 
 
-def _digest(rows: Rows) -> str:
+def digest_of(rows: Rows) -> str:
     """Tell rows from others by what is trained on; ids may come from the file and outlive an edit."""
     said = [
         rows.pairs(),
@@ -95,7 +95,7 @@ def _digest(rows: Rows) -> str:
         [rows.column(role) for role in ("chosen", "rejected", "label") if rows.has(role)],
     ]
     said += [rows.column(name) for name in rows.table.column_names if name == "unflaw.quality"]
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(said, default=str).encode()).hexdigest()[:16]
 
 
 class Curve:

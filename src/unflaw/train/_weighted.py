@@ -18,6 +18,7 @@ Heavy at import; rooms import it inside functions.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ import torch
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
 
+from unflaw._errors import SettingsError
 from unflaw.models import as_judge
 from unflaw.train._dynamics import record_epoch
 from unflaw.train.losses import cross_entropy
@@ -75,8 +77,16 @@ class WeightedLoss:
         """Return the weighted loss, and what the model gave if asked."""
         given = {k: v for k, v in inputs.items() if k not in (WEIGHT, "labels")}
         labels, weight = inputs["labels"], inputs.get(WEIGHT)
+        if weight is None and model.training:
+            raise SettingsError(
+                "rows reached the trainer without `weight`; put `WeightedCollator` around the data collator"
+            )
         outputs = model(**given)
         z = outputs["logits"] if isinstance(outputs, Mapping) else outputs[0]
+        if z.dim() == 3 and not getattr(self, "_loss_shifts_labels", True):
+            raise SettingsError(
+                "`WeightedLoss` is for causal language models and sequence classifiers; this is neither"
+            )
         if z.dim() == 3:  # a language model: the logits of a position are about the next token
             z, labels = z[:, :-1], labels[:, 1:]
             weight = None if weight is None else weight[:, None].expand_as(labels)
@@ -104,6 +114,8 @@ class RecordDynamics(TrainerCallback):
     def __init__(
         self, rows: Any, ids: Sequence[str], folder: str | Path, collate: Collator, *, batch_size: int = 64
     ) -> None:
+        if len(ids) != len(rows):
+            raise SettingsError(f"`ids` must name each of the {len(rows):,} `rows`, got {len(ids):,}")
         self._rows, self._ids, self._folder = rows, list(ids), Path(folder)
         self._collate, self._batch_size = collate, batch_size
 
@@ -116,5 +128,5 @@ class RecordDynamics(TrainerCallback):
                 found.append(model(**given).logits.float().cpu().numpy())
                 gold.append(batch["labels"].numpy())
         if state.is_world_process_zero:
-            epoch = round(state.epoch)
+            epoch = math.ceil(state.epoch - 1e-6)  # the last one may be cut short
             record_epoch(self._folder, epoch, self._ids, np.concatenate(found), np.concatenate(gold).astype(np.int64))

@@ -68,7 +68,7 @@ def focal(z: Float[Tensor, "N V"], y: Int[Tensor, " N"], gamma: float = 1.0) -> 
     tensor([0.3466])
     """
     value = cross_entropy(z, y)
-    return (-(-value).expm1()).clamp(min=0) ** gamma * value
+    return (-(-value).expm1()).clamp(min=1e-12) ** gamma * value
 
 
 def reverse_cross_entropy(z: Float[Tensor, "N V"], y: Int[Tensor, " N"], log_zero: float = -4.0) -> Float[Tensor, " N"]:

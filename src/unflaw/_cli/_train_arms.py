@@ -70,8 +70,8 @@ def train_all_arms(call: Mapping[str, Any], reading: Reading, settings: dict[str
         emit({"arms": arms, "out": place}, call["as_json"], f"would train {', '.join(arms)} → {place}")
         return
     kept = {
-        "task": "classifier", "model": call["model"], "arms": arms, "limit": call["limit"], **reading.settings(), **settings,
-        **{name: call[name] for name in _FILES},
+        "task": "classifier", "model": call["model"], "arms": arms, "limit": call["limit"], **reading.settings(),
+        **settings, **{name: call[name] for name in _FILES},
     }  # fmt: skip
     files = [call[name] for name in _FILES]
     with training_step(call["run"], "train arms", kept, files, call["resume"], call["overwrite"]) as folder:

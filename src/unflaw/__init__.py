@@ -16,12 +16,15 @@ _HOME = {  # public name → the room it lives in; resolved on first use, so imp
     "Selection": "data",
     "audit": "audit",
     "compare": "evaluate",
+    "difficulty": "curate",
     "evaluate": "evaluate",
     "filter_rows": "curate",
     "finetune": "train",
     "read": "data",
     "render": "report",
+    "train_classifier": "train",
     "unlearn": "repair",
+    "weigh": "curate",
     "write": "data",
 }
 

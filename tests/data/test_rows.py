@@ -39,3 +39,11 @@ def test_a_row_of_a_table_keeps_its_id_where_columns_move(tmp_path):
     assert Rows.from_records(moved, {}).ids == ids == Rows.from_records([*moved, rows[0]], {}).ids[:2]
     (tmp_path / "moved.csv").write_text("a,b\n2.5,1\n1.5,2\n")
     assert read(tmp_path / "moved.csv").ids == ids
+
+
+def test_a_column_is_left_out_and_ids_roles_and_others_stay():
+    rows = Rows.from_records([{"text": "a", "weight": 2.0}, {"text": "b", "weight": 0.5}], {"text": "text"})
+    bare = rows.without_column("weight")
+    assert bare.weights() is None
+    assert (bare.ids, bare.roles, bare.column("text")) == (rows.ids, rows.roles, ["a", "b"])
+    assert bare.without_column("weight") is bare

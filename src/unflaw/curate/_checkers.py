@@ -94,7 +94,7 @@ class _FineTuned:
 
     def __call__(self, rows: Rows) -> Ask:
         with tempfile.TemporaryDirectory() as folder:
-            plain = Rows(rows.table.drop_columns(["weight"]), rows.roles) if rows.weights() is not None else rows
+            plain = rows.without_column("weight")
             trained = train_classifier(
                 self._spec, plain, Path(folder), labels=self._labels, on_step=self._told, **self._how
             )

@@ -8,8 +8,6 @@ model learnt them; they are no list of wrong labels, although wrong labels mostl
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +24,7 @@ from unflaw.data import Finding, Rows, Selection
 from unflaw.measure import LEVELS, Dynamics, dynamics, levels
 from unflaw.train import (
     RecordedDynamics,
-    digest_of,
+    digest_of_call,
     labels_of,
     problems_of_labelled,
     read_dynamics,
@@ -193,7 +191,7 @@ def _course(
     What is kept in a folder by the same call is read again. It comes there whole, when the training is over.
     """
     filled = _filled(rows)
-    given = hashlib.sha256(json.dumps([model, view, how, digest_of(filled)], default=str).encode()).hexdigest()[:16]
+    given = digest_of_call(model, view, how, filled)
     kept = None if out is None else Path(out) / view.replace(":", "-").replace("/", "-")
     if kept is not None and (kept / _GIVEN).exists() and (kept / _GIVEN).read_text(encoding="utf-8") == given:
         return read_dynamics(kept)
@@ -217,8 +215,7 @@ def _made(folder: Path) -> Path:
 
 def _filled(rows: Rows) -> Rows:
     """Give rows without a text a mark, and leave weights aside: the rows are described as they are."""
-    if "weight" in rows.table.column_names:
-        rows = Rows(rows.table.drop_columns(["weight"]), rows.roles, rows.schema, rows.source)
+    rows = rows.without_column("weight")
     if rows.has("text"):
         rows = rows.with_column(rows.roles["text"], [t if t and t.strip() else "…" for t in rows.column("text")])
     return rows

@@ -7,8 +7,6 @@ Fitted on the very rows it is asked about, the second would know them by heart a
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,7 +21,7 @@ from unflaw.curate._checkers import Checker, find_checker, open_checker, out_of_
 from unflaw.curate._weights_told import weight_findings
 from unflaw.data import Finding, Rows, atomic_write
 from unflaw.measure import fitted_temperature, importance_weights, tempered
-from unflaw.train import QUALITY, digest_of, label_ids, label_names, problems_of_labelled
+from unflaw.train import QUALITY, digest_of_call, label_ids, label_names, problems_of_labelled
 
 __all__ = ["DIVERSITY", "METHODS", "Weights", "problems_of_weighing", "weigh"]
 
@@ -57,9 +55,7 @@ class Weights:
         for name, values in ((QUALITY, self.quality), (DIVERSITY, self.diversity), ("weight", self.weight)):
             if values is not None:
                 rows = rows.with_column(name, values[order].tolist())
-        if self.weight is None and "weight" in rows.table.column_names:  # of an earlier weighing
-            rows = Rows(rows.table.drop_columns(["weight"]), rows.roles, rows.schema, rows.source)
-        return rows
+        return rows if self.weight is not None else rows.without_column("weight")  # of an earlier weighing
 
 
 def weigh(
@@ -115,7 +111,7 @@ def weigh(
         tell = None if progress is None else lambda done, total: progress(stage, done, total)
         return open_checker(checker, labels, seed=seed, device=device, progress=tell, **training)
 
-    asked = _Asked(None if work is None else Path(work), [settings, digest_of(rows), digest_of(real)])
+    asked = _Asked(None if work is None else Path(work), [settings, rows, real])
     unseen, t = None, 1.0
     if check:
         unseen = asked(
@@ -148,7 +144,7 @@ class _Asked:
 
     def __init__(self, work: Path | None, given: list[Any]) -> None:
         self._work = work
-        self._name = hashlib.sha256(json.dumps(given, default=str, sort_keys=True).encode()).hexdigest()[:16]
+        self._name = digest_of_call(*given)
 
     def __call__(self, stage: str, make: Callable[[], Float[np.ndarray, "n K"]]) -> Float[np.ndarray, "n K"]:
         """Return what is kept of a stage, or ask."""

@@ -158,6 +158,12 @@ class Rows:
         roles = {**self.roles, role: name} if role else self.roles
         return Rows(table.append_column(name, pa.array(values)), roles, self.schema, self.source)
 
+    def without_column(self, name: str) -> Rows:
+        """Leave a column out that plays no role; the same rows where there is none."""
+        if name not in self.table.column_names:
+            return self
+        return Rows(self.table.drop_columns([name]), self.roles, self.schema, self.source)
+
     def batches(self, size: int) -> Iterator[Rows]:
         """Consecutive slices of at most `size` rows."""
         for start in range(0, len(self), size):

@@ -32,7 +32,7 @@ from unflaw.train._labelled import (
 )
 from unflaw.train._parts import Part, RowSet, idle, together
 from unflaw.train._processes import for_all, from_main, is_main_process, largest_count, processes
-from unflaw.train._resume import Curve, claim, digest_of, refuse_own_folder
+from unflaw.train._resume import Curve, claim, digest_of_call, refuse_own_folder
 
 __all__ = [
     "ARMS",
@@ -55,7 +55,7 @@ __all__ = [
     "build_trainer",
     "chats_for",
     "claim",
-    "digest_of",
+    "digest_of_call",
     "encode_rows",
     "finetune",
     "for_all",

@@ -6,7 +6,6 @@ rows, so that a difference between two of them is what they do with the rows and
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +17,7 @@ from unflaw._errors import SettingsError, did_you_mean
 from unflaw.data import ID, Rows, atomic_write
 from unflaw.train._classify import TrainedClassifier, problems_of_quality, train_classifier
 from unflaw.train._labelled import QUALITY, label_names, labels_of, problems_of_labelled, refuse_shared, texts_of
-from unflaw.train._resume import digest_of
+from unflaw.train._resume import digest_of_call
 
 __all__ = ["ARMS", "problems_of_arms", "train_arms"]
 
@@ -81,8 +80,7 @@ def train_arms(
     steps = training.pop("steps", None) or math.ceil(epochs * math.ceil(len(synthetic) / size))
     shared = {"validation": validation, "labels": sorted({*label_names(synthetic), *label_names(real)}), **training}
     done: dict[str, TrainedClassifier] = {}
-    given = [model, digest_of(synthetic), digest_of(real), digest_of(validation), threshold, steps, shared]
-    named = hashlib.sha256(json.dumps(given, default=_digested).encode()).hexdigest()[:16]
+    named = digest_of_call(model, synthetic, real, validation, threshold, steps, shared)
     for n, arm in enumerate(arms):
         if on_arm is not None:
             on_arm(arm, n, len(arms))
@@ -134,10 +132,6 @@ def _kept(folder: Path, named: str) -> TrainedClassifier | None:
         return None
     tuples = {name: tuple(record[name]) for name in ("labels", "notes")}
     return TrainedClassifier(**{**record, **tuples, "path": Path(record["path"])})
-
-
-def _digested(value: Any) -> str:
-    return digest_of(value) if isinstance(value, Rows) else str(value)
 
 
 def _rows_of(arm: str, synthetic: Rows, real: Rows, threshold: float) -> tuple[Rows, dict[str, Any]]:

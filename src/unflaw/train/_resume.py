@@ -15,9 +15,10 @@ from typing import Any
 from unflaw._errors import SettingsError
 from unflaw.data import Rows, atomic_write
 from unflaw.models import weight_paths
+from unflaw.train._labelled import QUALITY
 from unflaw.train._processes import is_main_process
 
-__all__ = ["Curve", "claim", "digest_of", "refuse_own_folder"]
+__all__ = ["Curve", "claim", "digest_of_call", "refuse_own_folder"]
 
 _FREE = ("resume", "save_every", "device", "report_to", "part_tokens", "gradient_checkpointing", "shard")
 """Settings that may change when a run goes on."""
@@ -40,7 +41,7 @@ def claim(out: Path, settings: Mapping[str, Any], rows: Mapping[str, Rows | None
     out.mkdir(parents=True, exist_ok=True)
     record = out / "training.json"
     given = {name: value for name, value in settings.items() if name not in _FREE}
-    given |= {f"rows of {name}": digest_of(of) for name, of in rows.items() if of is not None}
+    given |= {f"rows of {name}": _digest(of) for name, of in rows.items() if of is not None}
     if settings.get("save_every") or resume:
         models = {"model": settings["model"], "before": settings.get("before")}
         given |= {f"weights of {name}": _weights(spec) for name, spec in models.items() if spec}
@@ -87,14 +88,17 @@ def _weights(spec: str) -> str:
     return found.hexdigest()[:16]
 
 
-def digest_of(rows: Rows) -> str:
+def digest_of_call(*given: Any) -> str:
+    """Tell a call from others by its settings and rows (16 hex digits): what one left serves the very same only."""
+    said = json.dumps(given, default=lambda v: _digest(v) if isinstance(v, Rows) else str(v), sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+def _digest(rows: Rows) -> str:
     """Tell rows from others by what is trained on; ids may come from the file and outlive an edit."""
-    said = [
-        rows.pairs(),
-        rows.weights(),
-        [rows.column(role) for role in ("chosen", "rejected", "label") if rows.has(role)],
-    ]
-    said += [rows.column(name) for name in rows.table.column_names if name == "unflaw.quality"]
+    roles = [role for role in ("chosen", "rejected", "label") if rows.has(role)]
+    columns = [*roles, *(name for name in (QUALITY,) if name in rows.table.column_names)]
+    said = [rows.pairs(), rows.weights(), [rows.column(name) for name in columns]]
     return hashlib.sha256(json.dumps(said, default=str).encode()).hexdigest()[:16]
 
 

@@ -39,15 +39,15 @@ def test_one_label_is_rare_and_copies_are_near(weights, sets, monkeypatch):
     write(labelled_rows(400, seed=1), sets / "films" / "pool.jsonl")
     copies = run.synthetic_rows(sets, "films", "duplicates", 0)
     texts = copies.column("text")
-    assert len(copies) == 400
-    lengths = [{len(t.split()) for t in texts[at : at + 10]} for at in range(300, 400, 10)]
-    assert all(len(of) == 1 for of in lengths) and len(set(texts[300:])) > 60
+    assert len(copies) == 300
+    lengths = [{len(t.split()) for t in texts[at : at + 10]} for at in range(200, 300, 10)]
+    assert all(len(of) == 1 for of in lengths) and len(set(texts[200:])) > 60
 
 
 def test_a_run_is_written_once_and_read_by_the_page(weights, sets, monkeypatch, tmp_path, tiny_encoder):
     run, page = weights
     monkeypatch.setattr(run, "RESULTS", tmp_path / "arms.jsonl")
-    monkeypatch.setattr(run, "HOW", {"steps": 2, "batch_size": 16, "max_tokens": 64})
+    monkeypatch.setattr(run, "ARM", {"steps": 2, "batch_size": 16, "max_tokens": 64})
     monkeypatch.setattr(run, "CONDITIONS", {"noise-0.2": ("plain", "dimp")})
     argv = ["run.py", str(sets), "--tasks", "films", "--conditions", "noise-0.2", "--seeds", "2", "--model",
             f"hf:{tiny_encoder}", "--checker", "probe:potion"]  # fmt: skip

@@ -157,7 +157,7 @@ def _claims(claims: list[Record]) -> list[str]:
 
 def _levels(levels: list[Record]) -> list[str]:
     lines = [
-        "## Levels of 1,000 test rows, mean over seeds", "",
+        "## Levels of the test rows, mean over seeds", "",
         "| set | level | share | independent model | partial view | other family | wrong labels, 12 % turned round |",
         "|---" * 7 + "|",
     ]  # fmt: skip

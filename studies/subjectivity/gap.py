@@ -25,7 +25,7 @@ import numpy as np
 
 from unflaw.audit import SubjectivityCheck, audit
 from unflaw.curate import split
-from unflaw.data import ID, Rows, read
+from unflaw.data import ID, Rows, atomic_write, read
 from unflaw.generate import read_task, vote
 from unflaw.measure import agreement, chamfer, label_counts, remote_clique, top_similarity
 from unflaw.models import CallCache, cached, open_classifier, open_encoder, open_generator
@@ -38,7 +38,9 @@ LABELLED = HERE.parent / "labelled"
 RESULTS, TRAITS = HERE / "results" / "gap.jsonl", HERE / "results" / "traits.json"
 TASKS = ("news", "intents", "plots", "films", "wares", "tweets", "editorials")
 WAYS = ("real", "zero", "few")
-HOW: dict[str, Any] = {"epochs": 8.0, "batch_size": 32, "learning_rate": 1e-4, "max_tokens": 96}
+HOW: dict[str, Any] = {
+    "steps": 40, "batch_size": 32, "learning_rate": 2e-4, "max_tokens": 64, "precision": "bfloat16",
+}  # fmt: skip
 N_VOTED, N_VOTES = 150, 5
 
 
@@ -61,7 +63,8 @@ def main() -> None:
     for task in told.tasks.split(","):
         if task not in traits:
             traits[task] = traits_of(told.sets, task, panel=not told.no_panel)
-            TRAITS.write_text(json.dumps(traits, indent=1))
+            with atomic_write(TRAITS) as file:
+                json.dump(traits, file, indent=1)
             print(task, traits[task], flush=True)
 
 

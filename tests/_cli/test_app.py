@@ -152,6 +152,15 @@ def test_a_bar_without_a_terminal_is_quiet_for_short_work_and_plain_for_long(mon
     assert capsys.readouterr().err == "rows: 50/100, 2.0/s, 25 s left\nrows: 90/100, 2.0/s, 5 s left\n"
 
 
+def test_a_bar_tells_failures(monkeypatch, capsys):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(time, "monotonic", lambda: clock.now)
+    with bar("rows") as progress:
+        for clock.now, done, refused in [(0.0, 0, 0), (20.0, 10, 1200)]:
+            progress(done, 20, refused)
+    assert capsys.readouterr().err == "rows: 10/20, 30.0/min, 1,200 refused, 20 s left\n"
+
+
 def test_a_bar_whose_count_falls_measures_the_new_work_alone(monkeypatch, capsys):
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(time, "monotonic", lambda: clock.now)

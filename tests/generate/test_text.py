@@ -90,6 +90,13 @@ def test_an_answer_that_will_not_do_is_asked_again_and_kept_with_its_reason(said
     assert made.rows.column("unflaw.attempt") == [0, 1, 0]
 
 
+def test_progress_tells_what_was_refused():
+    seen = []
+    writer = Writer(lambda prompt, seed: "Too short" if seed in (0, 2) else f"Fine text number {seed}")
+    text(TASK, writer, n=3, turns=1, progress=lambda *told: seen.append(told))
+    assert seen[-1] == (3, 3, 2) and all(done + refused == at for at, (done, _, refused) in enumerate(seen, 1))
+
+
 def test_a_text_that_runs_on_is_cut_after_a_sentence():
     said = "This one is fine. And here it goes on and on and on and on and on."
     made = text(TASK, Writer(lambda prompt, seed: said if seed == 0 else f"Fine text number {seed}"), n=2)

@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import typer
 from rich.console import Console, RenderableType
@@ -164,11 +164,17 @@ def written(usage: Usage) -> str:
     return f"{usage.completion_tokens:,} tokens written, {usage.tokens_per_second:.0f} tokens/s"
 
 
+class Bar(Protocol):
+    """Draws how far work has come."""
+
+    def __call__(self, done: int, total: int, refused: int = 0) -> None: ...
+
+
 @contextmanager
-def bar(label: str) -> Iterator[Callable[[int, int], None]]:
+def bar(label: str) -> Iterator[Bar]:
     """Yield a `(done, total)` callback that draws progress, rate and time left on stderr.
 
-    Where stderr is no terminal (a log, CI) it writes a plain line now and then instead.
+    A third number, of failures, is drawn beside them once it is above 0. Where stderr is no terminal (a log, CI) it writes a plain line now and then instead.
     """
     with _drawn_bar(label) if console.is_terminal else _plain_lines(label) as progress:
         yield progress
@@ -210,7 +216,7 @@ class _Pace:
 
 
 @contextmanager
-def _drawn_bar(label: str) -> Iterator[Callable[[int, int], None]]:
+def _drawn_bar(label: str) -> Iterator[Bar]:
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -225,6 +231,7 @@ def _drawn_bar(label: str) -> Iterator[Callable[[int, int], None]]:
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.fields[refused]}"),
         TimeElapsedColumn(),
         TextColumn("{task.fields[left]}"),
         TimeRemainingColumn(),
@@ -232,11 +239,12 @@ def _drawn_bar(label: str) -> Iterator[Callable[[int, int], None]]:
     pace = _Pace()
     with Progress(*columns, console=console) as drawn:
         # Before the first report nobody knows what is left; the time shown is what has gone.
-        task = drawn.add_task(label, total=None, rate="", left="gone")
+        task = drawn.add_task(label, total=None, rate="", refused="", left="gone")
 
-        def progress(done: int, total: int) -> None:
+        def progress(done: int, total: int, refused: int = 0) -> None:
             rate = pace.rate(done)
-            drawn.update(task, completed=done, total=total, rate=_told(rate) if rate else "", left="left")
+            told = {"rate": _told(rate) if rate else "", "refused": f"{refused:,} refused" if refused else ""}
+            drawn.update(task, completed=done, total=total, left="left", **told)
 
         yield progress
 
@@ -250,17 +258,19 @@ _SECONDS_BETWEEN_LINES = 15.0
 
 
 @contextmanager
-def _plain_lines(label: str) -> Iterator[Callable[[int, int], None]]:
+def _plain_lines(label: str) -> Iterator[Bar]:
     last, pace = time.monotonic(), _Pace()
 
-    def progress(done: int, total: int) -> None:
+    def progress(done: int, total: int, refused: int = 0) -> None:
         nonlocal last
         rate, now = pace.rate(done), time.monotonic()
         if rate is None:  # work has just begun
             last = now
         elif now - last >= _SECONDS_BETWEEN_LINES:
             last = now
-            console.print(f"{label}: {done}/{total}, {_told(rate)}, {(total - done) / rate:.0f} s left", soft_wrap=True)
+            failed = f"{refused:,} refused, " if refused else ""
+            left = f"{failed}{(total - done) / rate:.0f} s left"
+            console.print(f"{label}: {done}/{total}, {_told(rate)}, {left}", soft_wrap=True)
 
     yield progress
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import Protocol, runtime_checkable
 
@@ -16,7 +15,8 @@ from unflaw.models import Generator, Prompt, Sampling, call
 __all__ = ["STRIDE", "Asked", "Fields", "Progress", "Wanted", "ask", "refuse_none", "spent", "usage_of"]
 
 Fields = dict[str, str]
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int, int], None]
+"""Called as answers arrive with (rows that will do, rows wanted, answers refused)."""
 
 STRIDE = 1_000_003
 """Seeds between one attempt and the next, so that a row keeps its seed whatever `n` is."""
@@ -74,11 +74,11 @@ def ask(
     """
     todo = list(rows)
     for attempt in range(wanted.max_retries + 1):
-        before = len(asked.accepted)
+        before = len(asked.accepted), len(asked.rejected)
 
-        def tick(done: int, before: int = before) -> None:
+        def tick(done: int, refused: int, before: tuple[int, int] = before) -> None:
             if progress is not None:
-                progress(before + done, n)
+                progress(before[0] + done, n, before[1] + refused)
 
         outputs = _outputs(wanted, generator, sampling, todo, attempt, tick)
         for k, output in zip(todo, outputs, strict=True):
@@ -100,16 +100,19 @@ def ask(
 
 def _outputs(
     wanted: Wanted, generator: Generator, sampling: Sampling, todo: Sequence[int], attempt: int,
-    tick: Callable[[int], None],
+    tick: Callable[[int, int], None],
 ) -> list[str]:  # fmt: skip
-    done = 0
+    done = refused = 0
 
     def arrived(i: int, output: str) -> None:
-        nonlocal done
-        with suppress(AnswerError):
+        nonlocal done, refused
+        try:
             wanted.read(todo[i], output)
+        except AnswerError:
+            refused += 1
+        else:
             done += 1
-        tick(done)
+        tick(done, refused)
 
     prompts, seeds = [wanted.prompt(k, attempt) for k in todo], [wanted.row_seed(k, attempt) for k in todo]
     return call(generator, prompts, sampling, seeds=seeds, on_result=arrived)

@@ -61,7 +61,7 @@ def qa(
     model
         Name written to each row; by default the generator's own.
     progress
-        Called with (rows that will do so far, n), as answers arrive.
+        Called with (rows that will do so far, n, answers refused so far), as answers arrive.
 
     Returns
     -------

@@ -63,6 +63,7 @@ def text(
     seed : row k is first drawn with seed + k. Same task, examples, settings and seed: same rows.
     max_retries : how often a row is asked again when its answer will not do.
     model : name written to each row; by default the generator's own.
+    progress : called with (rows that will do so far, n, answers refused so far), as answers arrive.
 
     Returns
     -------

@@ -117,7 +117,7 @@ def main():
             max_retries=MAX_RETRIES,
             seed=SEED,
             model=args.model,
-            progress=lambda done, total: done % 20 or print(f"  {done}/{total} rows", flush=True),
+            progress=lambda done, total, refused: done % 20 or print(f"  {done}/{total} rows", flush=True),
         )
     write(made.rows, args.out / "synthetic.jsonl")
     print(f"synthetic.jsonl: {len(made.rows)} rows in {time.monotonic() - start:.0f} s, {made.shortfall} short")

@@ -119,6 +119,41 @@ def test_a_file_that_has_changed_is_said_to_go_unseen(files, tiny_encoder):
     assert "has changed or gone" in told.output
 
 
+def test_earlier_files_are_found_from_another_directory(files, tiny_encoder, monkeypatch):
+    monkeypatch.chdir(files)
+    run = files / "run"
+    call("curate", "weigh", "synthetic.jsonl", "--real", "checker.jsonl", "--checker", "probe:potion", "--no-check",
+         "--run", run)  # fmt: skip
+    (files / "elsewhere").mkdir()
+    monkeypatch.chdir(files / "elsewhere")
+    chosen = refused("train", f"hf:{tiny_encoder}", files / "synthetic.jsonl", "--validation", files / "checker.jsonl",
+                     "--run", run, "--steps", 1)  # fmt: skip
+    assert "`real of unflaw curate weigh` and `validation` share 60 texts" in chosen
+
+
+@pytest.mark.parametrize("verb", ["split", "weigh", "difficulty", "train", "arms", "evaluate"])
+def test_lines_that_are_no_rows_are_in_what_a_machine_reads(files, tiny_encoder, verb):
+    path, model = files / "synthetic.jsonl", f"hf:{tiny_encoder}"
+    path.write_text(path.read_text() + '{"text": "cut of')
+    checker, out = ["--real", files / "checker.jsonl"], ["--out", files / "out"]
+    how = [model, path, "--steps", 1, *out, "--validation", files / "validation.jsonl"]
+    words = {
+        "split": ["curate", "split", path, "--parts", "a=0.5", *out],
+        "weigh": ["curate", "weigh", path, *checker, "--checker", "probe:potion", "--no-check", "--out",
+                  files / "w.jsonl"],
+        "difficulty": ["curate", "difficulty", path, "--model", model, "--epochs", 2, "--out", files / "d.jsonl"],
+        "train": ["train", *how],
+        "arms": ["train", *how, "--arms", "plain", *checker],
+        "evaluate": ["evaluate", model, "--labels", path],
+    }  # fmt: skip
+    if verb == "evaluate":
+        call("train", *how, "--on-truncated", "keep")
+        words["evaluate"][1] = files / "out"
+    told = json.loads(call(*words[verb], "--on-truncated", "keep", "--json").stdout)
+    (rejected,) = told["rejected"].values()
+    assert rejected["lines"] == 1 and rejected["first"][0]["line"] == 91
+
+
 def test_a_classifier_has_no_use_for_a_language_models_options(files, tiny_encoder):
     wrong = refused("train", f"hf:{tiny_encoder}", files / "synthetic.jsonl", "--out", files / "m", "--method", "full",
                     "--target", "full", "--gamma", 2)  # fmt: skip

@@ -132,9 +132,11 @@ def test_the_loss_of_a_step_is_the_mean_over_its_rows_of_weight_times_cross_entr
     assert got.item() == pytest.approx((2 * math.log(4 / 3) + 0.5 * math.log(2)) / 2)
 
 
-def test_a_killed_run_goes_on_as_if_nothing_had_happened(tiny_encoder, tmp_path):
+@pytest.mark.parametrize("objective", ["cross_entropy", "hu", "sungen"])
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(tiny_encoder, tmp_path, objective):
     rows, checked = labelled_rows(48), labelled_rows(20, seed=5)
-    how = {"epochs": 3, "batch_size": 16, "save_every": 2, "validation": checked}
+    how = {"epochs": 3, "batch_size": 16, "save_every": 2, "validation": checked, "objective": objective}
+    how["meta"] = labelled_rows(16, seed=7) if objective == "hu" else None
     whole = train_classifier(f"hf:{tiny_encoder}", rows, tmp_path / "whole", **how)
 
     class Killed(RuntimeError):
@@ -149,6 +151,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(tiny_encoder, tmp_path)
     rest = train_classifier(f"hf:{tiny_encoder}", rows, tmp_path / "cut", resume=True, **how)
     assert [s["loss"] for s in rest.curve] == pytest.approx([s["loss"] for s in whole.curve], rel=1e-5)
     assert rest.best_epoch == whole.best_epoch and len(rest.epochs) == 3
+    assert rest.weights == pytest.approx(whole.weights, abs=1e-5)
     texts = ["water of the", "city"]
     logits = [open_classifier(f"hf:{tmp_path / name}").logits(texts) for name in ("whole", "cut")]
     assert logits[0] == pytest.approx(logits[1], abs=1e-5)

@@ -40,8 +40,11 @@ def trained(cls, folder, model, rows, collate, **how):
     return [step["loss"] for step in trainer.state.log_history if "loss" in step]
 
 
-@pytest.mark.parametrize("how", [{"per_device_train_batch_size": 3}, {"per_device_train_batch_size": 1,
-                                                                     "gradient_accumulation_steps": 3}])  # fmt: skip
+@pytest.mark.parametrize("how", [
+    {"per_device_train_batch_size": 3},
+    {"per_device_train_batch_size": 1, "gradient_accumulation_steps": 3},
+    {"per_device_train_batch_size": 3, "label_smoothing_factor": 0.3},
+])  # fmt: skip
 def test_equal_weights_train_a_language_model_as_no_weights_do(tiny, tmp_path, how):
     tokenizer = AutoTokenizer.from_pretrained(tiny)
     collate = DataCollatorForSeq2Seq(tokenizer)

@@ -144,7 +144,7 @@ def difficulty(
             keep_findings(folder, graded, found.findings)
             if keep is not None:
                 folder.add_selection(chosen)
-    emit(_payload(found, written), as_json, None if as_json else _words(found, written))
+    emit({**_payload(found, written), "rejected": reading.told()}, as_json, None if as_json else _words(found, written))
 
 
 def _levels(keep: str | None) -> list[str]:

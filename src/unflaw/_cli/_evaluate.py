@@ -155,7 +155,10 @@ def evaluate(
         if folder is not None:
             folder.add_comparisons([asdict(pair) for pair in pairs])
             folder.add_findings([] if opinion is None else [opinion])
-    payload: dict[str, Any] = {"scores": [s for scores in by_model.values() for s in scores], "comparisons": pairs}
+    payload: dict[str, Any] = {
+        "scores": [s for scores in by_model.values() for s in scores], "comparisons": pairs,
+        "rejected": reading.told(),
+    }  # fmt: skip
     if opinion is not None:
         payload["by_agreement"] = opinion
         console.print(opinion.meaning, soft_wrap=True)

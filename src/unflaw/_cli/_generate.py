@@ -105,7 +105,7 @@ def qa(
         made = write_qa(found, generator, model=model, progress=stack.enter_context(bar("rows")), **asked)
         write(made.rows, target)
         keep_rejected(folder, made, f"generate qa {model}")
-    emit(payload_of(made, target), as_json, f"{len(made.rows)} rows → {target}")
+    emit({**payload_of(made, target), "rejected": reading.told()}, as_json, f"{len(made.rows)} rows → {target}")
     tell(made)
 
 

@@ -105,6 +105,9 @@ def labels(
             lines = [Rejection(k + 1, f"no label: {name}", answer[:200]) for k, name, answer in made.unreadable]
             folder.add_rejected(lines, source=f"generate labels {rows}")
     counts = Counter(label for row in made.annotations for label in row)
-    payload = {"rows": len(given), "out": path, "votes": dict(counts), "unread": made.unread, "panel": specs}
+    payload = {
+        "rows": len(given), "out": path, "votes": dict(counts), "unread": made.unread, "panel": specs,
+        "rejected": reading.told(),
+    }  # fmt: skip
     told = ", ".join(f"{label} {n:,}" for label, n in counts.most_common())
     emit(payload, as_json, f"{len(given):,} rows → {path}; votes: {told}; {made.unread:,} named no label")

@@ -109,7 +109,8 @@ def text(
         write(made.rows, target)
         keep_rejected(folder, made, f"generate text {model}")
     counts = dict(sorted(Counter(made.rows.column("label")).items()))
-    emit({**payload_of(made, target), "labels": counts}, as_json, _words(made, counts, target))
+    payload = {**payload_of(made, target), "labels": counts, "rejected": reading.told()}
+    emit(payload, as_json, _words(made, counts, target))
     tell(made)
 
 

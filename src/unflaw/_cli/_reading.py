@@ -95,13 +95,15 @@ class Reading:
         return self.readers[path]
 
     def told(self) -> dict[str, Any]:
-        """Say at the terminal how many lines of each file became no row; return it file by file, for `--json`."""
+        """Return how many lines of each file became no row, for `--json`; say it where `rows` has not said it yet."""
         for path, reader in self.readers.items():
             self._tell(path, reader.n_rejected)
+        sizes = {path: len(lines) for path, lines in self.rejected.items()}
+        sizes |= {path: reader.n_rejected for path, reader in self.readers.items()}  # which list the first alone
         return {
-            path: {"lines": reader.n_rejected, "first": [{"line": n, "reason": why} for n, why in self._first(path)]}
-            for path, reader in self.readers.items()
-            if reader.n_rejected
+            path: {"lines": n, "first": [{"line": line, "reason": why} for line, why in self._first(path)]}
+            for path, n in sizes.items()
+            if n
         }
 
     def _first(self, path: str) -> list[tuple[int, str]]:

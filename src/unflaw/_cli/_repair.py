@@ -293,7 +293,8 @@ def repair(
             folder.add_curve(name, done.curve, done.notes, done.forgotten)
     for note in done.notes:
         console.print(note, soft_wrap=True)
-    emit(summary(done), as_json, f"{done.steps} steps, {done.tokens} tokens in {done.seconds:.0f} s → {path}")
+    words = f"{done.steps} steps, {done.tokens} tokens in {done.seconds:.0f} s → {path}"
+    emit({**summary(done), "rejected": reading.told()}, as_json, words)
 
 
 def _number_or_word(text: str) -> float | str:

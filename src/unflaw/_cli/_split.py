@@ -63,7 +63,7 @@ def split(
             path.parent.mkdir(parents=True, exist_ok=True)
             write(part, path)
     left = len(data) - sum(part["rows"] for part in told.values())
-    payload = {"rows": len(data), "left_out": left, "parts": told, "dry_run": dry_run}
+    payload = {"rows": len(data), "left_out": left, "parts": told, "rejected": reading.told(), "dry_run": dry_run}
     emit(payload, as_json, None if as_json else _words(payload))
 
 

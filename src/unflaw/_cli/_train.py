@@ -205,7 +205,8 @@ def train(
             f.add_curve(name, done.curve, done.notes)
     for note in done.notes:
         console.print(note, soft_wrap=True)
-    emit(summary(done), as_json, f"{done.steps} steps, {done.tokens} tokens in {done.seconds:.0f} s → {path}")
+    words = f"{done.steps} steps, {done.tokens} tokens in {done.seconds:.0f} s → {path}"
+    emit({**summary(done), "rejected": reading.told()}, as_json, words)
 
 
 def _in_vain(call: Mapping[str, Any], classifier: bool) -> list[str]:

@@ -98,6 +98,6 @@ def train_all_arms(call: Mapping[str, Any], reading: Reading, settings: dict[str
     for arm, made in done.items():
         best = made.epochs[(made.best_epoch or 1) - 1]
         table.add_row(Text(arm), Text(ARMS[arm]), f"{made.seconds:.0f}", f"{best['accuracy']:.3f}")
-    emit({"arms": told}, call["as_json"], None if call["as_json"] else table)
+    emit({"arms": told, "rejected": reading.told()}, call["as_json"], None if call["as_json"] else table)
     models = " ".join(shlex.quote(str(place / arm)) for arm in arms)
     console.print(f"next: unflaw evaluate {models} --labels TEST", soft_wrap=True)

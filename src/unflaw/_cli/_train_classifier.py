@@ -80,7 +80,7 @@ def train_rows(call: Mapping[str, Any], reading: Reading) -> None:
             folder.add_curve(call["name"], done.curve, done.notes)
     for note in done.notes:
         console.print(note, soft_wrap=True)
-    emit(_payload(done), call["as_json"], None if call["as_json"] else _words(done))
+    emit({**_payload(done), "rejected": reading.told()}, call["as_json"], None if call["as_json"] else _words(done))
 
 
 def _problems_of_place(model: str, call: Mapping[str, Any]) -> list[str]:

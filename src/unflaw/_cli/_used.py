@@ -76,8 +76,9 @@ def _earlier(run: Path, ends: Collection[str]) -> Iterator[tuple[str, str, str, 
         for end in ("real",) if weighs else ("rows", "validation", "meta", "real"):
             if end not in ends or (path := settings.get(end)) is None:
                 continue
-            if Path(path).exists() and step["inputs"].get(path) in (None, hash_path(path)):
-                yield str(step["name"]), end, str(path), settings
+            there = Path(step.get("cwd", "."), path)
+            if there.exists() and step["inputs"].get(path) in (None, hash_path(there)):
+                yield str(step["name"]), end, str(there), settings
             else:
                 _say(f"{path}, the {end} of `unflaw {step['name']}`, has changed or gone")
 

@@ -128,7 +128,7 @@ def weigh(
         write(weighed, path)
         if folder is not None:
             keep_findings(folder, weighed, found.findings)
-    emit(_payload(found, path), as_json, None if as_json else _words(found, len(rows), path))
+    emit({**_payload(found, path), "rejected": reading.told()}, as_json, None if as_json else _words(found, len(rows), path))
     live = " --objective dimp" if found.weight is None else ""
     console.print(f"next: unflaw train minilm {shlex.quote(str(path))}{live}", soft_wrap=True)
 

@@ -370,6 +370,7 @@ def open_run(
         "settings": json.loads(json.dumps(dict(settings), default=str)),
         "seeds": {k: v for k, v in settings.items() if k == "seed" or k.endswith("_seed")},
         "inputs": {os.fspath(i): hash_path(i) for i in inputs},
+        "cwd": os.getcwd(),  # where relative paths begin
         "versions": versions(),
         "pid": os.getpid(),
     }

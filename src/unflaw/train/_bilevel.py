@@ -54,6 +54,14 @@ class RowWeights:
         self.phi = torch.full((n_rows,), 0.0 if method == "hu" else 1.0)
         self._squares, self._met = torch.zeros(n_rows), torch.zeros(n_rows)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a run needs to go on."""
+        return {"phi": self.phi, "squares": self._squares, "met": self._met}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up what `state_dict` gave."""
+        self.phi, self._squares, self._met = state["phi"], state["squares"], state["met"]
+
     def weights(self, rows: list[int]) -> Any:
         """Return the weights of the rows of a batch, of mean 1 for "hu"."""
         return self._of(self.phi[rows])

@@ -170,7 +170,7 @@ def train_classifier(
     trainer = build_trainer(
         net, rule.terms, plan, out, learning_rate=learning_rate, seed=seed, schedule="linear", save_every=save_every,
         on_step=curve.add, device=device, precision=precision, report_to=report_to,
-        callbacks=[EpochEnd(per_epoch, at_epoch)],
+        callbacks=[EpochEnd(per_epoch, at_epoch)], beside=rule.rows,
     )  # fmt: skip
     seconds = run_trainer(trainer, resume=done > 0)
     if judged is None:
@@ -300,8 +300,6 @@ def problems_of_classifier(
         problems.append(f"`gamma` must not be negative, got {settings['gamma']}")
     if objective in BILEVEL and os.environ.get("WORLD_SIZE", "1") != "1":
         problems.append(f"`objective` {objective} learns a weight for each row in one process; start one")
-    if objective in BILEVEL and (settings["save_every"] or settings["resume"]):
-        problems.append(f"`save_every` and `resume` go with weights that are fixed; {objective} learns them as it goes")
     labels = settings["labels"]
     if labels is not None and len(set(labels)) < max(2, len(labels)):
         problems.append(f"`labels` must name two classes at least, each once, got {list(labels)}")

@@ -24,6 +24,8 @@ from unflaw.train._processes import processes
 
 __all__ = ["EpochEnd", "Plan", "StepLog", "build_trainer"]
 
+_BESIDE = "beside.pt"
+"""File of a checkpoint that holds what is learnt beside the model."""
 _PARTS = "parts"
 """Folder of a checkpoint that holds split weights and their moments."""
 _TRAINED = StateDictOptions(ignore_frozen_params=True, strict=False)
@@ -53,6 +55,7 @@ class ObjectiveTrainer(Trainer):
 
     model: Any
     objective: Objective
+    beside: Any = None
     optimizer: torch.optim.Optimizer
     lr_scheduler: Any
 
@@ -81,6 +84,8 @@ class ObjectiveTrainer(Trainer):
             super().save_model(output_dir, _internal_call)
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if self.beside is not None and self.args.should_save:
+            torch.save(self.beside.state_dict(), Path(output_dir, _BESIDE))
         if is_split(self.model):  # each process writes what it holds
             save(self._parts(), checkpoint_id=Path(output_dir, _PARTS))
             if self.args.should_save:
@@ -93,6 +98,8 @@ class ObjectiveTrainer(Trainer):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint and self.beside is not None:
+            self.beside.load_state_dict(torch.load(Path(checkpoint, _BESIDE), weights_only=True))
         if checkpoint and is_split(self.model):
             parts = self._parts()
             load(parts, checkpoint_id=Path(checkpoint, _PARTS))
@@ -159,13 +166,15 @@ def build_trainer(
     save_every: int = 0,
     on_step: Callable[[dict[str, float]], None] | None = None,
     callbacks: Sequence[TrainerCallback] = (),
+    beside: Any = None,
     report_to: str = "none",
     device: str = "cpu",
     precision: str = "float32",
 ) -> ObjectiveTrainer:
     """Return a trainer that takes the planned steps: AdamW, no weight decay, gradients clipped to norm 1.
 
-    `warmup` is a share of all steps. `save_every` counts steps between resumable checkpoints, 0 for none.
+    `warmup` is a share of all steps. `save_every` counts steps between resumable checkpoints, 0 for none; they hold the
+    `state_dict` of what is learnt `beside` the model.
     """
     processes(device)
     n_steps = len(plan.steps)
@@ -204,7 +213,7 @@ def build_trainer(
         data_collator=lambda items: items[0],
         callbacks=[*steps, *callbacks],
     )
-    trainer.objective, arguments.save_only_model = objective, False
+    trainer.objective, trainer.beside, arguments.save_only_model = objective, beside, False
     for noisy in ("PrinterCallback", "ProgressCallback"):
         for callback in [c for c in trainer.callback_handler.callbacks if type(c).__name__ == noisy]:
             trainer.remove_callback(callback)

@@ -25,13 +25,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
 
 from unflaw._errors import SettingsError
 from unflaw.models import as_judge
 from unflaw.train._dynamics import record_epoch
-from unflaw.train.losses import cross_entropy
 
 __all__ = ["RecordDynamics", "WeightedCollator", "WeightedLoss", "WeightedTrainer"]
 
@@ -57,7 +57,7 @@ class WeightedLoss:
 
     Of a causal model the loss is the mean over tokens that count (labels other than -100) of weight times
     cross-entropy, of a classifier the mean over rows; over all micro-batches and processes of a step, as without
-    weights. Weights of mean 1 leave the size of a step as it is.
+    weights. Weights of mean 1 leave the size of a step as it is. `label_smoothing_factor` is heeded.
     """
 
     model_accepts_loss_kwargs: bool
@@ -91,7 +91,8 @@ class WeightedLoss:
             z, labels = z[:, :-1], labels[:, 1:]
             weight = None if weight is None else weight[:, None].expand_as(labels)
         counts = labels != -100
-        losses = cross_entropy(z[counts], labels[counts])
+        smooth: float = self.args.label_smoothing_factor  # type: ignore[attr-defined]
+        losses = functional.cross_entropy(z[counts].float(), labels[counts], reduction="none", label_smoothing=smooth)
         if weight is not None:
             losses = losses * weight.to(losses)[counts]
         n = counts.sum() if num_items_in_batch is None else num_items_in_batch

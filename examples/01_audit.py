@@ -22,6 +22,5 @@ worst = synthetic.ids.index(found.worst(1)[0])
 print(synthetic.take([worst]).texts()[0])
 
 # Any remedy starts from row ids: here, keep the better half.
-kept = set(sorted(synthetic.ids, key=found.row_scores().get)[: len(synthetic) // 2])
-better = synthetic.take([at for at, row_id in enumerate(synthetic.ids) if row_id in kept])
+better = synthetic.only(sorted(synthetic.ids, key=found.row_scores().get)[: len(synthetic) // 2])
 print(f"\nkept {len(better)} of {len(synthetic)} rows")

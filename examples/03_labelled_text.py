@@ -9,7 +9,7 @@ from pathlib import Path
 
 import unflaw
 from unflaw.curate import difficulty, split, weigh
-from unflaw.data import Rows, RunFolder, open_run
+from unflaw.data import RunFolder, open_run
 from unflaw.evaluate import accuracy_by_agreement, labels
 from unflaw.generate import read_task, text
 from unflaw.models import open_generator
@@ -20,19 +20,11 @@ ARMS = ("plain", "imp", "dimp", "filter", "real")
 HOW = {"epochs": 2, "max_tokens": 48}
 
 
-def part(rows: Rows, ids: list[str]) -> Rows:
-    """Return the rows of these ids."""
-    wanted = set(ids)
-    return rows.take([at for at, row_id in enumerate(rows.ids) if row_id in wanted])
-
-
 def main() -> None:
     """Walk."""
     # Real rows in three parts that share no text; none serves two ends.
     real = unflaw.read(DATA / "real.jsonl")
-    parts = {
-        name: part(real, ids) for name, ids in split(real, {"checker": 100, "validation": 60, "test": 120}).items()
-    }
+    parts = {name: real.only(ids) for name, ids in split(real, {"checker": 100, "validation": 60, "test": 120}).items()}
 
     # A few texts by the embedded model, to see how; then those it wrote before, of which a fifth gets the wrong label,
     # so that there is a truth to hold the weights against.

@@ -57,10 +57,9 @@ def main() -> None:
         rows = without_copies(list(TASKS[name](told.folder)))
         share = min(1.0, len(rows) / sum(PARTS.values()))
         dealt = split(rows, {part: int(share * size) for part, size in PARTS.items()}, seed=0)
-        at = {i: k for k, i in enumerate(rows.ids)}
         (told.out / name).mkdir(parents=True, exist_ok=True)
         for part, ids in dealt.items():
-            write(rows.take(sorted(at[i] for i in ids)), told.out / name / f"{part}.jsonl")
+            write(rows.only(ids), told.out / name / f"{part}.jsonl")
         print(name, len(rows), {part: len(ids) for part, ids in dealt.items()})
 
 

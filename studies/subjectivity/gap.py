@@ -25,7 +25,7 @@ import numpy as np
 
 from unflaw.audit import SubjectivityCheck, audit
 from unflaw.curate import split
-from unflaw.data import ID, Rows, atomic_write, read
+from unflaw.data import Rows, atomic_write, read
 from unflaw.generate import read_task, vote
 from unflaw.measure import agreement, chamfer, label_counts, remote_clique, top_similarity
 from unflaw.models import CallCache, cached, open_classifier, open_encoder, open_generator
@@ -74,14 +74,10 @@ def records() -> list[dict[str, Any]]:
 
 
 def rows_of(sets: Path, task: str, way: str, n: int, seed: int) -> Rows:
-    """Return n rows of a task, of one kind, each label in turn; of real ones those of the pool."""
+    """Return n rows of a kind, labels in proportion; of real ones those of the pool."""
     source = sets / task / "pool.jsonl" if way == "real" else LABELLED / "data" / f"{task}-{way}.jsonl.gz"
     rows = read(source)
-    kept = set(split(rows, {"kept": min(1.0, n / len(rows))}, seed=seed)["kept"])
-    chosen = [k for k, i in enumerate(rows.ids) if i in kept]
-    pairs = zip(rows.column("text"), rows.column("label"), strict=True)
-    records = [{ID: f"{k:05d}", "text": t, "label": v} for k, (t, v) in enumerate(pairs) if k in set(chosen)]
-    return Rows.from_records(records, {"text": "text", "label": "label"})
+    return rows.only(split(rows, {"kept": n}, seed=seed)["kept"])
 
 
 def size_of(sets: Path, task: str) -> int:

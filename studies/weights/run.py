@@ -98,9 +98,7 @@ def one(sets: Path, task: str, condition: str, seed: int, arms: list[str], model
     rows = synthetic_rows(sets, task, condition, seed)
     real = parts["checker"]
     if condition.startswith("few-"):
-        share = int(condition.removeprefix("few-")) / len(real)
-        kept = set(split(real, {"few": share}, seed=seed)["few"])
-        real = real.take([k for k, i in enumerate(real.ids) if i in kept])
+        real = real.only(split(real, {"few": int(condition.removeprefix("few-"))}, seed=seed)["few"])
     checker = "probe:potion" if condition == "potion" else checker
     began = time.perf_counter()
     training = {} if checker.startswith("probe:") else CHECKER

@@ -122,7 +122,7 @@ def test_wrong_settings_are_told_before_a_model_is_opened(model, passages, words
 
 def test_where_the_rows_go_is_checked_before_a_model_is_asked(model, passages, tmp_path):
     (tmp_path / "there.jsonl").write_text("{}\n")
-    for out, says in {"rows.txt": "suffix", passages: "the file that is read", "there.jsonl": "exists"}.items():
+    for out, says in {"rows.txt": "suffix", passages: "a file that is read", "there.jsonl": "exists"}.items():
         told = RUN.invoke(app, ["generate", "qa", str(passages), "-n", "2", "--out", str(tmp_path / out)])
         assert told.exit_code == 2 and says in told.output, told.output
     assert (tmp_path / "there.jsonl").read_text() == "{}\n"

@@ -3,7 +3,7 @@
 import pytest
 
 from unflaw._errors import DataError, SchemaError
-from unflaw.data import Rows, read
+from unflaw.data import ID, Rows, read
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,11 @@ def test_a_row_of_a_table_keeps_its_id_where_columns_move(tmp_path):
     assert Rows.from_records(moved, {}).ids == ids == Rows.from_records([*moved, rows[0]], {}).ids[:2]
     (tmp_path / "moved.csv").write_text("a,b\n2.5,1\n1.5,2\n")
     assert read(tmp_path / "moved.csv").ids == ids
+
+
+def test_rows_of_some_ids_stay_in_their_order():
+    rows = Rows.from_records([{ID: i, "text": i.upper()} for i in "abcd"], {"text": "text"})
+    assert rows.only(["d", "b", "not here"]).column("text") == ["B", "D"] and len(rows.only([])) == 0
 
 
 def test_a_column_is_left_out_and_ids_roles_and_others_stay():

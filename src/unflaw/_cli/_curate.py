@@ -16,6 +16,7 @@ from rich.text import Text
 
 from unflaw._cli._difficulty import difficulty
 from unflaw._cli._leave import printable
+from unflaw._cli._places import refuse_file
 from unflaw._cli._reading import Reading, reads_rows
 from unflaw._cli._scored import REASON, SCORE, Audited, harmless_in, scores_of
 from unflaw._cli._shared import (
@@ -148,19 +149,12 @@ def _targets(
     out: Path | None, removed: Path | None, run: Path | None, source: str, *, replace: bool, needed: bool
 ) -> tuple[Path, Path]:
     """Return where both files go; refuse what could not be written before anything is."""
-    from unflaw.data import format_of
-
     if out is None and run is None and needed:
         raise SettingsError("`--out` or `--run` must say where the rows go, got neither")
     kept = out or Path(run or ".") / "kept.jsonl"
     gone = removed or (kept.with_name("removed.jsonl") if out is None else _beside(out))
-    problems = []
-    for flag, path in (("--out", kept), ("--removed", gone)) if needed else ():
-        format_of(path)
-        if path.exists() and Path(source).exists() and path.samefile(source):
-            problems.append(f"`{flag}` must not be the file that is read, got {path}")
-        elif path.exists() and not replace:
-            problems.append(f"`{flag}` names {path}, which exists; name another file, or replace it with --overwrite")
+    files = {"--out": kept, "--removed": gone} if needed else {}
+    problems = mistakes(*(partial(refuse_file, flag, path, [source], free=replace) for flag, path in files.items()))
     if kept == gone:
         problems.append(f"`--out` and `--removed` must be two files, got {kept} for both")
     if problems:
@@ -197,7 +191,7 @@ def _part(reader: RowReader, ids: Sequence[str], chosen: Selection) -> Iterator[
     """Yield these rows, batch by batch; those that go say why. Where there are none, an empty batch."""
     wanted, gone = set(ids), bool(ids) and ids[0] in chosen.reasons
     for n, rows in enumerate(reader):
-        part = rows.take([at for at, i in enumerate(rows.ids) if i in wanted])
+        part = rows.only(wanted)
         if gone and len(part):
             part = part.with_column(SCORE, [chosen.scores[i] for i in part.ids])
             part = part.with_column(REASON, [chosen.reasons[i] for i in part.ids])

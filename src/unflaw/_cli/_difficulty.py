@@ -11,7 +11,7 @@ import typer
 from rich.console import Group
 from rich.text import Text
 
-from unflaw._cli._places import out_path, refuse_sources, refuse_there
+from unflaw._cli._places import out_path_if_any, refuse_sources, refuse_there
 from unflaw._cli._reading import Reading, reads_rows
 from unflaw._cli._shared import (
     DeviceOption,
@@ -103,7 +103,9 @@ def difficulty(
     trains = ("model", "epochs", "batch_size", "learning_rate", "max_tokens")
     problems = in_vain(difficulty, dict(locals()), {name: (recorded is None, "training") for name in trains})
     free = resume or overwrite
-    place = partial(out_path, out, run, [rows], "graded.jsonl", replace=free, needed=not dry_run and parts is None)
+    place = partial(
+        out_path_if_any, out, run, [rows], "graded.jsonl", replace=free, needed=not dry_run and parts is None
+    )
     wanted = _levels(keep)
     if keep is not None and out is None and run is None:
         problems.append("`--keep` says which rows go to `--out` or `--run`, got neither")

@@ -10,7 +10,8 @@ import typer
 
 from unflaw._cli._generate_labels import labels
 from unflaw._cli._generate_text import text
-from unflaw._cli._generated import keep_rejected, open_folder, payload_of, preview, target_of, tell
+from unflaw._cli._generated import keep_rejected, open_folder, payload_of, preview, tell
+from unflaw._cli._places import out_path
 from unflaw._cli._reading import Reading, reads_rows
 from unflaw._cli._shared import (
     DeviceOption,
@@ -96,7 +97,7 @@ def qa(
             preview(model, f"{number} rows about {len(found)} passages", prompts),
         )
         return
-    target = target_of(out, run, passages, "synthetic.jsonl", replace=resume or overwrite)
+    target = out_path(out, run, [passages], "synthetic.jsonl", replace=resume or overwrite)
     with ExitStack() as stack:
         settings = {"passages": passages, "model": model, "limit": limit, **reading.settings(), **asked}
         folder = open_folder(stack, run, "generate qa", [passages], settings, resume, overwrite)

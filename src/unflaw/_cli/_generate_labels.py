@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from unflaw._cli._generated import open_folder
-from unflaw._cli._places import out_path
+from unflaw._cli._places import out_path_if_any
 from unflaw._cli._reading import Reading, reads_rows
 from unflaw._cli._shared import (
     DeviceOption,
@@ -72,7 +72,7 @@ def labels(
 
     specs = panel or ["smollm2"]
     place = partial(
-        out_path, out, run, [rows, task], "annotated.jsonl", replace=resume or overwrite, needed=not dry_run
+        out_path_if_any, out, run, [rows, task], "annotated.jsonl", replace=resume or overwrite, needed=not dry_run
     )
     problems = mistakes(place, partial(read_task, task), *(partial(parse_spec, spec) for spec in specs))
     problems += reading.problems(rows)

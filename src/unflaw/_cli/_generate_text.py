@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unflaw._cli._generated import keep_rejected, open_folder, payload_of, preview, target_of, tell
+from unflaw._cli._generated import keep_rejected, open_folder, payload_of, preview, tell
+from unflaw._cli._places import out_path
 from unflaw._cli._reading import Reading, reads_rows
 from unflaw._cli._shared import (
     DeviceOption,
@@ -87,7 +88,7 @@ def text(
         "max_retries": max_retries,
     }  # fmt: skip
     problems += mistakes(partial(parse_spec, model)) + reading.problems(source if shots else None)
-    place = partial(target_of, out, run, source or str(task), "texts.jsonl", replace=resume or overwrite)
+    place = partial(out_path, out, run, [source, task], "texts.jsonl", replace=resume or overwrite)
     if problems := problems + ([] if dry_run else mistakes(place)):
         raise SettingsError(problems)
     real = None if source is None or not shots else reading.rows(source)

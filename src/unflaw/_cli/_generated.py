@@ -7,35 +7,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unflaw._cli._places import refuse_sources
 from unflaw._cli._shared import console, written
-from unflaw._errors import SettingsError
 
 if TYPE_CHECKING:
     from unflaw.data import RunFolder
     from unflaw.generate import Generated
     from unflaw.models import Prompt
 
-__all__ = ["keep_rejected", "open_folder", "payload_of", "preview", "target_of", "tell"]
-
-
-def target_of(out: Path | None, run: Path | None, source: str, name: str, *, replace: bool) -> Path:
-    """Return where the rows go; refuse what could not be written before anything is paid for."""
-    from unflaw.data import format_of
-
-    if out is None and run is None:
-        raise SettingsError("`--out` or `--run` must say where the rows go, got neither")
-    if out is None:
-        path = Path(run or ".") / name
-        refuse_sources([("--run", path)], [source])
-        return path
-    if out.suffix:
-        format_of(out)
-    if out.exists() and Path(source).exists() and out.samefile(source):
-        raise SettingsError(f"`--out` must not be the file that is read, got {out}")
-    if out.exists() and not replace:
-        raise SettingsError(f"`--out` names {out}, which exists; name another file, or replace it with --overwrite")
-    return out
+__all__ = ["keep_rejected", "open_folder", "payload_of", "preview", "tell"]
 
 
 def open_folder(

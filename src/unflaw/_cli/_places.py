@@ -7,28 +7,40 @@ from pathlib import Path
 
 from unflaw._errors import SettingsError
 
-__all__ = ["out_path", "refuse_sources", "refuse_there"]
+__all__ = ["out_path", "out_path_if_any", "refuse_file", "refuse_sources", "refuse_there"]
 
 
 def out_path(
-    out: Path | None, run: Path | None, sources: Iterable[str | Path | None], name: str, *, replace: bool, needed: bool
-) -> Path | None:
-    """Return where a file of rows goes, RUN/name unless said; None where there is no need and nothing is said.
+    out: Path | None, run: Path | None, sources: Iterable[str | Path | None], name: str, *, replace: bool
+) -> Path:
+    """Return where a file of rows goes, RUN/name unless said.
 
     Raises SettingsError for what could not be written, before any work is done.
     """
+    if out is None and run is None:
+        raise SettingsError("`--out` or `--run` must say where the rows go, got neither")
+    path = out or Path(run or ".") / name
+    refuse_file("--run" if out is None else "--out", path, sources, free=replace or out is None)
+    return path
+
+
+def out_path_if_any(
+    out: Path | None, run: Path | None, sources: Iterable[str | Path | None], name: str, *, replace: bool, needed: bool
+) -> Path | None:
+    """Return `out_path`; None where nothing is said and there is no need, as in a dry run."""
+    if out is None and run is None and not needed:
+        return None
+    return out_path(out, run, sources, name, replace=replace or not needed)
+
+
+def refuse_file(flag: str, path: Path, sources: Iterable[str | Path | None], *, free: bool) -> None:
+    """Refuse a file of no known format, one that is to be read, and one that is there unless it may be replaced."""
     from unflaw.data import format_of
 
-    if out is None and run is None:
-        if needed:
-            raise SettingsError("`--out` or `--run` must say where the rows go, got neither")
-        return None
-    path = out or Path(run or ".") / name
     format_of(path)
-    refuse_sources([("--out", path)], sources)
-    if out is not None and path.exists() and not replace and needed:
-        raise SettingsError(f"`--out` names {path}, which exists; name another file, or replace it with --overwrite")
-    return path
+    refuse_sources([(flag, path)], sources)
+    if path.exists() and not free:
+        raise SettingsError(f"`{flag}` names {path}, which exists; name another file, or replace it with --overwrite")
 
 
 def refuse_sources(targets: Iterable[tuple[str, Path]], sources: Iterable[str | Path | None]) -> None:

@@ -352,10 +352,10 @@ def flawed_rows(rows: Rows, scores: Mapping[str, float | None], min_score: float
     """Keep the rows that an audit scored at least `min_score`; all without one."""
     if min_score is None:
         return rows
-    kept = [i for i, row_id in enumerate(rows.ids) if (scores.get(row_id) or 0.0) >= min_score]
-    if not kept:
+    kept = rows.only(i for i in rows.ids if (scores.get(i) or 0.0) >= min_score)
+    if not len(kept):
         raise TooFewRowsError(f"no row of `--forget` has an audit score of {min_score} or more; lower `--min-score`")
-    return rows.take(kept)
+    return kept
 
 
 def _scores(run: Path | None) -> dict[str, float | None]:

@@ -174,7 +174,8 @@ class Bar(Protocol):
 def bar(label: str) -> Iterator[Bar]:
     """Yield a `(done, total)` callback that draws progress, rate and time left on stderr.
 
-    A third number, of failures, is drawn beside them once it is above 0. Where stderr is no terminal (a log, CI) it writes a plain line now and then instead.
+    A third number, of failures, is drawn beside them once it is above 0. Where stderr is no terminal (a log, CI) it
+    writes a plain line now and then instead.
     """
     with _drawn_bar(label) if console.is_terminal else _plain_lines(label) as progress:
         yield progress
@@ -243,8 +244,9 @@ def _drawn_bar(label: str) -> Iterator[Bar]:
 
         def progress(done: int, total: int, refused: int = 0) -> None:
             rate = pace.rate(done)
-            told = {"rate": _told(rate) if rate else "", "refused": f"{refused:,} refused" if refused else ""}
-            drawn.update(task, completed=done, total=total, left="left", **told)
+            failed = f"{refused:,} refused" if refused else ""
+            told = _told(rate) if rate else ""
+            drawn.update(task, completed=done, total=total, rate=told, refused=failed, left="left")
 
         yield progress
 

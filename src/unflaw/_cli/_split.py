@@ -54,10 +54,9 @@ def split(
     places = _places(parts, out, rows, free=True)
     by = by or ("label" if data.has("label") else None)
     dealt = split_rows(data, {name: size for name, (size, _) in places.items()}, by=by, seed=seed)
-    at = {i: k for k, i in enumerate(data.ids)}
     told: dict[str, Any] = {}
     for name, (_, path) in places.items():
-        part = data.take(sorted(at[i] for i in dealt[name]))
+        part = data.only(dealt[name])
         told[name] = {"rows": len(part), "out": path, "by": {} if by is None else _counts(part, by)}
         if not dry_run:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from unflaw._cli._places import out_path
+from unflaw._cli._places import out_path_if_any
 from unflaw._cli._reading import Reading, reads_rows
 from unflaw._cli._shared import (
     DeviceOption,
@@ -95,7 +95,9 @@ def weigh(
     from unflaw.data import open_run, write
 
     sources = (synthetic, real)
-    place = partial(out_path, out, run, sources, "weighed.jsonl", replace=resume or overwrite, needed=not dry_run)
+    place = partial(
+        out_path_if_any, out, run, sources, "weighed.jsonl", replace=resume or overwrite, needed=not dry_run
+    )
     if problems := mistakes(place) + reading.problems(*sources):
         raise SettingsError(problems)
     rows, few, path = reading.rows(synthetic, limit), reading.rows(real), place()
@@ -128,7 +130,11 @@ def weigh(
         write(weighed, path)
         if folder is not None:
             keep_findings(folder, weighed, found.findings)
-    emit({**_payload(found, path), "rejected": reading.told()}, as_json, None if as_json else _words(found, len(rows), path))
+    emit(
+        {**_payload(found, path), "rejected": reading.told()},
+        as_json,
+        None if as_json else _words(found, len(rows), path),
+    )
     live = " --objective dimp" if found.weight is None else ""
     console.print(f"next: unflaw train minilm {shlex.quote(str(path))}{live}", soft_wrap=True)
 
@@ -139,7 +145,7 @@ def keep_findings(folder: RunFolder, rows: Rows, findings: list[Finding]) -> Non
 
     ours = [c for c in rows.table.column_names if c == ID or c == "weight" or c.startswith("unflaw.")]
     worst = {i for finding in findings for i in finding.row_scores}
-    shown = rows.take([at for at, i in enumerate(rows.ids) if i in worst])
+    shown = rows.only(worst)
     folder.add_findings(findings)
     folder.add_row_table(rows.table.select(ours), shown)
 

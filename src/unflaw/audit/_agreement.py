@@ -3,44 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 import numpy as np
 
 from unflaw._errors import TooFewRowsError
 from unflaw.audit._frame import Batch, RowScore
 from unflaw.audit._sample import Sample
-from unflaw.data import Finding, Rows
+from unflaw.data import Finding, annotations_of
 from unflaw.measure import agreement, krippendorff_interval, label_counts, plurality_share
 
-__all__ = ["agreement_finding", "agreement_scores", "given_labels", "panel_of"]
+__all__ = ["agreement_finding", "agreement_scores"]
 
 LEAST_ALPHA = 0.667
 """Krippendorff's own least for tentative conclusions."""
-_COLUMN = "annotations"
-_ANNOTATORS = "unflaw.annotators"
-"""Column that names the models which gave a row its annotations, where `unflaw generate labels` wrote them."""
 _MOST = 100
-"""Labels of a row, and different ones of a set: more are no votes, but spans or free text."""
+"""Different labels of a set: more are no votes, but spans or free text."""
 
 Alpha = tuple[float, float, float]
 """Value and interval."""
-
-
-def given_labels(rows: Rows) -> list[list[Any]]:
-    """Return the labels that people gave each row; none where there is no column of lists."""
-    given = rows.column(_COLUMN) if _COLUMN in rows.table.column_names else [None] * len(rows)
-    told = [
-        [v for v in row if isinstance(v, (str, int, float)) and v == v] if isinstance(row, list) else []  # nan != nan
-        for row in given
-    ]
-    return [row if len(row) <= _MOST else [] for row in told]
-
-
-def panel_of(rows: Rows) -> frozenset[str]:
-    """Return the names of the models that gave annotations; none where people did."""
-    named = rows.column(_ANNOTATORS) if _ANNOTATORS in rows.table.column_names else []
-    return frozenset(str(name) for row in named for name in row or ())
 
 
 def agreement_finding(
@@ -99,7 +79,7 @@ def _finding(
 
 def agreement_scores(batch: Batch, finding: Finding) -> dict[str, RowScore]:
     """Give each row with two labels and more how far people disagree about it: 1 is as by chance."""
-    agreed = agreement(label_counts(given_labels(batch.rows)), max(finding.evidence["n_labels"], 1))
+    agreed = agreement(label_counts(annotations_of(batch.rows)), max(finding.evidence["n_labels"], 1))
     told = zip(batch.ids, agreed.tolist(), strict=True)
     return {row_id: RowScore(1 - min(max(value, 0.0), 1.0)) for row_id, value in told if not np.isnan(value)}
 

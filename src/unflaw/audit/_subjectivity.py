@@ -19,11 +19,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from unflaw._errors import DataError, SettingsError
-from unflaw.audit._agreement import agreement_finding, agreement_scores, given_labels, panel_of
+from unflaw.audit._agreement import agreement_finding, agreement_scores
 from unflaw.audit._frame import Batch, RowScore
 from unflaw.audit._sample import Sample, bottom_k, merge_samples
 from unflaw.audit._trained import trained
-from unflaw.data import NO_VERDICT, Finding
+from unflaw.data import NO_VERDICT, Finding, annotations_of, annotators_of
 from unflaw.measure import difference_within, tone
 
 __all__ = ["SubjectivityCheck"]
@@ -91,7 +91,7 @@ class SubjectivityCheck:
     def summarise(self, batch: Batch) -> Told:
         """Tell each row of prose."""
         at, n_words, share, score = _told(batch)
-        ids, labels = batch.ids, given_labels(batch.rows)
+        ids, labels = batch.ids, annotations_of(batch.rows)
         given = [i for i, row in enumerate(labels) if row]
         return Told(
             len(ids),
@@ -99,7 +99,7 @@ class SubjectivityCheck:
                 [ids[i] for i in at], lambda i: (n_words[i], float(share[i]), float(score[i])), self.max_rows, self.seed
             ),
             bottom_k([ids[i] for i in given], lambda i: labels[given[i]], self.max_rows, self.seed),
-            panel_of(batch.rows),
+            annotators_of(batch.rows),
         )
 
     def merge(self, a: Told, b: Told) -> Told:

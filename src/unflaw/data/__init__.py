@@ -1,5 +1,6 @@
 """The things: rows, findings, selections, scores; reading and writing them; the run folder."""
 
+from unflaw.data._annotations import ANNOTATIONS, ANNOTATORS, annotations_of, annotators_of
 from unflaw.data._columns import concatenate
 from unflaw.data._convert import chats
 from unflaw.data._files import atomic_write, hash_path, hash_pieces
@@ -26,6 +27,8 @@ from unflaw.data._toxicity import find_toxic, star
 from unflaw.data._write import write
 
 __all__ = [
+    "ANNOTATIONS",
+    "ANNOTATORS",
     "ID",
     "NO_VERDICT",
     "ROLES",
@@ -44,6 +47,8 @@ __all__ = [
     "Selection",
     "Series",
     "Verdict",
+    "annotations_of",
+    "annotators_of",
     "atomic_write",
     "chats",
     "concatenate",

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
-from unflaw.data import NO_VERDICT, Finding, Plot, Rows, Score, Series
+from unflaw.data import ANNOTATIONS, NO_VERDICT, Finding, Plot, Rows, Score, Series, annotations_of, annotators_of
 from unflaw.measure import agreement, bootstrap_interval, label_counts, wilson_interval
 
 __all__ = ["accuracy_by_agreement"]
 
-ANNOTATIONS, ANNOTATORS = "annotations", "unflaw.annotators"
 LEAST_ROWS = 30
 _N_THRESHOLDS = 10
 
@@ -29,9 +28,7 @@ def accuracy_by_agreement(scores: Sequence[Score], rows: Rows) -> Finding | None
     told = [s for s in scores if s.benchmark == "labels.accuracy"]
     if ANNOTATIONS not in rows.table.column_names or not told:
         return None
-    column = rows.column(ANNOTATIONS)
-    given = [[v for v in row if isinstance(v, (str, int, float))] if isinstance(row, list) else [] for row in column]
-    agreed = agreement(label_counts(given))
+    agreed = agreement(label_counts(annotations_of(rows)))
     right = np.array([[s.items[i] == 1.0 for i in rows.ids] for s in told])
     known = ~np.isnan(agreed)
     agreed, right = agreed[known], right[:, known]
@@ -41,7 +38,7 @@ def accuracy_by_agreement(scores: Sequence[Score], rows: Rows) -> Finding | None
     low, high = bootstrap_interval(
         np.arange(len(agreed), dtype=float), statistic=lambda at: _spearman(at.astype(int), agreed, right)
     )
-    panel = sorted({str(name) for row in _annotators(rows) for name in row or ()})
+    panel = sorted(annotators_of(rows))
     who = f"a panel of language models ({', '.join(panel)})" if panel else "people"
     thresholds = np.unique(np.quantile(agreed, np.linspace(0, 1, _N_THRESHOLDS + 1)[:-1]))
     series = [_curve(s.model, thresholds, agreed, hits) for s, hits in zip(told, right, strict=True)]
@@ -62,10 +59,6 @@ def accuracy_by_agreement(scores: Sequence[Score], rows: Rows) -> Finding | None
         evidence={"panel": panel},
         plots=[plot],
     )
-
-
-def _annotators(rows: Rows) -> list[list[str] | None]:
-    return rows.column(ANNOTATORS) if ANNOTATORS in rows.table.column_names else []
 
 
 def _curve(

@@ -12,17 +12,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from unflaw._errors import SchemaError, SettingsError
-from unflaw.data import Rows
+from unflaw.data import ANNOTATIONS, ANNOTATORS, Rows
 from unflaw.generate._answers import AnswerError, read_object
 from unflaw.generate._ask import STRIDE
 from unflaw.generate._task import TextTask
 from unflaw.models import Generator, Prompt, Sampling, call
 from unflaw.train import texts_of
 
-__all__ = ["ANNOTATIONS", "ANNOTATORS", "Votes", "problems_of_votes", "vote"]
-
-ANNOTATIONS, ANNOTATORS = "annotations", "unflaw.annotators"
-"""Columns of the labels a row was given, and of who gave them; `unflaw audit` reads both."""
+__all__ = ["Votes", "problems_of_votes", "vote"]
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from unflaw._cli._shared import (
     console,
     emit,
     mistakes,
+    run_step,
     stages,
 )
 from unflaw._errors import GateError, OtherWorkError, SettingsError, did_you_mean
@@ -121,7 +122,6 @@ def audit(
     """Say what is wrong with a data set, and which rows carry it."""
     from unflaw.audit import audit as ask
     from unflaw.audit import default_checks
-    from unflaw.data import open_run
     from unflaw.models import refuse_device
 
     choose = cache(lambda: _chosen(default_checks(seed, allow_few), checks))
@@ -151,12 +151,11 @@ def audit(
         "encoder": encoder, "allow_few": allow_few, "limit": limit, "seed": seed,
         **reading.settings(),
     }  # fmt: skip
-    inputs = [path for path in sources.values() if path is not None and Path(path).exists()]
     if resume and run is not None and _are_others(run, synthetic):
         resume, overwrite = False, True  # what was found of other rows is no part of what is found of these
     with ExitStack() as stack:
-        opened = partial(open_run, settings=settings, command="audit", inputs=inputs)
-        folder = None if run is None else stack.enter_context(opened(run, resume=resume, overwrite=overwrite))
+        step = run_step(run, "audit", sources.values(), settings, resume=resume, overwrite=overwrite)
+        folder = stack.enter_context(step)
         place = _work_folder(work, run, overwrite)
         alike = partial(
             ask, checks=chosen, encoder=encoder, scorer=model, scorer_after=model_after, seed=seed, device=device,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,6 +28,7 @@ from unflaw._cli._shared import (
     emit,
     epilog_of,
     mistakes,
+    run_step,
 )
 from unflaw._cli._split import split
 from unflaw._cli._verb import Verb
@@ -107,7 +107,7 @@ def filter(
     written, and what would change is shown.
     """
     from unflaw.curate import filter_rows
-    from unflaw.data import open_run, write
+    from unflaw.data import write
 
     rule: dict[str, Any] = {"above": above, "worst": worst, "keep": keep, "balance": balance}
     read_once = cache(partial(_named, reading, synthetic, balance))
@@ -122,16 +122,9 @@ def filter(
     if (found := audited()) is not None:
         payload["harmless"] = harmless_in(found, chosen)
     if not dry_run:
-        with ExitStack() as stack:
-            folder = None
-            if run is not None:
-                settings = {"rows": synthetic, "scores": scores, "checks": checks} | dict(chosen.settings)
-                settings |= reading.settings()
-                inputs = [path for path in (synthetic, scores) if path is not None and Path(path).exists()]
-                opened = open_run(
-                    run, settings=settings, command="curate filter", inputs=inputs, resume=resume, overwrite=overwrite
-                )
-                folder = stack.enter_context(opened)
+        settings = {"rows": synthetic, "scores": scores, "checks": checks, **chosen.settings, **reading.settings()}
+        step = run_step(run, "curate filter", [synthetic, scores], settings, resume=resume, overwrite=overwrite)
+        with step as folder:
             for path, ids in zip(targets, (chosen.kept, chosen.removed), strict=True):
                 write(_part(reading.reader(synthetic), ids, chosen), path)
             if folder is not None:

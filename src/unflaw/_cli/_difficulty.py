@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,6 +25,7 @@ from unflaw._cli._shared import (
     emit,
     in_vain,
     mistakes,
+    run_step,
     stages,
 )
 from unflaw._cli._weigh import findings_table, keep_findings
@@ -97,7 +97,7 @@ def difficulty(
     """
     from unflaw.curate import difficulty as grade
     from unflaw.curate import problems_of_difficulty
-    from unflaw.data import open_run, write
+    from unflaw.data import write
     from unflaw.models import find_classifier
 
     trains = ("model", "epochs", "batch_size", "learning_rate", "max_tokens")
@@ -127,16 +127,9 @@ def difficulty(
     if dry_run:
         emit({"rows": len(data), "out": path, **how}, as_json, f"would grade {len(data):,} rows")
         return
-    with ExitStack() as stack:
-        folder = None
-        if run is not None:
-            kept = {"rows": rows, "views": view, "limit": limit, "keep": keep, **how, **training, **reading.settings()}
-            again = {"resume": resume, "overwrite": overwrite}
-            inputs = [rows] if Path(rows).exists() else []
-            folder = stack.enter_context(
-                open_run(run, settings=kept, command="curate difficulty", inputs=inputs, **again)
-            )
-            reading.keep(folder)
+    kept = {"rows": rows, "views": view, "limit": limit, "keep": keep, **how, **training, **reading.settings()}
+    with run_step(run, "curate difficulty", [rows], kept, resume=resume, overwrite=overwrite) as folder:
+        reading.keep(folder)
         with stages() as progress:
             dynamics = None if run is None or recorded else run / "dynamics"
             found = grade(data, views=view, out=dynamics, progress=progress, **how, **training)

@@ -29,6 +29,7 @@ from unflaw._cli._shared import (
     emit,
     in_vain,
     open_cached,
+    run_step,
     written,
 )
 from unflaw._cli._used import AllowSharedOption, refuse_used
@@ -109,8 +110,6 @@ def evaluate(
 ) -> None:
     """Measure one model, or several against each other, paired."""
     call = dict(locals())
-    from unflaw.data import open_run
-
     problems = _in_vain(call)
     if len(set(models)) < len(models):
         problems.append(f"`MODEL` must name each model once, got {models}")
@@ -132,15 +131,10 @@ def evaluate(
     if labels is not None:
         settings |= {"labels": labels, "allow_shared": allow_shared}
         refuse_used(run, allow_shared, labels=labelled)
-    inputs = [path for path in (prompts, qa, text, labels) if path is not None and Path(path).exists()]
-    with ExitStack() as stack:
-        folder = None
-        if run is not None:
-            opened = open_run(
-                run, settings=settings, command="evaluate", inputs=inputs, resume=resume, overwrite=overwrite
-            )
-            folder = stack.enter_context(opened)
-            reading.keep(folder)
+    files = (prompts, qa, text, labels)
+    with run_step(run, "evaluate", files, settings, resume=resume, overwrite=overwrite) as folder:
+        reading.keep(folder)
+        if folder is not None:
             rule = rule or _found_template(folder)
         by_model = {
             model: _measure(model, folder, template=rule, **shared)

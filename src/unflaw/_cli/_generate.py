@@ -10,7 +10,7 @@ import typer
 
 from unflaw._cli._generate_labels import labels
 from unflaw._cli._generate_text import text
-from unflaw._cli._generated import keep_rejected, open_folder, payload_of, preview, tell
+from unflaw._cli._generated import keep_rejected, payload_of, preview, tell
 from unflaw._cli._places import out_path
 from unflaw._cli._reading import Reading, reads_rows
 from unflaw._cli._shared import (
@@ -27,6 +27,7 @@ from unflaw._cli._shared import (
     emit,
     epilog_of,
     open_cached,
+    run_step,
 )
 from unflaw._cli._verb import Verb
 
@@ -100,7 +101,8 @@ def qa(
     target = out_path(out, run, [passages], "synthetic.jsonl", replace=resume or overwrite)
     with ExitStack() as stack:
         settings = {"passages": passages, "model": model, "limit": limit, **reading.settings(), **asked}
-        folder = open_folder(stack, run, "generate qa", [passages], settings, resume, overwrite)
+        step = run_step(run, "generate qa", [passages], settings, resume=resume, overwrite=overwrite)
+        folder = stack.enter_context(step)
         reading.keep(folder)
         generator = open_cached(stack, model, folder, n_parallel=parallel, device=device)
         made = write_qa(found, generator, model=model, progress=stack.enter_context(bar("rows")), **asked)

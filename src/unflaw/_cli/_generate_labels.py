@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 import typer
 
-from unflaw._cli._generated import open_folder
 from unflaw._cli._places import out_path_if_any
 from unflaw._cli._reading import Reading, reads_rows
 from unflaw._cli._shared import (
@@ -27,6 +26,7 @@ from unflaw._cli._shared import (
     emit,
     mistakes,
     open_cached,
+    run_step,
 )
 from unflaw._errors import ModelCallError, SettingsError
 
@@ -94,7 +94,8 @@ def labels(
         return
     with ExitStack() as stack:
         settings = {"rows": rows, "task": str(task), "panel": specs, "limit": limit, **reading.settings(), **asked}
-        folder = open_folder(stack, run, "generate labels", [rows, str(task)], settings, resume, overwrite)
+        step = run_step(run, "generate labels", [rows, task], settings, resume=resume, overwrite=overwrite)
+        folder = stack.enter_context(step)
         reading.keep(folder)
         opened = {s: open_cached(stack, s, folder, n_parallel=parallel, device=device) for s in specs}
         made = vote(given, found, opened, progress=stack.enter_context(bar("votes")), **asked)

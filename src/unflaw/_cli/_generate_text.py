@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unflaw._cli._generated import keep_rejected, open_folder, payload_of, preview, tell
+from unflaw._cli._generated import keep_rejected, payload_of, preview, tell
 from unflaw._cli._places import out_path
 from unflaw._cli._reading import Reading, reads_rows
 from unflaw._cli._shared import (
@@ -27,6 +27,7 @@ from unflaw._cli._shared import (
     in_vain,
     mistakes,
     open_cached,
+    run_step,
 )
 from unflaw._errors import SettingsError
 
@@ -100,8 +101,8 @@ def text(
     target = place()
     with ExitStack() as stack:
         settings = {"task": str(task), "examples": source, "model": model, **reading.settings(), **asked}
-        files = [str(task), *([source] if source else [])]
-        folder = open_folder(stack, run, "generate text", files, settings, resume, overwrite)
+        step = run_step(run, "generate text", [task, source], settings, resume=resume, overwrite=overwrite)
+        folder = stack.enter_context(step)
         reading.keep(folder)
         generator = open_cached(stack, model, folder, n_parallel=parallel, device=device)
         made = write_text(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,22 +12,7 @@ if TYPE_CHECKING:
     from unflaw.generate import Generated
     from unflaw.models import Prompt
 
-__all__ = ["keep_rejected", "open_folder", "payload_of", "preview", "tell"]
-
-
-def open_folder(
-    stack: ExitStack, run: Path | None, name: str, files: Sequence[str], settings: dict[str, Any], resume: bool,
-    overwrite: bool,
-) -> RunFolder | None:  # fmt: skip
-    """Open the run folder for a step that writes rows, if there is one."""
-    from unflaw.data import open_run
-
-    if run is None:
-        return None
-    inputs = [path for path in files if Path(path).exists()]
-    return stack.enter_context(
-        open_run(run, settings=settings, command=name, inputs=inputs, resume=resume, overwrite=overwrite)
-    )
+__all__ = ["keep_rejected", "payload_of", "preview", "tell"]
 
 
 def keep_rejected(folder: RunFolder | None, made: Generated, source: str) -> None:

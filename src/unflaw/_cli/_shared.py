@@ -54,6 +54,7 @@ __all__ = [
     "mistakes",
     "open_cached",
     "out",
+    "run_step",
     "stages",
     "written",
 ]
@@ -138,6 +139,22 @@ def in_vain(verb: Callable[..., Any], call: Mapping[str, Any], uses: Mapping[str
         if not used
         for option in changed_options(verb, call, [name])
     ]
+
+
+@contextmanager
+def run_step(
+    run: Path | None, name: str, files: Iterable[str | Path | None], settings: Mapping[str, Any], *, resume: bool,
+    overwrite: bool,
+) -> Iterator[RunFolder | None]:  # fmt: skip
+    """Open the run folder for a step that reads these files; None where no run folder was named."""
+    from unflaw.data import open_run
+
+    if run is None:
+        yield None
+        return
+    inputs = [path for path in files if path is not None and Path(path).exists()]
+    with open_run(run, settings=settings, command=name, inputs=inputs, resume=resume, overwrite=overwrite) as folder:
+        yield folder
 
 
 def open_cached(stack: ExitStack, spec: str, folder: RunFolder | None, **options: Any) -> Any:

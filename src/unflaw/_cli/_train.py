@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,6 +28,7 @@ from unflaw._cli._shared import (
     in_vain,
     mistakes,
     out,
+    run_step,
 )
 from unflaw._cli._train_classifier import is_classifier, train_rows
 from unflaw._cli._used import AllowSharedOption
@@ -274,21 +275,13 @@ def training_step(
     run: Path | None, step: str, settings: dict[str, Any], sources: list[str], resume: bool, overwrite: bool
 ) -> Iterator[RunFolder | None]:
     """Open the run folder for a step that trains, if there is one."""
-    from unflaw.data import open_run
     from unflaw.train import is_main_process
 
     if not is_main_process():  # under `accelerate launch` one process keeps the books
         console.quiet = out.quiet = True
         run = None
-    with ExitStack() as stack:
-        inputs = [path for path in sources if Path(path).exists()]
-        yield (
-            None
-            if run is None
-            else stack.enter_context(
-                open_run(run, settings=settings, command=step, inputs=inputs, resume=resume, overwrite=overwrite)
-            )
-        )
+    with run_step(run, step, sources, settings, resume=resume, overwrite=overwrite) as folder:
+        yield folder
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,6 +27,7 @@ from unflaw._cli._shared import (
     console,
     emit,
     mistakes,
+    run_step,
     stages,
 )
 from unflaw._cli._used import AllowSharedOption, refuse_used
@@ -92,7 +92,7 @@ def weigh(
     """
     from unflaw.curate import problems_of_weighing
     from unflaw.curate import weigh as weigh_rows
-    from unflaw.data import open_run, write
+    from unflaw.data import write
 
     sources = (synthetic, real)
     place = partial(
@@ -112,17 +112,9 @@ def weigh(
         words = f"would weigh {len(rows):,} rows by {len(few):,} real ones"
         emit({"rows": len(rows), "real": len(few), "out": path, **rule}, as_json, words)
         return
-    with ExitStack() as stack:
-        folder = None
-        if run is not None:
-            settings = {"rows": synthetic, "real": real, "limit": limit, **rule, **reading.settings()}
-            inputs = [path for path in (synthetic, real) if Path(path).exists()]
-            folder = stack.enter_context(
-                open_run(
-                    run, settings=settings, command="curate weigh", inputs=inputs, resume=resume, overwrite=overwrite
-                )
-            )
-            reading.keep(folder)
+    settings = {"rows": synthetic, "real": real, "limit": limit, **rule, **reading.settings()}
+    with run_step(run, "curate weigh", sources, settings, resume=resume, overwrite=overwrite) as folder:
+        reading.keep(folder)
         with stages() as progress:
             work = None if run is None else run / "checkers"
             found = weigh_rows(rows, few, **rule, device=device, work=work, progress=progress)

@@ -41,6 +41,14 @@ def test_each_model_votes_as_often_as_asked():
     assert given.column("unflaw.annotators") == [["one", "other"]] * 2
 
 
+def test_no_label_stands_first_more_often_than_the_others():
+    voter, seen = Voter(sure), []
+    vote(labelled_rows(4), TASK, {"m": voter}, votes=2, progress=lambda *told: seen.append(told))
+    first = [prompt.partition("best?\n- ")[2].partition(":")[0].partition("\n")[0] for prompt, _ in voter.asked]
+    assert first == ["good", "bad", "good", "bad", "bad", "good", "bad", "good"]
+    assert seen[-1] == (8, 8) and [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
 def test_an_answer_without_a_label_is_asked_again_and_counted():
     rows, seen = labelled_rows(4), []
 

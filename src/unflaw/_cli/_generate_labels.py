@@ -46,7 +46,9 @@ def labels(
         typer.Option("--panel", metavar="SPEC", show_default="smollm2", help="Who votes."),
     ] = None,
     votes: Annotated[int, typer.Option("--votes", min=1, help="Votes of each model.")] = 3,
-    temperature: Annotated[float, typer.Option("--temperature", help="At 0 a model votes alike each time.")] = 1.0,
+    temperature: Annotated[
+        float, typer.Option("--temperature", help="At 0 votes differ by the order of labels alone.")
+    ] = 1.0,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", show_default=False, help="RUN/annotated.jsonl unless given.")
     ] = None,

@@ -59,10 +59,12 @@ def vote(
 ) -> Votes:
     """Have each model of a panel say `votes` times which label of the task each row has.
 
+    Labels stand in another order from vote to vote, since small models favour one place over the others.
+
     Parameters
     ----------
     panel : name → model. One model that votes several times shows how sure it is, several how far they agree.
-    temperature : of the votes; at 0 those of one model are all the same.
+    temperature : of the votes; at 0 those of one model differ only by where it finds the label.
     max_retries : how often an answer that names no label is asked again.
 
     Raises
@@ -83,30 +85,45 @@ def vote(
         "additionalProperties": False,
     }  # fmt: skip
     sampling = Sampling(max_tokens=40, temperature=temperature, seed=seed, json_schema=schema)
-    prompts = [_prompt(task, " → ".join(t) if not isinstance(t, str) else t) for t in texts_of(rows)]
-    given: list[list[str]] = [[] for _ in prompts]
+    said = [t if isinstance(t, str) else " → ".join(t) for t in texts_of(rows)]
+    given: list[list[str]] = [[] for _ in said]
     unreadable: list[tuple[int, str, str]] = []
-    done, total = 0, len(prompts) * votes * len(panel)
+    done, total = 0, len(said) * votes * len(panel)
+
+    def read(before: int) -> None:
+        if progress is not None:
+            progress(done + before, total)
+
     for name, generator in panel.items():
         for k in range(votes):
             drawn = replace(sampling, seed=seed + k * (max_retries + 1) * STRIDE)
-            left = _cast(generator, prompts, drawn, labels, max_retries, given)
+            prompts = [_prompt(task, text, first=i + k) for i, text in enumerate(said)]
+            left = _cast(generator, prompts, drawn, labels, max_retries, given, read)
             unreadable += [(at, name, answer) for at, answer in left.items()]
-            done += len(prompts)
-            if progress is not None:
-                progress(done, total)
+            done += len(said)
+            read(0)
     return Votes(rows.ids, given, list(panel), unreadable)
 
 
 def _cast(
     generator: Generator, prompts: Sequence[Prompt], sampling: Sampling, labels: Sequence[str], max_retries: int,
-    given: Sequence[list[str]],
+    given: Sequence[list[str]], tell: Callable[[int], None],
 ) -> dict[int, str]:  # fmt: skip
-    """Add one vote of a model to each row, asking again where it names no label; return what could not be read."""
-    left, said = list(range(len(prompts))), dict[int, str]()
+    """Add one vote of a model to each row, asking again where it names no label; return what could not be read.
+
+    `tell` hears of every answer how many labels were read.
+    """
+    left, said, n_read = list(range(len(prompts))), dict[int, str](), 0
+
+    def arrived(_: int, answer: str) -> None:
+        nonlocal n_read
+        n_read += _read(answer, labels) is not None
+        tell(n_read)
+
     for attempt in range(max_retries + 1):
         seeds = [(sampling.seed + i + attempt * STRIDE) % 2**31 for i in left]
-        said = dict(zip(left, call(generator, [prompts[i] for i in left], sampling, seeds=seeds), strict=True))
+        answers = call(generator, [prompts[i] for i in left], sampling, seeds=seeds, on_result=arrived)
+        said = dict(zip(left, answers, strict=True))
         told = [_read(answer, labels) for answer in said.values()]
         for i, label in zip(left, told, strict=True):
             given[i].extend([] if label is None else [label])
@@ -127,8 +144,11 @@ def problems_of_votes(rows: Rows) -> list[str]:
     return []
 
 
-def _prompt(task: TextTask, said: str) -> Prompt:
-    options = "\n".join(f"- {label}: {meaning}" if meaning else f"- {label}" for label, meaning in task.labels.items())
+def _prompt(task: TextTask, said: str, first: int) -> Prompt:
+    """Ask for the label of a text; of the labels, in their turns, this one comes first."""
+    turns = list(task.labels.items())
+    turns = turns[first % len(turns) :] + turns[: first % len(turns)]
+    options = "\n".join(f"- {label}: {meaning}" if meaning else f"- {label}" for label, meaning in turns)
     asked = f"Text, {task.task}: {json.dumps(said, ensure_ascii=False)}\n\nWhich label fits it best?\n{options}\n\n"
     return [
         {"role": "system", "content": "You label texts."},

@@ -134,7 +134,7 @@ def c3(arms: Arms) -> list[dict[str, Any]]:
     for task in TASKS:
         of = [r["auc"] for r in arms[task, "noise-0.2", "plain"].values() if r["auc"]]
         for by in ("quality", "weight"):
-            values = np.array([v[by] for v in of])
+            values = np.array([v[by] for v in of if by in v])
             if len(values) > 1:
                 draws = np.random.default_rng(0).choice(values, (N_RESAMPLES, len(values))).mean(axis=1)
                 found = (float(values.mean()), float(np.quantile(draws, 0.025)), float(np.quantile(draws, 0.975)))
@@ -263,8 +263,9 @@ def _found(arms: Arms) -> list[str]:
         for condition in CONDITIONS:
             of = [r["auc"] for r in arms.get((task, condition, "plain"), {}).values() if r["auc"]]
             if of:
-                q, w = (float(np.mean([v[by] for v in of])) for by in ("quality", "weight"))
-                lines.append(f"| {task}, {condition} | {q:.2f} | {w:.2f} |")
+                told = [[v[by] for v in of if by in v] for by in ("quality", "weight")]
+                q, w = (f"{np.mean(values):.2f}" if values else "" for values in told)
+                lines.append(f"| {task}, {condition} | {q} | {w} |")
     return [*lines, ""]
 
 

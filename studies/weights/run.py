@@ -1,6 +1,7 @@
 """What weights do for a classifier, on rows that a language model wrote and on rows with known flaws.
 
     python studies/labelled/sources.py FOLDER --out sets/labelled        # real rows of seven tasks
+    python studies/weights/run.py sets/labelled --tune                   # rates of the two bilevel arms
     python studies/weights/run.py sets/labelled                          # hours on two cores; goes on where it stopped
     python studies/weights/page.py                                       # the page and claims.json
 
@@ -60,7 +61,10 @@ OTHER = {"films": "wares", "tweets": "films"}
 N_ROWS, SEEDS = 300, 5
 SHARED: dict[str, Any] = {"batch_size": 32, "learning_rate": 2e-4, "max_tokens": 48, "precision": "bfloat16"}
 ARM, CHECKER = {**SHARED, "steps": 40}, {**SHARED, "epochs": 4.0}
-BILEVEL_SEEDS = 3
+BILEVEL, BILEVEL_SEEDS = ("hu", "sungen"), 3
+RATES, TUNED = (0.1, 0.3, 1.0), HERE / "results" / "tuned.jsonl"
+"""Rates at which `hu` and `sungen` may learn weights, and what validation rows say of each: `--tune`."""
+TUNING_SEED = 100
 
 
 def main() -> None:
@@ -73,7 +77,10 @@ def main() -> None:
     parser.add_argument("--conditions", default=",".join(CONDITIONS))
     parser.add_argument("--arms", default=",".join(ARMS))
     parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--tune", action="store_true", help="choose the rates of hu and sungen, on other seeds")
     told = parser.parse_args()
+    if told.tune:
+        return tune(told.sets, told.tasks.split(","), told.model)
     done = {(r["task"], r["condition"], r["seed"], r["arm"]) for r in records()}
     for seed in range(told.seeds):
         for condition in told.conditions.split(","):
@@ -82,9 +89,38 @@ def main() -> None:
                     continue
                 arms = [a for a in CONDITIONS[condition] if a in told.arms.split(",")]
                 arms = [a for a in arms if (task, condition, seed, a) not in done]
-                arms = [a for a in arms if a not in ("hu", "sungen") or seed < BILEVEL_SEEDS]
+                arms = [a for a in arms if a not in BILEVEL or seed < BILEVEL_SEEDS]
                 if arms:
                     one(told.sets, task, condition, seed, arms, told.model, told.checker)
+
+
+def tune(sets: Path, tasks: list[str], model: str) -> None:
+    """Train hu and sungen at every rate on rows a fifth of whose labels are wrong; write what validation rows say."""
+    there = [json.loads(line) for line in TUNED.read_text().splitlines()] if TUNED.exists() else []
+    for task in tasks:
+        rows = synthetic_rows(sets, task, "noise-0.2", TUNING_SEED)
+        real, validation = (read(sets / task / f"{name}.jsonl") for name in ("checker", "validation"))
+        for arm in BILEVEL:
+            for rate in RATES:
+                if any((r["task"], r["arm"], r["rate"]) == (task, arm, rate) for r in there):
+                    continue
+                how = {**ARM, "meta_rate": rate, "seed": TUNING_SEED}
+                with tempfile.TemporaryDirectory() as folder:
+                    made = train_arms(model, rows, real, validation, folder, arms=[arm], **how)[arm]
+                best = max(made.epochs, key=lambda e: e["accuracy"])
+                _add(
+                    TUNED, {"task": task, "arm": arm, "rate": rate, "accuracy": best["accuracy"], "loss": best["loss"]}
+                )
+                print(task, arm, rate, best, flush=True)
+
+
+def rate_of(arm: str) -> float:
+    """Return the rate that validation rows liked most; of equals that of least loss."""
+    of = [r for r in map(json.loads, TUNED.read_text().splitlines()) if r["arm"] == arm]
+    mean = {
+        rate: tuple(np.mean([(r["accuracy"], -r["loss"]) for r in of if r["rate"] == rate], axis=0)) for rate in RATES
+    }
+    return max(mean, key=lambda rate: mean[rate])
 
 
 def records() -> list[dict[str, Any]]:
@@ -114,7 +150,8 @@ def one(sets: Path, task: str, condition: str, seed: int, arms: list[str], model
     y = label_ids(parts["test"], labels)
     with tempfile.TemporaryDirectory() as folder:
         for arm in arms:
-            made = train_arms(model, weighed, real, parts["validation"], folder, arms=[arm], seed=seed, **ARM)[arm]
+            how = {**ARM, "seed": seed, **({"meta_rate": rate_of(arm)} if arm in BILEVEL else {})}
+            made = train_arms(model, weighed, real, parts["validation"], folder, arms=[arm], **how)[arm]
             asked = open_classifier(f"hf:{made.path}", max_tokens=SHARED["max_tokens"])
             p = asked.predict_proba(texts_of(parts["test"]))
             told = np.array([labels.index(asked.labels[k]) for k in p.argmax(axis=1)])
@@ -123,9 +160,13 @@ def one(sets: Path, task: str, condition: str, seed: int, arms: list[str], model
                 "validation": [round(e["accuracy"], 4) for e in made.epochs],
                 "y": "".join(map(str, y)), "told": "".join(map(str, told)),
             }  # fmt: skip
-            with open(RESULTS, "a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
+            _add(RESULTS, record)
             print(task, condition, seed, arm, f"{(told == y).mean():.3f}", f"{made.seconds:.0f} s", flush=True)
+
+
+def _add(path: Path, record: dict[str, Any]) -> None:
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(record) + "\n")
 
 
 def synthetic_rows(sets: Path, task: str, condition: str, seed: int) -> Rows:

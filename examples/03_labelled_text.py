@@ -17,7 +17,7 @@ from unflaw.train import train_arms
 
 DATA = Path(__file__).parent / "data" / "films"
 ARMS = ("plain", "imp", "dimp", "filter", "real")
-HOW = {"epochs": 2, "max_tokens": 48}
+HOW = {"epochs": 3, "batch_size": 16, "learning_rate": 3e-4, "max_tokens": 48}
 
 
 def main() -> None:
@@ -50,6 +50,7 @@ def main() -> None:
         graded = difficulty(parts["test"], **HOW)
         run.add_findings([*checks, *weights.findings, *graded.findings])
         run.add_rows(weighed)
+        run.add_rows(graded.on(parts["test"]))
 
         # Every remedy on the same terms, and what it gains, paired row by row.
         trained = train_arms(

@@ -10,7 +10,7 @@ classifier is added to results/gap.jsonl, with the class told for each test row.
 
 How subjective a task is comes from three sides, each called what it is: `annotators`, 1 - agreement above chance of
 the people who labelled its test rows, where several did; `classifier`, the trained score that ships with unflaw, over
-its real rows; `panel`, 1 - agreement of five votes of SmolLM2 on 150 of them. Diversity is of as many rows of a kind.
+its real rows; `panel`, 1 - agreement of four votes of SmolLM2 on 60 of them. Diversity is of as many rows of a kind.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ WAYS = ("real", "zero", "few")
 HOW: dict[str, Any] = {
     "steps": 40, "batch_size": 32, "learning_rate": 2e-4, "max_tokens": 64, "precision": "bfloat16",
 }  # fmt: skip
-N_VOTED, N_VOTES = 150, 5
+N_VOTED, N_VOTES = 60, 4
 
 
 def main() -> None:

@@ -34,10 +34,13 @@ def browser():
 
 @pytest.fixture
 def opened(browser, hostile_run):
+    from selenium.webdriver.support.ui import WebDriverWait
+
     page = render(hostile_run)
     view(browser, 1280)
     browser.get_log("browser"), browser.get_log("performance")
     browser.get(page.as_uri())
+    WebDriverWait(browser, 20).until(lambda of: of.execute_script("return document.querySelectorAll('.pager').length"))
     return browser
 
 

@@ -217,6 +217,24 @@ def test_commands_survive_a_path_with_spaces_and_come_first(tmp_path, make_findi
     assert len(others) == 3 and not any(step["command"] for step in others)
 
 
+def test_what_is_said_of_a_grading_is_no_flaw_to_mend_and_names_its_rows(tmp_path, make_findings):
+    made = make_findings(["a"])[0]
+    of = {
+        "difficulty.labels": "graded",
+        "weights.checker": "real",
+        "weights.quality": "synthetic",
+        "gap.x": "synthetic",
+    }
+    found = [dataclasses.replace(made, check=check, verdict="warn", control=None) for check in of]
+    with open_run(tmp_path, command="audit", settings={}) as run:
+        run.add_findings(found)
+    told = collect(tmp_path)
+    assert len(told["first"]["items"]) == 1 and "1 of 1 check warns" in told["verdict"]["sentence"]
+    assert {f["check"]: f["about"] for f in told["findings"]} == of
+    assert {f["check"]: f["strip"][0]["name"] for f in told["findings"]} == of
+    assert {f["check"] for f in told["findings"] if f["control_words"]} == {"gap.x"}
+
+
 def test_rows_harder_to_predict_get_their_own_advice(tmp_path, make_findings):
     (found,) = [
         dataclasses.replace(f, check="perplexity.shift", verdict="warn", value=0.8) for f in make_findings(["a"])[:1]
@@ -342,6 +360,6 @@ def test_the_best_classifier_is_named_where_it_is_clearly_better(tmp_path):
         and "[0.05, 0.15] more than plain" in clear[0]["words"]
     )
     noise = told(tmp_path / "b", (-0.05, 0.15), plain=0.6, imp=0.65)["next"]
-    assert noise[0]["words"].startswith("None is clearly better than plain")
+    assert noise[0]["words"].startswith("No classifier is clearly better than plain")
     first = told(tmp_path / "c", (-0.2, -0.1), plain=0.6, imp=0.45)["next"]
     assert first[0]["words"].startswith("Use plain, with a macro-F1 of 0.6: no other")

@@ -61,7 +61,6 @@ def _checker(unseen: Float[np.ndarray, "m K"], y_real: Int[np.ndarray, " m"], se
         threshold="fail where the interval reaches down to the share of the commonest label",
         meaning=f"{hits.mean():.0%} of real rows it has not learnt from get their label, and the commonest label has "
         f"{chance:.0%}: {told}.",
-        control=chance,
         unit="share of real rows",
         n_rows=len(hits),
         settings=settings,
@@ -156,7 +155,6 @@ def _against_truth(
         verdict="ok",
         threshold=f"{NO_VERDICT}it needs rows whose labels are known to be wrong",
         meaning=f"How often a right label outranks a wrong one: {told}; .5 is chance. {wrong.sum():,} are wrong.",
-        control=0.5,
         unit="AUC",
         n_rows=len(a),
         evidence={"auc": areas},

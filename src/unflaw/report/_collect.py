@@ -19,7 +19,7 @@ from unflaw.data import ID, Finding, RunFolder, Selection, to_json
 from unflaw.report._harm import mend_first
 from unflaw.report._models import curves, models, outputs, template_of
 from unflaw.report._text import clip, marked, number, template_pattern, visible, with_interval
-from unflaw.report._words import control_words, next_steps, verdict
+from unflaw.report._words import about, control_words, is_of_tools, next_steps, verdict
 
 __all__ = ["collect"]
 
@@ -96,7 +96,7 @@ def _findings(found: Sequence[Finding], folder: Path) -> list[dict[str, Any]]:
 
 def _first(found: Sequence[Finding]) -> dict[str, Any] | None:
     """Rank what is flawed by the harm to expect of it."""
-    groups = mend_first(found)
+    groups = mend_first([f for f in found if not is_of_tools(f)])
     if not groups:
         return None
     anchors = {f.check: f"finding-{n}" for n, f in enumerate(found, start=1)}
@@ -115,7 +115,7 @@ def _first(found: Sequence[Finding]) -> dict[str, Any] | None:
 
 
 def _finding(n: int, f: Finding, ids: list[str], rows: Mapping[str, Any], share: int) -> dict[str, Any]:
-    lines: list[dict[str, Any]] = [{"name": "synthetic", "value": f.value, "low": f.low, "high": f.high}]
+    lines: list[dict[str, Any]] = [{"name": about(f), "value": f.value, "low": f.low, "high": f.high}]
     if f.control is not None:
         lines.append({"name": "real vs real", "value": f.control, "low": f.control_low, "high": f.control_high})
     alt = "; ".join(f"{x['name']} {with_interval(x['value'], x['low'], x['high'], visible(f.unit))}" for x in lines)
@@ -138,6 +138,7 @@ def _finding(n: int, f: Finding, ids: list[str], rows: Mapping[str, Any], share:
         "better": f.better,
         "unit": visible(f.unit),
         "n_rows": f.n_rows,
+        "about": about(f),
         "n_reference": f.n_reference,
         "strip": [{k: _finite(v) if k != "name" else v for k, v in line.items()} for line in lines],
         "strip_alt": alt,
@@ -174,7 +175,8 @@ def _worst(f: Finding, ids: Sequence[str], rows: Mapping[str, Any], share: int) 
     scored = max(f.n_scored, len(f.row_scores))
     left = scored - len(shown)
     words = f"The {len(shown)} worst of {scored:,} scored rows, worst first" if left else f"All {scored:,} scored rows"
-    return {"rows": shown, "n_scored": scored, "left_out": left, "words": f"{words}; a higher score is more flawed"}
+    worse = "harder to learn" if about(f) == "graded" else "more flawed"
+    return {"rows": shown, "n_scored": scored, "left_out": left, "words": f"{words}; a higher score is {worse}"}
 
 
 def _groups(f: Finding, rows: Mapping[str, Any]) -> dict[str, Any] | None:

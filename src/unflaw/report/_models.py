@@ -186,7 +186,8 @@ def _classifiers(
         return {"best": best, "words": f"{_short(best)} has {gain}, {against}; they were not compared paired."}
     beside = f"{number(pair['difference'])} [{number(pair['low'])}, {number(pair['high'])}] more than {_short(first)}"
     if pair["low"] <= 0:
-        return {"best": first, "words": f"None is clearly better than {_short(first)}: {_short(best)} has {beside}."}
+        words = f"No classifier is clearly better than {_short(first)}. The best, {_short(best)}, has {gain}, {beside}."
+        return {"best": first, "words": words}
     return {"best": best, "words": f"Use {_short(best)}: it has {gain}, {beside}."}
 
 

@@ -18,7 +18,17 @@ from unflaw.report._text import number
 __all__ = ["draw", "intervals", "legend"]
 
 _SLOTS = 6  # series colours in page.css; a seventh series starts again
-_SLOT_OF = {"synthetic": 1, "damaged": 1, "real": 2, "reference": 2, "untouched": 2, "real vs real": 2, "repaired": 3}
+_SLOT_OF = {
+    "synthetic": 1,
+    "graded": 1,
+    "test": 2,
+    "damaged": 1,
+    "real": 2,
+    "reference": 2,
+    "untouched": 2,
+    "real vs real": 2,
+    "repaired": 3,
+}
 _SLOT_OF |= {"forget": 1, "replay": 2, "kl": 3, "guard": 4, "loss": 5}
 _DASHES: list[list[int]] = [[], [7, 3], [2, 3], [9, 3, 2, 3], [4, 4], [1, 4]]
 _INK, _GRID = "#0a0a0a", "#0b0b0b"  # stand-ins, replaced by CSS variables once drawn

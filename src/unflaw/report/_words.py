@@ -10,7 +10,7 @@ from unflaw.data import Finding
 from unflaw.report._harm import by_harm, mend_first
 from unflaw.report._text import clip, number, percent_points
 
-__all__ = ["control_words", "next_steps", "verdict"]
+__all__ = ["about", "control_words", "is_of_tools", "next_steps", "verdict"]
 
 _ADVICE = {  # first part of a check's id → what to do about it
     "hygiene": "Take out the rows with keys, addresses or abuse, or mask them, before anyone trains on them.",
@@ -41,6 +41,8 @@ _ADVICE = {  # first part of a check's id → what to do about it
 
 _OF_TOOLS = ("weights", "difficulty")
 """Findings about a checker or a grading, and not about the rows."""
+_ABOUT = {"weights.checker": "real", "difficulty": "graded", "subjectivity.accuracy": "test"}
+"""Check, or first part of its id → the rows it is about, where they are not the synthetic ones."""
 
 
 def verdict(
@@ -48,7 +50,7 @@ def verdict(
 ) -> dict[str, Any]:
     """One sentence, its level, what could not be asked, and, where a model was repaired, what came back."""
     repair = compared["repair"]["words"] if compared and compared["repair"] else ""
-    found = [f for f in found if _kind(f) not in _OF_TOOLS]
+    found = [f for f in found if not is_of_tools(f)]
     fails = [f for f in found if f.verdict == "fail"]
     warns = [f for f in found if f.verdict == "warn"]
     judged = [f for f in found if f.judges]
@@ -80,10 +82,20 @@ def _s(things: Sequence[object], verb: str) -> str:
     return f"{verb}s" if len(things) == 1 else verb
 
 
+def about(f: Finding) -> str:
+    """Name the rows that a finding is about."""
+    return _ABOUT.get(f.check, _ABOUT.get(_kind(f), "synthetic"))
+
+
+def is_of_tools(f: Finding) -> bool:
+    """Whether a finding is about a checker or a grading: no flaw of the rows, and nothing to mend in them."""
+    return _kind(f) in _OF_TOOLS
+
+
 def control_words(f: Finding) -> str:
-    """Say what the control is, and how far the value lies from it."""
+    """Say what the control is, and how far the value lies from it; nothing where no real rows could be one."""
     if f.control is None:
-        return "This check has no real-vs-real control."
+        return "" if is_of_tools(f) or about(f) != "synthetic" else "This check has no real-vs-real control."
     words = f"On real rows alone the same statistic is {number(f.control)}"
     if f.control_low is None or f.control_high is None:
         return f"{words}; the synthetic rows give {number(f.value)}."

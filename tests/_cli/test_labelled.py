@@ -68,6 +68,20 @@ def test_weights_are_written_and_reported(files):
     assert "Weights against truth" in page and "Labels that real rows speak against" in page
 
 
+def test_checkers_and_gradings_can_be_trained_in_bfloat16(files, tiny_encoder):
+    rows, real = files / "synthetic.jsonl", files / "checker.jsonl"
+    weigh = ["curate", "weigh", rows, "--real", real, "--no-check", "--method", "dimp", "--precision"]
+    call(*weigh, "bfloat16", "--checker", f"hf:{tiny_encoder}", "--run", files / "r")
+    assert RunFolder(files / "r").manifest["steps"][0]["settings"]["precision"] == "bfloat16"
+    assert "is of use only with a checker that is fine-tuned" in refused(
+        *weigh, "bfloat16", "--checker", "probe:potion", "--out", files / "w.jsonl"
+    )
+    wrong = refused(*weigh, "float16", "--checker", f"hf:{tiny_encoder}", "--out", files / "w.jsonl")
+    grade = ["curate", "difficulty", rows, "--out", files / "d.jsonl", "--precision", "float16"]
+    for told in (wrong, refused(*grade, "--model", f"hf:{tiny_encoder}")):
+        assert "`precision` must be float32 or bfloat16, got 'float16'" in told
+
+
 def test_weights_can_be_for_the_trainer_to_divide(files):
     run = weighed(files, "--method", "dimp")
     names = read(run / "weighed.jsonl").table.column_names

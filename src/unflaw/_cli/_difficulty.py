@@ -18,6 +18,7 @@ from unflaw._cli._shared import (
     JsonOption,
     LimitOption,
     OverwriteOption,
+    PrecisionOption,
     ResumeOption,
     RunOption,
     SeedOption,
@@ -84,6 +85,7 @@ def difficulty(
     limit: LimitOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
+    precision: PrecisionOption = "float32",
     run: RunOption = None,
     dry_run: DryRunOption = False,
     resume: ResumeOption = False,
@@ -99,9 +101,11 @@ def difficulty(
     from unflaw.curate import problems_of_difficulty
     from unflaw.data import write
     from unflaw.models import find_classifier
+    from unflaw.train import problems_of_precision
 
-    trains = ("model", "epochs", "batch_size", "learning_rate", "max_tokens")
+    trains = ("model", "epochs", "batch_size", "learning_rate", "max_tokens", "precision")
     problems = in_vain(difficulty, dict(locals()), {name: (recorded is None, "training") for name in trains})
+    problems += [] if recorded else problems_of_precision(precision, device)
     free = resume or overwrite
     place = partial(
         out_path_if_any, out, run, [rows], "graded.jsonl", replace=free, needed=not dry_run and parts is None
@@ -117,9 +121,9 @@ def difficulty(
     data, path = reading.rows(rows, limit), place()
     how: dict[str, Any] = {"seed": seed, "forgetting": forgetting, "n_seeds": seeds}
     how |= {"recorded": recorded} if recorded else {"model": model, "epochs": epochs, "device": device}
-    training: dict[str, Any] = (
-        {} if recorded else {"batch_size": batch_size, "learning_rate": learning_rate, "max_tokens": max_tokens}
-    )
+    training: dict[str, Any] = {
+        "batch_size": batch_size, "learning_rate": learning_rate, "max_tokens": max_tokens, "precision": precision,
+    } if not recorded else {}  # fmt: skip
     if problems := problems_of_difficulty(data, view, recorded, epochs, seed) + (
         [] if recorded else mistakes(partial(find_classifier, model))
     ):

@@ -41,6 +41,7 @@ __all__ = [
     "JsonOption",
     "LimitOption",
     "OverwriteOption",
+    "PrecisionOption",
     "ResumeOption",
     "RunOption",
     "SeedOption",
@@ -75,6 +76,9 @@ ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with an unfi
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there already.")]
 DeviceOption = Annotated[
     str, typer.Option("--device", metavar="NAME", help="cpu, cuda or mps; CUDA_VISIBLE_DEVICES chooses a card.")
+]
+PrecisionOption = Annotated[
+    str, typer.Option("--precision", help="float32, or bfloat16 for matrix products and what lies under a new adapter.")
 ]
 
 # Rows may hold anything, so square brackets are text and never markup; style with rich.text.Text.

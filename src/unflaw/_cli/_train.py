@@ -18,6 +18,7 @@ from unflaw._cli._shared import (
     JsonOption,
     LimitOption,
     OverwriteOption,
+    PrecisionOption,
     ResumeOption,
     RunOption,
     SeedOption,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from unflaw.train import Trained
 
 __all__ = [
-    "CheckpointingOption", "OutOption", "PartTokensOption", "PrecisionOption", "ReportToOption", "SaveEveryOption",
+    "CheckpointingOption", "OutOption", "PartTokensOption", "ReportToOption", "SaveEveryOption",
     "ShardOption",
     "model_path", "problems_of_call", "problems_of_folder", "summary", "train", "training_step", "watched_steps",
 ]  # fmt: skip
@@ -57,9 +58,6 @@ OutOption = Annotated[
 
 PartTokensOption = Annotated[
     int, typer.Option("--part-tokens", help="Tokens that go through the model at once; the step stays the same.")
-]
-PrecisionOption = Annotated[
-    str, typer.Option("--precision", help="float32, or bfloat16 for matrix products and what lies under a new adapter.")
 ]
 CheckpointingOption = Annotated[
     bool, typer.Option("--gradient-checkpointing", help="Much less memory for about half more time.")

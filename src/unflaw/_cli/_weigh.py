@@ -20,12 +20,14 @@ from unflaw._cli._shared import (
     JsonOption,
     LimitOption,
     OverwriteOption,
+    PrecisionOption,
     ResumeOption,
     RunOption,
     SeedOption,
     command,
     console,
     emit,
+    in_vain,
     mistakes,
     run_step,
     stages,
@@ -78,6 +80,7 @@ def weigh(
     limit: LimitOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
+    precision: PrecisionOption = "float32",
     run: RunOption = None,
     dry_run: DryRunOption = False,
     resume: ResumeOption = False,
@@ -93,18 +96,23 @@ def weigh(
     from unflaw.curate import problems_of_weighing
     from unflaw.curate import weigh as weigh_rows
     from unflaw.data import write
+    from unflaw.train import problems_of_precision
 
     sources = (synthetic, real)
     place = partial(
         out_path_if_any, out, run, sources, "weighed.jsonl", replace=resume or overwrite, needed=not dry_run
     )
-    if problems := mistakes(place) + reading.problems(*sources):
+    tunes = not checker.startswith("probe:")
+    problems = in_vain(weigh, dict(locals()), {"precision": (tunes, "a checker that is fine-tuned")})
+    problems += (problems_of_precision(precision, device) if tunes else []) + mistakes(place)
+    if problems := problems + reading.problems(*sources):
         raise SettingsError(problems)
     rows, few, path = reading.rows(synthetic, limit), reading.rows(real), place()
     rule: dict[str, Any] = {
         "method": method, "checker": checker, "n_folds": folds, "temperature": temperature, "cap": cap,
         "calibrate": calibrate, "check": check, "wrong": wrong, "seed": seed,
     }  # fmt: skip
+    rule |= {"precision": precision} if tunes else {}
     if problems := problems_of_weighing(rule, rows, few):
         raise SettingsError(problems)
     refuse_used(run, allow_shared, real=few)

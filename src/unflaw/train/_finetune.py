@@ -29,6 +29,7 @@ __all__ = [
     "left_out",
     "open_trainable",
     "pad_id_of",
+    "problems_of_precision",
     "problems_of_training",
     "run_trainer",
     "save_model",
@@ -296,12 +297,10 @@ def problems_of_training(settings: Mapping[str, Any]) -> list[str]:
         problems.append(f"`target` must be response or full, got {settings['target']!r}")
     if settings.get("report_to", "none") != "none":
         problems += _problems_of_reporting(settings["report_to"])
-    if settings["precision"] not in ("float32", "bfloat16"):
-        problems.append(f"`precision` must be float32 or bfloat16, got {settings['precision']!r}")
     if settings["method"] not in ("full", "lora"):
         problems.append(f"`method` must be 'full' or 'lora', got {settings['method']!r}")
     problems += _problems_of_shard(settings) if settings.get("shard") else []
-    return problems + _problems_of_device(settings["device"], settings["precision"])
+    return problems + problems_of_precision(settings["precision"], settings["device"])
 
 
 def _problems_of_shard(settings: Mapping[str, Any]) -> list[str]:
@@ -327,6 +326,13 @@ def _problems_of_shard(settings: Mapping[str, Any]) -> list[str]:
     if not splits:
         problems.append(f"`shard` needs a later transformers (5.23 is tested), got {transformers.__version__}")
     return problems
+
+
+def problems_of_precision(precision: str, device: str) -> list[str]:
+    """Say what is wrong with a precision, or with asking for it on a device."""
+    known = precision in ("float32", "bfloat16")
+    told = [] if known else [f"`precision` must be float32 or bfloat16, got {precision!r}"]
+    return told + _problems_of_device(device, precision)
 
 
 def _problems_of_device(device: str, precision: str) -> list[str]:

@@ -18,6 +18,8 @@ from unflaw.measure import LEVELS
 
 HERE = Path(__file__).parent
 N_RESAMPLES = 2000
+OTHERS = {"potion": "potion's vectors", "smollm2": "SmolLM2-135M"}
+"""Another family → what it is called."""
 Record = dict[str, Any]
 
 
@@ -105,12 +107,14 @@ def noise_claims(name: str, of: list[Record]) -> list[Record]:
 
 
 def transfer_claims(name: str, of: list[Record]) -> list[Record]:
-    """Ask whether levels hold for another family of models."""
-    of = [r for r in of if "other" in r]
-    pairs = [tuple(right(r, r["other"])[np.array(r["level"]) == k] for k in (0, 2)) for r in of]
-    return (
-        [claim("D4", f"accuracy of SmolLM2-135M, easy − hard ({name})", gap(pairs), "above 0", len(of))] if of else []
-    )
+    """Ask whether levels hold for other families of models."""
+    made = []
+    for other, said in OTHERS.items():
+        asked = [r for r in of if other in r["others"]]
+        pairs = [tuple(right(r, r["others"][other])[np.array(r["level"]) == k] for k in (0, 2)) for r in asked]
+        if asked:
+            made.append(claim("D4", f"accuracy of {said}, easy − hard ({name})", gap(pairs), "above 0", len(asked)))
+    return made
 
 
 def firm_claims(name: str, of: list[Record]) -> list[Record]:
@@ -158,8 +162,9 @@ def _claims(claims: list[Record]) -> list[str]:
 def _levels(levels: list[Record]) -> list[str]:
     lines = [
         "## Levels of the test rows, mean over seeds", "",
-        "| set | level | share | independent model | partial view | other family | wrong labels, 12 % turned round |",
-        "|---" * 7 + "|",
+        f"| set | level | share | independent model | partial view | {' | '.join(OTHERS.values())} | wrong labels, "
+        "12 % turned round |",
+        "|---" * (6 + len(OTHERS)) + "|",
     ]  # fmt: skip
     for name in SETS:
         of = [r for r in levels if r["set"] == name]
@@ -171,8 +176,11 @@ def _levels(levels: list[Record]) -> list[str]:
                     cells.append(
                         np.mean([right(r, r["independent"][view])[a].mean() for r, a in zip(of, at, strict=True)])
                     )
-                others = [right(r, r["other"])[a].mean() for r, a in zip(of, at, strict=True) if "other" in r]
-                cells.append(np.mean(others) if others else np.nan)
+                for other in OTHERS:
+                    pairs = [(r, a) for r, a in zip(of, at, strict=True) if other in r["others"]]
+                    cells.append(
+                        np.mean([right(r, r["others"][other])[a].mean() for r, a in pairs]) if pairs else np.nan
+                    )
                 cells.append(np.mean([np.array(r["wrong"])[np.array(r["noisy_level"]) == k].mean() for r in of]))
                 told = " | ".join("" if c != c else f"{c:.2f}" for c in cells)
                 lines.append(f"| {name} | {level} | {told} |")

@@ -14,7 +14,7 @@ import numpy as np
 from run import LEVELS_FILE, SETS, SUBSETS, SUBSETS_FILE
 
 from unflaw.data import atomic_write
-from unflaw.measure import LEVELS
+from unflaw.measure import LEVELS, seeded_difference
 
 HERE = Path(__file__).parent
 N_RESAMPLES = 2000
@@ -137,14 +137,7 @@ def subset_claims(name: str, of: list[Record]) -> list[Record]:
                 if a["subset"] == subset and b["subset"] == other and a["seed"] == b["seed"]
             ]  # fmt: skip
             if pairs and subset != "all":
-                changes = [a - b for a, b in pairs]
-                rng = np.random.default_rng(0)
-                draws = [
-                    np.mean([changes[s][rows].mean() for s in rng.integers(len(changes), size=len(changes))])
-                    for rows in rng.integers(len(changes[0]), size=(N_RESAMPLES, len(changes[0])))
-                ]
-                low, high = np.quantile(draws, [0.025, 0.975])
-                found = (float(np.mean([c.mean() for c in changes])), float(low), float(high))
+                found = seeded_difference(*map(np.stack, zip(*pairs, strict=True))) if len(pairs) > 1 else None
                 made.append(claim("D6", f"accuracy, {subset} − {other} ({name})", found, "above 0", len(pairs)))
     return made
 

@@ -16,7 +16,7 @@ import numpy as np
 from gap import TASKS, TRAITS, WAYS, records
 
 from unflaw.data import atomic_write
-from unflaw.measure import cells, confusion, macro_f1
+from unflaw.measure import cells, confusion, macro_f1, seeded_difference
 
 HERE = Path(__file__).parent
 N_RESAMPLES = 2000
@@ -46,25 +46,14 @@ def built() -> tuple[list[dict[str, Any]], str]:
     return claims, f"{head}<!-- tables -->\n\n{tables}\n"
 
 
-def f1_draws(of: dict[int, dict[str, Any]], seeds: list[int], rng: np.random.Generator) -> np.ndarray:
-    """Return macro-F1 in resamples of seeds and rows; the same generator gives the same rows."""
-    size = of[seeds[0]]["classes"]
-    table = np.stack([_cells(of[s]) for s in seeds])
-    draws = []
-    for _ in range(N_RESAMPLES):
-        rows, drawn = rng.integers(table.shape[1], size=table.shape[1]), rng.integers(len(seeds), size=len(seeds))
-        draws.append(macro_f1(confusion(table[drawn][:, rows], size)).mean())
-    return np.array(draws)
-
-
 def gap(by: By, task: str, a: str, b: str) -> tuple[float, float, float, int] | None:
     """Return mean macro-F1 of way a less that of b, its interval and the seeds; None without two of them."""
     seeds = sorted(by[task, a].keys() & by[task, b].keys())
     if len(seeds) < 2:
         return None
-    one, two = (f1_draws(by[task, way], seeds, np.random.default_rng(0)) for way in (a, b))
-    low, high = np.quantile(one - two, [0.025, 0.975])
-    return _value(by[task, a], seeds) - _value(by[task, b], seeds), float(low), float(high), len(seeds)
+    size = by[task, a][seeds[0]]["classes"]
+    one, two = (np.stack([_cells(by[task, way][s]) for s in seeds]) for way in (a, b))
+    return (*seeded_difference(one, two, statistic=lambda table: macro_f1(confusion(table, size))), len(seeds))
 
 
 def _cells(record: dict[str, Any]) -> np.ndarray:

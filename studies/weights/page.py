@@ -17,7 +17,7 @@ import numpy as np
 from run import CONDITIONS, RESULTS, TASKS, records
 
 from unflaw.data import atomic_write
-from unflaw.measure import cells, confusion, macro_f1
+from unflaw.measure import cells, confusion, macro_f1, seeded_difference
 
 HERE = Path(__file__).parent
 N_RESAMPLES = 2000
@@ -64,14 +64,7 @@ def difference(a: dict[int, dict[str, Any]], b: dict[int, dict[str, Any]]) -> In
         return None
     size = a[seeds[0]]["classes"]
     one, two = (np.stack([cell_table(of[s]) for s in seeds]) for of in (a, b))  # (seeds, rows)
-    rng = np.random.default_rng(0)
-    draws = []
-    for _ in range(N_RESAMPLES):
-        rows, drawn = rng.integers(one.shape[1], size=one.shape[1]), rng.integers(len(seeds), size=len(seeds))
-        f1 = [macro_f1(confusion(of[drawn][:, rows], size)).mean() for of in (one, two)]
-        draws.append(f1[1] - f1[0])
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return value({s: b[s] for s in seeds}) - value({s: a[s] for s in seeds}), float(low), float(high)
+    return seeded_difference(two, one, statistic=lambda table: macro_f1(confusion(table, size)))
 
 
 def claim(

@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 
 from unflaw._errors import SettingsError, TooFewRowsError
-from unflaw.measure import bootstrap_interval, difference_interval, paired_difference, ratio_interval
+from unflaw.measure import (
+    bootstrap_interval,
+    difference_interval,
+    paired_difference,
+    ratio_interval,
+    seeded_difference,
+)
 
 
 def test_mean_interval_agrees_with_the_normal_theory():
@@ -50,6 +56,31 @@ def test_pairing_cancels_what_rows_share():
     assert difference == pytest.approx((after - before).mean())
     assert 0.4 < low < high < 0.6
     assert difference_interval(after, before)[1] < 0.0, "unpaired cannot tell"
+
+
+def test_seeds_and_rows_are_drawn_together():
+    """Rows alone vary: as wide as the difference of rows. Seeds alone vary: as wide as the difference of seeds."""
+    rng = np.random.default_rng(6)
+    by_row, by_seed = rng.normal(1.0, 1.0, 400), rng.normal(1.0, 1.0, 40)
+    zero = np.zeros((40, 400))
+    for a, one in ((np.tile(by_row, (40, 1)), by_row), (np.tile(by_seed[:, None], (1, 400)), by_seed)):
+        value, low, high = seeded_difference(a, zero)
+        expected, *ends = paired_difference(one, np.zeros(len(one)))
+        assert value == pytest.approx(expected)
+        assert (low, high) == pytest.approx(tuple(ends), abs=0.04)
+    assert seeded_difference(a, a) == (0.0, 0.0, 0.0)
+
+
+def test_a_statistic_is_taken_of_each_seed():
+    a = np.array([[0, 1, 1, 1], [0, 0, 1, 1]])
+    value, low, high = seeded_difference(a, np.zeros((2, 4), int), statistic=lambda block: block.max(axis=-1))
+    assert value == 1.0 and 0.0 <= low <= high == 1.0
+
+
+@pytest.mark.parametrize(("shape", "error"), [((1, 4), TooFewRowsError), ((3, 1), TooFewRowsError)])
+def test_one_seed_or_row_gives_no_interval(shape, error):
+    with pytest.raises(error):
+        seeded_difference(np.ones(shape), np.zeros(shape))
 
 
 def test_variance_ratio_knows_the_answer():

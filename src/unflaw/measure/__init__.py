@@ -3,7 +3,13 @@
 from unflaw.measure._alike import nearest_original, repeats_of_earlier, share_nearer
 from unflaw.measure._arithmetic import Equation, equations
 from unflaw.measure._artefacts import pair_artefacts, text_artefacts
-from unflaw.measure._bootstrap import bootstrap_interval, difference_interval, paired_difference, ratio_interval
+from unflaw.measure._bootstrap import (
+    bootstrap_interval,
+    difference_interval,
+    paired_difference,
+    ratio_interval,
+    seeded_difference,
+)
 from unflaw.measure._classes import accuracy, cells, confusion, macro_f1
 from unflaw.measure._copies import (
     Shingles,
@@ -175,6 +181,7 @@ __all__ = [
     "remote_clique",
     "repeats_of_earlier",
     "rouge_l",
+    "seeded_difference",
     "self_bleu",
     "self_repetition",
     "share_nearer",

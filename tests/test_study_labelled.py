@@ -95,6 +95,45 @@ def test_claims_of_cost_compare_seconds(weights):
     assert by["imp"]["value"] == 2.0 and by["imp"]["verdict"] == "pass"
 
 
+def test_the_rate_of_an_arm_is_that_which_validation_rows_like(weights, sets, monkeypatch, tmp_path, tiny_encoder):
+    run, _ = weights
+    monkeypatch.setattr(run, "TUNED", tmp_path / "tuned.jsonl")
+    monkeypatch.setattr(run, "ARM", {"steps": 2, "batch_size": 16, "max_tokens": 64})
+    with pytest.raises(SystemExit, match="--tune first"):
+        run.rate_of("hu")
+    for _ in range(2):
+        run.tune(sets, ["films"], f"hf:{tiny_encoder}")
+    told = [json.loads(line) for line in run.TUNED.read_text().splitlines()]
+    assert [(r["arm"], r["rate"]) for r in told] == [(arm, rate) for arm in run.BILEVEL for rate in run.RATES]
+    for r in told:
+        r["accuracy"] = 0.5 + (r["arm"] == "hu" and r["rate"] == 0.3)
+        r["loss"] = r["rate"]
+    run.TUNED.write_text("\n".join(map(json.dumps, told)))
+    assert (run.rate_of("hu"), run.rate_of("sungen")) == (0.3, 0.1)
+
+
+def test_a_killed_study_of_levels_goes_on_with_the_same_rows(load_study, monkeypatch, tmp_path, tiny_encoder):
+    run, page = load_study("difficulty", "run", "page")
+    small = {"batch_size": 16, "learning_rate": 3e-3, "max_tokens": 32}
+    for name, value in {
+        "MODEL": f"hf:{tiny_encoder}", "N_TEST": 40, "N_SUBSETS": 60, "GRADE": {**small, "epochs": 2},
+        "LEARN": {**small, "epochs": 1.0}, "LEVELS_FILE": tmp_path / "results" / "levels.jsonl",
+        "SUBSETS_FILE": tmp_path / "results" / "subsets.jsonl",
+        "SUBSETS": {"all": run.LEVELS, "easy+hard": ("easy", "hard")},
+    }.items():  # fmt: skip
+        monkeypatch.setattr(run, name, value)
+    rows = labelled_rows(110)
+    run._add(run.LEVELS_FILE, run.levels_of("films", rows, 0, smollm2=False))
+    run.subsets_of("films", rows, 0)
+    first = run.SUBSETS_FILE.read_text()
+    run.SUBSETS_FILE.write_text("".join(first.splitlines(keepends=True)[:2]))
+    run.subsets_of("films", rows, 0)
+    run.subsets_of("films", rows, 0)
+    assert run.SUBSETS_FILE.read_text() == first and len(first.splitlines()) == 3
+    (record,) = map(json.loads, run.LEVELS_FILE.read_text().splitlines())
+    assert page.accuracy_claims("films", [record]) and len(page._levels([record])) == 8
+
+
 def test_levels_are_judged_by_models_that_never_saw_them(load_study):
     (page,) = load_study("difficulty", "page")
     level = [0] * 40 + [1] * 30 + [2] * 30
@@ -116,7 +155,7 @@ def test_levels_are_judged_by_models_that_never_saw_them(load_study):
 def test_gaps_and_correlations_of_the_subjectivity_study(load_study):
     (page,) = load_study("subjectivity", "gap_page")
     by = page.defaultdict(dict)
-    right, half = "01" * 50, "01" * 25 + "10" * 25
+    right = "01" * 50
     for n, task in enumerate(page.TASKS[:5]):
         for seed in (0, 1):
             worse = "10" * (4 * n) + "01" * (50 - 4 * n)
@@ -125,7 +164,10 @@ def test_gaps_and_correlations_of_the_subjectivity_study(load_study):
     assert page.gap(by, page.TASKS[0], "real", "few")[0] == 0
     traits = {t: {"subjectivity": {"classifier": 0.1 * n}} for n, t in enumerate(page.TASKS[:5])}
     told = page._correlations(by, traits)
-    assert [c["value"] for c in told] == [1.0, 1.0] and half
+    assert [c["value"] for c in told] == [1.0, 1.0]
+    traits[page.TASKS[1]]["agreement"] = [0.0] * 50 + [1.0] * 50  # written rows: right but for four of the first fifty
+    said = page._instances(by, traits)
+    assert [round(c["value"], 4) for c in said] == [0.0, 0.16, 0.16, 0.16, 0.16]
 
 
 PAGES = [("weights", "page", "README.md"), ("difficulty", "page", "README.md"), ("subjectivity", "gap_page", "gap.md")]

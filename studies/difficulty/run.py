@@ -37,12 +37,13 @@ from unflaw.measure import LEVELS
 from unflaw.models import open_classifier, open_encoder
 from unflaw.train import label_ids, label_names, texts_of, train_classifier
 
-__all__ = ["LEVELS_FILE", "SETS", "SUBSETS", "SUBSETS_FILE"]
+__all__ = ["LEVELS_FILE", "SETS", "SUBSETS", "SUBSETS_FILE", "control"]
 
 HERE = Path(__file__).parent
 LEVELS_FILE, SUBSETS_FILE = HERE / "results" / "levels.jsonl", HERE / "results" / "subsets.jsonl"
 SETS = {"vitaminc": ("full", "hypothesis"), "films": ("full", "first:3")}
 """Set → its views."""
+MODEL = "minilm"
 N_TEST, N_TRAIN, N_SUBSETS, N_OTHER, NOISE = 600, 3000, 1200, 600, 0.12
 SHARED: dict[str, Any] = {"batch_size": 32, "learning_rate": 2e-4, "max_tokens": 80, "precision": "bfloat16"}
 GRADE, LEARN = {**SHARED, "epochs": 6}, {**SHARED, "epochs": 3.0}
@@ -72,7 +73,7 @@ def main() -> None:
 
 
 def vitaminc(folder: Path) -> Rows:
-    """Return claims with their passages, in random order."""
+    """Return claims with their passages, in random order; those after the test share neither with it."""
     with tarfile.open(folder / "bigbench-1.0.0.tar.gz") as tar:
         file = next(tar.extractfile(m) for m in tar if m.name.endswith("vitaminc_fact_verification/task.json"))
         examples = json.loads(file.read())["examples"] if file is not None else []
@@ -85,7 +86,9 @@ def vitaminc(folder: Path) -> Rows:
             seen.add((premise, hypothesis))
             records.append({"premise": premise, "hypothesis": hypothesis, "label": label})
     roles = {name: name for name in ("premise", "hypothesis", "label")}
-    return Rows.from_records(records, roles, schema="premise/hypothesis/label")
+    tested = {side for r in records[:N_TEST] for side in (r["premise"], r["hypothesis"])}
+    others = [r for r in records[N_TEST:] if not {r["premise"], r["hypothesis"]} & tested]
+    return Rows.from_records(records[:N_TEST] + others, roles, schema="premise/hypothesis/label")
 
 
 def films(sets: Path) -> Rows:
@@ -99,7 +102,7 @@ def films(sets: Path) -> Rows:
 def levels_of(name: str, rows: Rows, seed: int, *, smollm2: bool) -> dict[str, Any]:
     """Grade test rows, and ask models that learnt other rows about them."""
     test, train = rows.take(range(N_TEST)), rows.take(range(N_TEST, min(len(rows), N_TEST + N_TRAIN)))
-    found = difficulty(test, views=SETS[name], seed=seed, **GRADE)
+    found = difficulty(test, model=MODEL, views=SETS[name], seed=seed, **GRADE)
     by = {f.check: f for f in found.findings}
     record: dict[str, Any] = {
         "set": name, "seed": seed, "n": len(test), "n_train": len(train),
@@ -120,7 +123,7 @@ def levels_of(name: str, rows: Rows, seed: int, *, smollm2: bool) -> dict[str, A
         str(rng.choice([v for v in labels if v != label])) if bad else label
         for label, bad in zip(test.column("label"), wrong, strict=True)
     ]
-    noisy = difficulty(test.with_column("label", names, "label"), views=SETS[name], seed=seed, **GRADE)
+    noisy = difficulty(test.with_column("label", names, "label"), model=MODEL, views=SETS[name], seed=seed, **GRADE)
     record["wrong"] = wrong.astype(int).tolist()
     record["noisy_level"] = [LEVELS.index(v) for v in noisy.level]
     print(name, seed, record["told"], record["stability"], flush=True)
@@ -130,31 +133,35 @@ def levels_of(name: str, rows: Rows, seed: int, *, smollm2: bool) -> dict[str, A
 def subsets_of(name: str, rows: Rows, seed: int) -> None:
     """Train on rows of some levels, and on as many drawn at random; one line for each."""
     test, train = rows.take(range(N_TEST)), rows.take(range(N_TEST, min(len(rows), N_TEST + N_SUBSETS)))
-    missing = [s for s in SUBSETS if not _has(SUBSETS_FILE, set=name, seed=seed, subset=s)]
-    if not missing:
+    done = {part for part in (*SUBSETS, *map(control, SUBSETS)) if _has(SUBSETS_FILE, set=name, seed=seed, subset=part)}
+    if done >= {*SUBSETS, *(control(s) for s in SUBSETS if s != "all")}:
         return
-    level = difficulty(train, views=SETS[name], seed=seed, **GRADE).level
+    level = difficulty(train, model=MODEL, views=SETS[name], seed=seed, **GRADE).level
     labels, rng = label_names(rows), np.random.default_rng(seed)
     steps = int(LEARN["epochs"] * -(-len(train) // LEARN["batch_size"]))
     y = label_ids(test, labels).tolist()
-    for subset in missing:
-        kept = [k for k, v in enumerate(level) if v in SUBSETS[subset]]
-        sets = {subset: kept}
-        if subset != "all":
-            sets[f"random, as many as {subset}"] = rng.permutation(len(train))[: len(kept)].tolist()
-        for part, at in sets.items():
-            if len({train.column("label")[k] for k in at}) < 2:
+    for subset, levels in SUBSETS.items():
+        kept = [k for k, v in enumerate(level) if v in levels]
+        drawn = rng.permutation(len(train))[: len(kept)].tolist()  # whatever was done before: the same rows
+        for part, at in {subset: kept, **({} if subset == "all" else {control(subset): drawn})}.items():
+            if part in done:
                 continue
-            told = learnt(train.take(at), test, labels, seed, steps=steps)
+            learnable = len({train.column("label")[k] for k in at}) > 1
+            told = learnt(train.take(at), test, labels, seed, steps=steps) if learnable else None
             _add(SUBSETS_FILE, {"set": name, "seed": seed, "subset": part, "n": len(at), "y": y, "answers": told})
 
 
-def learnt(rows: Rows, test: Rows, labels: Sequence[str], seed: int, model: str = "minilm", **how: Any) -> list[int]:
+def control(subset: str) -> str:
+    """Name the rows drawn at random beside a subset."""
+    return f"random, as many as {subset}"
+
+
+def learnt(rows: Rows, test: Rows, labels: Sequence[str], seed: int, model: str = "", **how: Any) -> list[int]:
     """Train on rows; return the class told for each test row."""
     filled = [_filled(of) for of in (rows, test)]
     given = {k: v for k, v in {**LEARN, **how}.items() if not (k == "epochs" and "steps" in how)}
     with tempfile.TemporaryDirectory() as folder:
-        train_classifier(model, filled[0], folder, labels=labels, seed=seed, **given)
+        train_classifier(model or MODEL, filled[0], folder, labels=labels, seed=seed, **given)
         asked = open_classifier(f"hf:{folder}", max_tokens=LEARN["max_tokens"])
         told = asked.predict_proba(texts_of(filled[1])).argmax(axis=1)
     return [list(labels).index(asked.labels[k]) for k in told]
@@ -187,6 +194,7 @@ def _has(path: Path, **wanted: Any) -> bool:
 
 
 def _add(path: Path, record: dict[str, Any]) -> None:
+    path.parent.mkdir(exist_ok=True)
     with open(path, "a", encoding="utf-8") as file:
         file.write(json.dumps(record) + "\n")
 

@@ -100,7 +100,8 @@ def each(
     for task in TASKS:
         found, n = compared(arms, task, condition, a, b)
         if n:
-            statement = f"{what} ({task}, {condition})"
+            record = next(iter(arms[task, condition, b].values()))
+            statement = f"{what} ({task}, {condition}, {record['n']} rows, {record['n_real']} real)"
             made.append(
                 claim(name, statement, found, threshold, above(found, least), n, task=task, condition=condition)
             )
@@ -108,8 +109,8 @@ def each(
 
 
 def c1(arms: Arms) -> list[dict[str, Any]]:
-    """Ask whether many synthetic rows can be worse than a few real ones."""
-    return each(arms, "C1", "real rows alone − synthetic rows alone, macro-F1", "written", "plain", "real", "above 0")
+    """Ask whether rows that a model wrote can be worse than as few real ones as checkers get."""
+    return each(arms, "C1", "real rows alone − written rows alone, macro-F1", "written", "plain", "real", "above 0")
 
 
 def c2(arms: Arms) -> list[dict[str, Any]]:

@@ -90,6 +90,8 @@ def main() -> None:
                 arms = [a for a in CONDITIONS[condition] if a in told.arms.split(",")]
                 arms = [a for a in arms if (task, condition, seed, a) not in done]
                 arms = [a for a in arms if a not in BILEVEL or seed < BILEVEL_SEEDS]
+                for arm in {*arms} & {*BILEVEL}:
+                    rate_of(arm)  # or stop before anything is trained
                 if arms:
                     one(told.sets, task, condition, seed, arms, told.model, told.checker)
 
@@ -107,7 +109,7 @@ def tune(sets: Path, tasks: list[str], model: str) -> None:
                 how = {**ARM, "meta_rate": rate, "seed": TUNING_SEED}
                 with tempfile.TemporaryDirectory() as folder:
                     made = train_arms(model, rows, real, validation, folder, arms=[arm], **how)[arm]
-                best = max(made.epochs, key=lambda e: e["accuracy"])
+                best = made.epochs[(made.best_epoch or 1) - 1]
                 _add(
                     TUNED, {"task": task, "arm": arm, "rate": rate, "accuracy": best["accuracy"], "loss": best["loss"]}
                 )
@@ -115,12 +117,13 @@ def tune(sets: Path, tasks: list[str], model: str) -> None:
 
 
 def rate_of(arm: str) -> float:
-    """Return the rate that validation rows liked most; of equals that of least loss."""
-    of = [r for r in map(json.loads, TUNED.read_text().splitlines()) if r["arm"] == arm]
-    mean = {
-        rate: tuple(np.mean([(r["accuracy"], -r["loss"]) for r in of if r["rate"] == rate], axis=0)) for rate in RATES
-    }
-    return max(mean, key=lambda rate: mean[rate])
+    """Return the rate that validation rows liked most, over tasks; of equals that of least loss."""
+    told = [json.loads(line) for line in TUNED.read_text().splitlines()] if TUNED.exists() else []
+    by = {(r["task"], r["rate"]): (r["accuracy"], -r["loss"]) for r in told if r["arm"] == arm}
+    tasks = {task for task, _ in by}
+    if not tasks or any((task, rate) not in by for task in tasks for rate in RATES):
+        raise SystemExit(f"{TUNED} does not hold every rate of {arm} yet; run with --tune first")
+    return max(RATES, key=lambda rate: tuple(np.mean([by[task, rate] for task in tasks], axis=0)))
 
 
 def records() -> list[dict[str, Any]]:

@@ -128,6 +128,11 @@ def test_where_the_rows_go_is_checked_before_a_model_is_asked(model, passages, t
     assert (tmp_path / "there.jsonl").read_text() == "{}\n"
 
 
+def test_rows_can_go_to_a_folder_for_datasets(model, passages, tmp_path):
+    assert qa(passages, "-n", 2, "--out", tmp_path / "rows").exit_code == 0
+    assert len(read(tmp_path / "rows")) == 2
+
+
 def test_rows_without_a_text_are_no_passages(model, tmp_path):
     path = tmp_path / "pairs.jsonl"
     path.write_text('{"question": "Why?", "answer": "So."}')

@@ -9,6 +9,7 @@ from labelled import labelled_rows, pair_rows
 from unflaw._cli._app import app
 from unflaw.data import RunFolder, read, write
 from unflaw.report import render
+from unflaw.train import read_dynamics
 
 RUN = CliRunner()
 
@@ -73,6 +74,11 @@ def test_checkers_and_gradings_can_be_trained_in_bfloat16(files, tiny_encoder):
     weigh = ["curate", "weigh", rows, "--real", real, "--no-check", "--method", "dimp", "--precision"]
     call(*weigh, "bfloat16", "--checker", f"hf:{tiny_encoder}", "--run", files / "r")
     assert RunFolder(files / "r").manifest["steps"][0]["settings"]["precision"] == "bfloat16"
+    grade = ["curate", "difficulty", rows, "--model", f"hf:{tiny_encoder}", "--epochs", 2, "--run", files / "r"]
+    call(*grade, "--precision", "bfloat16")
+    half = read_dynamics(files / "r" / "dynamics" / "full").logits
+    call(*grade, "--overwrite")
+    assert 0 < abs(half - read_dynamics(files / "r" / "dynamics" / "full").logits).max() < 0.1
     assert "is of use only with a checker that is fine-tuned" in refused(
         *weigh, "bfloat16", "--checker", "probe:potion", "--out", files / "w.jsonl"
     )
@@ -143,6 +149,11 @@ def test_earlier_files_are_found_from_another_directory(files, tiny_encoder, mon
     chosen = refused("train", f"hf:{tiny_encoder}", files / "synthetic.jsonl", "--validation", files / "checker.jsonl",
                      "--run", run, "--steps", 1)  # fmt: skip
     assert "`real of unflaw curate weigh` and `validation` share 60 texts" in chosen
+    moved = files.parent / "moved"
+    files.rename(moved)
+    monkeypatch.chdir(moved)
+    assert "share 60 texts" in refused("train", f"hf:{tiny_encoder}", "synthetic.jsonl", "--validation",
+                                       "checker.jsonl", "--run", "run", "--steps", 1)  # fmt: skip
 
 
 @pytest.mark.parametrize("verb", ["split", "weigh", "difficulty", "train", "arms", "evaluate"])

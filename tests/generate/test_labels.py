@@ -46,7 +46,7 @@ def test_no_label_stands_first_more_often_than_the_others():
     vote(labelled_rows(4), TASK, {"m": voter}, votes=2, progress=lambda *told: seen.append(told))
     first = [prompt.partition("best?\n- ")[2].partition(":")[0].partition("\n")[0] for prompt, _ in voter.asked]
     assert first == ["good", "bad", "good", "bad", "bad", "good", "bad", "good"]
-    assert seen[-1] == (8, 8) and [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert seen == [(done, 8, 0) for done in range(1, 9)]
 
 
 def test_an_answer_without_a_label_is_asked_again_and_counted():
@@ -56,7 +56,9 @@ def test_an_answer_without_a_label_is_asked_again_and_counted():
         seen.append(seed)
         return "no idea" if "seed" in prompt or len(seen) <= 4 else sure(prompt, seed)
 
-    found = vote(rows, TASK, {"m": Voter(stubborn)}, votes=2, max_retries=1)
+    told = []
+    found = vote(rows, TASK, {"m": Voter(stubborn)}, votes=2, max_retries=1, progress=lambda *of: told.append(of))
+    assert told[-1] == (8, 8, 4)
     assert found.unread == 0 and [len(v) for v in found.annotations] == [2] * 4
     never = vote(rows, TASK, {"m": Voter(lambda prompt, seed: '{"label": "odd"}')}, votes=2, max_retries=1)
     assert never.unread == 8 and never.annotations == [[]] * 4

@@ -34,10 +34,14 @@ def out_path_if_any(
 
 
 def refuse_file(flag: str, path: Path, sources: Iterable[str | Path | None], *, free: bool) -> None:
-    """Refuse a file of no known format, one that is to be read, and one that is there unless it may be replaced."""
+    """Refuse a file of no known format, one that is to be read, and one that is there unless it may be replaced.
+
+    A name without a suffix is a folder, as `data.write` has it.
+    """
     from unflaw.data import format_of
 
-    format_of(path)
+    if path.suffix:
+        format_of(path)
     refuse_sources([(flag, path)], sources)
     if path.exists() and not free:
         raise SettingsError(f"`{flag}` names {path}, which exists; name another file, or replace it with --overwrite")

@@ -76,9 +76,10 @@ def _earlier(run: Path, ends: Collection[str]) -> Iterator[tuple[str, str, str, 
         for end in ("real",) if weighs else ("rows", "validation", "meta", "real"):
             if end not in ends or (path := settings.get(end)) is None:
                 continue
-            there = Path(step.get("cwd", "."), path)
-            if there.exists() and step["inputs"].get(path) in (None, hash_path(there)):
-                yield str(step["name"]), end, str(there), settings
+            places = (Path(step.get("cwd", "."), path), Path(path))  # where it was, or the project has moved as a whole
+            there = [p for p in places if p.exists() and step["inputs"].get(path) in (None, hash_path(p))]
+            if there:
+                yield str(step["name"]), end, str(there[0]), settings
             else:
                 _say(f"{path}, the {end} of `unflaw {step['name']}`, has changed or gone")
 

@@ -14,7 +14,7 @@ from typing import Any
 from unflaw._errors import SchemaError, SettingsError
 from unflaw.data import ANNOTATIONS, ANNOTATORS, Rows
 from unflaw.generate._answers import AnswerError, read_object
-from unflaw.generate._ask import STRIDE
+from unflaw.generate._ask import STRIDE, Progress
 from unflaw.generate._task import TextTask
 from unflaw.models import Generator, Prompt, Sampling, call
 from unflaw.train import texts_of
@@ -55,7 +55,7 @@ def vote(
     temperature: float = 1.0,
     max_retries: int = 2,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Votes:
     """Have each model of a panel say `votes` times which label of the task each row has.
 
@@ -66,6 +66,7 @@ def vote(
     panel : name → model. One model that votes several times shows how sure it is, several how far they agree.
     temperature : of the votes; at 0 those of one model differ only by where it finds the label.
     max_retries : how often an answer that names no label is asked again.
+    progress : called with (votes read so far, votes wanted, answers that named no label), as answers arrive.
 
     Raises
     ------
@@ -88,37 +89,35 @@ def vote(
     said = [t if isinstance(t, str) else " → ".join(t) for t in texts_of(rows)]
     given: list[list[str]] = [[] for _ in said]
     unreadable: list[tuple[int, str, str]] = []
-    done, total = 0, len(said) * votes * len(panel)
+    total, n_read, n_unread = len(said) * votes * len(panel), 0, 0
 
-    def read(before: int) -> None:
+    def tell(read: bool) -> None:
+        nonlocal n_read, n_unread
+        n_read, n_unread = n_read + read, n_unread + (not read)
         if progress is not None:
-            progress(done + before, total)
+            progress(n_read, total, n_unread)
 
     for name, generator in panel.items():
         for k in range(votes):
             drawn = replace(sampling, seed=seed + k * (max_retries + 1) * STRIDE)
             prompts = [_prompt(task, text, first=i + k) for i, text in enumerate(said)]
-            left = _cast(generator, prompts, drawn, labels, max_retries, given, read)
+            left = _cast(generator, prompts, drawn, labels, max_retries, given, tell)
             unreadable += [(at, name, answer) for at, answer in left.items()]
-            done += len(said)
-            read(0)
     return Votes(rows.ids, given, list(panel), unreadable)
 
 
 def _cast(
     generator: Generator, prompts: Sequence[Prompt], sampling: Sampling, labels: Sequence[str], max_retries: int,
-    given: Sequence[list[str]], tell: Callable[[int], None],
+    given: Sequence[list[str]], tell: Callable[[bool], None],
 ) -> dict[int, str]:  # fmt: skip
     """Add one vote of a model to each row, asking again where it names no label; return what could not be read.
 
-    `tell` hears of every answer how many labels were read.
+    `tell` hears of every answer whether it named one.
     """
-    left, said, n_read = list(range(len(prompts))), dict[int, str](), 0
+    left, said = list(range(len(prompts))), dict[int, str]()
 
     def arrived(_: int, answer: str) -> None:
-        nonlocal n_read
-        n_read += _read(answer, labels) is not None
-        tell(n_read)
+        tell(_read(answer, labels) is not None)
 
     for attempt in range(max_retries + 1):
         seeds = [(sampling.seed + i + attempt * STRIDE) % 2**31 for i in left]

@@ -83,16 +83,14 @@ def test_a_difference_is_of_macro_f1_paired_by_row_and_seed(weights):
     ]
 
 
-def test_claims_of_cost_compare_seconds(weights):
+def test_claims_of_cost_compare_seconds(weights, monkeypatch, tmp_path):
     _, page = weights
-    arms = page.defaultdict(dict)
-    for seed in (0, 1):
-        arms["films", "written", "plain"][seed] = record(seed, "01" * 50)
-        arms["films", "written", "dimp"][seed] = record(seed, "01" * 50, arm="dimp", seconds=10.5)
-        arms["films", "written", "imp"][seed] = record(seed, "01" * 50, arm="imp", seconds=10.0)
-    by = {c["settings"]["arm"]: c for c in page.c6(arms)}
-    assert by["dimp"]["value"] == 1.05 and by["dimp"]["verdict"] == "pass"
-    assert by["imp"]["value"] == 2.0 and by["imp"]["verdict"] == "pass"
+    spent = {"plain": 10.0, "dimp": 10.5, "imp": 10.0, "quality": 2.0, "weighing": 13.0, "n": 60, "n_real": 10}
+    monkeypatch.setattr(page, "TIMES", tmp_path / "times.jsonl")
+    page.TIMES.write_text("".join(json.dumps({**spent, "dimp": dimp}) + "\n" for dimp in (10.0, 11.0)))
+    alone, whole, imp = page.c6(page.defaultdict(dict))
+    assert (alone["value"], alone["low"], alone["high"], alone["verdict"]) == (1.05, 1.0, 1.1, "pass")
+    assert whole["value"] == 1.25 and (imp["value"], imp["verdict"]) == (2.3, "fail")
 
 
 def test_the_rate_of_an_arm_is_that_which_validation_rows_like(weights, sets, monkeypatch, tmp_path, tiny_encoder):

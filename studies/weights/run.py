@@ -2,6 +2,7 @@
 
     python studies/labelled/sources.py FOLDER --out sets/labelled        # real rows of seven tasks
     python studies/weights/run.py sets/labelled --tune                   # rates of the two bilevel arms
+    python studies/weights/run.py sets/labelled --time                   # what weights cost; nothing else may run
     python studies/weights/run.py sets/labelled                          # hours on two cores; goes on where it stopped
     python studies/weights/page.py                                       # the page and claims.json
 
@@ -39,7 +40,7 @@ from unflaw.curate import split, weigh
 from unflaw.data import ID, Rows, read
 from unflaw.measure import auc
 from unflaw.models import open_classifier
-from unflaw.train import ARMS, label_ids, label_names, texts_of, train_arms
+from unflaw.train import ARMS, label_ids, label_names, texts_of, train_arms, train_classifier
 
 __all__ = ["CONDITIONS", "RESULTS", "TASKS", "synthetic_rows"]
 
@@ -65,6 +66,7 @@ BILEVEL, BILEVEL_SEEDS = ("hu", "sungen"), 3
 RATES, TUNED = (0.1, 0.3, 1.0), HERE / "results" / "tuned.jsonl"
 """Rates at which `hu` and `sungen` may learn weights, and what validation rows say of each: `--tune`."""
 TUNING_SEED = 100
+TIMED, N_TIMED, TIMES = "films", 3, HERE / "results" / "times.jsonl"
 
 
 def main() -> None:
@@ -78,9 +80,12 @@ def main() -> None:
     parser.add_argument("--arms", default=",".join(ARMS))
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--tune", action="store_true", help="choose the rates of hu and sungen, on other seeds")
+    parser.add_argument("--time", action="store_true", help="measure what weights cost, side by side")
     told = parser.parse_args()
     if told.tune:
         return tune(told.sets, told.tasks.split(","), told.model)
+    if told.time:
+        return timed(told.sets, told.model, told.checker)
     done = {(r["task"], r["condition"], r["seed"], r["arm"]) for r in records()}
     for seed in range(told.seeds):
         for condition in told.conditions.split(","):
@@ -124,6 +129,27 @@ def rate_of(arm: str) -> float:
     if not tasks or any((task, rate) not in by for task in tasks for rate in RATES):
         raise SystemExit(f"{TUNED} does not hold every rate of {arm} yet; run with --tune first")
     return max(RATES, key=lambda rate: tuple(np.mean([by[task, rate] for task in tasks], axis=0)))
+
+
+def timed(sets: Path, model: str, checker: str) -> None:
+    """Train with and without weights in turns, 600 rows and 100 real ones, as many epochs each; write the seconds."""
+    rows, real = (read(sets / TIMED / f"{part}.jsonl") for part in ("pool", "checker"))
+    real = real.only(split(real, {"few": 100}, seed=0)["few"])
+    for n in range(N_TIMED):
+        spent: dict[str, float] = {"n": len(rows), "n_real": len(real)}
+        for method, name in (("dimp", "quality"), ("imp", "weighing")):
+            began = time.perf_counter()
+            found = weigh(rows, real, method=method, checker=checker, check=False, **CHECKER)
+            spent[name] = time.perf_counter() - began
+        weighed = found.on(rows)
+        of = {"plain": (weighed.without_column("weight"), "cross_entropy"), "imp": (weighed, "cross_entropy"),
+              "dimp": (weighed, "dimp")}  # fmt: skip
+        for arm in (*of, *reversed(of)) if n % 2 else (*reversed(of), *of):  # twice each, the machine's drift cancels
+            with tempfile.TemporaryDirectory() as folder:
+                made = train_classifier(model, of[arm][0], folder, objective=of[arm][1], **CHECKER)
+            spent[arm] = spent.get(arm, 0.0) + made.seconds / 2
+        _add(TIMES, spent)
+        print(spent, flush=True)
 
 
 def records() -> list[dict[str, Any]]:

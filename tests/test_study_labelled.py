@@ -163,6 +163,9 @@ def test_gaps_and_correlations_of_the_subjectivity_study(load_study):
     traits = {t: {"subjectivity": {"classifier": 0.1 * n}} for n, t in enumerate(page.TASKS[:5])}
     told = page._correlations(by, traits)
     assert [c["value"] for c in told] == [1.0, 1.0]
+    for n, task in enumerate(page.TASKS[:5]):
+        traits[task]["fidelity"] = {"real": 0.9, "zero": 0.9 - 0.1 * n, "few": 0.9 - 0.1 * n}
+    assert page._fidelity(by, traits)[0]["value"] == 1.0
     traits[page.TASKS[1]]["agreement"] = [0.0] * 50 + [1.0] * 50  # written rows: right but for four of the first fifty
     said = page._instances(by, traits)
     assert [round(c["value"], 4) for c in said] == [0.0, 0.16, 0.16, 0.16, 0.16]

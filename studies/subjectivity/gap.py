@@ -11,6 +11,7 @@ classifier is added to results/gap.jsonl, with the class told for each test row.
 How subjective a task is comes from three sides, each called what it is: `annotators`, 1 - agreement above chance of
 the people who labelled its test rows, where several did; `classifier`, the trained score that ships with unflaw, over
 its real rows; `panel`, 1 - agreement of four votes of SmolLM2 on 60 of them. Diversity is of as many rows of a kind.
+Fidelity is how many labels of written rows, and of real ones not seen, a logistic regression of real rows tells.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.linear_model import LogisticRegression
 
 from unflaw.audit import SubjectivityCheck, audit
 from unflaw.curate import split
@@ -138,6 +140,12 @@ def traits_of(sets: Path, task: str, *, panel: bool) -> dict[str, Any]:
     encoder, n = open_encoder("minilm"), size_of(sets, task)
     vectors = {way: encoder.encode(rows_of(sets, task, way, n, 0).column("text")).astype(np.float64) for way in WAYS}
     other = encoder.encode(test.column("text")).astype(np.float64)  # not those that the writer was shown
+    known = [read(sets / task / f"{part}.jsonl") for part in ("checker", "pool")]
+    texts, labels = ([v for rows in known for v in rows.column(name)] for name in ("text", "label"))
+    judge = LogisticRegression(C=10.0, max_iter=1000).fit(encoder.encode(texts), labels)
+    found["fidelity"] = {"real": float(judge.score(other, test.column("label")))}
+    for way in WAYS[1:]:
+        found["fidelity"][way] = float(judge.score(vectors[way], rows_of(sets, task, way, n, 0).column("label")))
     found["diversity"] = {
         way: {
             "remote_clique": remote_clique(x), "chamfer": chamfer(x),

@@ -40,7 +40,13 @@ def built() -> tuple[list[dict[str, Any]], str]:
     for record in records():
         by[record["task"], record["way"]][record["seed"]] = record
     traits = json.loads(TRAITS.read_text()) if TRAITS.exists() else {}
-    claims = [*_order(by), *_diversity(traits), *_correlations(by, traits), *_instances(by, traits)]
+    claims = [
+        *_order(by),
+        *_diversity(traits),
+        *_correlations(by, traits),
+        *_fidelity(by, traits),
+        *_instances(by, traits),
+    ]
     head = (HERE / "gap.md").read_text(encoding="utf-8").partition("<!-- tables -->")[0]
     tables = "\n".join([*_claims(claims), *_scores(by, traits)])
     return claims, f"{head}<!-- tables -->\n\n{tables}\n"
@@ -143,6 +149,33 @@ def _correlations(by: By, traits: dict[str, Any]) -> list[dict[str, Any]]:
     return made
 
 
+def _fidelity(by: By, traits: dict[str, Any]) -> list[dict[str, Any]]:
+    """Ask whether the gap goes with how far the writer kept to the labels; both kinds of written rows of each task."""
+    of = {
+        task: [
+            (traits[task]["fidelity"]["real"] - traits[task]["fidelity"][way], found[0])
+            for way in WAYS[1:]
+            if (found := gap(by, task, "real", way))
+        ]
+        for task in TASKS
+        if "fidelity" in traits.get(task, {})
+    }
+    sets = [np.array(pairs) for pairs in of.values() if len(pairs) == 2]
+    if len(sets) < 4:
+        return []
+    rng = np.random.default_rng(0)
+    draws = [
+        _spearman(*np.concatenate([sets[k] for k in at]).T)
+        for at in rng.integers(len(sets), size=(N_RESAMPLES, len(sets)))
+    ]
+    low, high = np.nanquantile(draws, [0.025, 0.975])
+    found = (_spearman(*np.concatenate(sets).T), float(low), float(high))
+    statement = (
+        f"Spearman of the gap and of labels the writer missed, zero- and few-shot, over {len(sets)} tasks (ours)"
+    )
+    return [_claim("C5", statement, found, "above 0", _judged(found[1], found[2]), len(sets))]
+
+
 def _spearman(x: np.ndarray, y: np.ndarray) -> float:
     from scipy.stats import rankdata
 
@@ -201,6 +234,11 @@ def _scores(by: By, traits: dict[str, Any]) -> list[str]:
         of = traits.get(task, {}).get("subjectivity", {})
         sides = [f"{of[s]:.2f}" if s in of else "" for s in SIDES]
         lines.append(f"| {task} | {n} | {' | '.join([*told, *sides])} |")
+    lines += ["", "## Labels that a classifier of real rows tells", "", "| task | real | few-shot | zero-shot |"]
+    lines.append("|---" * 4 + "|")
+    for task in TASKS:
+        if kept := traits.get(task, {}).get("fidelity"):
+            lines.append(f"| {task} | {' | '.join(f'{kept[w]:.2f}' for w in ('real', 'few', 'zero'))} |")
     lines += ["", "## Diversity of as many rows of each kind", "", "| task | measure | real | few-shot | zero-shot |"]
     lines.append("|---" * 5 + "|")
     for task in TASKS:

@@ -179,6 +179,24 @@ def test_lines_that_are_no_rows_are_in_what_a_machine_reads(files, tiny_encoder,
     assert rejected["lines"] == 1 and rejected["first"][0]["line"] == 91
 
 
+def test_weights_are_learnt_at_the_rate_that_is_asked_for(files, tiny_encoder):
+    how = ["train", f"hf:{tiny_encoder}", files / "synthetic.jsonl", "--steps", 2, "--out", files / "m", "--json"]
+    meta = ["--objective", "hu", "--meta", files / "checker.jsonl"]
+    slow, fast = (
+        json.loads(call(*how, *meta, "--meta-rate", rate, "--overwrite").stdout)["curve"][1]["loss"]
+        for rate in (1e-9, 5)
+    )
+    assert abs(slow - fast) > 1e-4
+    assert "`--meta-rate` is of use only with hu, sungen or --arms" in refused(*how, "--meta-rate", 1, "--overwrite")
+
+
+def test_options_stand_with_those_they_go_with():
+    told = call("train", "--help").stdout
+    general, writers, classifiers = told.partition("Options of a language model:")[0], *told.split("Options of a ")[1:]
+    assert "--epochs" in general and "--lora-rank" in writers and "--meta-rate" in classifiers
+    assert told.count("--meta-rate") == told.count("--lora-rank ") == 1
+
+
 def test_a_classifier_has_no_use_for_a_language_models_options(files, tiny_encoder):
     wrong = refused("train", f"hf:{tiny_encoder}", files / "synthetic.jsonl", "--out", files / "m", "--method", "full",
                     "--target", "full", "--gamma", 2)  # fmt: skip

@@ -72,6 +72,9 @@ SaveEveryOption = Annotated[
 ReportToOption = Annotated[str, typer.Option("--report-to", help="none, tensorboard, wandb, mlflow, …")]
 
 
+_OF_WRITERS, _OF_CLASSIFIERS = "Options of a language model", "Options of a classifier"
+
+
 @command(
     "unflaw train smollm2 rows.jsonl --run runs/first",
     "unflaw train hf:my-model rows.parquet --method lora --epochs 2 --out models/tuned",
@@ -82,7 +85,9 @@ ReportToOption = Annotated[str, typer.Option("--report-to", help="none, tensorbo
 def train(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Spec of the model to start from.")],
     rows: Annotated[str, typer.Argument(metavar="FILE", help="Rows; a `weight` column is honoured.")],
-    method: Annotated[str, typer.Option("--method", help="full: every weight; lora: an adapter.")] = "lora",
+    method: Annotated[
+        str, typer.Option("--method", rich_help_panel=_OF_WRITERS, help="full: every weight; lora: an adapter.")
+    ] = "lora",
     epochs: Annotated[
         float | None, typer.Option("--epochs", help="Times each row is seen.", show_default="1, of a classifier 5")
     ] = None,
@@ -98,8 +103,12 @@ def train(
             show_default="1e-3 for lora, 5e-5 for full, 1e-4 of a classifier",
         ),
     ] = None,
-    lora_rank: Annotated[int, typer.Option("--lora-rank", help="Rank of the adapter.")] = 16,
-    target: Annotated[str, typer.Option("--target", help="Tokens that count: response or full.")] = "response",
+    lora_rank: Annotated[
+        int, typer.Option("--lora-rank", rich_help_panel=_OF_WRITERS, help="Rank of the adapter.")
+    ] = 16,
+    target: Annotated[
+        str, typer.Option("--target", rich_help_panel=_OF_WRITERS, help="Tokens that count: response or full.")
+    ] = "response",
     max_tokens: Annotated[
         int | None,
         typer.Option(
@@ -113,31 +122,76 @@ def train(
     ] = "auto",
     objective: Annotated[
         str,
-        typer.Option("--objective", help="Of a classifier: cross_entropy, focal, dimp, hu or sungen."),
+        typer.Option(
+            "--objective",
+            rich_help_panel=_OF_CLASSIFIERS,
+            help="cross_entropy, focal, dimp, hu or sungen.",
+        ),
     ] = "cross_entropy",
     validation: Annotated[
         str | None,
-        typer.Option("--validation", metavar="FILE", show_default=False, help="Rows that choose a classifier's epoch."),
+        typer.Option(
+            "--validation",
+            metavar="FILE",
+            show_default=False,
+            rich_help_panel=_OF_CLASSIFIERS,
+            help="Rows that choose the epoch.",
+        ),
     ] = None,
     meta: Annotated[
         str | None,
-        typer.Option("--meta", metavar="FILE", show_default=False, help="Rows that hu or sungen learn weights on."),
+        typer.Option(
+            "--meta",
+            metavar="FILE",
+            show_default=False,
+            rich_help_panel=_OF_CLASSIFIERS,
+            help="Rows that hu or sungen learn weights on.",
+        ),
     ] = None,
+    meta_rate: Annotated[
+        float,
+        typer.Option(
+            "--meta-rate", rich_help_panel=_OF_CLASSIFIERS, help="Of hu and sungen: how fast weights are learnt."
+        ),
+    ] = 0.1,
     arms: Annotated[
         str | None,
-        typer.Option("--arms", metavar="NAME,…", show_default=False, help="Ways to train beside each other, or all."),
+        typer.Option(
+            "--arms",
+            metavar="NAME,…",
+            show_default=False,
+            rich_help_panel=_OF_CLASSIFIERS,
+            help="Ways to train beside each other, or all.",
+        ),
     ] = None,
     real: Annotated[
         str | None,
-        typer.Option("--real", metavar="FILE", show_default=False, help="Of --arms: the weigher's real rows."),
+        typer.Option(
+            "--real",
+            metavar="FILE",
+            show_default=False,
+            rich_help_panel=_OF_CLASSIFIERS,
+            help="Of --arms: the weigher's real rows.",
+        ),
     ] = None,
-    gamma: Annotated[float, typer.Option("--gamma", help="Of focal.")] = 1.0,
-    temperature: Annotated[float, typer.Option("--temperature", help="Of dimp: above 1 weights are more alike.")] = 1.0,
+    gamma: Annotated[float, typer.Option("--gamma", rich_help_panel=_OF_CLASSIFIERS, help="Of focal.")] = 1.0,
+    temperature: Annotated[
+        float,
+        typer.Option("--temperature", rich_help_panel=_OF_CLASSIFIERS, help="Of dimp: above 1 weights are more alike."),
+    ] = 1.0,
     cap: Annotated[
-        float | None, typer.Option("--cap", show_default=False, help="Of dimp: the most a row may count.")
+        float | None,
+        typer.Option(
+            "--cap", show_default=False, rich_help_panel=_OF_CLASSIFIERS, help="Of dimp: the most a row may count."
+        ),
     ] = None,
     dynamics: Annotated[
-        bool, typer.Option("--dynamics", help="Record a classifier's logits after each epoch, for `curate difficulty`.")
+        bool,
+        typer.Option(
+            "--dynamics",
+            rich_help_panel=_OF_CLASSIFIERS,
+            help="Record logits after each epoch, for `curate difficulty`.",
+        ),
     ] = False,
     allow_shared: AllowSharedOption = False,
     part_tokens: PartTokensOption = 2048,
@@ -218,6 +272,7 @@ def _in_vain(call: Mapping[str, Any], classifier: bool) -> list[str]:
         **{n: (classifier, of) for n in ("objective", "meta", "dynamics")},
         "real": (call["arms"] is not None, "--arms"),
         "gamma": (call["objective"] == "focal", "--objective focal"),
+        "meta_rate": (call["objective"] in ("hu", "sungen") or call["arms"] is not None, "hu, sungen or --arms"),
         "temperature": (call["objective"] == "dimp", "--objective dimp"),
         "cap": (call["objective"] == "dimp", "--objective dimp"),
         "name": (call["out"] is None or call["run"] is not None, "--run"),

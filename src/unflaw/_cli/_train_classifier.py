@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULTS", "is_classifier", "train_rows"]
 
 DEFAULTS = {"epochs": 5.0, "batch_size": 32, "learning_rate": 1e-4, "max_tokens": 128}
-_OWN = ("objective", "gamma", "temperature", "cap", "steps", "save_every", "seed", "precision")
+_OWN = ("objective", "gamma", "temperature", "cap", "meta_rate", "steps", "save_every", "seed", "precision")
 
 
 def is_classifier(model: str, task: str) -> bool:
@@ -44,7 +44,7 @@ def train_rows(call: Mapping[str, Any], reading: Reading) -> None:
     settings: dict[str, Any] = {**given, **{name: call[name] for name in _OWN}}
     more = {name: call[name] for name in ("validation", "meta")}
     outer = {"model": model, "device": call["device"], "report_to": call["report_to"], "resume": call["resume"]}
-    checked = {**settings, **outer, "labels": None, "meta_step": 0.1, "meta_rate": 0.1}
+    checked = {**settings, **outer, "labels": None, "meta_step": 0.1}
     files = [source, *more.values(), *([call["real"]] if call["arms"] else [])]
     problems = problems_of_classifier(checked) + _problems_of_place(model, call) + reading.problems(*files)
     if problems:

@@ -23,6 +23,18 @@ class Verb(TyperCommand):
     They are taken for their defaults; then a verb with `--dry-run` is asked what else is wrong.
     """
 
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """List arguments and options, those of a panel under its name."""
+        sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+        for parameter in self.get_params(ctx):
+            if (told := parameter.get_help_record(ctx)) is not None:
+                other = "Arguments" if parameter.param_type_name == "argument" else "Options"
+                sections.setdefault(getattr(parameter, "rich_help_panel", None) or other, []).append(told)
+        for name, told_of in sections.items():
+            if told_of:
+                with formatter.section(name):
+                    formatter.write_dl(told_of)
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read every value, and remember those that cannot be read."""
         unread: dict[str, str] = {}

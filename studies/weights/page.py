@@ -148,7 +148,7 @@ def c4(arms: Arms) -> list[dict[str, Any]]:
 
 
 def c5(arms: Arms) -> list[dict[str, Any]]:
-    """Ask whether a small checker is enough."""
+    """Ask whether a small checker is enough, and whether its few rows would not have done as well alone."""
     made = []
     for condition in ("few-30", "few-100", "potion"):
         for task in TASKS:
@@ -157,6 +157,8 @@ def c5(arms: Arms) -> list[dict[str, Any]]:
                 found = difference(a, b)
                 statement = f"dimp with a small checker − plain, macro-F1 ({task}, {condition})"
                 made.append(claim("C5", statement, found, "above 0", above(found), n, task=task, condition=condition))
+    for condition in ("few-30", "few-100", "written"):
+        made += each(arms, "C5", "dimp − real rows alone, macro-F1", condition, "real", "dimp", "above 0")
     return made
 
 

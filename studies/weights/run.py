@@ -53,10 +53,10 @@ CONDITIONS = {
     "written": ("plain", "quality", "imp", "dimp", "filter", "real", "mix", "focal", "after", "hu", "sungen"),
     "noise-0.2": ("plain", "quality", "imp", "dimp", "filter", "mix", "focal", "after", "hu", "sungen"),
     "noise-0": LIVE, "noise-0.4": LIVE, "duplicates": ("plain", "quality", "imp", "dimp"), "imbalance": LIVE,
-    "shifted": ("plain", "dimp"), "few-30": ("quality", "dimp"), "few-100": ("quality", "dimp"),
-    "potion": ("quality", "dimp"),
+    "shifted": ("plain", "dimp"), "few-30": ("dimp", "real"), "few-100": ("dimp", "real"),
+    "potion": ("dimp",),
 }  # fmt: skip
-"""Condition → arms, the costly ones where they matter most; what learns from no synthetic row, once."""
+"""Condition → arms, the costly ones where they matter most; what real rows alone teach, once for each number of them."""
 OTHER = {"films": "wares", "tweets": "films"}
 """Task → the one with the same labels whose texts are taken in its place."""
 N_ROWS, SEEDS = 300, 5

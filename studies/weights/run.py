@@ -56,7 +56,7 @@ CONDITIONS = {
     "shifted": ("plain", "dimp"), "few-30": ("dimp", "real"), "few-100": ("dimp", "real"),
     "potion": ("dimp",),
 }  # fmt: skip
-"""Condition → arms, the costly ones where they matter most; what real rows alone teach, once for each number of them."""
+"""Condition → arms, the costly ones where they matter most; real rows alone, once for each number of them."""
 OTHER = {"films": "wares", "tweets": "films"}
 """Task → the one with the same labels whose texts are taken in its place."""
 N_ROWS, SEEDS = 300, 5
@@ -166,8 +166,8 @@ def one(sets: Path, task: str, condition: str, seed: int, arms: list[str], model
         real = real.only(split(real, {"few": int(condition.removeprefix("few-"))}, seed=seed)["few"])
     checker = "probe:potion" if condition == "potion" else checker
     began = time.perf_counter()
-    training = {} if checker.startswith("probe:") else CHECKER
     method = "imp" if "imp" in CONDITIONS[condition] else "dimp"  # quality is all that the others read
+    training = {} if checker.startswith("probe:") else CHECKER if method == "imp" else ARM  # 30 rows want more epochs
     found = weigh(rows, real, method=method, checker=checker, check=False, seed=seed, **training)
     weighing, weighed = time.perf_counter() - began, found.on(rows)
     shared = {

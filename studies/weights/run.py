@@ -132,9 +132,9 @@ def rate_of(arm: str) -> float:
 
 
 def timed(sets: Path, model: str, checker: str) -> None:
-    """Train with and without weights in turns, 600 rows and 100 real ones, as many epochs each; write the seconds."""
+    """Train with and without weights in turns, 300 rows and 50 real ones, as many epochs each; write the seconds."""
     rows, real = (read(sets / TIMED / f"{part}.jsonl") for part in ("pool", "checker"))
-    real = real.only(split(real, {"few": 100}, seed=0)["few"])
+    rows, real = (of.only(split(of, {"few": n}, seed=0)["few"]) for of, n in ((rows, N_ROWS), (real, 50)))
     for n in range(N_TIMED):
         spent: dict[str, float] = {"n": len(rows), "n_real": len(real)}
         for method, name in (("dimp", "quality"), ("imp", "weighing")):

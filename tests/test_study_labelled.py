@@ -115,7 +115,7 @@ def test_a_killed_study_of_levels_goes_on_with_the_same_rows(load_study, monkeyp
     small = {"batch_size": 16, "learning_rate": 3e-3, "max_tokens": 32}
     for name, value in {
         "MODEL": f"hf:{tiny_encoder}", "N_TEST": 40, "N_SUBSETS": 60, "GRADE": {**small, "epochs": 2},
-        "LEARN": {**small, "epochs": 1.0}, "LEVELS_FILE": tmp_path / "results" / "levels.jsonl",
+        "LEARN": {**small, "steps": 3}, "SUBSET_STEPS": 2, "LEVELS_FILE": tmp_path / "results" / "levels.jsonl",
         "SUBSETS_FILE": tmp_path / "results" / "subsets.jsonl",
         "SUBSETS": {"all": run.LEVELS, "easy+hard": ("easy", "hard")},
     }.items():  # fmt: skip

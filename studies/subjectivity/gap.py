@@ -130,7 +130,7 @@ def traits_of(sets: Path, task: str, *, panel: bool) -> dict[str, Any]:
         found["subjectivity"]["annotators"] = float(1 - np.nanmean(agreed))
         found["agreement"] = [round(float(a), 4) for a in agreed]
     if panel:
-        voted = read(sets / task / "test.jsonl", limit=N_VOTED)
+        voted = read(sets / task / "test.jsonl", limit=N_VOTED).without_column("annotations")
         with CallCache(sets / "calls.sqlite") as cache:
             generator = cached(open_generator("smollm2"), cache, name="smollm2")
             votes = vote(voted, read_task(LABELLED / "tasks" / f"{task}.yaml"), {"smollm2": generator}, votes=N_VOTES)

@@ -73,6 +73,14 @@ def test_levels_that_only_repeat_the_labels_are_warned_of(tmp_path):
     assert finding.verdict == "warn" and finding.value > 0.9
 
 
+def test_a_level_that_is_one_label_is_warned_of(tmp_path):
+    rows, k = labelled_rows(120, labels=("good", "bad", "year")), np.arange(120)
+    record(tmp_path, rows, np.where(k % 6 == 0, 0, 1 + k // 3 % 2))  # half of one label is easy, and nothing else
+    found = difficulty(rows, recorded=[tmp_path])
+    finding = next(f for f in found.findings if f.check == "difficulty.labels")
+    assert finding.value < 0.5 and finding.verdict == "warn" and "(easy: 95% or more have one label)" in finding.meaning
+
+
 def test_rows_may_be_named_by_their_places(recorded, tmp_path):
     rows, kinds, folder = recorded
     record(tmp_path / "places", rows, kinds, ids=[str(k) for k in range(120)])

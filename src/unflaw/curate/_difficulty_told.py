@@ -16,7 +16,8 @@ __all__ = ["difficulty_findings"]
 
 _WORST = 200
 _FIRM = 0.8
-_REPEATED = 0.5
+_REPEATED, _ALONE, _FEW = 0.5, 0.95, 20
+"""What a level may tell of the label; what share of a level one label may have, if the level has so many rows."""
 _BINS = 4
 _POINTS = 500
 """Points of each level in the data map."""
@@ -112,10 +113,13 @@ def _repeated(rows: Rows, found: Levels, settings: Mapping[str, Any]) -> Finding
     counts = np.zeros((3, int(y.max()) + 1), dtype=np.int64)
     np.add.at(counts, (found.level, y), 1)
     share = max(0.0, uncertainty(counts[counts.sum(axis=1) > 0]))
-    repeats = share >= _REPEATED
+    size, common = counts.sum(axis=1), counts.sum(axis=0).max() / len(y) >= _ALONE
+    alone = [LEVELS[k] for k in range(3) if size[k] >= _FEW and counts[k].max() >= _ALONE * size[k] and not common]
+    repeats = share >= _REPEATED or bool(alone)
+    more = f" ({', '.join(alone)}: {_ALONE:.0%} or more have one label)" if alone else ""
     told = (
-        "so the levels mostly repeat the labels: the model has learnt which are common and little else. Train longer, "
-        "on more rows, or with another model"
+        f"so the levels mostly repeat the labels{more}: the model has learnt which are common and little else. Train "
+        "longer, on more rows, or with another model"
         if repeats
         else "so the levels are about the rows"
     )
@@ -127,7 +131,7 @@ def _repeated(rows: Rows, found: Levels, settings: Mapping[str, Any]) -> Finding
         high=None,
         better="lower",
         verdict="warn" if repeats else "ok",
-        threshold=f"warn from {_REPEATED}",
+        threshold=f"warn from {_REPEATED}, or where {_ALONE:.0%} of a level have one label",
         meaning=f"The level tells {share:.0%} of what is to know about the label, {told}.",
         unit="share of the label's entropy",
         n_rows=len(y),

@@ -81,9 +81,11 @@ def gap(of: list[Record], values: Sequence[np.ndarray], level: str, a: int, b: i
 
 
 def claim(name: str, statement: str, found: Interval | None, threshold: str, n: int, least: float = 0.0) -> Record:
-    """Return a claim as claims.json holds it: a pass where all of the interval is above."""
+    """Return a claim as claims.json holds it: a pass where all of the interval is above, of two seeds or more."""
     told = found or (None,) * 3
-    verdict = "unclear" if found is None else "pass" if found[1] > least else "fail" if found[2] < least else "unclear"
+    verdict = "unclear"  # one seed judges nothing
+    if found is not None and n > 1:
+        verdict = "pass" if found[1] > least else "fail" if found[2] < least else "unclear"
     numbers = {k: None if v is None else round(v, 4) for k, v in zip(("value", "low", "high"), told, strict=True)}
     return {"claim": name, "statement": statement, **numbers, "threshold": threshold, "verdict": verdict, "n_seeds": n,
             "settings": {}}  # fmt: skip

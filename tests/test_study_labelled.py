@@ -58,6 +58,7 @@ def test_a_run_is_written_once_and_read_by_the_page(weights, sets, monkeypatch, 
     assert [(r["seed"], r["arm"]) for r in told] == [(0, "plain"), (0, "dimp"), (1, "plain"), (1, "dimp")]
     assert all(len(r["told"]) == 40 and 0 <= r["auc"]["quality"] <= 1 for r in told)
     monkeypatch.setattr(page, "records", lambda: told)
+    monkeypatch.setattr(page, "TIMES", tmp_path / "times.jsonl")
     claims, text = page.built()
     assert {c["claim"] for c in claims} == {"C3"} and "### noise-0.2" in text
 

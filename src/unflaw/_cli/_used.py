@@ -77,9 +77,9 @@ def _earlier(run: Path, ends: Collection[str]) -> Iterator[tuple[str, str, str, 
             if end not in ends or (path := settings.get(end)) is None:
                 continue
             places = (Path(step.get("cwd", "."), path), Path(path))  # where it was, or the project has moved as a whole
-            there = [p for p in places if p.exists() and step["inputs"].get(path) in (None, hash_path(p))]
-            if there:
-                yield str(step["name"]), end, str(there[0]), settings
+            there = (p for p in places if p.exists() and step["inputs"].get(path) in (None, hash_path(p)))
+            if (found := next(there, None)) is not None:
+                yield str(step["name"]), end, str(found), settings
             else:
                 _say(f"{path}, the {end} of `unflaw {step['name']}`, has changed or gone")
 

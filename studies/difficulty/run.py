@@ -8,12 +8,15 @@
 Two sets: `vitaminc`, claims with a passage that supports, refutes or does not settle them (bigbench, 54,668 pairs),
 seen whole and by the claim alone; `films`, snippets of reviews (studies/labelled), whole and by three words of each.
 
-levels    600 test rows are graded by MiniLM that learns them. Twelve per cent of the labels are turned round
-          beforehand in a second grading of the same rows. An independent MiniLM learns other rows (6,000; of `films`,
-          1,300), whole ones and the partial view, and is asked about each level; so are other families: logistic
-          regression on `potion`'s static vectors, and with --smollm2 SmolLM2-135M with a head, after 600 rows.
-subsets   1,200 training rows are graded; MiniLM learns easy, ambiguous, hard ones, unions, all, and as many drawn at
-          random as each of those, for as many steps, and is asked about the test rows.
+levels    600 test rows are graded by MiniLM that learns them. Of `vitaminc` it has learnt 20,000 other pairs before,
+          since 600 teach it no such task, only the labels by heart. Twelve per cent of the labels are turned round
+          beforehand in a second grading of the same rows. An independent MiniLM learns other rows (20,000 that the
+          grader never saw; of `films`, 1,300), whole ones and the partial view, and is asked about each level; of
+          `vitaminc` the same one for all seeds. So are other families: logistic regression on `potion`'s static
+          vectors, and with --smollm2 SmolLM2-135M with a head, after 600 rows. `vitaminc-cold` is the same without the
+          20,000 pairs before, and an independent model of 6,000.
+subsets   1,200 training rows of `films` are graded; MiniLM learns easy, ambiguous, hard ones, unions, all, and as many
+          drawn at random as each of those, for as many steps, and is asked about the test rows.
 
 One line per result is added to results/levels.jsonl and results/subsets.jsonl.
 """
@@ -34,20 +37,24 @@ from sklearn.linear_model import LogisticRegression
 from unflaw.curate import difficulty, view_of
 from unflaw.data import ID, Rows, read
 from unflaw.measure import LEVELS
-from unflaw.models import open_classifier, open_encoder
+from unflaw.models import has_bfloat16, open_classifier, open_encoder
 from unflaw.train import label_ids, label_names, texts_of, train_classifier
 
 __all__ = ["LEVELS_FILE", "SETS", "SUBSETS", "SUBSETS_FILE", "control"]
 
 HERE = Path(__file__).parent
 LEVELS_FILE, SUBSETS_FILE = HERE / "results" / "levels.jsonl", HERE / "results" / "subsets.jsonl"
-SETS = {"vitaminc": ("full", "hypothesis"), "films": ("full", "first:3")}
+SETS = {"vitaminc": ("full", "hypothesis"), "vitaminc-cold": ("full", "hypothesis"), "films": ("full", "first:3")}
 """Set → its views."""
 MODEL = "minilm"
-N_TEST, N_TRAIN, N_SUBSETS, N_OTHER, NOISE = 600, 6000, 1200, 600, 0.12
-SHARED: dict[str, Any] = {"batch_size": 32, "learning_rate": 2e-4, "max_tokens": 80, "precision": "bfloat16"}
-GRADE, LEARN = {**SHARED, "epochs": 6}, {**SHARED, "steps": 300}
-SUBSET_STEPS, OTHER_STEPS = 120, 40
+N_TEST, N_SUBSETS, N_OTHER, NOISE = 600, 1200, 600, 0.12
+N_BEFORE = {"vitaminc": 20_000, "vitaminc-cold": 0, "films": 0}
+N_TRAIN = {"vitaminc": 20_000, "vitaminc-cold": 6_000, "films": 1_300}
+"""Set → rows that the grader learns before it grades, and others that the independent model learns."""
+PRECISION = "bfloat16" if has_bfloat16("cpu") else "float32"
+SHARED: dict[str, Any] = {"batch_size": 32, "learning_rate": 2e-4, "max_tokens": 80, "precision": PRECISION}
+GRADE, LEARN, N_STEPS = {**SHARED, "epochs": 6}, SHARED, {"vitaminc": 625, "vitaminc-cold": 300, "films": 300}
+SUBSET_SETS, SUBSET_STEPS, OTHER_STEPS = ("films",), 80, 40
 SUBSETS = {
     "all": LEVELS, "easy": ("easy",), "ambiguous": ("ambiguous",), "hard": ("hard",), "easy+ambiguous": LEVELS[:2],
     "ambiguous+hard": LEVELS[1:], "easy+hard": ("easy", "hard"),
@@ -66,10 +73,10 @@ def main() -> None:
     told = parser.parse_args()
     for seed in range(told.seeds):
         for name in told.names.split(","):
-            rows = {"vitaminc": lambda: vitaminc(told.folder), "films": lambda: films(told.sets)}[name]()
+            rows = films(told.sets) if name == "films" else vitaminc(told.folder)
             if told.only != "subsets" and not _has(LEVELS_FILE, set=name, seed=seed):
-                _add(LEVELS_FILE, levels_of(name, rows, seed, smollm2=told.smollm2))
-            if told.only != "levels":
+                _add(LEVELS_FILE, levels_of(name, rows, seed, told.folder / "difficulty", smollm2=told.smollm2))
+            if told.only != "levels" and name in SUBSET_SETS:
                 subsets_of(name, rows, seed)
 
 
@@ -78,7 +85,9 @@ def vitaminc(folder: Path) -> Rows:
     with tarfile.open(folder / "bigbench-1.0.0.tar.gz") as tar:
         file = next(tar.extractfile(m) for m in tar if m.name.endswith("vitaminc_fact_verification/task.json"))
         examples = json.loads(file.read())["examples"] if file is not None else []
-    drawn = np.random.default_rng(0).permutation(len(examples))[: N_TEST + N_TRAIN + 2000]
+    drawn = np.random.default_rng(0).permutation(len(examples))[
+        : N_TEST + N_BEFORE["vitaminc"] + N_TRAIN["vitaminc"] + 8000
+    ]
     records, seen = [], set()
     for at in drawn.tolist():
         premise, _, hypothesis = examples[at]["input"].rpartition("\nClaim: ")
@@ -100,21 +109,32 @@ def films(sets: Path) -> Rows:
     return Rows.from_records(records, {"text": "text", "label": "label"}, schema="text/label")
 
 
-def levels_of(name: str, rows: Rows, seed: int, *, smollm2: bool) -> dict[str, Any]:
-    """Grade test rows, and ask models that learnt other rows about them."""
-    test, train = rows.take(range(N_TEST)), rows.take(range(N_TEST, min(len(rows), N_TEST + N_TRAIN)))
-    found = difficulty(test, model=MODEL, views=SETS[name], seed=seed, **GRADE)
+def levels_of(name: str, rows: Rows, seed: int, kept: Path, *, smollm2: bool) -> dict[str, Any]:
+    """Grade test rows, and ask models that learnt other rows about them; what is learnt once stays in `kept`."""
+    labels, n_before, n_train = label_names(rows), N_BEFORE[name], N_TRAIN[name]
+    ends = N_TEST, N_TEST + n_before, N_TEST + n_before + n_train
+    if len(rows) < ends[-1]:
+        raise SystemExit(f"{name} has {len(rows)} rows, and {ends[-1]} are wanted")
+    test, before, train = (rows.take(range(a, b)) for a, b in zip((0, *ends[:-1]), ends, strict=True))
+    grader, once, how, learnt_before = MODEL, None, {"steps": N_STEPS[name]}, None
+    if n_before:
+        grader, once = f"hf:{kept / name / 'grader'}", kept / name
+        learnt_before = accuracy(test, labels, learnt(before, test, labels, 0, kept=once / "grader", **how))
+    found = difficulty(test, model=grader, views=SETS[name], seed=seed, **GRADE)
     by = {f.check: f for f in found.findings}
     record: dict[str, Any] = {
-        "set": name, "seed": seed, "n": len(test), "n_train": len(train),
+        "set": name, "seed": seed, "n": len(test), "n_before": n_before, "accuracy_before": learnt_before, "n_train": len(train),
+        "precision": PRECISION,
         "level": [LEVELS.index(v) for v in found.level],
         "stability": found.stability, "repeats_labels": by["difficulty.labels"].value,
         "artefacts": by["difficulty.artefacts"].evidence["told_by"], "told": by["difficulty.told"].evidence["told"],
     }  # fmt: skip
-    labels = label_names(rows)
     record["y"] = label_ids(test, labels).tolist()
-    asked = {view: learnt(view_of(train, view, seed), view_of(test, view, seed), labels, seed) for view in SETS[name]}
-    record["independent"] = {view: told for view, told in asked.items()}
+    record["independent"] = {
+        view: learnt(view_of(train, view, seed), view_of(test, view, seed), labels, 0 if once else seed,
+                     kept=once and once / view.replace(":", "-"), **how)
+        for view in SETS[name]
+    }  # fmt: skip
     record["others"] = {"potion": probed(train, test, labels)}
     if smollm2:
         record["others"]["smollm2"] = learnt(
@@ -126,7 +146,7 @@ def levels_of(name: str, rows: Rows, seed: int, *, smollm2: bool) -> dict[str, A
         str(rng.choice([v for v in labels if v != label])) if bad else label
         for label, bad in zip(test.column("label"), wrong, strict=True)
     ]
-    noisy = difficulty(test.with_column("label", names, "label"), model=MODEL, views=SETS[name], seed=seed, **GRADE)
+    noisy = difficulty(test.with_column("label", names, "label"), model=grader, views=SETS[name], seed=seed, **GRADE)
     record["wrong"] = wrong.astype(int).tolist()
     record["noisy_level"] = [LEVELS.index(v) for v in noisy.level]
     print(name, seed, record["told"], record["stability"], flush=True)
@@ -158,14 +178,25 @@ def control(subset: str) -> str:
     return f"random, as many as {subset}"
 
 
-def learnt(rows: Rows, test: Rows, labels: Sequence[str], seed: int, model: str = "", **how: Any) -> list[int]:
-    """Train on rows; return the class told for each test row."""
+def learnt(
+    rows: Rows, test: Rows, labels: Sequence[str], seed: int, model: str = MODEL, kept: Path | None = None, **how: Any
+) -> list[int]:
+    """Train on rows, unless `kept` holds what was trained; return the class told for each test row."""
     filled = [_filled(of) for of in (rows, test)]
-    with tempfile.TemporaryDirectory() as folder:
-        train_classifier(model or MODEL, filled[0], folder, labels=labels, seed=seed, **{**LEARN, **how})
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = kept or Path(scratch) / "model"
+        if not folder.exists():
+            new = folder.with_name(f"{folder.name}.new")
+            train_classifier(model, filled[0], new, labels=labels, seed=seed, **{**LEARN, **how})
+            new.rename(folder)
         asked = open_classifier(f"hf:{folder}", max_tokens=LEARN["max_tokens"])
         told = asked.predict_proba(texts_of(filled[1])).argmax(axis=1)
     return [list(labels).index(asked.labels[k]) for k in told]
+
+
+def accuracy(test: Rows, labels: Sequence[str], told: Sequence[int]) -> float:
+    """Return the share of test rows that were told right."""
+    return float((label_ids(test, labels) == np.array(told)).mean())
 
 
 def probed(rows: Rows, test: Rows, labels: Sequence[str]) -> list[int]:

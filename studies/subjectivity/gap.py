@@ -30,7 +30,7 @@ from unflaw.curate import split
 from unflaw.data import Rows, atomic_write, read
 from unflaw.generate import read_task, vote
 from unflaw.measure import agreement, chamfer, label_counts, remote_clique, top_similarity
-from unflaw.models import CallCache, cached, open_classifier, open_encoder, open_generator
+from unflaw.models import CallCache, cached, has_bfloat16, open_classifier, open_encoder, open_generator
 from unflaw.train import label_ids, label_names, texts_of, train_classifier
 
 __all__ = ["RESULTS", "TASKS", "WAYS", "records"]
@@ -40,8 +40,9 @@ LABELLED = HERE.parent / "labelled"
 RESULTS, TRAITS = HERE / "results" / "gap.jsonl", HERE / "results" / "traits.json"
 TASKS = ("news", "intents", "plots", "films", "wares", "tweets", "editorials")
 WAYS = ("real", "zero", "few")
+PRECISION = "bfloat16" if has_bfloat16("cpu") else "float32"
 HOW: dict[str, Any] = {
-    "steps": 40, "batch_size": 32, "learning_rate": 2e-4, "max_tokens": 64, "precision": "bfloat16",
+    "steps": 40, "batch_size": 32, "learning_rate": 2e-4, "max_tokens": 64, "precision": PRECISION,
 }  # fmt: skip
 N_VOTED, N_VOTES = 60, 4
 
@@ -111,7 +112,8 @@ def one(sets: Path, task: str, way: str, seed: int, model: str) -> None:
     told = np.array([labels.index(asked.labels[k]) for k in p.argmax(axis=1)])
     record = {
         "task": task, "way": way, "seed": seed, "n": len(rows), "model": model, "classes": len(labels),
-        "seconds": round(made.seconds, 1), "y": "".join(map(str, y)), "told": "".join(map(str, told)),
+        "precision": PRECISION, "seconds": round(made.seconds, 1), "y": "".join(map(str, y)),
+        "told": "".join(map(str, told)),
     }  # fmt: skip
     with open(RESULTS, "a", encoding="utf-8") as file:
         file.write(json.dumps(record) + "\n")

@@ -40,7 +40,7 @@ def built() -> tuple[list[dict[str, Any]], str]:
     arms: Arms = defaultdict(dict)
     for record in records():
         arms[record["task"], record["condition"], record["arm"]][record["seed"]] = record
-    claims = [claim for make in (c1, c2, c3, c4, c5, c6, c7, c8) for claim in make(arms)]
+    claims = [*c1(arms), *c2(arms), *c3(arms), *c4(arms), *c5(arms), *c6(), *c7(arms), *c8(arms)]
     head = (HERE / "README.md").read_text(encoding="utf-8").partition("<!-- tables -->")[0]
     tables = "\n".join([*_claims(claims), *_scores(arms), *_found(arms)])
     return claims, f"{head}<!-- tables -->\n\n{tables}\n"
@@ -126,7 +126,7 @@ def c3(arms: Arms) -> list[dict[str, Any]]:
     """Ask whether weights find wrong labels."""
     made = []
     for task in TASKS:
-        of = [r["auc"] for r in arms[task, "noise-0.2", "plain"].values() if r["auc"]]
+        of = [a for r in arms[task, "noise-0.2", "plain"].values() if (a := r.get("auc"))]
         for by in ("quality", "weight"):
             values = np.array([v[by] for v in of if by in v])
             if len(values) > 1:
@@ -162,7 +162,7 @@ def c5(arms: Arms) -> list[dict[str, Any]]:
     return made
 
 
-def c6(arms: Arms) -> list[dict[str, Any]]:
+def c6() -> list[dict[str, Any]]:
     """Ask whether live weights cost next to nothing, and fixed ones a second training."""
     told = [json.loads(line) for line in TIMES.read_text().splitlines()] if TIMES.exists() else []
     made = []
@@ -254,7 +254,7 @@ def _found(arms: Arms) -> list[str]:
     ]
     for task in TASKS:
         for condition in CONDITIONS:
-            of = [r["auc"] for r in arms.get((task, condition, "plain"), {}).values() if r["auc"]]
+            of = [a for r in arms.get((task, condition, "plain"), {}).values() if (a := r.get("auc"))]
             if of:
                 told = [[v[by] for v in of if by in v] for by in ("quality", "weight")]
                 q, w = (f"{np.mean(values):.2f}" if values else "" for values in told)

@@ -52,3 +52,11 @@ def test_a_column_is_left_out_and_ids_roles_and_others_stay():
     assert bare.weights() is None
     assert (bare.ids, bare.roles, bare.column("text")) == (rows.ids, rows.roles, ["a", "b"])
     assert bare.without_column("weight") is bare
+
+
+def test_columns_that_stand_in_another_order_find_their_rows():
+    rows = Rows.from_records([{ID: i, "text": i} for i in "abc"], {"text": "text"})
+    told = rows.with_columns_of(["c", "x", "b", "a"], {"n": [3, 0, 2, 1], "s": ["C", "X", "B", None]})
+    assert told.column("n") == [1, 2, 3] and told.column("s") == [None, "B", "C"]
+    with pytest.raises(SchemaError, match="1 of 3 rows have no value of n, first 'c'"):
+        rows.with_columns_of(["a", "b"], {"n": [1, 2]})

@@ -5,7 +5,7 @@ import pytest
 from unflaw._errors import SettingsError
 from unflaw.audit import CopiesCheck, audit
 from unflaw.data import Rows
-from unflaw.models import device_problem, open_scorer
+from unflaw.models import device_problem, has_bfloat16, open_scorer
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:", "CPU", "cuda:one", ""])
@@ -23,3 +23,21 @@ def test_a_device_that_is_not_here_is_refused_where_a_model_is_opened(monkeypatc
     assert device_problem("cuda:1", here=False) == ""  # it may be on another machine
     with pytest.raises(SettingsError, match="sees no such device here"):
         open_scorer("smollm2", "cuda:1")
+
+
+@pytest.mark.parametrize(
+    ("has", "told"),
+    [
+        ({"architecture": "x86_64", "avx512_bf16": False, "amx_bf16": False, "avx512_bw": False}, False),
+        ({"architecture": "x86_64", "avx512_bf16": False, "amx_bf16": True, "avx512_bw": False}, True),
+        ({"architecture": "x86_64", "avx512_bf16": False, "amx_bf16": False, "avx512_bw": True}, True),
+        ({"architecture": "aarch64"}, True),
+        ({}, True),
+    ],
+)
+def test_a_processor_without_bfloat16_is_known_from_its_capabilities(monkeypatch, has, told):
+    import torch
+
+    has = {"avx_ne_convert": False, **has} if has else has
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has, raising=False)
+    assert has_bfloat16("cpu") is told

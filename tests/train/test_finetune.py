@@ -1,4 +1,5 @@
 import json
+import warnings
 
 import pytest
 import torch
@@ -124,6 +125,16 @@ def test_the_base_of_an_adapter_takes_half_the_room_in_bfloat16(tiny, tmp_path):
     assert losses[1] == pytest.approx(losses[0], rel=0.03) and losses[1][-1] < losses[1][0]
     adapter = load_file(tmp_path / "bfloat16" / "adapter_model.safetensors")
     assert {part.dtype for part in adapter.values()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("precision", "has", "warned"), [("bfloat16", False, 1), ("bfloat16", True, 0), ("float32", False, 0)]
+)
+def test_a_device_that_rounds_in_software_is_warned_of(tiny, tmp_path, monkeypatch, recwarn, precision, has, warned):
+    monkeypatch.setattr("unflaw.train._trainer.has_bfloat16", lambda device: has)
+    warnings.simplefilter("always")
+    finetune(f"hf:{tiny}", rows(), tmp_path, steps=1, precision=precision)
+    assert sum("rounds in software" in str(w.message) for w in recwarn) == warned
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])

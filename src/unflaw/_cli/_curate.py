@@ -15,7 +15,7 @@ from rich.text import Text
 
 from unflaw._cli._difficulty import difficulty
 from unflaw._cli._leave import printable
-from unflaw._cli._places import refuse_file
+from unflaw._cli._places import named_path, refuse_file
 from unflaw._cli._reading import Reading, reads_rows
 from unflaw._cli._scored import REASON, SCORE, Audited, harmless_in, scores_of
 from unflaw._cli._shared import (
@@ -142,9 +142,7 @@ def _targets(
     out: Path | None, removed: Path | None, run: Path | None, source: str, *, replace: bool, needed: bool
 ) -> tuple[Path, Path]:
     """Return where both files go; refuse what could not be written before anything is."""
-    if out is None and run is None and needed:
-        raise SettingsError("`--out` or `--run` must say where the rows go, got neither")
-    kept = out or Path(run or ".") / "kept.jsonl"
+    kept = named_path(out, run if needed else run or Path(), "kept.jsonl")  # a dry run may name neither
     gone = removed or (kept.with_name("removed.jsonl") if out is None else _beside(out))
     files = {"--out": kept, "--removed": gone} if needed else {}
     problems = mistakes(*(partial(refuse_file, flag, path, [source], free=replace) for flag, path in files.items()))

@@ -7,19 +7,24 @@ from pathlib import Path
 
 from unflaw._errors import SettingsError
 
-__all__ = ["out_path", "out_path_if_any", "refuse_file", "refuse_sources", "refuse_there"]
+__all__ = ["named_path", "out_path", "out_path_if_any", "refuse_file", "refuse_sources", "refuse_there"]
+
+
+def named_path(out: Path | None, run: Path | None, name: str) -> Path:
+    """Return where a file of rows goes, RUN/name unless said; whether it may be written is not asked."""
+    if out is None and run is None:
+        raise SettingsError("`--out` or `--run` must say where the rows go, got neither")
+    return out or Path(run or ".") / name
 
 
 def out_path(
     out: Path | None, run: Path | None, sources: Iterable[str | Path | None], name: str, *, replace: bool
 ) -> Path:
-    """Return where a file of rows goes, RUN/name unless said.
+    """Return `named_path`.
 
     Raises SettingsError for what could not be written, before any work is done.
     """
-    if out is None and run is None:
-        raise SettingsError("`--out` or `--run` must say where the rows go, got neither")
-    path = out or Path(run or ".") / name
+    path = named_path(out, run, name)
     refuse_file("--run" if out is None else "--out", path, sources, free=replace or out is None)
     return path
 

@@ -65,15 +65,12 @@ class Difficulty:
 
     def on(self, rows: Rows) -> Rows:
         """Return the rows these are of with a column `unflaw.difficulty`, and one for each feature of each view."""
-        at = {i: k for k, i in enumerate(self.ids)}
-        order = [at[i] for i in rows.ids]
-        rows = rows.with_column(LEVEL, [self.level[k] for k in order])
+        told: dict[str, Sequence[Any]] = {LEVEL: self.level}
         for n, (view, of) in enumerate(self.views.items()):
             for feature, name in _NAMES.items():
-                values = getattr(of, feature)[order]
-                column = f"unflaw.{name}" if n == 0 else f"unflaw.{name}.{view}"
-                rows = rows.with_column(column, [None if np.isnan(v) else float(v) for v in values])
-        return rows
+                values = getattr(of, feature).tolist()
+                told[f"unflaw.{name}" if n == 0 else f"unflaw.{name}.{view}"] = [v if v == v else None for v in values]
+        return rows.with_columns_of(self.ids, told)
 
     def only(self, *keep: str) -> Selection:
         """Return which rows are of these levels and which are not, e.g. `only("ambiguous", "hard")`."""

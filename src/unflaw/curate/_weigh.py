@@ -50,11 +50,8 @@ class Weights:
 
     def on(self, rows: Rows) -> Rows:
         """Return the rows these weights are of with the columns `unflaw.quality`, `unflaw.diversity` and `weight`."""
-        at = {i: k for k, i in enumerate(self.ids)}
-        order = [at[i] for i in rows.ids]
-        for name, values in ((QUALITY, self.quality), (DIVERSITY, self.diversity), ("weight", self.weight)):
-            if values is not None:
-                rows = rows.with_column(name, values[order].tolist())
+        told = {QUALITY: self.quality, DIVERSITY: self.diversity, "weight": self.weight}
+        rows = rows.with_columns_of(self.ids, {name: v.tolist() for name, v in told.items() if v is not None})
         return rows if self.weight is not None else rows.without_column("weight")  # of an earlier weighing
 
 

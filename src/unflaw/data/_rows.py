@@ -163,6 +163,23 @@ class Rows:
         roles = {**self.roles, role: name} if role else self.roles
         return Rows(table.append_column(name, pa.array(values)), roles, self.schema, self.source)
 
+    def with_columns_of(self, ids: Sequence[str], columns: Mapping[str, Sequence[Any]]) -> Rows:
+        """Add or replace columns whose values stand in the order of these ids.
+
+        Raises SchemaError where a row is not among them.
+        """
+        at = {i: k for k, i in enumerate(ids)}
+        if strange := [i for i in self.ids if i not in at]:
+            raise SchemaError(
+                f"{len(strange)} of {len(self)} rows have no value of {', '.join(columns)}, first {strange[0]!r}; "
+                "pass the rows that the values are of"
+            )
+        order = [at[i] for i in self.ids]
+        rows = self
+        for name, values in columns.items():
+            rows = rows.with_column(name, [values[k] for k in order])
+        return rows
+
     def without_column(self, name: str) -> Rows:
         """Leave a column out that plays no role; the same rows where there is none."""
         if name not in self.table.column_names:

@@ -41,9 +41,9 @@ class Votes:
 
     def on(self, rows: Rows) -> Rows:
         """Return the rows these are of, with the columns `annotations` and `unflaw.annotators`."""
-        at = {i: k for k, i in enumerate(self.ids)}
-        given = [self.annotations[at[i]] for i in rows.ids]
-        return rows.with_column(ANNOTATIONS, given).with_column(ANNOTATORS, [self.annotators] * len(rows))
+        return rows.with_columns_of(
+            self.ids, {ANNOTATIONS: self.annotations, ANNOTATORS: [self.annotators] * len(self.ids)}
+        )
 
 
 def vote(

@@ -16,7 +16,7 @@ from unflaw.models._classifiers import (
     pad_features,
     writes_text,
 )
-from unflaw.models._devices import device_problem, refuse_device
+from unflaw.models._devices import device_problem, has_bfloat16, refuse_device
 from unflaw.models._embedded import cache_dir, embedded_checkpoint, verify_assets
 from unflaw.models._encoders import MeanPoolEncoder, StaticEncoder
 from unflaw.models._fakes import HashEncoder, ScriptedGenerator, UnigramScorer
@@ -81,6 +81,7 @@ __all__ = [
     "export_gguf",
     "find_causal",
     "find_classifier",
+    "has_bfloat16",
     "head_fits",
     "head_of",
     "inside",

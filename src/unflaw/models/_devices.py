@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from unflaw._errors import SettingsError
 
-__all__ = ["device_problem", "refuse_device"]
+__all__ = ["device_problem", "has_bfloat16", "refuse_device"]
 
 
 def device_problem(device: str, *, here: bool = True) -> str:
@@ -25,6 +27,20 @@ def device_problem(device: str, *, here: bool = True) -> str:
     if int(device.partition(":")[2] or 0) < n:
         return ""
     return f"`device` is {device!r}, and torch {torch.__version__} sees no such device here; take cpu"
+
+
+def has_bfloat16(device: str) -> bool:
+    """Say whether a device multiplies bfloat16 itself; others round in software, a processor many times slower.
+
+    What is not known (older torch, other processors than x86) counts as yes.
+    """
+    import torch
+
+    if device != "cpu":
+        return device == "mps" or torch.cuda.is_bf16_supported(including_emulation=False)
+    has: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    by = ("avx512_bf16", "amx_bf16", "avx_ne_convert", "avx512_bw")  # with the last oneDNN is as fast as in float32
+    return has.get("architecture") != "x86_64" or any(has.get(name, True) for name in by)
 
 
 def refuse_device(device: str, *, here: bool = True) -> None:

@@ -5,6 +5,7 @@ Heavy at import; rooms import it inside functions.
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -19,7 +20,7 @@ from torch.utils.data import Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer import SCHEDULER_NAME
 
-from unflaw.models import inside, is_split
+from unflaw.models import has_bfloat16, inside, is_split
 from unflaw.train._processes import processes
 
 __all__ = ["EpochEnd", "Plan", "StepLog", "build_trainer"]
@@ -176,6 +177,8 @@ def build_trainer(
     `warmup` is a share of all steps. `save_every` counts steps between resumable checkpoints, 0 for none; they hold the
     `state_dict` of what is learnt `beside` the model.
     """
+    if precision == "bfloat16" and not has_bfloat16(device):
+        warnings.warn("`precision` bfloat16 is slow here: the device rounds in software; take float32", stacklevel=3)
     processes(device)
     n_steps = len(plan.steps)
     arguments = TrainingArguments(

@@ -89,7 +89,7 @@ def test_claims_of_cost_compare_seconds(weights, monkeypatch, tmp_path):
     spent = {"plain": 10.0, "dimp": 10.5, "imp": 10.0, "quality": 2.0, "weighing": 13.0, "n": 60, "n_real": 10}
     monkeypatch.setattr(page, "TIMES", tmp_path / "times.jsonl")
     page.TIMES.write_text("".join(json.dumps({**spent, "dimp": dimp}) + "\n" for dimp in (10.0, 11.0)))
-    alone, whole, imp = page.c6(page.defaultdict(dict))
+    alone, whole, imp = page.c6()
     assert (alone["value"], alone["low"], alone["high"], alone["verdict"]) == (1.05, 1.0, 1.1, "pass")
     assert whole["value"] == 1.25 and (imp["value"], imp["verdict"]) == (2.3, "fail")
 
@@ -116,13 +116,18 @@ def test_a_killed_study_of_levels_goes_on_with_the_same_rows(load_study, monkeyp
     small = {"batch_size": 16, "learning_rate": 3e-3, "max_tokens": 32}
     for name, value in {
         "MODEL": f"hf:{tiny_encoder}", "N_TEST": 40, "N_SUBSETS": 60, "GRADE": {**small, "epochs": 2},
-        "LEARN": {**small, "steps": 3}, "SUBSET_STEPS": 2, "LEVELS_FILE": tmp_path / "results" / "levels.jsonl",
+        "LEARN": small, "N_STEPS": {"films": 3}, "N_BEFORE": {"films": 30}, "N_TRAIN": {"films": 40},
+        "SUBSET_STEPS": 2, "LEVELS_FILE": tmp_path / "results" / "levels.jsonl",
         "SUBSETS_FILE": tmp_path / "results" / "subsets.jsonl",
         "SUBSETS": {"all": run.LEVELS, "easy+hard": ("easy", "hard")},
     }.items():  # fmt: skip
         monkeypatch.setattr(run, name, value)
     rows = labelled_rows(110)
-    run._add(run.LEVELS_FILE, run.levels_of("films", rows, 0, smollm2=False))
+    run._add(run.LEVELS_FILE, run.levels_of("films", rows, 0, tmp_path, smollm2=False))
+    once = sorted(path.name for path in (tmp_path / "films").glob("*"))
+    assert once == ["first-3", "full", "grader"]
+    for name in once:  # asked again, not trained again
+        assert len(run.learnt(rows, rows, ["bad", "good"], 0, "nobody", tmp_path / "films" / name)) == 110
     run.subsets_of("films", rows, 0)
     first = run.SUBSETS_FILE.read_text()
     run.SUBSETS_FILE.write_text("".join(first.splitlines(keepends=True)[:2]))
@@ -130,7 +135,11 @@ def test_a_killed_study_of_levels_goes_on_with_the_same_rows(load_study, monkeyp
     run.subsets_of("films", rows, 0)
     assert run.SUBSETS_FILE.read_text() == first and len(first.splitlines()) == 3
     (record,) = map(json.loads, run.LEVELS_FILE.read_text().splitlines())
-    assert page.accuracy_claims("films", [record]) and len(page._levels([record])) == 8
+    assert 0 <= record["accuracy_before"] <= 1 and record["n_train"] == 40
+    assert page.accuracy_claims("films", [record]) and len(page._levels([record])) == 9
+    with pytest.raises(SystemExit, match="has 110 rows"):
+        monkeypatch.setitem(run.N_TRAIN, "films", 100)
+        run.levels_of("films", rows, 0, tmp_path, smollm2=False)
 
 
 def test_levels_are_judged_by_models_that_never_saw_them(load_study):

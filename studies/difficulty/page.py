@@ -170,9 +170,12 @@ def _levels(levels: list[Record]) -> list[str]:
     ]  # fmt: skip
     for name in SETS:
         of = [r for r in levels if r["set"] == name]
-        for k, level in enumerate(LEVELS):
+        for k, level in enumerate((*LEVELS, "all")):
             if of:
-                at = [np.array(r["level"]) == k for r in of]
+                at, noisy = (
+                    [np.isin(r[name], [k] if k < len(LEVELS) else range(k)) for r in of]
+                    for name in ("level", "noisy_level")
+                )
                 cells = [np.mean([a.mean() for a in at])]
                 for view in SETS[name]:
                     cells.append(
@@ -183,7 +186,7 @@ def _levels(levels: list[Record]) -> list[str]:
                     cells.append(
                         np.mean([right(r, r["others"][other])[a].mean() for r, a in pairs]) if pairs else np.nan
                     )
-                cells.append(np.mean([np.array(r["wrong"])[np.array(r["noisy_level"]) == k].mean() for r in of]))
+                cells.append(np.mean([np.array(r["wrong"])[a].mean() for r, a in zip(of, noisy, strict=True)]))
                 told = " | ".join("" if c != c else f"{c:.2f}" for c in cells)
                 lines.append(f"| {name} | {level} | {told} |")
     return [*lines, ""]

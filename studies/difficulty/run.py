@@ -123,8 +123,8 @@ def levels_of(name: str, rows: Rows, seed: int, kept: Path, *, smollm2: bool) ->
     found = difficulty(test, model=grader, views=SETS[name], seed=seed, **GRADE)
     by = {f.check: f for f in found.findings}
     record: dict[str, Any] = {
-        "set": name, "seed": seed, "n": len(test), "n_before": n_before, "accuracy_before": learnt_before, "n_train": len(train),
-        "precision": PRECISION,
+        "set": name, "seed": seed, "n": len(test), "n_before": n_before, "accuracy_before": learnt_before,
+        "n_train": len(train), "precision": PRECISION,
         "level": [LEVELS.index(v) for v in found.level],
         "stability": found.stability, "repeats_labels": by["difficulty.labels"].value,
         "artefacts": by["difficulty.artefacts"].evidence["told_by"], "told": by["difficulty.told"].evidence["told"],

@@ -7,7 +7,9 @@ from typer.testing import CliRunner
 
 from labelled import labelled_rows, pair_rows
 from unflaw._cli._app import app
-from unflaw.data import RunFolder, read, write
+from unflaw._cli._used import refuse_used
+from unflaw._errors import DataError
+from unflaw.data import RunFolder, open_run, read, write
 from unflaw.report import render
 from unflaw.train import read_dynamics
 
@@ -127,6 +129,19 @@ def test_no_row_serves_two_ends(files, tiny_encoder):
     assert "`validation of unflaw train a` and `rows` share 40 texts" in learnt
     call("evaluate", run / "models" / "a", "--labels", files / "checker.jsonl", "--run", run, "--allow-shared")
     call("evaluate", run / "models" / "a", "--labels", files / "test.jsonl", "--run", run, "--overwrite")
+
+
+def test_rows_that_a_writer_was_shown_are_no_test(files):
+    run, shown = files / "run", str(files / "checker.jsonl")
+    for n, shots in enumerate((0, 2)):
+        settings = {"examples": shown, "shots": shots}
+        with open_run(run, settings=settings, command="generate text", inputs=[shown], overwrite=n > 0):
+            pass
+        if not shots:  # nobody was shown any
+            refuse_used(run, False, labels=read(shown))
+    with pytest.raises(DataError, match="`examples of unflaw generate text` and `labels` share 60 texts"):
+        refuse_used(run, False, labels=read(files / "checker.jsonl"))
+    refuse_used(run, False, labels=read(files / "test.jsonl"), real=read(files / "checker.jsonl"))
 
 
 def test_a_file_that_has_changed_is_said_to_go_unseen(files, tiny_encoder):

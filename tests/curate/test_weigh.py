@@ -9,6 +9,7 @@ from labelled import labelled_rows, pair_rows
 from unflaw._errors import SettingsError, TooFewRowsError
 from unflaw.curate import DIVERSITY, weigh
 from unflaw.curate._checkers import open_checker, out_of_fold
+from unflaw.data import Rows
 from unflaw.train import QUALITY
 
 
@@ -171,3 +172,74 @@ def test_what_checkers_said_is_not_asked_again(scripted, tmp_path):
     assert len(scripted) == asked and again.weight == pytest.approx(first.weight)
     weigh(rows, real, check=False, work=tmp_path, seed=1)
     assert len(scripted) > asked  # another call is another answer
+
+
+def test_copies_of_a_row_do_not_tell_on_each_other():
+    one = labelled_rows(60, seed=3)
+    records = [{"text": text, "label": label} for text in one.column("text") for label in ("good", "bad", "good")]
+    thrice, asked = Rows.from_records(records, {"text": "text", "label": "label"}), []
+
+    def checker(rows):
+        def ask(of):
+            asked.append(({*rows.column("text")}, {*of.column("text")}))
+            return np.full((len(of), 2), 0.5)
+
+        return ask
+
+    y = np.array([label == "good" for label in thrice.column("label")], dtype=np.int64)
+    assert out_of_fold(checker, thrice, y, 2, 5, 0, texts=thrice.column("text")).shape == (180, 2)
+    assert len(asked) == 5 and all(not learnt & told for learnt, told in asked)
+    assert set().union(*(told for _, told in asked)) == {*thrice.column("text")}
+
+
+def test_settings_that_would_change_nothing_are_refused():
+    rows, real = labelled_rows(20), labelled_rows(20, seed=1)
+    with pytest.raises(SettingsError) as refused:
+        weigh(rows, real, method="dimp", cap=5.0, n_folds=3, temperature=2.0, checker="probe:potion", epcohs=3)
+    told = "\n".join(refused.value.problems)
+    for part in (
+        "`cap` changes nothing under `method` dimp",
+        "`n_folds` changes",
+        "`temperature` changes",
+        "takes no epcohs",
+    ):
+        assert part in told
+    assert len(refused.value.problems) == 4
+
+
+def test_labels_with_too_few_rows_for_the_folds_are_told_before_anything_is_asked(scripted):
+    rows = labelled_rows(20).with_column("label", ["bad"] + ["good"] * 19, "label")
+    real = labelled_rows(30, seed=1)
+    real = real.with_column("label", ["bad"] * 3 + ["good"] * 27, "label")
+    with pytest.raises(SettingsError) as refused:
+        weigh(rows, real)
+    assert not scripted and [p[:6] for p in refused.value.problems] == ["`rows`", "`real`"]
+    assert "got 1 of 'bad'; add some, or take `n_folds` 1" in refused.value.problems[0]
+    assert "got 3 of 'bad'; add some, or leave `check` off" in refused.value.problems[1]
+    assert weigh(rows, real, n_folds=1, check=False).weight is not None
+
+
+def test_pairs_are_not_weighed_by_texts():
+    with pytest.raises(SettingsError, match="`real` must hold text in its rows, as `rows` does, got premise and hyp"):
+        weigh(labelled_rows(20, labels=("other", "same")), pair_rows(20), checker="probe:potion", check=False)
+
+
+def test_marks_may_come_from_a_csv():
+    rows = labelled_rows(20, noise=0.25)
+    said = rows.with_column("wrong", [str(v).lower() for v in rows.column("wrong")])
+    asked = dict(checker="probe:potion", method="quality", check=False, wrong="wrong")
+    real = labelled_rows(20, seed=1)
+    truth = [[f.value for f in weigh(of, real, **asked).findings if f.check == "weights.truth"] for of in (rows, said)]
+    assert truth[0] == truth[1] and truth[0]
+    with pytest.raises(SettingsError, match="must be true or false in every row"):
+        weigh(rows.with_column("wrong", ["perhaps"] * 20), real, **asked)
+
+
+def test_another_model_in_the_same_folder_is_asked_anew(scripted, tmp_path, monkeypatch):
+    rows, real, weights = labelled_rows(40), labelled_rows(30, seed=1), ["first"]
+    monkeypatch.setattr(import_module("unflaw.curate._weigh"), "digest_of_weights", lambda spec: f"{spec} {weights[0]}")
+    counts = []
+    for weights[0] in ("first", "first", "second"):
+        weigh(rows, real, check=False, checker="hf:there", work=tmp_path)
+        counts.append(len(scripted))
+    assert counts[0] == counts[1] < counts[2]

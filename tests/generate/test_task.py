@@ -49,3 +49,19 @@ def test_no_file_and_no_yaml_are_told(tmp_path):
     (tmp_path / "task.yaml").write_text("a: [")
     with pytest.raises(DataError, match="is not YAML"):
         read_task(tmp_path / "task.yaml")
+
+
+def test_a_label_that_comes_twice_is_told(tmp_path):
+    (tmp_path / "task.yaml").write_text("task: a\nlabels:\n  x: a\n  y: b\n  x: c\n")
+    with pytest.raises(DataError, match=r"'x' comes twice\n.*line 3"):
+        read_task(tmp_path / "task.yaml")
+
+
+def test_all_mistakes_of_a_task_are_told_at_once(tmp_path):
+    path = tmp_path / "task.yaml"
+    path.write_text("labls: 1\nlabels: [x]\nwords: 9-3\n")
+    with pytest.raises(SettingsError) as refused:
+        read_task(path)
+    told = "\n".join(refused.value.problems)
+    for part in ("`labls` is unknown", "`task` is missing", "two labels at least", "got 9-3"):
+        assert part in told

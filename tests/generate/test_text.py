@@ -1,6 +1,7 @@
 """Labelled texts from a scripted writer: what is asked, which answers will do, what each row says of itself."""
 
 import json
+import random
 from collections import Counter
 
 import pytest
@@ -171,3 +172,40 @@ def test_the_embedded_model_writes_texts():
     finally:
         generator.close()
     assert len(made.rows) >= 3 and made.usage["completion_tokens"] > 0
+
+
+def test_shots_are_drawn_as_from_lists_of_those_that_are_left():
+    examples = real(11)
+    made = text(TASK, Writer(), n=40, examples=examples, shots=7, seed=3)
+    label_of = dict(zip(examples.ids, examples.column("label"), strict=True))
+    for k, shots in enumerate(made.rows.column("unflaw.shots")):  # slowly
+        rng = random.Random(f"3 {k}")
+        order, drawn = rng.sample(list(TASK.labels), 3), []
+        while len(drawn) < 7:
+            for label in order:
+                left = [i for i in examples.ids if label_of[i] == label and i not in drawn]
+                if left and len(drawn) < 7:
+                    drawn.append(rng.choice(left))
+        assert shots == rng.sample(drawn, 7)
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("这部电影非常好看，演员也好。", "这部电影非常好看，演员也好。"),
+        ("好电影。这部电影非常好看而且演员也都非常好。", "好电影。"),
+        ("Donaudampfschifffahrtsgesellschaft Rechtsschutzversicherungsgesellschaften Kraftfahrzeug.", None),
+    ],
+)
+def test_words_are_counted_where_there_are_no_blanks_and_may_be_long(said, kept):
+    task = TextTask("one sentence of a review", {"good": "", "bad": ""}, (3, 14) if kept else (3, 10))
+    made = text(task, Writer(lambda prompt, seed: f"{said}" if seed % 2 == 0 else f"Ein anderer Satz {seed}"), n=2)
+    assert made.rows.column("text")[0] == (kept or said)
+
+
+def test_the_name_of_a_prompt_is_of_its_words():
+    one, two = (
+        text(TextTask(TASK.task, TASK.labels, TASK.words, examples=path), Writer(), n=1).settings["prompt_id"]
+        for path in ("a.jsonl", "elsewhere/a.jsonl")
+    )
+    assert one == two

@@ -3,7 +3,7 @@ from importlib import import_module
 
 import pytest
 
-from labelled import labelled_rows
+from labelled import labelled_rows, pair_rows
 from unflaw._errors import DataError, SettingsError
 from unflaw.data import Rows
 from unflaw.train import ARMS, QUALITY, train_arms
@@ -45,6 +45,8 @@ def test_all_arms_take_as_many_steps_and_are_chosen_by_the_same_rows(tiny_encode
     assert {n for arm, n in steps.items() if arm != "after"} == {3 * math.ceil(40 / 16)} and steps["after"] == 4
     assert all(made.epochs and (tmp_path / arm / "model.safetensors").exists() for arm, made in done.items())
     assert all(made.labels == ("bad", "good") for made in done.values())
+    judged = {arm: len(made.epochs) for arm, made in done.items()}  # however many rows an arm has
+    assert judged.pop("after") == 2 and set(judged.values()) == {3}
 
 
 def test_what_is_missing_is_told_at_once(tmp_path):
@@ -55,6 +57,11 @@ def test_what_is_missing_is_told_at_once(tmp_path):
     gaps = rows.with_column(QUALITY, [None] * 20)
     with pytest.raises(SettingsError, match=r"must be a probability in every row, got None \(for the arms filter"):
         train_arms("minilm", gaps, real, labelled_rows(10, seed=2), tmp_path, arms=["filter", "quality"])
+
+
+def test_pairs_beside_texts_are_told_before_an_arm_is_trained(tmp_path, weighed):
+    with pytest.raises(SettingsError, match="`real` must hold text in its rows, as `synthetic` does"):
+        train_arms("minilm", weighed, pair_rows(20), labelled_rows(10, seed=2), tmp_path, arms=["plain"])
 
 
 def test_the_checkers_rows_do_not_choose_the_epoch(tmp_path, weighed):

@@ -66,3 +66,9 @@ def test_a_missing_epoch_is_named_and_an_empty_folder_is_none(tmp_path):
     (tmp_path / "dynamics_epoch_1.jsonl").unlink()
     with pytest.raises(DataError, match=r"lacks the epochs \[1\] of 0 to 2"):
         read_dynamics(tmp_path)
+
+
+def test_ids_may_hold_what_ends_lines_elsewhere(tmp_path):
+    ids = ["a\u2028b", "c\x85d", "e"]
+    record_epoch(tmp_path, 1, ids, np.zeros((3, 2)), np.array([0, 1, 0]))
+    assert read_dynamics(tmp_path).ids == ids

@@ -3,7 +3,16 @@ import pytest
 from labelled import labelled_rows, pair_rows
 from unflaw._errors import DataError, SchemaError, SettingsError
 from unflaw.data import Rows
-from unflaw.train import label_ids, label_names, normal_texts, problems_of_labelled, refuse_shared, texts_of
+from unflaw.train import (
+    label_ids,
+    label_names,
+    labels_of,
+    normal_texts,
+    problems_of_kinds,
+    problems_of_labelled,
+    refuse_shared,
+    texts_of,
+)
 
 
 def rows_of(*pairs, roles=("text", "label")):
@@ -53,3 +62,14 @@ def test_a_pair_is_shared_only_where_both_sides_are():
     assert len(set(normal_texts(rows))) == 4
     turned = rows.with_column("hypothesis", ["other"] * 4, "hypothesis")
     refuse_shared(a=rows, b=turned)
+
+
+def test_pairs_beside_texts_are_told():
+    texts, pairs = labelled_rows(4), pair_rows(4)
+    assert problems_of_kinds(rows=texts, validation=None, meta=labelled_rows(2)) == []
+    (told,) = problems_of_kinds(rows=pairs, validation=texts)
+    assert told == "`validation` must hold premise and hypothesis in its rows, as `rows` does, got text"
+
+
+def test_a_label_that_is_not_a_number_is_none():
+    assert labels_of(rows_of(("a", 1.0), ("b", float("nan")))) == ["1.0", None]

@@ -17,7 +17,7 @@ from labelled import labelled_rows
 from unflaw._errors import SettingsError
 from unflaw.curate import difficulty
 from unflaw.measure import dynamics
-from unflaw.train import RecordDynamics, WeightedCollator, WeightedTrainer, read_dynamics
+from unflaw.train import RecordDynamics, WeightedCollator, WeightedLoss, WeightedTrainer, read_dynamics
 
 TEXTS = ["The river is long.", "Blue", "A city of many people and of water"]
 
@@ -119,6 +119,21 @@ def test_dynamics_of_anybodys_trainer_can_be_graded(tiny_encoder, tmp_path):
         RecordDynamics(data, rows.ids[:3], tmp_path, collate)
 
 
+def test_dynamics_of_an_earlier_training_are_forgotten(tiny_encoder, tmp_path):
+    rows, tokenizer = labelled_rows(8), AutoTokenizer.from_pretrained(tiny_encoder)
+    data = classifier_rows(tokenizer, rows, [1.0] * 8).remove_columns("weight")
+    collate = DataCollatorWithPadding(tokenizer)
+    for epochs in (3, 2):
+        model = AutoModelForSequenceClassification.from_pretrained(tiny_encoder, num_labels=2)
+        arguments = TrainingArguments(
+            output_dir=str(tmp_path / "out"), num_train_epochs=epochs, use_cpu=True, report_to="none",
+            disable_tqdm=True, save_strategy="no",
+        )  # fmt: skip
+        recorder = RecordDynamics(data, rows.ids, tmp_path / "d", collate)
+        Trainer(model=model, args=arguments, train_dataset=data, data_collator=collate, callbacks=[recorder]).train()
+        assert read_dynamics(tmp_path / "d").logits.shape[0] == epochs
+
+
 def test_a_collator_that_drops_the_weights_is_told(tiny, tmp_path):
     tokenizer = AutoTokenizer.from_pretrained(tiny)
     model, collate = AutoModelForCausalLM.from_pretrained(tiny), DataCollatorForSeq2Seq(tokenizer)
@@ -138,3 +153,32 @@ def test_an_epoch_that_is_cut_short_overwrites_no_other(tiny_encoder, tmp_path):
     recorder = RecordDynamics(data, rows.ids, tmp_path / "d", collate)
     Trainer(model=model, args=arguments, train_dataset=data, data_collator=collate, callbacks=[recorder]).train()
     assert read_dynamics(tmp_path / "d").logits.shape[0] == 3
+
+
+def test_trl_trains_on_rows_that_weigh(tiny, tmp_path):
+    from trl import SFTConfig, SFTTrainer
+
+    class WeightedSFT(WeightedLoss, SFTTrainer):
+        pass
+
+    def losses(cls, weights, answers=("Blue.", "The Nile is long.")):
+        rows = [
+            {"prompt": "Say something: ", "completion": a, "weight": w} for a, w in zip(answers, weights, strict=True)
+        ]
+        arguments = SFTConfig(
+            output_dir=str(tmp_path), max_steps=2, learning_rate=1e-2, use_cpu=True, bf16=False, report_to="none",
+            disable_tqdm=True, logging_steps=1, save_strategy="no", per_device_train_batch_size=2, seed=0,
+        )  # fmt: skip
+        trainer = cls(
+            model=AutoModelForCausalLM.from_pretrained(tiny), args=arguments, train_dataset=Dataset.from_list(rows),
+            processing_class=AutoTokenizer.from_pretrained(tiny),
+        )  # fmt: skip
+        if cls is WeightedSFT:
+            trainer.data_collator = WeightedCollator(trainer.data_collator)
+        trainer.train()
+        return [step["loss"] for step in trainer.state.log_history if "loss" in step]
+
+    assert losses(WeightedSFT, [1.0, 1.0]) == pytest.approx(losses(SFTTrainer, [1.0, 1.0]), rel=1e-4)
+    twice = losses(WeightedSFT, [2.0, 0.0])
+    assert twice == losses(WeightedSFT, [2.0, 0.0], ("Blue.", "The Nile is lean."))  # as long, and of no weight
+    assert twice != losses(WeightedSFT, [1.0, 1.0])

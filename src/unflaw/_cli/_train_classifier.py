@@ -106,9 +106,8 @@ def _words(done: TrainedClassifier) -> Group:
             table.add_column(head)
         for of in done.epochs:
             mark = "  ← kept" if of["epoch"] == done.best_epoch else ""
-            table.add_row(
-                f"{of['epoch']:.0f}", f"{of['accuracy']:.3f}", f"{of['macro_f1']:.3f}", f"{of['loss']:.3f}{mark}"
-            )
+            loss = "not a number; lower the learning rate" if of["loss"] is None else f"{of['loss']:.3f}"
+            table.add_row(f"{of['epoch']:.0f}", f"{of['accuracy']:.3f}", f"{of['macro_f1']:.3f}", loss + mark)
         told += [Text("on the validation rows:"), table]
     else:
         told.append(Text("the last epoch was kept; --validation FILE chooses the best"))

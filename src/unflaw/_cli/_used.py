@@ -1,4 +1,4 @@
-"""No row serves two ends: a file is held against those that earlier steps of a run learnt from or chose by."""
+"""No row serves two ends: a file is held against those that earlier steps of a run showed, learnt from or chose by."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ AllowSharedOption = Annotated[
 ]
 _LEARNT = {"rows", "real", "meta"}
 _AGAINST = {
-    "labels": {*_LEARNT, "validation"}, "validation": _LEARNT, "rows": {"validation"}, "real": {"validation"},
-    "meta": {"validation"},
+    "labels": {*_LEARNT, "validation", "examples"}, "validation": {*_LEARNT, "examples"}, "rows": {"validation"},
+    "real": {"validation"}, "meta": {"validation"},
 }  # fmt: skip
 """End of rows now → ends of earlier steps that they must not have served."""
 
@@ -62,7 +62,7 @@ def refuse_used(run: Path | None, allow: bool, **now: Rows | None) -> None:
 
 
 def _earlier(run: Path, ends: Collection[str]) -> Iterator[tuple[str, str, str, Mapping[str, Any]]]:
-    """Yield (step, end, file, settings) of what served these ends when classifiers and weights were made here."""
+    """Yield (step, end, file, settings) of what served these ends when rows and models were made here."""
     from unflaw.data import RunFolder, hash_path
 
     try:
@@ -70,10 +70,8 @@ def _earlier(run: Path, ends: Collection[str]) -> Iterator[tuple[str, str, str, 
     except UnflawError:  # no run folder yet
         return
     for step in steps:
-        weighs, settings = step["name"] == "curate weigh", step["settings"]
-        if not weighs and settings.get("task") != "classifier":
-            continue
-        for end in ("real",) if weighs else ("rows", "validation", "meta", "real"):
+        settings = step["settings"]
+        for end in _ends_of(step["name"], settings):
             if end not in ends or (path := settings.get(end)) is None:
                 continue
             places = (Path(step.get("cwd", "."), path), Path(path))  # where it was, or the project has moved as a whole
@@ -82,6 +80,15 @@ def _earlier(run: Path, ends: Collection[str]) -> Iterator[tuple[str, str, str, 
                 yield str(step["name"]), end, str(found), settings
             else:
                 _say(f"{path}, the {end} of `unflaw {step['name']}`, has changed or gone")
+
+
+def _ends_of(step: str, settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the settings of a step that name real rows which it used up."""
+    if step == "generate text":
+        return ("examples",) if settings.get("shots") else ()
+    if step == "curate weigh":
+        return ("real",)
+    return ("rows", "validation", "meta", "real") if settings.get("task") == "classifier" else ()
 
 
 def _rows(step: str, end: str, path: str, settings: Mapping[str, Any]) -> Rows | None:

@@ -48,6 +48,7 @@ def _finding(
     value: Alpha, control: Alpha | None, judged: Alpha, about: Sample, reference: Sample | None, panel: Collection[str]
 ) -> Finding:
     counts, low = label_counts(about.values), judged[0] < LEAST_ALPHA
+    several = counts[counts.sum(axis=1) > 1]  # one label agrees with nobody
     who = "A panel of language models agrees" if panel else "People agree"
     told = f" These are labels of models ({', '.join(sorted(panel))}), not of people." if panel else ""
     return Finding(
@@ -60,14 +61,14 @@ def _finding(
         verdict="warn" if low else "ok",
         threshold=f"warn where it is below {LEAST_ALPHA} in the real rows, or in the set where those have no labels",
         meaning=(
-            f"{np.nanmean(plurality_share(counts)):.0%} of the labels of a row are its commonest one, alpha is "
+            f"{np.mean(plurality_share(several)):.0%} of the labels of a row are its commonest one, alpha is "
             f"{value[0]:.2f}{'; synthetic rows replace real ones least where people disagree' if low else ''}.{told}"
         ),
         control=None if control is None else control[0],
         control_low=None if control is None else control[1],
         control_high=None if control is None else control[2],
         unit="Krippendorff's alpha",
-        n_rows=len(about.draws),
+        n_rows=len(several),
         n_reference=0 if reference is None else len(reference.draws),
         evidence={
             "n_labels": counts.shape[1],

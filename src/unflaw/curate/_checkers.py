@@ -19,9 +19,10 @@ from unflaw.data import Rows
 from unflaw.models import Text, find_classifier, open_classifier, open_encoder
 from unflaw.train import label_ids, texts_of, train_classifier
 
-__all__ = ["Ask", "Checker", "find_checker", "open_checker", "out_of_fold"]
+__all__ = ["PROBE", "Ask", "Checker", "find_checker", "open_checker", "out_of_fold"]
 
-_PROBE = "probe:"
+PROBE = "probe:"
+"""What the name of a probe begins with."""
 _INVERSE_PENALTY = 10.0
 
 Ask = Callable[[Rows], Float[np.ndarray, "n K"]]
@@ -33,10 +34,10 @@ Progress = Callable[[int, int], None]
 
 def find_checker(spec: str) -> None:
     """Look for what a spec names. Raises SpecError."""
-    if not spec.startswith(_PROBE):
+    if not spec.startswith(PROBE):
         find_classifier(spec)
     else:
-        open_encoder(spec.removeprefix(_PROBE))
+        open_encoder(spec.removeprefix(PROBE))
 
 
 def open_checker(
@@ -44,8 +45,8 @@ def open_checker(
     **training: Any,
 ) -> Checker:  # fmt: skip
     """Return what fits a checker of these labels; `training` goes to `train.train_classifier`."""
-    if spec.startswith(_PROBE):
-        return _Probe(spec.removeprefix(_PROBE), labels, device, seed)
+    if spec.startswith(PROBE):
+        return _Probe(spec.removeprefix(PROBE), labels, device, seed)
     return _FineTuned(spec, labels, device, seed, progress, training)
 
 
@@ -108,23 +109,32 @@ class _FineTuned:
 
 
 def out_of_fold(
-    checker: Checker, rows: Rows, y: Int[np.ndarray, " n"], n_classes: int, n_folds: int, seed: int
-) -> Float[np.ndarray, "n K"]:
+    checker: Checker, rows: Rows, y: Int[np.ndarray, " n"], n_classes: int, n_folds: int, seed: int,
+    *, texts: Sequence[str] | None = None,
+) -> Float[np.ndarray, "n K"]:  # fmt: skip
     """Return what checkers say of rows they have not learnt from: each fold is asked of the one that learnt the rest.
+
+    Rows of equal `texts` lie in one fold, by the label of the first of them.
 
     Raises
     ------
     TooFewRowsError
-        A label has fewer rows than there are folds.
+        A label has fewer rows, or texts, than there are folds.
     """
     from sklearn.model_selection import StratifiedKFold
 
-    counts = np.bincount(y, minlength=n_classes)
+    keys = list(range(len(y))) if texts is None else list(texts)
+    first = np.array(list(dict(zip(reversed(keys), reversed(range(len(y))), strict=True)).values())[::-1])
+    counts = np.bincount(y[first], minlength=n_classes)
     if (fewest := counts[counts > 0].min()) < n_folds:
         raise TooFewRowsError(
             f"every label must have at least {n_folds} rows, one per fold, got {fewest} of the rarest"
         )
-    p = np.zeros((len(y), n_classes))
-    for learnt, asked in StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(y, y):
-        p[asked] = checker(rows.take(learnt.tolist()))(rows.take(asked.tolist()))
+    fold: dict[Any, int] = {}
+    for n, (_, at) in enumerate(StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(first, y[first])):
+        fold |= {keys[k]: n for k in first[at].tolist()}
+    of, p = np.array([fold[key] for key in keys]), np.zeros((len(y), n_classes))
+    for n in range(n_folds):
+        learnt, asked = (np.flatnonzero(part).tolist() for part in (of != n, of == n))
+        p[asked] = checker(rows.take(learnt))(rows.take(asked))
     return p

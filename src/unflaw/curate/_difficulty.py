@@ -25,6 +25,7 @@ from unflaw.measure import LEVELS, Dynamics, dynamics, levels
 from unflaw.train import (
     RecordedDynamics,
     digest_of_call,
+    digest_of_weights,
     labels_of,
     problems_of_labelled,
     read_dynamics,
@@ -123,7 +124,12 @@ def difficulty(
     TooFewRowsError : fewer than thirty rows.
     DataError : what was recorded is of other rows or labels.
     """
-    if problems := problems_of_difficulty(rows, views, recorded, epochs, seed):
+    problems = problems_of_difficulty(rows, views, recorded, epochs, seed)
+    if n_seeds < 1:
+        problems.append(f"`n_seeds` must be at least 1, got {n_seeds}: nothing would be compared")
+    if recorded is not None and training:
+        problems.append(f"`recorded` was trained before, and takes no {', '.join(training)}")
+    if problems:
         raise SettingsError(problems)
     chosen = _chosen(rows, views)
     seen = [view_of(rows, view, seed) for view in chosen]
@@ -188,7 +194,7 @@ def _course(
     What is kept in a folder by the same call is read again. It comes there whole, when the training is over.
     """
     filled = _filled(rows)
-    given = digest_of_call(model, view, how, filled)
+    given = digest_of_call(model, digest_of_weights(model), view, how, filled)
     kept = None if out is None else Path(out) / view.replace(":", "-").replace("/", "-")
     if kept is not None and (kept / _GIVEN).exists() and (kept / _GIVEN).read_text(encoding="utf-8") == given:
         return read_dynamics(kept)

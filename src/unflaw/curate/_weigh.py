@@ -8,6 +8,7 @@ Fitted on the very rows it is asked about, the second would know them by heart a
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +18,21 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from unflaw._errors import SettingsError, SpecError, did_you_mean
-from unflaw.curate._checkers import Checker, find_checker, open_checker, out_of_fold
+from unflaw.curate._checkers import PROBE, Checker, find_checker, open_checker, out_of_fold
 from unflaw.curate._weights_told import weight_findings
 from unflaw.data import Finding, Rows, atomic_write
 from unflaw.measure import fitted_temperature, importance_weights, tempered
-from unflaw.train import QUALITY, digest_of_call, label_ids, label_names, problems_of_labelled
+from unflaw.train import (
+    QUALITY,
+    digest_of_call,
+    digest_of_weights,
+    label_ids,
+    label_names,
+    labels_of,
+    normal_texts,
+    problems_of_kinds,
+    problems_of_labelled,
+)
 
 __all__ = ["DIVERSITY", "METHODS", "Weights", "problems_of_weighing", "weigh"]
 
@@ -29,6 +40,10 @@ DIVERSITY = "unflaw.diversity"
 """Column of how likely a row's label is to a classifier that learnt from the other synthetic rows."""
 METHODS = ("imp", "quality", "dimp")
 """imp: a / b; quality: a alone; dimp: a, and no weight, since b is the model in training."""
+N_FOLDS = 5
+"""Of the real rows, to measure the quality checker."""
+_OF_IMP = {"n_folds": 2, "temperature": 1.0, "cap": None}
+"""Settings that only "imp" reads, and what they are unless given."""
 _LEAST_QUALITY = 1e-6
 Progress = Callable[[str, int, int], None]
 
@@ -82,24 +97,27 @@ def weigh(
     checker : "probe:minilm", "probe:potion" or "probe:hf:…", logistic regression on fixed vectors; or "minilm",
         "hf:…", …, fine-tuned by `train.train_classifier`, which `training` is for.
     n_folds : of the diversity checker. With 2 it costs about as much as a training on `rows`; 1 is the paper's, which
-        asks about rows learnt by heart.
-    temperature, cap : see `measure.importance_weights`.
+        asks about rows learnt by heart. Rows of one text may lie in several folds: copies are to count less.
+    temperature, cap : of "imp", see `measure.importance_weights`.
     calibrate : divide the quality checker's logits by the temperature that fits real rows it has not learnt from.
-    check : measure the quality checker on real rows it has not learnt from, in five folds; `calibrate` needs it.
+    check : measure the quality checker on real rows it has not learnt from, in five folds that share no text;
+        `calibrate` needs it.
     wrong : column that is true where a label is known to be wrong: what the weights make of those is told.
     work : folder that keeps what each checker said, so that a call that was cut off does not ask it again.
     progress : called with (stage, done, total).
 
     Raises
     ------
-    SettingsError : all settings and rows that break their rule, together.
-    TooFewRowsError : a label has fewer rows than there are folds.
+    SettingsError : all settings and rows that break their rule, together; settings that would change nothing, too.
     """
     settings = {
         "method": method, "checker": checker, "n_folds": n_folds, "temperature": temperature, "cap": cap,
         "calibrate": calibrate, "check": check, "wrong": wrong, "seed": seed, "device": device, **training,
     }  # fmt: skip
-    if problems := problems_of_weighing(settings, rows, real):
+    problems = problems_of_weighing(settings, rows, real)
+    if training and checker.startswith(PROBE):
+        problems.append(f"`checker` {checker} is not trained step by step, and takes no {', '.join(training)}")
+    if problems:
         raise SettingsError(problems)
     labels = label_names(real)
     y, y_real, at = label_ids(rows, labels), label_ids(real, labels), np.arange(len(rows))
@@ -108,11 +126,16 @@ def weigh(
         tell = None if progress is None else lambda done, total: progress(stage, done, total)
         return open_checker(checker, labels, seed=seed, device=device, progress=tell, **training)
 
-    asked = _Asked(None if work is None else Path(work), [settings, rows, real])
+    asked = _Asked(
+        None if work is None else Path(work), [settings, digest_of_weights(checker.removeprefix(PROBE)), rows, real]
+    )
     unseen, t = None, 1.0
     if check:
         unseen = asked(
-            "unseen", lambda: out_of_fold(fitted("quality checker, on folds"), real, y_real, len(labels), 5, seed)
+            "unseen",
+            lambda: out_of_fold(
+                fitted("quality checker, on folds"), real, y_real, len(labels), N_FOLDS, seed, texts=normal_texts(real)
+            ),
         )
         t = fitted_temperature(unseen, y_real) if calibrate else 1.0
     a = tempered(asked("quality", lambda: fitted("quality checker")(real)(rows)), t)[at, y]
@@ -159,11 +182,13 @@ class _Asked:
 
 def problems_of_weighing(settings: Mapping[str, Any], rows: Rows, real: Rows) -> list[str]:
     """Name all settings and rows that break their rule."""
-    problems = problems_of_labelled(rows, "rows", weighted=False) + problems_of_labelled(real, "real", weighted=False)
-    if not problems and (bare := sorted(set(label_names(rows)) - set(label_names(real)))):
-        problems.append(f"`real` must hold every label of `rows`, got no row of {bare}: theirs would all weigh nothing")
+    problems = _problems_of_rows(settings, rows, real)
     if settings["method"] not in METHODS:
         problems.append(f"`method` knows no {settings['method']!r}. {did_you_mean(settings['method'], METHODS)}")
+    elif settings["method"] != "imp":
+        idle = [name for name, usual in _OF_IMP.items() if settings.get(name, usual) != usual]
+        live = "; `unflaw train` takes `temperature` and `cap` of dimp" if settings["method"] == "dimp" else ""
+        problems += [f"`{name}` changes nothing under `method` {settings['method']}{live}" for name in idle]
     if settings["n_folds"] < 1:
         problems.append(f"`n_folds` must be at least 1, got {settings['n_folds']}")
     for name in ("temperature", "cap"):
@@ -171,11 +196,6 @@ def problems_of_weighing(settings: Mapping[str, Any], rows: Rows, real: Rows) ->
             problems.append(f"`{name}` must be a positive number, got {settings[name]}")
     if settings["calibrate"] and not settings["check"]:
         problems.append("`calibrate` reads what `check` measures; leave `check` on")
-    if settings["wrong"] is not None and settings["wrong"] not in rows.table.column_names:
-        known = did_you_mean(settings["wrong"], rows.table.column_names)
-        problems.append(f"`wrong` must name a column of the rows, got {settings['wrong']!r}. {known}")
-    elif settings["wrong"] is not None and any(not isinstance(v, (bool, int)) for v in rows.column(settings["wrong"])):
-        problems.append(f"`wrong` must be true or false in every row, and `{settings['wrong']}` is not")
     try:
         find_checker(settings["checker"])
     except SpecError as error:
@@ -183,5 +203,42 @@ def problems_of_weighing(settings: Mapping[str, Any], rows: Rows, real: Rows) ->
     return problems
 
 
+def _problems_of_rows(settings: Mapping[str, Any], rows: Rows, real: Rows) -> list[str]:
+    problems = problems_of_labelled(rows, "rows", weighted=False) + problems_of_labelled(real, "real", weighted=False)
+    if not problems and (bare := sorted(set(label_names(rows)) - set(label_names(real)))):
+        problems.append(f"`real` must hold every label of `rows`, got no row of {bare}: theirs would all weigh nothing")
+    problems += problems_of_kinds(rows=rows, real=real)
+    if not problems:
+        problems += _problems_of_folds(settings, rows, real)
+    wrong, columns = settings["wrong"], rows.table.column_names
+    if wrong is not None and wrong not in columns:
+        problems.append(f"`wrong` must name a column of the rows, got {wrong!r}. {did_you_mean(wrong, columns)}")
+    elif wrong is not None and any(_truth(v) is None for v in rows.column(wrong)):
+        problems.append(f"`wrong` must be true or false in every row, and `{wrong}` is not")
+    return problems
+
+
+def _problems_of_folds(settings: Mapping[str, Any], rows: Rows, real: Rows) -> list[str]:
+    """Say which labels have too few rows to lie in every fold."""
+    first = dict(zip(reversed(normal_texts(real)), reversed(labels_of(real)), strict=True))  # one row for each text
+    folds = settings["n_folds"] if settings["method"] == "imp" else 1
+    asked = (
+        ("rows", label_names(rows), Counter(labels_of(rows)), folds, "take `n_folds` 1"),
+        ("real", label_names(real), Counter(first.values()), N_FOLDS if settings["check"] else 1, "leave `check` off"),
+    )
+    return [
+        f"`{name}` must hold {n} texts of every label, one for each fold, got {counts[label]} of {label!r}; "
+        f"add some, or {way}"
+        for name, labels, counts, n, way in asked
+        for label in labels
+        if counts[label] < n
+    ]
+
+
 def _marked(rows: Rows, wrong: str) -> Bool[np.ndarray, " n"]:
-    return np.array([bool(value) for value in rows.column(wrong)])
+    return np.array([_truth(value) for value in rows.column(wrong)], dtype=bool)
+
+
+def _truth(value: Any) -> bool | None:
+    """Read a mark, which a CSV holds in words; None for what is none."""
+    return {"true": True, "1": True, "false": False, "0": False}.get(str(value).strip().lower())

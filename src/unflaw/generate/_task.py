@@ -33,24 +33,15 @@ class TextTask:
     labels: Mapping[str, str]
     """Label → what it means, in words that can follow "which means:"; may be empty."""
     words: tuple[int, int] = (5, 40)
-    """Fewest and most words of a text."""
+    """Fewest and most words of a text; a Chinese or Japanese character counts as one."""
     context: str = ""
     """Who writes, and where; made from `task` where there is none."""
     examples: str = ""
     """File of real rows with `text` and `label`, for few-shot prompts."""
 
     def __post_init__(self) -> None:
-        problems = []
-        if not self.task.strip():
-            problems.append("`task` must say what one text is, got nothing")
-        if len(self.labels) < 2:
-            problems.append(f"`labels` must name two labels at least, got {list(self.labels)}")
-        if blank := [label for label in self.labels if not str(label).strip()]:
-            problems.append(f"`labels` must have names, got {blank[0]!r}")
-        low, high = self.words
-        if not 1 <= low <= high:
-            problems.append(f"`words` must be the fewest and the most words, like 10-30, got {low}-{high}")
-        if problems:
+        problems = [] if self.task.strip() else ["`task` must say what one text is, got nothing"]
+        if problems := problems + _problems_of_values(self.labels, self.words):
             raise SettingsError(problems)
 
 
@@ -66,9 +57,16 @@ def read_task(path: str | Path) -> TextTask:
     """
     import yaml
 
+    class Loader(yaml.BaseLoader):  # all scalars as they are written
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+            keys = [key.value for key, _ in node.value]
+            if twice := [key for key in keys if keys.count(key) > 1]:
+                raise yaml.constructor.ConstructorError(None, None, f"{twice[0]!r} comes twice", node.start_mark)
+            return super().construct_mapping(node, deep=deep)
+
     path = Path(path)
     try:
-        found = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # all scalars as they are written
+        found = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
     except OSError as error:
         raise DataError(f"`{path}` must be a task file: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -85,13 +83,26 @@ def read_task(path: str | Path) -> TextTask:
     labels = _labels(found.get("labels"), problems)
     words = _words(found.get("words", "5-40"), problems)
     if problems:
-        raise SettingsError(problems)
+        raise SettingsError(problems + _problems_of_values(labels or None, words))
     examples = found.get("examples") or ""
     near = path.parent / examples
     return TextTask(
         found["task"].strip(), labels, words, (found.get("context") or "").strip(),
         str(near) if examples and near.exists() else examples,
     )  # fmt: skip
+
+
+def _problems_of_values(labels: Mapping[str, str] | None, words: tuple[int, int]) -> list[str]:
+    """Say which values break their rule; labels that could not be read have been spoken of."""
+    problems = []
+    if labels is not None and len(labels) < 2:
+        problems.append(f"`labels` must name two labels at least, got {list(labels)}")
+    if blank := [label for label in labels or () if not str(label).strip()]:
+        problems.append(f"`labels` must have names, got {blank[0]!r}")
+    low, high = words
+    if not 1 <= low <= high:
+        problems.append(f"`words` must be the fewest and the most words, like 10-30, got {low}-{high}")
+    return problems
 
 
 def _labels(given: Any, problems: list[str]) -> dict[str, str]:

@@ -29,7 +29,9 @@ __all__ = ["text", "text_prompts"]
 
 ECHO = 7
 """So many words in a row taken from the instructions, and the text is an echo."""
-_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)]*(?=\s|$)")
+_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)]*(?=\s|$)|[。！？]+[」』”’）]*")
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+")
+"""Between blanks; in Chinese and Japanese, which have none, each character."""
 _CHARACTERS_A_WORD = 8
 """Room for a word in the decoder's limit on a text."""
 
@@ -134,8 +136,8 @@ class _Plan:
     ids: list[str]
     texts: list[str]
     """Of the examples, as `ids`."""
-    by_label: Mapping[str, list[int]]
-    """Label → places of its examples."""
+    told: list[str]
+    """Their labels, as `ids`."""
     shots: int
     turns: int
     max_copy: float
@@ -143,6 +145,8 @@ class _Plan:
     max_retries: int
     said: Mapping[int, str] = field(default_factory=dict)
     """Texts of the turns before."""
+    drawn: dict[int, list[int]] = field(default_factory=dict)
+    """Row → places of its shots."""
 
     @property
     def unique(self) -> str:
@@ -157,7 +161,8 @@ class _Plan:
     @cached_property
     def prompt_id(self) -> str:
         """Name of the wording: equal ids, equal prompts for equal labels and examples."""
-        said = json.dumps([asdict(self.task), self.shots, self.turns, self.instruction(""), _MORE, _IMITATE])
+        task = {**asdict(self.task), "examples": ""}  # whose path is no wording
+        said = json.dumps([task, self.shots, self.turns, self.instruction(""), _MORE, _IMITATE])
         return hashlib.sha256(said.encode()).hexdigest()[:12]
 
     def about(self, k: int) -> str:
@@ -179,17 +184,37 @@ class _Plan:
         turn = (k // size) % self.turns
         return [self.said[j] for j in range(k - turn * size, k, size) if j in self.said]
 
+    @cached_property
+    def places(self) -> Mapping[str, list[int]]:
+        """Label → places of its examples."""
+        places: dict[str, list[int]] = {label: [] for label in self.labels}
+        for i, label in enumerate(self.told):
+            places[label].append(i)
+        return places
+
+    @cached_property
+    def words(self) -> list[list[str]]:
+        """Words of the examples, lower-case."""
+        return [normal(text).split() for text in self.texts]
+
     def shots_of(self, k: int) -> list[int]:
-        """Draw the examples shown before row k, labels alike; one text is not shown twice."""
-        rng = random.Random(f"{self.seed} {k}")
-        order = rng.sample(self.labels, len(self.labels))
-        drawn: list[int] = []
-        while len(drawn) < self.shots:
-            for label in order:
-                left = [i for i in self.by_label[label] if i not in drawn]
-                if left and len(drawn) < self.shots:
-                    drawn.append(rng.choice(left))
-        return rng.sample(drawn, len(drawn))
+        """Draw the examples shown before row k, labels alike; one is not shown twice."""
+        if k not in self.drawn:
+            rng = random.Random(f"{self.seed} {k}")
+            order = rng.sample(self.labels, len(self.labels))
+            taken: dict[str, list[int]] = {label: [] for label in order}
+            drawn: list[int] = []
+            while len(drawn) < self.shots:
+                for label in order:
+                    left = len(self.places[label]) - len(taken[label])
+                    if left and len(drawn) < self.shots:
+                        at = rng.randrange(left)
+                        for place in sorted(taken[label]):  # of those that are left
+                            at += place <= at
+                        taken[label].append(at)
+                        drawn.append(self.places[label][at])
+            self.drawn[k] = rng.sample(drawn, len(drawn))
+        return self.drawn[k]
 
     def instruction(self, label: str) -> str:
         """Ask for a text of a label."""
@@ -205,8 +230,7 @@ class _Plan:
         turns: list[dict[str, str]] = [{"role": "system", "content": context}]
         if self.shots:
             for i in self.shots_of(k):
-                own = next(name for name, places in self.by_label.items() if i in places)
-                turns += [{"role": "user", "content": self.instruction(own)}, _answer(self.texts[i])]
+                turns += [{"role": "user", "content": self.instruction(self.told[i])}, _answer(self.texts[i])]
             turns.append({"role": "user", "content": f"{_IMITATE} {self.instruction(label)}"})
             return turns
         turns.append({"role": "user", "content": self.instruction(label)})
@@ -242,19 +266,19 @@ class _Plan:
     def _fitted(self, said: str) -> str:
         """Return a text of as many words as were asked for: a longer one is cut after a sentence."""
         low, high = self.task.words
-        limit = _CHARACTERS_A_WORD * high
-        if len(said.split()) > high or len(said) >= limit - 1:  # the decoder closed it there
-            ends = [m.end() for m in _SENTENCE_END.finditer(said) if m.end() < limit - 1]
-            fits = [end for end in ends if len(said[:end].split()) <= high]
+        ends = [m.end() for m in _SENTENCE_END.finditer(said)]
+        closed = len(said) >= _CHARACTERS_A_WORD * high - 1 and len(said) not in ends  # by the decoder, half-way
+        if closed or _n_words(said) > high:
+            fits = [end for end in ends if _n_words(said[:end]) <= high]
             if not fits:
                 raise AnswerError("too long")
             said = said[: fits[-1]]
-        if len(said.split()) < low:
+        if _n_words(said) < low:
             raise AnswerError("too short")
         return said
 
     def _refuse_copy(self, k: int, said: str) -> None:
-        if normal(said) in {normal(self.texts[i]) for i in self.shots_of(k)}:
+        if normal(said).split() in [self.words[i] for i in self.shots_of(k)]:
             raise AnswerError("copy of a shot")
         if self.likeness(k, said) > self.max_copy:
             raise AnswerError("near copy of a shot")
@@ -264,7 +288,7 @@ class _Plan:
         from rapidfuzz.distance import LCSseq
 
         own = normal(said).split()
-        others = [normal(self.texts[i]).split() for i in self.shots_of(k)]
+        others = [self.words[i] for i in self.shots_of(k)]
         return max((2 * LCSseq.similarity(own, of) / max(1, len(own) + len(of)) for of in others), default=0.0)
 
     def shown(self, k: int, said: str) -> dict[str, Any]:
@@ -288,6 +312,10 @@ _MORE = "Now another one that differs from all those above: in its subject, its 
 _IMITATE = "Take the texts above as models of tone and form, but write something new: do not reword any of them."
 
 
+def _n_words(said: str) -> int:
+    return len(_WORD.findall(said))
+
+
 def _answer(said: str) -> dict[str, str]:
     return {"role": "assistant", "content": json.dumps({"text": said}, ensure_ascii=False)}
 
@@ -308,17 +336,17 @@ def _plan(
     ]
     if not 0 <= max_copy <= 1:
         problems.append(f"`max_copy` must be in [0, 1], got {max_copy}")
-    ids, texts, by_label = [], [], {label: list[int]() for label in task.labels}
+    ids: list[str] = []
+    texts: list[str] = []
+    told: list[str] = []
     if shots > 0 and examples is None:
         problems.append("`shots` above 0 need `examples`, got none; name them in the task file or leave `shots` at 0")
     elif shots > 0 and examples is not None:
         ids, texts, told = examples.ids, _column(examples, "text", problems), _column(examples, "label", problems)
-        for i, label in enumerate(told):
-            by_label.setdefault(label, []).append(i)
         problems += _problems_of_examples(task, Counter(told), texts, shots)
     if problems:
         raise SettingsError(problems)
-    return _Plan(task, ids, texts, by_label, shots, 1 if shots else turns, max_copy, seed, max_retries)
+    return _Plan(task, ids, texts, told, shots, 1 if shots else turns, max_copy, seed, max_retries)
 
 
 def _column(rows: Rows, role: str, problems: list[str]) -> list[str]:

@@ -27,13 +27,14 @@ from unflaw.train._labelled import (
     label_names,
     labels_of,
     normal_texts,
+    problems_of_kinds,
     problems_of_labelled,
     refuse_shared,
     texts_of,
 )
 from unflaw.train._parts import Part, RowSet, idle, together
 from unflaw.train._processes import for_all, from_main, is_main_process, largest_count, processes
-from unflaw.train._resume import Curve, claim, digest_of_call, refuse_own_folder
+from unflaw.train._resume import Curve, claim, digest_of_call, digest_of_weights, refuse_own_folder
 
 __all__ = [
     "ARMS",
@@ -57,6 +58,7 @@ __all__ = [
     "chats_for",
     "claim",
     "digest_of_call",
+    "digest_of_weights",
     "encode_rows",
     "finetune",
     "for_all",
@@ -81,6 +83,7 @@ __all__ = [
     "plan_batches",
     "problems_of_arms",
     "problems_of_classifier",
+    "problems_of_kinds",
     "problems_of_labelled",
     "problems_of_precision",
     "problems_of_training",

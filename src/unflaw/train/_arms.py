@@ -1,7 +1,7 @@
 """Every way to train a classifier from synthetic rows and a few real ones, beside each other on the same terms.
 
-All arms start from the same encoder and seed, take as many optimiser steps, and choose their epoch by the same real
-rows, so that a difference between two of them is what they do with the rows and nothing else.
+All arms start from the same encoder and seed, take as many optimiser steps, and are judged by the same real rows after
+as many of them, so that a difference between two of them is what they do with the rows and nothing else.
 """
 
 from __future__ import annotations
@@ -16,8 +16,16 @@ from typing import Any
 from unflaw._errors import SettingsError, did_you_mean
 from unflaw.data import ID, Rows, atomic_write
 from unflaw.train._classify import TrainedClassifier, problems_of_quality, train_classifier
-from unflaw.train._labelled import QUALITY, label_names, labels_of, problems_of_labelled, refuse_shared, texts_of
-from unflaw.train._resume import digest_of_call
+from unflaw.train._labelled import (
+    QUALITY,
+    label_names,
+    labels_of,
+    problems_of_kinds,
+    problems_of_labelled,
+    refuse_shared,
+    texts_of,
+)
+from unflaw.train._resume import digest_of_call, digest_of_weights
 
 __all__ = ["ARMS", "problems_of_arms", "train_arms"]
 
@@ -63,7 +71,7 @@ def train_arms(
     threshold : of "filter".
     resume : take arms that the same call has trained before as they are.
     on_arm : called with (arm, done, total) before each.
-    training : of `train_classifier`, for all arms; `steps` or else `epochs` counts the synthetic rows.
+    training : of `train_classifier`, for all arms; epochs are passes over the synthetic rows.
 
     Raises
     ------
@@ -77,10 +85,12 @@ def train_arms(
     if "hu" in arms:
         refuse_shared(synthetic=synthetic, real=real)
     epochs, size = training.pop("epochs", _DEFAULT_EPOCHS), training.get("batch_size", _DEFAULT_BATCH)
-    steps = training.pop("steps", None) or math.ceil(epochs * math.ceil(len(synthetic) / size))
-    shared = {"validation": validation, "labels": sorted({*label_names(synthetic), *label_names(real)}), **training}
+    per_epoch = math.ceil(len(synthetic) / size)
+    steps = training.pop("steps", None) or math.ceil(epochs * per_epoch)
+    labels = sorted({*label_names(synthetic), *label_names(real)})
+    shared = {"validation": validation, "labels": labels, "judge_every": per_epoch, **training}
     done: dict[str, TrainedClassifier] = {}
-    named = digest_of_call(model, synthetic, real, validation, threshold, steps, shared)
+    named = digest_of_call(model, digest_of_weights(model), synthetic, real, validation, threshold, steps, shared)
     for n, arm in enumerate(arms):
         if on_arm is not None:
             on_arm(arm, n, len(arms))
@@ -112,6 +122,7 @@ def problems_of_arms(
     if not problems:
         labels = sorted({*label_names(synthetic), *label_names(real)})
         problems += problems_of_labelled(validation, "validation", labels, weighted=False)
+    problems += problems_of_kinds(synthetic=synthetic, real=real, validation=validation)
     if by := sorted({"quality", "dimp", "filter"} & {*arms}):
         told = problems_of_quality(synthetic)
         problems += [f"{problem} (for the arms {', '.join(by)})" for problem in told]

@@ -24,6 +24,7 @@ from unflaw.train._labelled import (
     LabelledBatch,
     LabelledSet,
     label_names,
+    problems_of_kinds,
     problems_of_labelled,
     refuse_shared,
 )
@@ -78,6 +79,7 @@ def train_classifier(
     meta_step: float = 0.1,
     meta_rate: float = 0.1,
     dynamics: Rows | str | None = None,
+    judge_every: int | None = None,
     epochs: float = 5.0,
     steps: int | None = None,
     batch_size: int = 32,
@@ -109,6 +111,8 @@ def train_classifier(
     temperature, cap : of "dimp": see `measure.importance_weights`.
     meta_step, meta_rate : of "hu" and "sungen": size of the step looked ahead, and rate at which weights are learnt.
     dynamics : record the logits of these rows after every epoch, "rows" for those trained on: `train.read_dynamics`.
+    judge_every : steps that count as an epoch to `validation` and `dynamics`; those of a pass over the rows unless
+        given.
     epochs : times every row is seen.
     steps : optimiser steps; overrides `epochs`.
     learning_rate : at the first step; it falls to 0 along a line.
@@ -120,6 +124,7 @@ def train_classifier(
     SettingsError : all settings and rows that break their rule, together.
     DataError : `validation` or `meta` share texts with the rows, or with each other.
     """
+    labels = None if labels is None else [str(label) for label in labels]
     settings = {
         k: v for k, v in locals().items() if k not in ("rows", "out", "on_step", "validation", "meta", "dynamics")
     }
@@ -145,7 +150,7 @@ def train_classifier(
         sets = {"rows": rows, "validation": validation, "meta": meta, "dynamics": watched}
         done = claim(out, settings, sets, resume=resume)
     per_epoch = math.ceil(len(learnt) / batch_size)
-    n_steps = steps or math.ceil(epochs * per_epoch)
+    n_steps, per_epoch = steps or math.ceil(epochs * per_epoch), judge_every or per_epoch
     rng = np.random.default_rng(seed)
     batches = plan_batches(learnt.lengths, batch_size, n_steps, rng)
     others = plan_batches(outer.lengths, batch_size, n_steps, rng) if outer else [[]] * n_steps
@@ -257,6 +262,7 @@ def _refuse(
     if watched is not None and watched is not rows:
         names = settings["labels"] or (label_names(rows) if rows.has("label") else [])
         problems += problems_of_labelled(watched, "dynamics", names, weighted=False)
+        problems += problems_of_kinds(rows=rows, dynamics=watched)
     if problems:
         raise SettingsError(problems)
     refuse_shared(rows=rows, validation=validation, meta=meta)
@@ -290,7 +296,9 @@ def problems_of_classifier(
 ) -> list[str]:
     """Name all settings, and rows as far as they are given, that break their rule."""
     problems = problems_of_training({**settings, "method": "full"})
-    objective = settings["objective"]
+    objective, every = settings["objective"], settings.get("judge_every")
+    if every is not None and every < 1:
+        problems.append(f"`judge_every` must be at least 1, got {every}")
     if objective not in OBJECTIVES:
         problems.append(f"`objective` knows no {objective!r}. {did_you_mean(objective, OBJECTIVES)}")
     for name in ("temperature", "cap", "meta_step", "meta_rate"):
@@ -315,6 +323,9 @@ def _problems_of_rows(
         labels = label_names(rows)
     for name, more in (("validation", validation), ("meta", meta)):
         problems += [] if more is None or not labels else problems_of_labelled(more, name, labels)
+    problems += problems_of_kinds(rows=rows, validation=validation, meta=meta)
+    if meta is not None and objective not in BILEVEL:
+        problems.append(f"`meta` is what {' and '.join(BILEVEL)} learn weights on; `objective` {objective} reads none")
     if objective == "hu" and meta is None:
         problems.append("`objective` hu learns weights on `meta`, a few real rows; got none")
     return problems + (problems_of_quality(rows) if objective == "dimp" else [])
@@ -325,5 +336,5 @@ def problems_of_quality(rows: Rows) -> list[str]:
         return [
             f"`objective` dimp reads the column `{QUALITY}`, which `unflaw curate weigh` writes; the rows have none"
         ]
-    wrong = [q for q in rows.column(QUALITY) if q is None or not 0 <= q <= 1]
-    return [f"`{QUALITY}` must be a probability in every row, got {wrong[0]}"] if wrong else []
+    wrong = [q for q in rows.column(QUALITY) if not isinstance(q, (int, float)) or not 0 <= q <= 1]
+    return [f"`{QUALITY}` must be a probability in every row, got {wrong[0]!r}"] if wrong else []

@@ -112,7 +112,7 @@ def _apart(epochs: list[dict[str, tuple[list[float], int]]]) -> list[str]:
 def _read_epoch(path: Path, epoch: int, problems: list[str]) -> dict[str, tuple[list[float], int]]:
     """Return row id → (logits, gold); what is wrong with a line is added to `problems`."""
     rows: dict[str, tuple[list[float], int]] = {}
-    for n, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for n, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
         if not line.strip():
             continue
         try:

@@ -16,7 +16,7 @@ from unflaw.models import Features, Text, encode_texts, pad_features
 
 __all__ = [
     "QUALITY", "LabelledBatch", "LabelledSet", "label_ids", "label_names", "labels_of", "normal_texts",
-    "problems_of_labelled", "refuse_shared", "texts_of",
+    "problems_of_kinds", "problems_of_labelled", "refuse_shared", "texts_of",
 ]  # fmt: skip
 
 QUALITY = "unflaw.quality"
@@ -126,7 +126,8 @@ def labels_of(rows: Rows) -> list[str | None]:
         raise SchemaError(
             f"{rows.source or 'these rows'} have no role `label`; say which column it is, e.g. --columns label=topic"
         )
-    return [None if label is None or label == "" else str(label) for label in rows.column("label")]
+    given = rows.column("label")
+    return [None if label is None or label == "" or label != label else str(label) for label in given]
 
 
 def label_names(rows: Rows) -> list[str]:
@@ -163,6 +164,21 @@ def problems_of_labelled(
     if labels is not None:
         problems += _strangers(rows, name, labels)
     return problems + (_problems_of_weights(rows, name) if weighted and "weight" in rows.table.column_names else [])
+
+
+def problems_of_kinds(**sets: Rows | None) -> list[str]:
+    """Say where pairs lie beside texts: what learnt from one reads no other. Sets without either are left to others."""
+    kinds = {
+        name: "premise and hypothesis" if rows.has("premise") and rows.has("hypothesis") else "text"
+        for name, rows in sets.items()
+        if rows is not None and (rows.has("text") or (rows.has("premise") and rows.has("hypothesis")))
+    }
+    first = next(iter(kinds), "")
+    return [
+        f"`{name}` must hold {kinds[first]} in its rows, as `{first}` does, got {kind}"
+        for name, kind in kinds.items()
+        if kind != kinds[first]
+    ]
 
 
 def _problems_of_weights(rows: Rows, name: str) -> list[str]:

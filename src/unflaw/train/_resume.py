@@ -44,7 +44,7 @@ def claim(out: Path, settings: Mapping[str, Any], rows: Mapping[str, Rows | None
     given |= {f"rows of {name}": _digest(of) for name, of in rows.items() if of is not None}
     if settings.get("save_every") or resume:
         models = {"model": settings["model"], "before": settings.get("before")}
-        given |= {f"weights of {name}": _weights(spec) for name, spec in models.items() if spec}
+        given |= {f"weights of {name}": digest_of_weights(spec) for name, spec in models.items() if spec}
     given |= {"processes": os.environ["WORLD_SIZE"]} if settings.get("shard") else {}
     given = json.loads(json.dumps(given, default=str))
     checkpoints = [path for path in out.glob("checkpoint-*") if path.name[11:].isdigit()]
@@ -78,7 +78,7 @@ def refuse_own_folder(out: Path, specs: Sequence[str | None]) -> None:
         raise SettingsError(f"`out` must be another folder than that of the weights the run starts from, got {out}")
 
 
-def _weights(spec: str) -> str:
+def digest_of_weights(spec: str) -> str:
     """Tell weights from others: what is kept of a run goes on from the very same. Empty for a hub id."""
     found = hashlib.sha256()
     for folder in weight_paths(spec):

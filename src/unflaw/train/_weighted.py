@@ -31,7 +31,7 @@ from transformers import Trainer, TrainerCallback
 
 from unflaw._errors import SettingsError
 from unflaw.models import as_judge
-from unflaw.train._dynamics import record_epoch
+from unflaw.train._dynamics import forget_epochs, record_epoch
 
 __all__ = ["RecordDynamics", "WeightedCollator", "WeightedLoss", "WeightedTrainer"]
 
@@ -119,6 +119,11 @@ class RecordDynamics(TrainerCallback):
             raise SettingsError(f"`ids` must name each of the {len(rows):,} `rows`, got {len(ids):,}")
         self._rows, self._ids, self._folder = rows, list(ids), Path(folder)
         self._collate, self._batch_size = collate, batch_size
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Forget what another training left in the folder, or one that goes on will record again."""
+        if state.is_world_process_zero:
+            forget_epochs(self._folder, math.floor((state.epoch or 0) + 1e-6))
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Ask the model about all rows, its dropout off, and write what it says."""

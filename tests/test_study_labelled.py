@@ -118,11 +118,15 @@ def test_a_killed_study_of_levels_goes_on_with_the_same_rows(load_study, monkeyp
         "MODEL": f"hf:{tiny_encoder}", "N_TEST": 40, "N_SUBSETS": 60, "GRADE": {**small, "epochs": 2},
         "LEARN": small, "N_STEPS": {"films": 3}, "N_BEFORE": {"films": 30}, "N_TRAIN": {"films": 40},
         "SUBSET_STEPS": 2, "LEVELS_FILE": tmp_path / "results" / "levels.jsonl",
-        "SUBSETS_FILE": tmp_path / "results" / "subsets.jsonl",
+        "SUBSETS_FILE": tmp_path / "results" / "subsets.jsonl", "DOSES_FILE": tmp_path / "results" / "doses.jsonl",
         "SUBSETS": {"all": run.LEVELS, "easy+hard": ("easy", "hard")},
     }.items():  # fmt: skip
         monkeypatch.setattr(run, name, value)
     rows = labelled_rows(110)
+    nothing, more = ({"accuracy": a, "low": a - 0.1, "high": a + 0.1, "commonest": 0.5} for a in (0.5, 0.9))
+    monkeypatch.setattr(run, "_share_told", lambda *of: nothing)
+    assert run.levels_of("films", rows, 0, tmp_path, smollm2=False) is None
+    monkeypatch.setattr(run, "_share_told", lambda *of: more)
     run._add(run.LEVELS_FILE, run.levels_of("films", rows, 0, tmp_path, smollm2=False))
     once = sorted(path.name for path in (tmp_path / "films").glob("*"))
     assert once == ["first-3", "full", "grader"]
@@ -135,7 +139,8 @@ def test_a_killed_study_of_levels_goes_on_with_the_same_rows(load_study, monkeyp
     run.subsets_of("films", rows, 0)
     assert run.SUBSETS_FILE.read_text() == first and len(first.splitlines()) == 3
     (record,) = map(json.loads, run.LEVELS_FILE.read_text().splitlines())
-    assert 0 <= record["accuracy_before"] <= 1 and record["n_train"] == 40
+    (dose,) = map(json.loads, run.DOSES_FILE.read_text().splitlines())
+    assert record["n_train"] == 40 and "| films | 30 | 3 | 0.500 [0.400, 0.600] | 0.500 |" in page._doses([dose])
     assert page.accuracy_claims("films", [record]) and len(page._levels([record])) == 9
     with pytest.raises(SystemExit, match="has 110 rows"):
         monkeypatch.setitem(run.N_TRAIN, "films", 100)

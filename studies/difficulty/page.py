@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from run import LEVELS_FILE, SETS, SUBSETS, SUBSETS_FILE, control
+from run import DOSES_FILE, LEVELS_FILE, SETS, SUBSETS, SUBSETS_FILE, control
 
 from unflaw.data import atomic_write
 from unflaw.measure import LEVELS, seeded_difference
@@ -42,7 +42,7 @@ def built() -> tuple[list[Record], str]:
     claims = [c for name, of in graded.items() for make in makers for c in make(name, of)]
     claims += [c for name in SETS for c in subset_claims(name, [r for r in subsets if r["set"] == name])]
     head = (HERE / "README.md").read_text(encoding="utf-8").partition("<!-- tables -->")[0]
-    tables = "\n".join([*_claims(claims), *_levels(levels), *_subsets(subsets)])
+    tables = "\n".join([*_claims(claims), *_levels(levels), *_doses(_read(DOSES_FILE)), *_subsets(subsets)])
     return claims, f"{head}<!-- tables -->\n\n{tables}\n"
 
 
@@ -190,6 +190,17 @@ def _levels(levels: list[Record]) -> list[str]:
                 told = " | ".join("" if c != c else f"{c:.2f}" for c in cells)
                 lines.append(f"| {name} | {level} | {told} |")
     return [*lines, ""]
+
+
+def _doses(doses: list[Record]) -> list[str]:
+    if not doses:
+        return []
+    head = ["## What the rows before taught the grader", "", "| set | rows | steps | accuracy | commonest label |"]
+    return [*head, "|---" * 5 + "|", *(
+        f"| {d['set']} | {d['n']:,} | {d['steps']} | {d['accuracy']:.3f} [{d['low']:.3f}, {d['high']:.3f}] | "
+        f"{d['commonest']:.3f} |"
+        for d in doses
+    ), ""]  # fmt: skip
 
 
 def _subsets(subsets: list[Record]) -> list[str]:

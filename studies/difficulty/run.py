@@ -18,7 +18,8 @@ levels    600 test rows are graded by MiniLM that learns them. Of `vitaminc` it 
 subsets   1,200 training rows of `films` are graded; MiniLM learns easy, ambiguous, hard ones, unions, all, and as many
           drawn at random as each of those, for as many steps, and is asked about the test rows.
 
-One line per result is added to results/levels.jsonl and results/subsets.jsonl.
+One line per result is added to results/levels.jsonl and results/subsets.jsonl; results/doses.jsonl says what the rows
+before taught the grader. Where that is no more than the commonest label, nothing is graded.
 """
 
 from __future__ import annotations
@@ -40,10 +41,11 @@ from unflaw.measure import LEVELS
 from unflaw.models import has_bfloat16, open_classifier, open_encoder
 from unflaw.train import label_ids, label_names, texts_of, train_classifier
 
-__all__ = ["LEVELS_FILE", "SETS", "SUBSETS", "SUBSETS_FILE", "control"]
+__all__ = ["DOSES_FILE", "LEVELS_FILE", "SETS", "SUBSETS", "SUBSETS_FILE", "control"]
 
 HERE = Path(__file__).parent
 LEVELS_FILE, SUBSETS_FILE = HERE / "results" / "levels.jsonl", HERE / "results" / "subsets.jsonl"
+DOSES_FILE = HERE / "results" / "doses.jsonl"
 SETS = {"vitaminc": ("full", "hypothesis"), "vitaminc-cold": ("full", "hypothesis"), "films": ("full", "first:3")}
 """Set → its views."""
 MODEL = "minilm"
@@ -75,7 +77,9 @@ def main() -> None:
         for name in told.names.split(","):
             rows = films(told.sets) if name == "films" else vitaminc(told.folder)
             if told.only != "subsets" and not _has(LEVELS_FILE, set=name, seed=seed):
-                _add(LEVELS_FILE, levels_of(name, rows, seed, told.folder / "difficulty", smollm2=told.smollm2))
+                record = levels_of(name, rows, seed, told.folder / "difficulty", smollm2=told.smollm2)
+                if record is not None:
+                    _add(LEVELS_FILE, record)
             if told.only != "levels" and name in SUBSET_SETS:
                 subsets_of(name, rows, seed)
 
@@ -109,21 +113,30 @@ def films(sets: Path) -> Rows:
     return Rows.from_records(records, {"text": "text", "label": "label"}, schema="text/label")
 
 
-def levels_of(name: str, rows: Rows, seed: int, kept: Path, *, smollm2: bool) -> dict[str, Any]:
-    """Grade test rows, and ask models that learnt other rows about them; what is learnt once stays in `kept`."""
+def levels_of(name: str, rows: Rows, seed: int, kept: Path, *, smollm2: bool) -> dict[str, Any] | None:
+    """Grade test rows, and ask models that learnt other rows about them; what is learnt once stays in `kept`.
+
+    None where rows learnt before did not help: a grader that tells no more than the commonest label grades nothing.
+    """
     labels, n_before, n_train = label_names(rows), N_BEFORE[name], N_TRAIN[name]
     ends = N_TEST, N_TEST + n_before, N_TEST + n_before + n_train
     if len(rows) < ends[-1]:
         raise SystemExit(f"{name} has {len(rows)} rows, and {ends[-1]} are wanted")
     test, before, train = (rows.take(range(a, b)) for a, b in zip((0, *ends[:-1]), ends, strict=True))
-    grader, once, how, learnt_before = MODEL, None, {"steps": N_STEPS[name]}, None
+    grader, once, how = MODEL, None, {"steps": N_STEPS[name]}
     if n_before:
         grader, once = f"hf:{kept / name / 'grader'}", kept / name
-        learnt_before = accuracy(test, labels, learnt(before, test, labels, 0, kept=once / "grader", **how))
+        told = learnt(before, test, labels, 0, kept=once / "grader", **how)
+        dose = {"set": name, "n": n_before, **how, "n_test": len(test), **_share_told(test, labels, told)}
+        if not _has(DOSES_FILE, set=name, n=n_before, **how):
+            _add(DOSES_FILE, dose)
+        if dose["low"] <= dose["commonest"]:
+            print(f"{name}: {n_before} rows taught no more than the commonest label: {dose}; not graded", flush=True)
+            return None
     found = difficulty(test, model=grader, views=SETS[name], seed=seed, **GRADE)
     by = {f.check: f for f in found.findings}
     record: dict[str, Any] = {
-        "set": name, "seed": seed, "n": len(test), "n_before": n_before, "accuracy_before": learnt_before,
+        "set": name, "seed": seed, "n": len(test), "n_before": n_before,
         "n_train": len(train), "precision": PRECISION,
         "level": [LEVELS.index(v) for v in found.level],
         "stability": found.stability, "repeats_labels": by["difficulty.labels"].value,
@@ -194,9 +207,12 @@ def learnt(
     return [list(labels).index(asked.labels[k]) for k in told]
 
 
-def accuracy(test: Rows, labels: Sequence[str], told: Sequence[int]) -> float:
-    """Return the share of test rows that were told right."""
-    return float((label_ids(test, labels) == np.array(told)).mean())
+def _share_told(test: Rows, labels: Sequence[str], told: Sequence[int]) -> dict[str, float]:
+    """Return the share of test rows told right, its interval (normal, 95 %), and that of the commonest label."""
+    y = label_ids(test, labels)
+    share = float((y == np.array(told)).mean())
+    reach = 1.96 * (share * (1 - share) / len(y)) ** 0.5
+    return {"accuracy": share, "low": share - reach, "high": share + reach, "commonest": np.bincount(y).max() / len(y)}
 
 
 def probed(rows: Rows, test: Rows, labels: Sequence[str]) -> list[int]:

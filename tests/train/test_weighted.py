@@ -161,9 +161,10 @@ def test_trl_trains_on_rows_that_weigh(tiny, tmp_path):
     class WeightedSFT(WeightedLoss, SFTTrainer):
         pass
 
-    def losses(cls, weights, answers=("Blue.", "The Nile is long.")):
+    def losses(cls, weights):
+        answers = ("Blue.", "The Nile is long.")
         rows = [
-            {"prompt": "Say something: ", "completion": a, "weight": w} for a, w in zip(answers, weights, strict=True)
+            {"prompt": "Say something:", "completion": a, "weight": w} for a, w in zip(answers, weights, strict=True)
         ]
         arguments = SFTConfig(
             output_dir=str(tmp_path), max_steps=2, learning_rate=1e-2, use_cpu=True, bf16=False, report_to="none",
@@ -178,7 +179,7 @@ def test_trl_trains_on_rows_that_weigh(tiny, tmp_path):
         trainer.train()
         return [step["loss"] for step in trainer.state.log_history if "loss" in step]
 
-    assert losses(WeightedSFT, [1.0, 1.0]) == pytest.approx(losses(SFTTrainer, [1.0, 1.0]), rel=1e-4)
-    twice = losses(WeightedSFT, [2.0, 0.0])
-    assert twice == losses(WeightedSFT, [2.0, 0.0], ("Blue.", "The Nile is lean."))  # as long, and of no weight
-    assert twice != losses(WeightedSFT, [1.0, 1.0])
+    even = losses(WeightedSFT, [1.0, 1.0])
+    assert even == pytest.approx(losses(SFTTrainer, [1.0, 1.0]), rel=1e-4)
+    first, second = (losses(WeightedSFT, weights)[0] for weights in ([2.0, 0.0], [0.0, 2.0]))
+    assert first + second == pytest.approx(2 * even[0], rel=1e-4) and first != pytest.approx(second, rel=1e-3)

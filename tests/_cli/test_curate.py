@@ -210,3 +210,15 @@ def test_the_rows_that_stay_are_better_than_those_before(audited):
     said = call(*words, "--run", later).stdout
     assert "Against the earlier version" in said and "0 rows added, 6 removed, 54 kept" in said
     assert RunFolder(later).changes() == against
+
+
+def test_scores_are_not_written_over(tmp_path):
+    (tmp_path / "rows.jsonl").write_text("".join(f'{{"id": "r{k}", "text": "{k}"}}\n' for k in range(4)))
+    (tmp_path / "scores.csv").write_text("id,score\nr0,0\nr1,0.5\nr2,x\nr3,1\n")
+    asked = ["curate", "filter", str(tmp_path / "rows.jsonl"), "--scores", str(tmp_path / "scores.csv"), "--keep", "2"]
+    for flag in ("--out", "--removed"):
+        more = [flag, str(tmp_path / "scores.csv"), *(["--out", str(tmp_path / "o.jsonl")] if flag != "--out" else [])]
+        told = RUN.invoke(app, [*asked, *more, "--overwrite"])
+        assert told.exit_code == 2 and f"`{flag}` must not be a file that is read" in " ".join(told.output.split())
+    told = RUN.invoke(app, [*asked, "--out", str(tmp_path / "o.jsonl")])
+    assert "got 'x' for row 'r2' (1 in all)" in " ".join(told.output.split())

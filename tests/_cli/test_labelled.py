@@ -334,3 +334,69 @@ def test_earlier_files_are_read_as_they_were(files, tiny_encoder):
     call("train", f"hf:{tiny_encoder}", named, *columns, "--run", run, "--steps", 1, "--name", "a")
     told = refused("evaluate", run / "models" / "a", "--labels", files / "synthetic.jsonl", "--run", run)
     assert "`rows of unflaw train a` and `labels` share 90 texts" in told
+
+
+def test_synthetic_rows_are_not_their_own_truth(files):
+    told = refused("curate", "weigh", files / "checker.jsonl", "--real", files / "checker.jsonl", "--checker",
+                   "probe:potion", "--out", files / "w.jsonl")  # fmt: skip
+    assert "`rows` and `real` share 60 texts" in told
+
+
+def test_what_comes_next_reads_rows_as_they_were_read(files):
+    rows = [{"sentence": t, "klass": v} for t, v in zip(*map(read(files / "synthetic.jsonl").column, ("text", "label")),
+                                                        strict=True)]  # fmt: skip
+    (files / "named.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    told = call("curate", "weigh", files / "named.jsonl", "--columns", "text=sentence,label=klass", "--real",
+                files / "checker.jsonl", "--checker", "probe:potion", "--no-check", "--out",
+                files / "w.jsonl")  # fmt: skip
+    assert "w.jsonl --columns text=sentence,label=klass" in " ".join(told.output.split())
+
+
+def test_a_level_is_not_written_over_by_all_rows(files):
+    told = refused(
+        "curate", "difficulty", files / "real.jsonl", "--parts", files / "p", "--out", files / "p" / "easy.jsonl"
+    )
+    assert "`--out` and `--parts` must name different files" in told
+
+
+@pytest.mark.parametrize("words", [
+    ("curate", "difficulty", "few.jsonl", "--out", "g.jsonl"),
+    ("train", "minilm", "real.jsonl", "--validation", "validation.jsonl", "--out", "m"),
+    ("train", "minilm", "synthetic.jsonl", "--arms", "plain,plain", "--real", "checker.jsonl", "--validation",
+     "validation.jsonl", "--out", "m"),
+    ("train", "minilm", "real.jsonl", "--max-tokens", 1, "--task", "classifier", "--out", "m"),
+    ("curate", "difficulty", "real.jsonl", "--recorded", "nowhere", "--out", "g.jsonl"),
+    ("curate", "difficulty", "real.jsonl", "--view", "premise", "--out", "g.jsonl"),
+    ("curate", "split", "real.jsonl", "--parts", "a=0.5", "--out", "real.jsonl/parts"),
+    ("curate", "weigh", "synthetic.jsonl", "--real", "checker.jsonl", "--out", "real.jsonl/w.jsonl"),
+    ("train", "minilm", "real.jsonl", "--out", "real.jsonl"),
+])  # fmt: skip
+def test_a_dry_run_refuses_what_the_run_would(files, monkeypatch, words):
+    monkeypatch.chdir(files)
+    write(read("real.jsonl").take(range(16)), "few.jsonl")
+    told = {
+        "few.jsonl": "must be 30 at least", "real.jsonl": "", "nowhere": "nowhere is none", "premise": "have none",
+        "plain,plain": "each arm once", "validation.jsonl": "share 40 texts", 1: "at least 8 for a classifier",
+        "real.jsonl/parts": "real.jsonl is a file", "real.jsonl/w.jsonl": "real.jsonl is a file",
+    }  # fmt: skip
+    said = next((told[w] for w in words if told.get(w)), "real.jsonl is a file")
+    if "plain,plain" in words:
+        said = told["plain,plain"]
+    assert said in refused(*words, "--dry-run")
+
+
+def test_a_model_that_fell_apart_is_said_to(files, tiny_encoder):
+    how = ["--steps", 3, "--learning-rate", 1e30, "--batch-size", 16, "--max-tokens", 16]
+    told = call("train", f"hf:{tiny_encoder}", files / "synthetic.jsonl", "--validation", files / "validation.jsonl",
+                *how, "--out", files / "m")  # fmt: skip
+    said = " ".join(told.output.split())
+    assert "the model fell apart; lower the learning rate" in said and "not a number" in said
+
+
+def test_a_classifier_is_not_asked_to_write(files, tiny_encoder):
+    call("train", f"hf:{tiny_encoder}", files / "real.jsonl", "--steps", 1, "--out", files / "m")
+    told = refused("evaluate", files / "m")
+    assert "writes nothing; --labels FILE measures a classifier" in told
+    (files / "task.yaml").write_text("task: a\nlabels: [good, bad]\n")
+    written = refused("generate", "text", files / "task.yaml", "-n", 2, "--model", files / "m", "--dry-run")
+    assert "writes nothing" in written

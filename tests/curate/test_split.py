@@ -63,3 +63,17 @@ def test_no_row_is_dealt_twice_and_sizes_are_met_to_within_a_row_of_each_label(s
 def test_sizes_that_are_none_are_refused(parts, told):
     with pytest.raises(SettingsError, match=told):
         split(labelled_rows(10), parts)
+
+
+def test_questions_and_answers_are_dealt_by_their_questions():
+    records = [{"prompt": f"What is {k // 2}?", "response": f"It is {k}."} for k in range(40)]
+    rows = Rows.from_records(records, {"prompt": "prompt", "response": "response"})
+    parts = split(rows, {"a": 0.5, "b": 0.5}, by=None)
+    asked = {name: {*rows.only(ids).column("prompt")} for name, ids in parts.items()}
+    assert len(parts["a"]) == len(parts["b"]) == 20 and not asked["a"] & asked["b"]
+
+
+def test_a_part_that_would_be_empty_is_refused():
+    rows = Rows.from_records([{"text": str(k)} for k in range(40)], {"text": "text"})
+    with pytest.raises(SettingsError, match="large enough for a row each, got none for .'a'. of 40 rows"):
+        split(rows, {"a": 0.01, "b": 0.5}, by=None)

@@ -246,3 +246,14 @@ def written(path, n):
 
 def test_gzip_is_known_by_its_bytes_not_its_name(file):
     assert len(read(file("a.jsonl", gzip.compress(lines(*QA).encode())))) == 3
+
+
+def test_rows_may_come_after_a_batch_of_lines_that_are_none(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    bad = '{"text": "", "label": "x"}\n' * 3
+    path.write_text(bad + '{"text": "a", "label": "x"}\n')
+    reader = RowReader(path, batch_size=2)
+    assert [rows.column("text") for rows in reader] == [["a"]] and reader.n_rejected == 3
+    path.write_text(bad)
+    with pytest.raises(DataError, match="none of the 3 lines of .* is a row:\n  line 1: .*text"):
+        read(path)

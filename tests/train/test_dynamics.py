@@ -72,3 +72,19 @@ def test_ids_may_hold_what_ends_lines_elsewhere(tmp_path):
     ids = ["a\u2028b", "c\x85d", "e"]
     record_epoch(tmp_path, 1, ids, np.zeros((3, 2)), np.array([0, 1, 0]))
     assert read_dynamics(tmp_path).ids == ids
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (b"\xff\xfe", "UnicodeDecodeError"),
+        (b'{"guid": "a", "logits_epoch_1": [1, 2], "gold": Infinity}', "OverflowError"),
+        (b'{"guid": "a", "logits_epoch_1": [1' + b"0" * 400 + b', 2], "gold": 0}', "OverflowError"),
+    ],
+)
+def test_what_is_no_number_is_named_by_its_line(tmp_path, line, told):
+    for epoch in (1, 2):
+        record_epoch(tmp_path, epoch, ["a"], np.zeros((1, 2)), np.array([0]))
+    (tmp_path / "dynamics_epoch_1.jsonl").write_bytes(line + b"\n")
+    with pytest.raises(DataError, match=f"dynamics_epoch_1.jsonl line 1: {told}"):
+        read_dynamics(tmp_path)

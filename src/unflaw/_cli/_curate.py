@@ -111,7 +111,7 @@ def filter(
 
     rule: dict[str, Any] = {"above": above, "worst": worst, "keep": keep, "balance": balance}
     read_once = cache(partial(_named, reading, synthetic, balance))
-    place = partial(_targets, out, removed, run, synthetic, replace=resume or overwrite, needed=not dry_run)
+    place = partial(_targets, out, removed, run, [synthetic, scores], replace=resume or overwrite, needed=not dry_run)
     audited = cache(partial(Audited.of, run, scores, checks))
     if problems := mistakes(place, audited, lambda: filter_rows(read_once(), {}, **rule)):
         raise SettingsError(problems)
@@ -139,13 +139,19 @@ for _name, _method in _METHODS.items():
 
 
 def _targets(
-    out: Path | None, removed: Path | None, run: Path | None, source: str, *, replace: bool, needed: bool
+    out: Path | None,
+    removed: Path | None,
+    run: Path | None,
+    sources: Sequence[str | Path | None],
+    *,
+    replace: bool,
+    needed: bool,
 ) -> tuple[Path, Path]:
     """Return where both files go; refuse what could not be written before anything is."""
     kept = named_path(out, run if needed else run or Path(), "kept.jsonl")  # a dry run may name neither
     gone = removed or (kept.with_name("removed.jsonl") if out is None else _beside(out))
     files = {"--out": kept, "--removed": gone} if needed else {}
-    problems = mistakes(*(partial(refuse_file, flag, path, [source], free=replace) for flag, path in files.items()))
+    problems = mistakes(*(partial(refuse_file, flag, path, sources, free=replace) for flag, path in files.items()))
     if kept == gone:
         problems.append(f"`--out` and `--removed` must be two files, got {kept} for both")
     if problems:

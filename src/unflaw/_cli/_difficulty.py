@@ -114,7 +114,7 @@ def difficulty(
     if keep is not None and out is None and run is None:
         problems.append("`--keep` says which rows go to `--out` or `--run`, got neither")
     problems += mistakes(
-        place, partial(_part_paths, parts, rows, free=free or dry_run), partial(_refuse_levels, wanted)
+        place, partial(_part_paths, parts, rows, free=free or dry_run, out=out), partial(_refuse_levels, wanted)
     )
     if problems := problems + reading.problems(rows):
         raise SettingsError(problems)
@@ -160,11 +160,13 @@ def _refuse_levels(wanted: list[str]) -> None:
         raise SettingsError(f"`--keep` knows no {strange[0]!r}. {did_you_mean(strange[0], LEVELS)}")
 
 
-def _part_paths(parts: Path | None, source: str, *, free: bool) -> dict[str, Path]:
+def _part_paths(parts: Path | None, source: str, *, free: bool, out: Path | None = None) -> dict[str, Path]:
     from unflaw.measure import LEVELS
 
     paths = {} if parts is None else {level: parts / f"{level}.jsonl" for level in LEVELS}
     refuse_sources([("--parts", path) for path in paths.values()], [source])
+    if out is not None and out.resolve() in [path.resolve() for path in paths.values()]:
+        raise SettingsError(f"`--out` and `--parts` must name different files, got {out} for both")
     refuse_there("--parts", paths.values(), free=free)
     return paths
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,6 +29,7 @@ from unflaw._cli._shared import (
     console,
     emit,
     in_vain,
+    mistakes,
     open_cached,
     run_step,
     written,
@@ -65,7 +67,7 @@ def evaluate(
     allow_unknown: Annotated[
         bool, typer.Option("--allow-unknown", help="Leave out prompts with ids that cannot be checked here.")
     ] = False,
-    n: Annotated[int, typer.Option("--n", min=5, help="Prompts drawn from the seed, a multiple of 5.")] = 100,
+    n: Annotated[int, typer.Option("--n", min=10, help="Prompts drawn from the seed, a multiple of 5.")] = 100,
     qa: Annotated[
         str | None, typer.Option("--qa", metavar="FILE", show_default=False, help="Rows with questions and answers.")
     ] = None,
@@ -110,9 +112,14 @@ def evaluate(
 ) -> None:
     """Measure one model, or several against each other, paired."""
     call = dict(locals())
+    from unflaw.models import find_writer
+
     problems = _in_vain(call)
     if len(set(models)) < len(models):
         problems.append(f"`MODEL` must name each model once, got {models}")
+    if labels is None:
+        told = mistakes(*(partial(find_writer, model) for model in models))
+        problems += [f"{problem}; --labels FILE measures a classifier" for problem in told]
     if problems:
         raise SettingsError(problems)
     rule = _compiled(pattern)

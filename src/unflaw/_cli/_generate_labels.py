@@ -70,13 +70,14 @@ def labels(
     """
     from unflaw.data import Rejection, write
     from unflaw.generate import problems_of_votes, read_task, vote
-    from unflaw.models import parse_spec
+    from unflaw.models import Sampling, find_writer
 
     specs = panel or ["smollm2"]
     place = partial(
         out_path_if_any, out, run, [rows, task], "annotated.jsonl", replace=resume or overwrite, needed=not dry_run
     )
-    problems = mistakes(place, partial(read_task, task), *(partial(parse_spec, spec) for spec in specs))
+    problems = mistakes(place, partial(read_task, task), *(partial(find_writer, spec) for spec in specs))
+    problems += mistakes(partial(Sampling, temperature=temperature))
     problems += reading.problems(rows)
     if out is not None and ".csv" in out.suffixes + [s.replace(".tsv", ".csv") for s in out.suffixes]:
         problems.append(f"`--out` must be a file that can hold lists, e.g. JSONL or Parquet, got {out}")

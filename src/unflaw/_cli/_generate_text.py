@@ -39,7 +39,8 @@ __all__ = ["text"]
 
 @command(
     "unflaw generate text task.yaml -n 400 --run runs/first",
-    "unflaw generate text task.yaml -n 400 --shots 4 --examples real.jsonl --model openai:llama3@http://localhost:11434/v1",
+    "unflaw generate text task.yaml -n 400 --shots 4 --examples real.jsonl --out few.jsonl "
+    "--model openai:llama3@http://localhost:11434/v1",
 )
 @reads_rows
 def text(
@@ -78,7 +79,7 @@ def text(
     from unflaw.data import write
     from unflaw.generate import read_task, text_prompts
     from unflaw.generate import text as write_text
-    from unflaw.models import parse_spec
+    from unflaw.models import find_writer
 
     of_shots = {"examples": (shots > 0, "--shots above 0"), "max_copy": (shots > 0, "--shots above 0")}
     problems = in_vain(text, dict(locals()), {**of_shots, "turns": (shots == 0, "--shots 0")})
@@ -88,7 +89,7 @@ def text(
         "n": number, "shots": shots, "turns": turns, "seed": seed, "max_copy": max_copy, "temperature": temperature,
         "max_retries": max_retries,
     }  # fmt: skip
-    problems += mistakes(partial(parse_spec, model)) + reading.problems(source if shots else None)
+    problems += mistakes(partial(find_writer, model)) + reading.problems(source if shots else None)
     place = partial(out_path, out, run, [source, task], "texts.jsonl", replace=resume or overwrite)
     if problems := problems + ([] if dry_run else mistakes(place)):
         raise SettingsError(problems)

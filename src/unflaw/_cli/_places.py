@@ -7,7 +7,9 @@ from pathlib import Path
 
 from unflaw._errors import SettingsError
 
-__all__ = ["named_path", "out_path", "out_path_if_any", "refuse_file", "refuse_sources", "refuse_there"]
+__all__ = [
+    "named_path", "out_path", "out_path_if_any", "refuse_file", "refuse_in_file", "refuse_sources", "refuse_there",
+]  # fmt: skip
 
 
 def named_path(out: Path | None, run: Path | None, name: str) -> Path:
@@ -48,6 +50,7 @@ def refuse_file(flag: str, path: Path, sources: Iterable[str | Path | None], *, 
     if path.suffix:
         format_of(path)
     refuse_sources([(flag, path)], sources)
+    refuse_in_file(flag, path.parent)
     if path.exists() and not free:
         raise SettingsError(f"`{flag}` names {path}, which exists; name another file, or replace it with --overwrite")
 
@@ -64,7 +67,17 @@ def refuse_sources(targets: Iterable[tuple[str, Path]], sources: Iterable[str | 
         raise SettingsError(told)
 
 
+def refuse_in_file(flag: str, folder: Path) -> None:
+    """Refuse a folder that cannot be made, since a file is in its place or above it."""
+    above = next((at for at in (folder, *folder.parents) if at.exists()), folder)
+    if above.is_file():
+        raise SettingsError(f"`{flag}` must lie in a folder, and {above} is a file")
+
+
 def refuse_there(flag: str, paths: Iterable[Path], *, free: bool) -> None:
-    """Refuse files that are there, unless they may be replaced."""
+    """Refuse files that are there, unless they may be replaced, and those whose folder can be none."""
+    paths = list(paths)
+    for folder in {path.parent for path in paths}:
+        refuse_in_file(flag, folder)
     if there := [str(path) for path in paths if path.exists() and not free]:
         raise SettingsError(f"`{flag}` holds {', '.join(there)}; name another folder, or replace with --overwrite")

@@ -6,6 +6,7 @@ A verb takes `reading: Reading` and calls `reading.rows(path)`; `reads_rows` put
 from __future__ import annotations
 
 import inspect
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -158,6 +159,10 @@ class Reading:
         """Return the options that differ from their defaults, for a manifest."""
         given = {name: (getattr(self, name), option.default) for name, option in _options().items()}
         return {name: str(value) for name, (value, default) in given.items() if value != default}
+
+    def flags(self) -> str:
+        """Return the options that differ from their defaults as they are typed, each after a blank."""
+        return "".join(f" --{k.replace('_', '-')} {shlex.quote(value)}" for k, value in self.settings().items())
 
 
 def _options() -> Mapping[str, inspect.Parameter]:

@@ -117,13 +117,20 @@ def _score_table(path: Path) -> dict[str, float]:
     if not {"score", "id"} <= {*rows.table.column_names}:
         got = [name for name in rows.table.column_names if name != ID]
         raise DataError(f"`--scores` must have columns id and score, got {got}")
-    scores = rows.column("score")
+    scores = [_number(score) for score in rows.column("score")]  # a CSV with one cell of words holds words only
     if bad := [(i, s) for i, s in zip(rows.ids, scores, strict=True) if not _is_score(s)]:
         told = "; ".join(f"{score!r} for row {row_id!r}" for row_id, score in bad[:3])
         raise DataError(
             f"`--scores` must hold a finite number in `score` of each row, got {told} ({len(bad):,} in all)"
         )
     return dict(zip(rows.ids, scores, strict=True))
+
+
+def _number(value: Any) -> Any:
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def _is_score(value: Any) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unflaw._cli._memory import freed_at_once
+from unflaw._cli._places import refuse_in_file
 from unflaw._cli._reading import Reading, reads_rows
 from unflaw._cli._shared import (
     DeviceOption,
@@ -309,6 +310,7 @@ def problems_of_folder(models: Sequence[str | None], call: Mapping[str, Any]) ->
 def model_path(out: Path | None, run: Path | None, name: str) -> Path:
     """Return where the model goes."""
     if out is not None:
+        refuse_in_file("--out", out)
         return out
     if run is None:
         raise SettingsError("`--out` or `--run` must say where the model goes, got neither")

@@ -58,13 +58,14 @@ def _place(call: Mapping[str, Any]) -> Path:
 def train_all_arms(call: Mapping[str, Any], reading: Reading, settings: dict[str, Any]) -> None:
     """Train each arm into a model of the run folder, or a folder of `--out`, and tell how they went."""
     from unflaw._cli._train import training_step
-    from unflaw.train import ARMS, problems_of_arms, train_arms
+    from unflaw.train import ARMS, problems_of_arms, refuse_shared_by_arms, train_arms
 
     arms = arm_names(call["arms"])
     rows, real, checked = (reading.rows(call[n], call["limit"] if n == "rows" else None) for n in _FILES)
     if problems := problems_of_arms(arms, rows, real, checked):
         raise SettingsError(problems)
     refuse_used(call["run"], call["allow_shared"], rows=rows, validation=checked, real=real)
+    refuse_shared_by_arms(arms, rows, real, checked)
     place = _place(call)
     if call["dry_run"]:
         emit({"arms": arms, "out": place}, call["as_json"], f"would train {', '.join(arms)} → {place}")

@@ -37,7 +37,7 @@ def is_classifier(model: str, task: str) -> bool:
 def train_rows(call: Mapping[str, Any], reading: Reading) -> None:
     """Train a classifier as a call of `unflaw train` says, and tell how it went."""
     from unflaw._cli._train import model_path, training_step, watched_steps
-    from unflaw.train import problems_of_classifier, train_classifier
+    from unflaw.train import problems_of_classifier, refuse_shared, train_classifier
 
     model, source = call["model"], call["rows"]
     given = {name: call[name] if call[name] is not None else value for name, value in DEFAULTS.items()}
@@ -58,6 +58,7 @@ def train_rows(call: Mapping[str, Any], reading: Reading) -> None:
     if problems := problems_of_classifier(checked, rows, sets["validation"], sets["meta"]):
         raise SettingsError(problems)
     refuse_used(call["run"], call["allow_shared"], rows=rows, **sets)
+    refuse_shared(rows=rows, **sets)
     path = model_path(call["out"], call["run"], call["name"])
     if call["dry_run"]:
         words = f"would train {model} as a classifier on {len(rows):,} rows → {path}"

@@ -96,7 +96,7 @@ def weigh(
     from unflaw.curate import problems_of_weighing
     from unflaw.curate import weigh as weigh_rows
     from unflaw.data import write
-    from unflaw.train import problems_of_precision
+    from unflaw.train import problems_of_precision, refuse_shared
 
     sources = (synthetic, real)
     place = partial(
@@ -116,6 +116,8 @@ def weigh(
     if problems := problems_of_weighing(rule, rows, few):
         raise SettingsError(problems)
     refuse_used(run, allow_shared, real=few)
+    if not allow_shared:
+        refuse_shared(rows=rows, real=few)
     if dry_run or path is None:
         words = f"would weigh {len(rows):,} rows by {len(few):,} real ones"
         emit({"rows": len(rows), "real": len(few), "out": path, **rule}, as_json, words)
@@ -136,7 +138,7 @@ def weigh(
         None if as_json else _words(found, len(rows), path),
     )
     live = " --objective dimp" if found.weight is None else ""
-    console.print(f"next: unflaw train minilm {shlex.quote(str(path))}{live}", soft_wrap=True)
+    console.print(f"next: unflaw train minilm {shlex.quote(str(path))}{reading.flags()}{live}", soft_wrap=True)
 
 
 def keep_findings(folder: RunFolder, rows: Rows, findings: list[Finding]) -> None:

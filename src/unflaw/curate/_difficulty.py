@@ -21,7 +21,7 @@ from unflaw._errors import DataError, SettingsError
 from unflaw.curate._difficulty_told import difficulty_findings
 from unflaw.curate._views import FULL, view_of
 from unflaw.data import Finding, Rows, Selection
-from unflaw.measure import LEVELS, Dynamics, dynamics, levels
+from unflaw.measure import LEAST_GRADED, LEVELS, Dynamics, dynamics, levels
 from unflaw.train import (
     RecordedDynamics,
     digest_of_call,
@@ -121,7 +121,6 @@ def difficulty(
     Raises
     ------
     SettingsError : all settings and rows that break their rule, together.
-    TooFewRowsError : fewer than thirty rows.
     DataError : what was recorded is of other rows or labels.
     """
     problems = problems_of_difficulty(rows, views, recorded, epochs, seed)
@@ -158,10 +157,13 @@ def problems_of_difficulty(
     """Name all settings and rows that break their rule."""
     chosen = _chosen(rows, views)
     problems = problems_of_labelled(rows, "rows", weighted=False)
+    if len(rows) < LEAST_GRADED:
+        problems.append(f"`rows` must be {LEAST_GRADED} at least for three levels of difficulty, got {len(rows)}")
     if len(set(chosen)) < len(chosen):
         problems.append(f"`views` must name each view once, got {chosen}")
     if recorded is not None and len(recorded) != len(chosen):
         problems.append(f"`recorded` must name one folder for each of the views {chosen}, got {len(recorded)}")
+    problems += [f"`recorded` must name folders, and {of} is none" for of in recorded or () if not Path(of).is_dir()]
     if epochs < 2:
         problems.append(f"`epochs` must be at least 2, got {epochs}: one shows no course")
     for view in () if problems else chosen:

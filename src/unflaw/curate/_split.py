@@ -21,8 +21,8 @@ _NOBODY = ""
 def split(rows: Rows, parts: Mapping[str, float], *, by: str | None = "label", seed: int = 0) -> dict[str, list[str]]:
     """Deal rows out to named parts, each label in the same proportions; return the ids of each part.
 
-    Rows of one text (in lower case, white space aside) go to one part, so that no part knows another's rows. Sizes are
-    met to within a row of each label and such groups.
+    Rows of one text (in lower case, white space aside), or of one question, go to one part, so that no part knows
+    another's rows. Sizes are met to within a row of each label and such groups.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def split(rows: Rows, parts: Mapping[str, float], *, by: str | None = "label", s
     Raises
     ------
     SettingsError
-        Sizes that are no sizes, or more rows asked for than there are.
+        Sizes that are no sizes, more rows asked for than there are, or a part left without any.
 
     >>> records = [{"text": f"{n}", "label": n % 2} for n in range(8)]
     >>> rows = Rows.from_records(records, {"text": "text", "label": "label"})
@@ -51,7 +51,7 @@ def split(rows: Rows, parts: Mapping[str, float], *, by: str | None = "label", s
     if problems:
         raise SettingsError(problems)
     groups: dict[str, list[int]] = defaultdict(list)
-    for at, text in enumerate(normal_texts(rows)):
+    for at, text in enumerate(_said(rows)):
         groups[text].append(at)
     strata: dict[str, list[list[int]]] = defaultdict(list)
     values = [None] * n if by is None else rows.column(by)
@@ -70,4 +70,14 @@ def split(rows: Rows, parts: Mapping[str, float], *, by: str | None = "label", s
             owed[part] -= len(group)
             dealt[part] += [ids[i] for i in group]
     del dealt[_NOBODY]
+    if bare := [name for name, ids in dealt.items() if not ids]:
+        raise SettingsError(f"`parts` must be large enough for a row each, got none for {bare} of {n:,} rows")
     return dealt
+
+
+def _said(rows: Rows) -> list[str]:
+    """Return what a row says in lower case, white space aside; of questions and answers the question."""
+    if rows.has("text") or (rows.has("premise") and rows.has("hypothesis")):
+        return normal_texts(rows)
+    told = rows.column("prompt") if rows.has("prompt") else rows.texts()
+    return [" ".join((text or "").casefold().split()) for text in told]

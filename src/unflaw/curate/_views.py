@@ -44,6 +44,8 @@ def _texts(rows: Rows, view: str, seed: int) -> list[str]:
         return [
             " ".join(_shuffled(text.split(), f"{seed} {i}")) for i, text in zip(rows.ids, _joined(rows), strict=True)
         ]
+    if view in VIEWS and not rows.has(view):
+        raise SettingsError(f"`view` {view} needs rows with a {view}, and these have none")
     if not rows.has(view) and view not in rows.table.column_names:
         known = [*VIEWS[:4], "first:3", "last:3", *rows.table.column_names]
         raise SettingsError(f"`view` knows no {view!r}: it is no view and no column. {did_you_mean(view, known)}")

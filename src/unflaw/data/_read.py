@@ -218,18 +218,18 @@ class RowReader:
         seen = Seen()
         typing = Columns(self._texts)
         for chunk in self._source.chunks(self._batch_size, self._count, self._progress):
-            rows = self._rows(chunk, typing, seen)
+            if (rows := self._rows(chunk, typing, seen)) is None:
+                continue
             if self._limit is not None and self.n_rows + len(rows) > self._limit:
                 rows = rows.take(range(self._limit - self.n_rows))
             self.n_rows += len(rows)
-            if len(rows):
-                yield rows
+            yield rows
             if self.n_rows == self._limit:
                 return
         if not self.n_rows and self._source.span is None:
             raise DataError(self._no_rows())
 
-    def _rows(self, chunk: Chunk, typing: Columns, seen: Seen) -> Rows:
+    def _rows(self, chunk: Chunk, typing: Columns, seen: Seen) -> Rows | None:
         kept, records, values = [], [], []
         for i, (line, record) in enumerate(zip(chunk.lines, self._records(chunk), strict=True)):
             try:
@@ -240,6 +240,8 @@ class RowReader:
                 continue
             kept.append(i)
             records.append(self._without_nan(parsed))
+        if not kept:
+            return None  # no column has a type yet
         if chunk.table is None:
             table = typing.table(records)
         else:

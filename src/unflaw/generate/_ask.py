@@ -125,7 +125,7 @@ def refuse_none(asked: Asked, n: int) -> None:
         raise TooFewRowsError(
             f"`n` = {n} rows were asked for and none would do; reasons: "
             f"{', '.join(f'{reason} ({count})' for reason, count in counts)}. "
-            "Try a larger model, a higher `max_tokens`, or your own `shots`"
+            "Try a larger model, or shots of your own"
         )
 
 

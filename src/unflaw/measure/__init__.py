@@ -34,7 +34,7 @@ from unflaw.measure._diversity import (
     top_similarity,
     vendi_score,
 )
-from unflaw.measure._dynamics import LEVELS, Dynamics, Levels, dynamics, levels
+from unflaw.measure._dynamics import LEAST_GRADED, LEVELS, Dynamics, Levels, dynamics, levels
 from unflaw.measure._intervals import auc_interval, difference_of_shares, difference_within, wilson_interval
 from unflaw.measure._labels import LabelJudge, label_issues, out_of_sample, total_variation, uncertainty
 from unflaw.measure._languages import language, languages
@@ -96,6 +96,7 @@ from unflaw.measure._twosample import (
 from unflaw.measure._weights import fitted_temperature, importance_weights, tempered
 
 __all__ = [
+    "LEAST_GRADED",
     "LEVELS",
     "RARE",
     "ClassifierTest",

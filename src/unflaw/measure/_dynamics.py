@@ -33,7 +33,8 @@ __all__ = ["LEVELS", "Dynamics", "Levels", "dynamics", "levels"]
 
 LEVELS = ("easy", "ambiguous", "hard")
 """Names of the three clusters, by falling mean confidence."""
-LEAST_ROWS = 30
+LEAST_GRADED = 30
+"""Rows without which there are no three levels."""
 """Rows without which three clusters in eight dimensions mean nothing."""
 
 
@@ -105,8 +106,8 @@ def levels(views: list[Dynamics], *, forgetting: bool = False, n_seeds: int = 5,
         Fewer than thirty rows.
     """
     n = len(views[0].mu)
-    if n < LEAST_ROWS:
-        raise TooFewRowsError(f"three levels of difficulty need at least {LEAST_ROWS} rows, got {n}")
+    if n < LEAST_GRADED:
+        raise TooFewRowsError(f"three levels of difficulty need at least {LEAST_GRADED} rows, got {n}")
     from sklearn.metrics import adjusted_rand_score
     from sklearn.preprocessing import StandardScaler
 

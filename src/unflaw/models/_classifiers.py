@@ -15,11 +15,11 @@ from unflaw.models._embedded import asset_folder, embedded_checkpoint
 from unflaw.models._extras import require
 from unflaw.models._hf import found_name, most_tokens, quietly
 from unflaw.models._modes import as_judge
-from unflaw.models._specs import ModelSpec, parse_spec
+from unflaw.models._specs import ModelSpec, find_causal, parse_spec
 
 __all__ = [
-    "Features", "HFClassifier", "Text", "class_logits", "classes_of", "encode_texts", "find_classifier", "most_read",
-    "open_classifier", "open_trainable_classifier", "pad_features", "writes_text",
+    "Features", "HFClassifier", "Text", "class_logits", "classes_of", "encode_texts", "find_classifier", "find_writer",
+    "most_read", "open_classifier", "open_trainable_classifier", "pad_features", "writes_text",
 ]  # fmt: skip
 
 _MOST_TOKENS = 8192
@@ -116,6 +116,20 @@ def writes_text(spec: str | ModelSpec) -> bool:
     except SpecError:
         return True
     return not made or made[0].endswith(("ForCausalLM", "LMHeadModel", "ForConditionalGeneration"))
+
+
+def find_writer(spec: str | ModelSpec) -> ModelSpec:
+    """Take a spec apart and look for the folder it names. Raises SpecError for what cannot write."""
+    spec = parse_spec(spec)
+    if spec.kind == "openai":
+        return spec
+    if spec.kind == "gguf" and not Path(spec.name).expanduser().is_file():
+        raise SpecError(f"`{spec}` must name an existing file")
+    if spec.kind == "gguf":
+        return spec
+    if not writes_text(spec):
+        raise SpecError(f"`{spec}` is an encoder or a classifier, and writes nothing")
+    return find_causal(spec)
 
 
 def most_read(model: Any, tokenizer: Any) -> int:

@@ -63,7 +63,8 @@ def verdict(
     elif found:
         level, sentence = "ok", f"No flaw found: all {total} passed." if len(judged) > 1 else "No flaw found."
     else:
-        sentence, repair = repair or "Models measured; no audit in this run.", ""
+        sentence = repair or f"{'Models measured; no' if compared else 'No'} audit in this run."
+        repair = ""
         level = compared["repair"]["level"] if compared and compared["repair"] else "none"
     basis = "; ".join(clip(f.title, 160) for f in [f for f in by_harm(found) if f.verdict != "ok"][:3])
     more = len(fails) + len(warns) - 3

@@ -3,7 +3,7 @@
 import importlib
 from typing import Any
 
-from unflaw.train._arms import ARMS, problems_of_arms, train_arms
+from unflaw.train._arms import ARMS, problems_of_arms, refuse_shared_by_arms, train_arms
 from unflaw.train._causal import Counted, add_lora, head_of, head_parameters, hidden_at, hidden_at_each
 from unflaw.train._classify import OBJECTIVES, TrainedClassifier, problems_of_classifier, train_classifier
 from unflaw.train._dynamics import RecordedDynamics, read_dynamics, record_epoch
@@ -92,6 +92,7 @@ __all__ = [
     "record_epoch",
     "refuse_own_folder",
     "refuse_shared",
+    "refuse_shared_by_arms",
     "run_trainer",
     "save_model",
     "texts_of",

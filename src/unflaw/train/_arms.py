@@ -27,7 +27,7 @@ from unflaw.train._labelled import (
 )
 from unflaw.train._resume import digest_of_call, digest_of_weights
 
-__all__ = ["ARMS", "problems_of_arms", "train_arms"]
+__all__ = ["ARMS", "problems_of_arms", "refuse_shared_by_arms", "train_arms"]
 
 ARMS: Mapping[str, str] = {
     "plain": "synthetic rows, all alike",
@@ -80,10 +80,7 @@ def train_arms(
     """
     if problems := problems_of_arms(arms, synthetic, real, validation, threshold):
         raise SettingsError(problems)
-    refuse_shared(real=real, validation=validation)
-    refuse_shared(synthetic=synthetic, validation=validation)
-    if "hu" in arms:
-        refuse_shared(synthetic=synthetic, real=real)
+    refuse_shared_by_arms(arms, synthetic, real, validation)
     epochs, size = training.pop("epochs", _DEFAULT_EPOCHS), training.get("batch_size", _DEFAULT_BATCH)
     per_epoch = math.ceil(len(synthetic) / size)
     steps = training.pop("steps", None) or math.ceil(epochs * per_epoch)
@@ -112,11 +109,24 @@ def train_arms(
     return done
 
 
+def refuse_shared_by_arms(arms: Sequence[str], synthetic: Rows, real: Rows, validation: Rows) -> None:
+    """Refuse rows that serve two ends: those that choose the epoch, and of "hu" those that weights are learnt on.
+
+    Raises DataError.
+    """
+    refuse_shared(real=real, validation=validation)
+    refuse_shared(synthetic=synthetic, validation=validation)
+    if "hu" in arms:
+        refuse_shared(synthetic=synthetic, real=real)
+
+
 def problems_of_arms(
     arms: Sequence[str], synthetic: Rows, real: Rows, validation: Rows, threshold: float = 0.5
 ) -> list[str]:
     """Name everything that would keep an arm from being trained, before the first one is."""
     problems = [f"`arms` knows no {arm!r}. {did_you_mean(arm, ARMS)}" for arm in arms if arm not in ARMS]
+    if len(set(arms)) < len(arms):
+        problems.append(f"`arms` must name each arm once, got {', '.join(arms)}")
     problems += problems_of_labelled(synthetic, "synthetic", weighted="imp" in arms)
     problems += problems_of_labelled(real, "real", weighted=False)
     if not problems:

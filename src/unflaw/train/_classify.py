@@ -38,6 +38,7 @@ OBJECTIVES = ("cross_entropy", "focal", "dimp", *BILEVEL)
 """What a classifier can be trained by; "cross_entropy" on rows whose `weight` is a / b is IMP-Loss."""
 
 
+_LEAST_TOKENS = 8
 _LEAST = 1e-30
 """Least probability that is divided by; the weight has a bound, although a distant one."""
 
@@ -181,7 +182,7 @@ def train_classifier(
     if judged is None:
         save_model(net, tokenizer, out, whole=False)
     settings |= {"labels": names, "max_tokens": max_tokens, "processes": state.num_processes}
-    notes = _notes(learnt, rows, objective, max_tokens, goes_on)
+    notes = _notes(learnt, rows, objective, max_tokens, goes_on, curve)
     return TrainedClassifier(
         out, tuple(names), curve.steps, kept.epochs, kept.best, n_steps, seconds, settings, notes,
         rule.learnt(learnt.ids),
@@ -280,8 +281,12 @@ def _apart(learnt: LabelledSet, seed: int) -> tuple[LabelledSet, LabelledSet]:
     return learnt.take(np.sort(order[held:])), learnt.take(np.sort(order[:held]))
 
 
-def _notes(learnt: LabelledSet, rows: Rows, objective: str, max_tokens: int, goes_on: bool) -> tuple[str, ...]:
+def _notes(
+    learnt: LabelledSet, rows: Rows, objective: str, max_tokens: int, goes_on: bool, curve: Curve
+) -> tuple[str, ...]:
     told = []
+    if lost := [step["step"] for step in curve.steps if step["loss"] is None]:
+        told.append(f"the loss is not a number from step {lost[0]} on: the model fell apart; lower the learning rate")
     if learnt.cut:
         told.append(f"{learnt.cut:,} of {len(learnt):,} `rows` were cut at {max_tokens} tokens")
     if goes_on:
@@ -299,6 +304,8 @@ def problems_of_classifier(
     objective, every = settings["objective"], settings.get("judge_every")
     if every is not None and every < 1:
         problems.append(f"`judge_every` must be at least 1, got {every}")
+    if settings["max_tokens"] < _LEAST_TOKENS:
+        problems.append(f"`max_tokens` must be at least {_LEAST_TOKENS} for a classifier, got {settings['max_tokens']}")
     if objective not in OBJECTIVES:
         problems.append(f"`objective` knows no {objective!r}. {did_you_mean(objective, OBJECTIVES)}")
     for name in ("temperature", "cap", "meta_step", "meta_rate"):

@@ -78,6 +78,8 @@ def read_dynamics(folder: str | Path, *, progress: Callable[[int, int], None] | 
         raise DataError(f"`{folder}` must hold dynamics_epoch_0.jsonl and more, got none")
     if missing := sorted(set(range(max(found) + 1)) - set(found)):
         raise DataError(f"`{folder}` lacks the epochs {missing} of 0 to {max(found)}")
+    if len(found) < 2:
+        raise DataError(f"`{folder}` must hold two epochs at least, got one, which shows no course")
     problems: list[str] = []
     epochs = []
     for epoch in range(len(found)):
@@ -112,14 +114,14 @@ def _apart(epochs: list[dict[str, tuple[list[float], int]]]) -> list[str]:
 def _read_epoch(path: Path, epoch: int, problems: list[str]) -> dict[str, tuple[list[float], int]]:
     """Return row id → (logits, gold); what is wrong with a line is added to `problems`."""
     rows: dict[str, tuple[list[float], int]] = {}
-    for n, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+    for n, line in enumerate(path.read_bytes().split(b"\n"), 1):
         if not line.strip():
             continue
         try:
             record: Any = json.loads(line)
             guid, z, gold = str(record["guid"]), record[f"logits_epoch_{epoch}"], record["gold"]
             z, gold = [float(v) for v in z], int(gold)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             problems.append(f"{path.name} line {n}: {type(error).__name__}: {error}")
             continue
         if not np.isfinite(z).all():

@@ -54,6 +54,8 @@ def test_rows_are_dealt_out_and_the_parts_told(files):
     assert "name another folder" in again
     assert "will not do" in refused("curate", "split", files / "real.jsonl", "--parts", "a:0.5", "--out", files / "x")
     call("curate", "split", files / "real.jsonl", "--parts", "a=0.5", "--out", files / "dry", "--dry-run")
+    none = refused("curate", "split", files / "real.jsonl", "--parts", "a=0.001,b=0.5", "--out", files / "dry")
+    assert "got none for ['a'] of 200 rows" in none
     assert not (files / "dry").exists()
 
 

@@ -71,9 +71,3 @@ def test_questions_and_answers_are_dealt_by_their_questions():
     parts = split(rows, {"a": 0.5, "b": 0.5}, by=None)
     asked = {name: {*rows.only(ids).column("prompt")} for name, ids in parts.items()}
     assert len(parts["a"]) == len(parts["b"]) == 20 and not asked["a"] & asked["b"]
-
-
-def test_a_part_that_would_be_empty_is_refused():
-    rows = Rows.from_records([{"text": str(k)} for k in range(40)], {"text": "text"})
-    with pytest.raises(SettingsError, match="large enough for a row each, got none for .'a'. of 40 rows"):
-        split(rows, {"a": 0.01, "b": 0.5}, by=None)

@@ -70,14 +70,15 @@ def test_a_missing_epoch_is_named_and_an_empty_folder_is_none(tmp_path):
 
 def test_ids_may_hold_what_ends_lines_elsewhere(tmp_path):
     ids = ["a\u2028b", "c\x85d", "e"]
-    record_epoch(tmp_path, 1, ids, np.zeros((3, 2)), np.array([0, 1, 0]))
+    for epoch in (1, 2):
+        record_epoch(tmp_path, epoch, ids, np.zeros((3, 2)), np.array([0, 1, 0]))
     assert read_dynamics(tmp_path).ids == ids
 
 
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        (b"\xff\xfe", "UnicodeDecodeError"),
+        (b'{"guid": "\xff\xfe"}', "UnicodeDecodeError"),
         (b'{"guid": "a", "logits_epoch_1": [1, 2], "gold": Infinity}', "OverflowError"),
         (b'{"guid": "a", "logits_epoch_1": [1' + b"0" * 400 + b', 2], "gold": 0}', "OverflowError"),
     ],

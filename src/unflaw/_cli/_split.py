@@ -54,6 +54,8 @@ def split(
     places = _places(parts, out, rows, free=True)
     by = by or ("label" if data.has("label") else None)
     dealt = split_rows(data, {name: size for name, (size, _) in places.items()}, by=by, seed=seed)
+    if bare := [name for name, ids in dealt.items() if not ids]:
+        raise SettingsError(f"`--parts` must be large enough for a row each, got none for {bare} of {len(data):,} rows")
     told: dict[str, Any] = {}
     for name, (_, path) in places.items():
         part = data.only(dealt[name])

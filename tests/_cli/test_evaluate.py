@@ -126,9 +126,9 @@ def test_prompt_files_and_limit(opened, tmp_path):
     [
         (["m", "m"], "once"),
         (["m", "--pattern", "("], "`--pattern` must be a regular expression"),
-        (["m", "--n", "7"], "take 5"),
-        (["m", "--prompts", "none.jsonl"], "cannot be read"),
-        (["m", "--n", "5"], "names no model"),
+        (["smollm2", "--n", "12"], "take 10"),
+        (["smollm2", "--prompts", "none.jsonl"], "cannot be read"),
+        (["m", "--n", "10"], "names no model"),
     ],
 )
 def test_mistakes_are_refused_before_a_model_is_opened(words, says):

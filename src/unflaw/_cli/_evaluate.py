@@ -117,10 +117,8 @@ def evaluate(
     problems = _in_vain(call)
     if len(set(models)) < len(models):
         problems.append(f"`MODEL` must name each model once, got {models}")
-    if labels is None:
-        told = mistakes(*(partial(find_writer, model) for model in models))
-        problems += [f"{problem}; --labels FILE measures a classifier" for problem in told]
-    if problems:
+    writers = () if labels is not None else (partial(find_writer, model) for model in models)
+    if problems := problems + mistakes(partial(_compiled, pattern), *writers):
         raise SettingsError(problems)
     rule = _compiled(pattern)
     settings = {

@@ -128,7 +128,7 @@ def find_writer(spec: str | ModelSpec) -> ModelSpec:
     if spec.kind == "gguf":
         return spec
     if not writes_text(spec):
-        raise SpecError(f"`{spec}` is an encoder or a classifier, and writes nothing")
+        raise SpecError(f"`{spec}` is an encoder or a classifier, and writes nothing (--labels FILE evaluates one)")
     return find_causal(spec)
 
 

@@ -1,3 +1,5 @@
+from importlib import import_module
+
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
@@ -84,3 +86,12 @@ def test_votes_of_models_are_called_so_and_without_any_nothing_is_said(rows):
     assert "a panel of language models (smollm2)" in accuracy_by_agreement(scores, asked).title
     assert accuracy_by_agreement(scores, rows) is None
     assert accuracy_by_agreement(scores, annotated(rows, 40)) is None  # all agree
+
+
+def test_an_interval_is_the_same_however_few_tables_are_held_at_once(monkeypatch):
+    module = import_module("unflaw.evaluate._interval")
+    rng = np.random.default_rng(0)
+    a, b = (rng.integers(16, size=60) for _ in range(2))
+    whole = module.confusion_interval(a, 4, b)
+    monkeypatch.setattr(module, "_CELLS", 100)  # six tables of sixteen cells
+    assert module.confusion_interval(a, 4, b) == whole

@@ -16,6 +16,9 @@ from unflaw.measure import bootstrap_interval, confusion, macro_f1
 
 __all__ = ["SEPARATOR", "confusion_interval", "group_of", "grouped_interval"]
 
+_CELLS = 2**22
+"""Of confusion tables, held at once: 32 MiB."""
+
 SEPARATOR = "/"
 """Item ids of one group read GROUP/REST, where the settings of a score say so."""
 
@@ -54,9 +57,15 @@ def confusion_interval(
     Rows are resampled, those of both together.
     """
 
+    at_once = max(1, _CELLS // n_classes**2)  # resamples whose tables are held together
+
+    def scored(cell: np.ndarray) -> np.ndarray:
+        parts = (cell[k : k + at_once] for k in range(0, len(cell), at_once))
+        return np.concatenate([macro_f1(confusion(part, n_classes)) for part in parts])
+
     def value_of(block: np.ndarray) -> np.ndarray:
         index = block.astype(int)  # (r, n): which rows a resample holds
-        own = macro_f1(confusion(a[index], n_classes))
-        return own if b is None else macro_f1(confusion(b[index], n_classes)) - own
+        own = scored(a[index])
+        return own if b is None else scored(b[index]) - own
 
     return bootstrap_interval(np.arange(len(a), dtype=float), statistic=value_of, seed=seed)

@@ -12,6 +12,9 @@ Dynamics: an evaluation pass over the rows after an epoch, alone and with what i
 Generation: labelled texts from one server that waits 20 ms and answers at once then: by `unflaw generate text`'s own
 function, by requests sent in parallel with nothing around them, and by Data Designer (whose profile of the columns
 gives up at once without a network). Milliseconds of processor time a row, of the client alone; rows per second, too.
+
+Shots: texts written after four of 30,000 real rows, and after four of 300, by a writer that answers at once: what it
+takes to draw shots, to show them, and to hold answers against them. Milliseconds of processor time a row.
 """
 
 import argparse
@@ -39,6 +42,7 @@ from unflaw.train._labelled import LabelledSet
 
 ROUNDS, N_ROWS, BATCH = 5, 192, 32
 N_SERVED, PARALLEL, WAIT = 500, 32, 0.02
+N_INSTANT = 2000
 TASK = TextTask("one sentence of a film review", {"positive": "it praises", "negative": "it blames"}, (3, 40))
 WORDS = "the film story actor scene music plot end quiet slow bright long a of and in to was for that".split()
 
@@ -47,9 +51,11 @@ def main() -> None:
     """Measure and write bench/results/classify.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-designer", metavar="PYTHON", help="a Python that has data-designer installed")
-    parser.add_argument("--only", choices=("step", "dynamics", "generation"))
+    parser.add_argument("--only", choices=("step", "dynamics", "generation", "shots"))
     told = parser.parse_args()
-    jobs = {"step": steps, "dynamics": dynamics, "generation": lambda: generation(told.data_designer)}
+    jobs = {
+        "step": steps, "dynamics": dynamics, "generation": lambda: generation(told.data_designer), "shots": shots,
+    }  # fmt: skip
     rows = [row for name, job in jobs.items() if told.only in (None, name) for row in job()]
     write("classify", rows, keep=True)
     print(json.dumps(rows, indent=1))
@@ -164,6 +170,30 @@ def generation(data_designer: str | None) -> Iterator[dict[str, Any]]:
                 f"generation{job}_vs_data_designer", unit, by["ours"], by["data_designer"], peer, equal_answer=None,
                 more_is_better=unit == "rows/s",
             )  # fmt: skip
+
+
+def shots() -> Iterator[dict[str, Any]]:
+    """Compare drawing shots from many examples with drawing them from few."""
+    many, few = labelled(30_000), labelled(300)
+    spent: dict[str, list[float]] = {"many": [], "few": []}
+    for number in range(ROUNDS + 1):
+        for name, examples in (("many", many), ("few", few)):
+            cpu = time.process_time()
+            text(TASK, _Instant(), n=N_INSTANT, examples=examples, shots=4, seed=number * N_INSTANT)
+            if number:  # the first warms up
+                spent[name].append(1000 * (time.process_time() - cpu) / N_INSTANT)
+    yield compare(
+        "shots_of_30000_vs_300", "ms CPU per row", spent["many"], spent["few"], "300 examples", equal_answer=None
+    )
+
+
+class _Instant:
+    """Writes words at once."""
+
+    def generate(self, prompts: Any, sampling: Any) -> list[str]:
+        rng = np.random.default_rng(sampling.seed)
+        return [json.dumps({"text": " ".join([*rng.choice(WORDS, 12), str(sampling.seed), str(k)])})
+                for k in range(len(prompts))]  # fmt: skip
 
 
 @contextmanager

@@ -8,7 +8,7 @@ another model.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ def built() -> tuple[list[dict[str, Any]], str]:
         arms[record["task"], record["condition"], record["arm"]][record["seed"]] = record
     claims = [*c1(arms), *c2(arms), *c3(arms), *c4(arms), *c5(arms), *c6(), *c7(arms), *c8(arms)]
     head = (HERE / "README.md").read_text(encoding="utf-8").partition("<!-- tables -->")[0]
-    tables = "\n".join([*_claims(claims), *_scores(arms), *_found(arms)])
+    tables = "\n".join([*_claims(claims), *_scores(arms), *_found(arms), *_precisions(arms)])
     return claims, f"{head}<!-- tables -->\n\n{tables}\n"
 
 
@@ -260,6 +260,12 @@ def _found(arms: Arms) -> list[str]:
                 q, w = (f"{np.mean(values):.2f}" if values else "" for values in told)
                 lines.append(f"| {task}, {condition} | {q} | {w} |")
     return [*lines, ""]
+
+
+def _precisions(arms: Arms) -> list[str]:
+    """Say what arms were trained in: float32 on hosts without bfloat16, in which all were whose records do not say."""
+    told = Counter(r.get("precision", "bfloat16") for of in arms.values() for r in of.values())
+    return ["## Precision", "", ", ".join(f"{n} arms in {name}" for name, n in sorted(told.items())), ""]
 
 
 if __name__ == "__main__":

@@ -173,8 +173,8 @@ def _levels(levels: list[Record]) -> list[str]:
         for k, level in enumerate((*LEVELS, "all")):
             if of:
                 at, noisy = (
-                    [np.isin(r[name], [k] if k < len(LEVELS) else range(k)) for r in of]
-                    for name in ("level", "noisy_level")
+                    [np.isin(r[graded], [k] if k < len(LEVELS) else range(k)) for r in of]
+                    for graded in ("level", "noisy_level")
                 )
                 cells = [np.mean([a.mean() for a in at])]
                 for view in SETS[name]:

@@ -127,7 +127,14 @@ def levels_of(name: str, rows: Rows, seed: int, kept: Path, *, smollm2: bool) ->
     if n_before:
         grader, once = f"hf:{kept / name / 'grader'}", kept / name
         told = learnt(before, test, labels, 0, kept=once / "grader", **how)
-        dose = {"set": name, "n": n_before, **how, "n_test": len(test), **_share_told(test, labels, told)}
+        dose = {
+            "set": name,
+            "n": n_before,
+            **how,
+            "precision": PRECISION,
+            "n_test": len(test),
+            **_share_told(test, labels, told),
+        }
         if not _has(DOSES_FILE, set=name, n=n_before, **how):
             _add(DOSES_FILE, dose)
         if dose["low"] <= dose["commonest"]:
@@ -183,7 +190,18 @@ def subsets_of(name: str, rows: Rows, seed: int) -> None:
                 continue
             learnable = len({train.column("label")[k] for k in at}) > 1
             told = learnt(train.take(at), test, labels, seed, steps=SUBSET_STEPS) if learnable else None
-            _add(SUBSETS_FILE, {"set": name, "seed": seed, "subset": part, "n": len(at), "y": y, "answers": told})
+            _add(
+                SUBSETS_FILE,
+                {
+                    "set": name,
+                    "seed": seed,
+                    "subset": part,
+                    "n": len(at),
+                    "precision": PRECISION,
+                    "y": y,
+                    "answers": told,
+                },
+            )
 
 
 def control(subset: str) -> str:

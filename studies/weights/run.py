@@ -142,7 +142,7 @@ def timed(sets: Path, model: str, checker: str) -> None:
         spent: dict[str, float] = {"n": len(rows), "n_real": len(real)}
         for method, name in (("dimp", "quality"), ("imp", "weighing")):
             began = time.perf_counter()
-            found = weigh(rows, real, method=method, checker=checker, check=False, **CHECKER)
+            found = weigh(rows, real, method=method, checker=checker, check=False, **_training(checker, CHECKER))
             spent[name] = time.perf_counter() - began
         weighed = found.on(rows)
         of = {"plain": (weighed.without_column("weight"), "cross_entropy"), "imp": (weighed, "cross_entropy"),
@@ -176,8 +176,7 @@ def one(sets: Path, task: str, condition: str, seed: int, arms: list[str], model
     if WEIGHED & {*arms}:
         began = time.perf_counter()
         method = "imp" if "imp" in CONDITIONS[condition] else "dimp"  # quality is all that the others read
-        how = CHECKER if method == "imp" else ARM  # 30 rows want more epochs
-        training = {} if checker.startswith("probe:") else how
+        training = _training(checker, CHECKER if method == "imp" else ARM)  # 30 rows want more epochs
         found = weigh(rows, real, method=method, checker=checker, check=False, seed=seed, **training)
         weighed = found.on(rows)
         shared |= {"weighing_s": round(time.perf_counter() - began, 1), "auc": truth(rows, found)}
@@ -197,6 +196,10 @@ def one(sets: Path, task: str, condition: str, seed: int, arms: list[str], model
             }  # fmt: skip
             _add(RESULTS, record)
             print(task, condition, seed, arm, f"{(told == y).mean():.3f}", f"{made.seconds:.0f} s", flush=True)
+
+
+def _training(checker: str, how: dict[str, Any]) -> dict[str, Any]:
+    return {} if checker.startswith("probe:") else how
 
 
 def _add(path: Path, record: dict[str, Any]) -> None:

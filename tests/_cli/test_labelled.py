@@ -398,7 +398,7 @@ def test_a_model_that_fell_apart_is_said_to(files, tiny_encoder):
 def test_a_classifier_is_not_asked_to_write(files, tiny_encoder):
     call("train", f"hf:{tiny_encoder}", files / "real.jsonl", "--steps", 1, "--out", files / "m")
     told = refused("evaluate", files / "m")
-    assert "writes nothing (--labels FILE evaluates one)" in told
+    assert "writes nothing; --labels FILE measures a classifier" in told
     (files / "task.yaml").write_text("task: a\nlabels: [good, bad]\n")
     written = refused("generate", "text", files / "task.yaml", "-n", 2, "--model", files / "m", "--dry-run")
     assert "writes nothing" in written

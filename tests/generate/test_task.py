@@ -53,7 +53,7 @@ def test_no_file_and_no_yaml_are_told(tmp_path):
 
 def test_a_label_that_comes_twice_is_told(tmp_path):
     (tmp_path / "task.yaml").write_text("task: a\nlabels:\n  x: a\n  y: b\n  x: c\n")
-    with pytest.raises(DataError, match=r"'x' comes twice\n.*line 3"):
+    with pytest.raises(DataError, match=r"'x' comes twice\n.*line 5"):
         read_task(tmp_path / "task.yaml")
 
 

@@ -203,6 +203,15 @@ def test_words_are_counted_where_there_are_no_blanks_and_may_be_long(said, kept)
     assert made.rows.column("text")[0] == (kept or said)
 
 
+def test_near_copies_are_seen_where_there_are_no_blanks():
+    shown = [{"text": "这部电影非常好看，演员也好。", "label": label} for label in ("good", "bad")]
+    examples = Rows.from_records(shown, {"text": "text", "label": "label"})
+    task = TextTask("one sentence of a review", {"good": "", "bad": ""}, (3, 14))
+    said = ("这部电影非常难看，演员也好。", "今天我去了图书馆读书写字。")
+    made = text(task, Writer(lambda prompt, seed: said[seed % 2]), n=1, examples=examples, shots=1, seed=0)
+    assert made.rows.column("text") == [said[1]] and made.rejected[0].reason == "near copy of a shot"
+
+
 def test_the_name_of_a_prompt_is_of_its_words():
     one, two = (
         text(TextTask(TASK.task, TASK.labels, TASK.words, examples=path), Writer(), n=1).settings["prompt_id"]

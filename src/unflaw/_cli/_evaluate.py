@@ -117,8 +117,10 @@ def evaluate(
     problems = _in_vain(call)
     if len(set(models)) < len(models):
         problems.append(f"`MODEL` must name each model once, got {models}")
-    writers = () if labels is not None else (partial(find_writer, model) for model in models)
-    if problems := problems + mistakes(partial(_compiled, pattern), *writers):
+    if labels is None:
+        told = mistakes(*(partial(find_writer, model) for model in models))
+        problems += [f"{of}; --labels FILE measures a classifier" if "writes nothing" in of else of for of in told]
+    if problems := problems + mistakes(partial(_compiled, pattern)):
         raise SettingsError(problems)
     rule = _compiled(pattern)
     settings = {

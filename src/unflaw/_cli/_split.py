@@ -55,7 +55,10 @@ def split(
     by = by or ("label" if data.has("label") else None)
     dealt = split_rows(data, {name: size for name, (size, _) in places.items()}, by=by, seed=seed)
     if bare := [name for name, ids in dealt.items() if not ids]:
-        raise SettingsError(f"`--parts` must be large enough for a row each, got none for {bare} of {len(data):,} rows")
+        raise SettingsError(
+            f"`--parts` must leave every part a row, got none for {bare} of {len(data):,} rows; ask for more rows, "
+            "unless most share one text or question, which goes to one part"
+        )
     told: dict[str, Any] = {}
     for name, (_, path) in places.items():
         part = data.only(dealt[name])

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["AllowSharedOption", "refuse_used"]
 
 AllowSharedOption = Annotated[
-    bool, typer.Option("--allow-shared", help="Go on although rows served another end in this run: it flatters.")
+    bool,
+    typer.Option("--allow-shared", help="Go on although rows serve two ends, in this call or this run: it flatters."),
 ]
 _LEARNT = {"rows", "real", "meta"}
 _AGAINST = {

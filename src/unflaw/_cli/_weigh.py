@@ -33,7 +33,7 @@ from unflaw._cli._shared import (
     stages,
 )
 from unflaw._cli._used import AllowSharedOption, refuse_used
-from unflaw._errors import SettingsError
+from unflaw._errors import DataError, SettingsError
 
 if TYPE_CHECKING:
     from unflaw.curate import Weights
@@ -103,7 +103,10 @@ def weigh(
         out_path_if_any, out, run, sources, "weighed.jsonl", replace=resume or overwrite, needed=not dry_run
     )
     tunes = not checker.startswith("probe:")
-    problems = in_vain(weigh, dict(locals()), {"precision": (tunes, "a checker that is fine-tuned")})
+    problems = in_vain(weigh, dict(locals()), {
+        "precision": (tunes, "a checker that is fine-tuned"),
+        **{name: (method not in ("quality", "dimp"), "--method imp") for name in ("folds", "temperature", "cap")},
+    })  # fmt: skip
     problems += (problems_of_precision(precision, device) if tunes else []) + mistakes(place)
     if problems := problems + reading.problems(*sources):
         raise SettingsError(problems)
@@ -117,7 +120,10 @@ def weigh(
         raise SettingsError(problems)
     refuse_used(run, allow_shared, real=few)
     if not allow_shared:
-        refuse_shared(rows=rows, real=few)
+        try:
+            refuse_shared(rows=rows, real=few)
+        except DataError as error:
+            raise DataError(f"{error}; --allow-shared weighs them all the same") from None
     if dry_run or path is None:
         words = f"would weigh {len(rows):,} rows by {len(few):,} real ones"
         emit({"rows": len(rows), "real": len(few), "out": path, **rule}, as_json, words)

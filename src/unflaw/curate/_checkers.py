@@ -124,7 +124,10 @@ def out_of_fold(
     from sklearn.model_selection import StratifiedKFold
 
     keys = list(range(len(y))) if texts is None else list(texts)
-    first = np.array(list(dict(zip(reversed(keys), reversed(range(len(y))), strict=True)).values())[::-1])
+    places: dict[Any, int] = {}
+    for k, key in enumerate(keys):
+        places.setdefault(key, k)
+    first = np.array(list(places.values()))
     counts = np.bincount(y[first], minlength=n_classes)
     if (fewest := counts[counts > 0].min()) < n_folds:
         raise TooFewRowsError(

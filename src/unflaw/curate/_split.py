@@ -21,8 +21,8 @@ _NOBODY = ""
 def split(rows: Rows, parts: Mapping[str, float], *, by: str | None = "label", seed: int = 0) -> dict[str, list[str]]:
     """Deal rows out to named parts, each label in the same proportions; return the ids of each part.
 
-    Rows of one text (in lower case, white space aside), or of one question, go to one part, so that no part knows
-    another's rows. Sizes are met to within a row of each label and such groups.
+    Rows of one text (in lower case, white space aside), or of one question about one passage, go to one part, so that
+    no part knows another's rows. Sizes are met to within a row of each label and such groups.
 
     Parameters
     ----------
@@ -74,8 +74,10 @@ def split(rows: Rows, parts: Mapping[str, float], *, by: str | None = "label", s
 
 
 def _said(rows: Rows) -> list[str]:
-    """Return what a row says in lower case, white space aside; of questions and answers the question."""
+    """Return what a row says in lower case, white space aside; of answers the question and its context."""
     if rows.has("text") or (rows.has("premise") and rows.has("hypothesis")):
         return normal_texts(rows)
-    told = rows.column("prompt") if rows.has("prompt") else rows.texts()
-    return [" ".join((text or "").casefold().split()) for text in told]
+    if not rows.has("prompt"):
+        return [" ".join(text.casefold().split()) for text in rows.texts()]
+    sides = zip(*(rows.column(role) for role in ("context", "prompt") if rows.has(role)), strict=True)
+    return ["\n".join(" ".join((side or "").casefold().split()) for side in both) for both in sides]

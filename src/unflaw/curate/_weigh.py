@@ -7,6 +7,7 @@ Fitted on the very rows it is asked about, the second would know them by heart a
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -42,8 +43,8 @@ METHODS = ("imp", "quality", "dimp")
 """imp: a / b; quality: a alone; dimp: a, and no weight, since b is the model in training."""
 N_FOLDS = 5
 """Of the real rows, to measure the quality checker."""
-_OF_IMP = {"n_folds": 2, "temperature": 1.0, "cap": None}
-"""Settings that only "imp" reads, and what they are unless given."""
+_OF_IMP = ("n_folds", "temperature", "cap")
+"""Settings that only "imp" reads; where the trainer divides, it has a temperature and a cap of its own."""
 _LEAST_QUALITY = 1e-6
 Progress = Callable[[str, int, int], None]
 
@@ -126,9 +127,7 @@ def weigh(
         tell = None if progress is None else lambda done, total: progress(stage, done, total)
         return open_checker(checker, labels, seed=seed, device=device, progress=tell, **training)
 
-    asked = _Asked(
-        None if work is None else Path(work), [settings, digest_of_weights(checker.removeprefix(PROBE)), rows, real]
-    )
+    asked = _Asked(None if work is None else Path(work), checker, settings, rows, real)
     unseen, t = None, 1.0
     if check:
         unseen = asked(
@@ -162,9 +161,9 @@ def _diversity(checker: Checker, rows: Rows, y: Int[np.ndarray, " n"], n_classes
 class _Asked:
     """What checkers said, kept in a folder by what they were asked."""
 
-    def __init__(self, work: Path | None, given: list[Any]) -> None:
+    def __init__(self, work: Path | None, checker: str, *given: Any) -> None:
         self._work = work
-        self._name = digest_of_call(*given)
+        self._name = "" if work is None else digest_of_call(digest_of_weights(checker.removeprefix(PROBE)), *given)
 
     def __call__(self, stage: str, make: Callable[[], Float[np.ndarray, "n K"]]) -> Float[np.ndarray, "n K"]:
         """Return what is kept of a stage, or ask."""
@@ -186,9 +185,9 @@ def problems_of_weighing(settings: Mapping[str, Any], rows: Rows, real: Rows) ->
     if settings["method"] not in METHODS:
         problems.append(f"`method` knows no {settings['method']!r}. {did_you_mean(settings['method'], METHODS)}")
     elif settings["method"] != "imp":
-        idle = [name for name, usual in _OF_IMP.items() if settings.get(name, usual) != usual]
-        live = "; `unflaw train` takes `temperature` and `cap` of dimp" if settings["method"] == "dimp" else ""
-        problems += [f"`{name}` changes nothing under `method` {settings['method']}{live}" for name in idle]
+        usual = inspect.signature(weigh).parameters
+        idle = [name for name in _OF_IMP if settings.get(name, usual[name].default) != usual[name].default]
+        problems += [f"`{name}` changes nothing under `method` {settings['method']}" for name in idle]
     if settings["n_folds"] < 1:
         problems.append(f"`n_folds` must be at least 1, got {settings['n_folds']}")
     for name in ("temperature", "cap"):
@@ -220,16 +219,19 @@ def _problems_of_rows(settings: Mapping[str, Any], rows: Rows, real: Rows) -> li
 
 def _problems_of_folds(settings: Mapping[str, Any], rows: Rows, real: Rows) -> list[str]:
     """Say which labels have too few rows to lie in every fold."""
-    first = dict(zip(reversed(normal_texts(real)), reversed(labels_of(real)), strict=True))  # one row for each text
-    folds = settings["n_folds"] if settings["method"] == "imp" else 1
-    asked = (
-        ("rows", label_names(rows), Counter(labels_of(rows)), folds, "take `n_folds` 1"),
-        ("real", label_names(real), Counter(first.values()), N_FOLDS if settings["check"] else 1, "leave `check` off"),
-    )
+    asked: list[tuple[str, list[str], Counter[str | None], int, str]] = []
+    if settings["method"] == "imp" and settings["n_folds"] > 1:
+        counts = Counter(labels_of(rows))
+        asked.append(("`rows` must hold {} rows", label_names(rows), counts, settings["n_folds"], "take `n_folds` 1"))
+    if settings["check"]:
+        first: dict[str, str | None] = {}
+        for text, label in zip(normal_texts(real), labels_of(real), strict=True):
+            first.setdefault(text, label)
+        counts = Counter(first.values())
+        asked.append(("`real` must hold {} texts", label_names(real), counts, N_FOLDS, "leave `check` off"))
     return [
-        f"`{name}` must hold {n} texts of every label, one for each fold, got {counts[label]} of {label!r}; "
-        f"add some, or {way}"
-        for name, labels, counts, n, way in asked
+        f"{what.format(n)} of every label, one for each fold, got {counts[label]} of {label!r}; add some, or {way}"
+        for what, labels, counts, n, way in asked
         for label in labels
         if counts[label] < n
     ]

@@ -56,7 +56,6 @@ def confusion_interval(
 
     Rows are resampled, those of both together.
     """
-
     at_once = max(1, _CELLS // n_classes**2)  # resamples whose tables are held together
 
     def scored(cell: np.ndarray) -> np.ndarray:

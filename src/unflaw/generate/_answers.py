@@ -9,7 +9,10 @@ from typing import Any
 
 from unflaw._errors import UnflawError
 
-__all__ = ["AnswerError", "normal", "read_object", "shortened", "word_runs"]
+__all__ = ["AnswerError", "n_words", "normal", "read_object", "shortened", "word_runs"]
+
+_CHARACTERS = "\u3040-\u30ff\u3400-\u9fff\uff66-\uff9f"
+_WIDE, _WORD = re.compile(f"[{_CHARACTERS}]"), re.compile(f"[{_CHARACTERS}]|[^\\W{_CHARACTERS}]+")
 
 
 class AnswerError(UnflawError):
@@ -72,8 +75,16 @@ def shortened(value: str, limit: int) -> str:
 
 
 def normal(text: str) -> str:
-    """Lower-case words only: two texts equal in this form say the same."""
-    return " ".join(re.findall(r"\w+", text.casefold()))
+    """Lower-case words only: two texts equal in this form say the same.
+
+    A Chinese or Japanese character is a word, since nothing stands between words there.
+    """
+    return " ".join(_WORD.findall(text.casefold()))
+
+
+def n_words(text: str) -> int:
+    """Count what stands between blanks; where Chinese or Japanese is written, the words of `normal`."""
+    return len(normal(text).split()) if _WIDE.search(text) else len(text.split())
 
 
 def word_runs(texts: Collection[str], length: int) -> set[tuple[str, ...]]:

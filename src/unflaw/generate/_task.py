@@ -59,9 +59,11 @@ def read_task(path: str | Path) -> TextTask:
 
     class Loader(yaml.BaseLoader):  # all scalars as they are written
         def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-            keys = [key.value for key, _ in node.value]
-            if twice := [key for key in keys if keys.count(key) > 1]:
-                raise yaml.constructor.ConstructorError(None, None, f"{twice[0]!r} comes twice", node.start_mark)
+            seen = set()
+            for key, _ in node.value:
+                if str(key.value) in seen:
+                    raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} comes twice", key.start_mark)
+                seen.add(str(key.value))
             return super().construct_mapping(node, deep=deep)
 
     path = Path(path)

@@ -19,7 +19,7 @@ from typing import Any
 
 from unflaw._errors import SchemaError, SettingsError
 from unflaw.data import Rows
-from unflaw.generate._answers import AnswerError, normal, read_object, word_runs
+from unflaw.generate._answers import AnswerError, n_words, normal, read_object, word_runs
 from unflaw.generate._ask import STRIDE, Asked, Progress, ask, refuse_none, spent, usage_of
 from unflaw.generate._generated import Generated
 from unflaw.generate._task import TextTask
@@ -30,8 +30,6 @@ __all__ = ["text", "text_prompts"]
 ECHO = 7
 """So many words in a row taken from the instructions, and the text is an echo."""
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)]*(?=\s|$)|[。！？]+[」』”’）]*")
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+")
-"""Between blanks; in Chinese and Japanese, which have none, each character."""
 _CHARACTERS_A_WORD = 8
 """Room for a word in the decoder's limit on a text."""
 
@@ -268,12 +266,12 @@ class _Plan:
         low, high = self.task.words
         ends = [m.end() for m in _SENTENCE_END.finditer(said)]
         closed = len(said) >= _CHARACTERS_A_WORD * high - 1 and len(said) not in ends  # by the decoder, half-way
-        if closed or _n_words(said) > high:
-            fits = [end for end in ends if _n_words(said[:end]) <= high]
+        if closed or n_words(said) > high:
+            fits = [end for end in ends if n_words(said[:end]) <= high]
             if not fits:
                 raise AnswerError("too long")
             said = said[: fits[-1]]
-        if _n_words(said) < low:
+        if n_words(said) < low:
             raise AnswerError("too short")
         return said
 
@@ -310,10 +308,6 @@ class _Plan:
 
 _MORE = "Now another one that differs from all those above: in its subject, its words and the way it is built."
 _IMITATE = "Take the texts above as models of tone and form, but write something new: do not reword any of them."
-
-
-def _n_words(said: str) -> int:
-    return len(_WORD.findall(said))
 
 
 def _answer(said: str) -> dict[str, str]:

@@ -29,12 +29,11 @@ from jaxtyping import Float, Int
 
 from unflaw._errors import SettingsError, TooFewRowsError
 
-__all__ = ["LEVELS", "Dynamics", "Levels", "dynamics", "levels"]
+__all__ = ["LEAST_GRADED", "LEVELS", "Dynamics", "Levels", "dynamics", "levels"]
 
 LEVELS = ("easy", "ambiguous", "hard")
 """Names of the three clusters, by falling mean confidence."""
 LEAST_GRADED = 30
-"""Rows without which there are no three levels."""
 """Rows without which three clusters in eight dimensions mean nothing."""
 
 

@@ -119,7 +119,10 @@ def writes_text(spec: str | ModelSpec) -> bool:
 
 
 def find_writer(spec: str | ModelSpec) -> ModelSpec:
-    """Take a spec apart and look for the folder it names. Raises SpecError for what cannot write."""
+    """Take a spec apart and look for what it names here. Raises SpecError for what cannot write.
+
+    Of a hub id nothing is asked: what it is will be seen when it is opened.
+    """
     spec = parse_spec(spec)
     if spec.kind == "openai":
         return spec
@@ -127,8 +130,8 @@ def find_writer(spec: str | ModelSpec) -> ModelSpec:
         raise SpecError(f"`{spec}` must name an existing file")
     if spec.kind == "gguf":
         return spec
-    if not writes_text(spec):
-        raise SpecError(f"`{spec}` is an encoder or a classifier, and writes nothing (--labels FILE evaluates one)")
+    if (spec.kind != "hf" or Path(spec.name).expanduser().is_dir()) and not writes_text(spec):
+        raise SpecError(f"`{spec}` is an encoder or a classifier, and writes nothing")
     return find_causal(spec)
 
 
@@ -202,6 +205,7 @@ def _name_of(spec: ModelSpec) -> str:
 
 
 def _config_of(name: str) -> Any:
+    require("transformers")
     from transformers import AutoConfig
 
     try:

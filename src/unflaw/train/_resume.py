@@ -18,7 +18,7 @@ from unflaw.models import weight_paths
 from unflaw.train._labelled import QUALITY
 from unflaw.train._processes import is_main_process
 
-__all__ = ["Curve", "claim", "digest_of_call", "refuse_own_folder"]
+__all__ = ["Curve", "claim", "digest_of_call", "digest_of_weights", "refuse_own_folder"]
 
 _FREE = ("resume", "save_every", "device", "report_to", "part_tokens", "gradient_checkpointing", "shard")
 """Settings that may change when a run goes on."""

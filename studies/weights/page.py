@@ -8,13 +8,14 @@ another model.
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from run import CONDITIONS, RESULTS, TASKS, TIMES, records
+from run import ARM, CONDITIONS, RESULTS, TASKS, TIMES, records
 
 from unflaw.data import atomic_write
 from unflaw.measure import cells, confusion, macro_f1, seeded_difference
@@ -42,7 +43,7 @@ def built() -> tuple[list[dict[str, Any]], str]:
         arms[record["task"], record["condition"], record["arm"]][record["seed"]] = record
     claims = [*c1(arms), *c2(arms), *c3(arms), *c4(arms), *c5(arms), *c6(), *c7(arms), *c8(arms)]
     head = (HERE / "README.md").read_text(encoding="utf-8").partition("<!-- tables -->")[0]
-    tables = "\n".join([*_claims(claims), *_scores(arms), *_found(arms), *_precisions(arms)])
+    tables = "\n".join([*_claims(claims), *_scores(arms), *_found(arms), *_terms(arms)])
     return claims, f"{head}<!-- tables -->\n\n{tables}\n"
 
 
@@ -102,9 +103,12 @@ def each(
         if n:
             record = next(iter(arms[task, condition, b].values()))
             statement = f"{what} ({task}, {condition}, {record['n']} rows, {record['n_real']} real)"
-            made.append(
-                claim(name, statement, found, threshold, above(found, least), n, task=task, condition=condition)
-            )
+            of = {
+                "task": task,
+                "condition": condition,
+                "mixed": mixed(arms[task, condition, a], arms[task, condition, b]),
+            }
+            made.append(claim(name, statement, found, threshold, above(found, least), n, **of))
     return made
 
 
@@ -156,7 +160,8 @@ def c5(arms: Arms) -> list[dict[str, Any]]:
             if n := len(a.keys() & b.keys()):
                 found = difference(a, b)
                 statement = f"dimp with a small checker − plain, macro-F1 ({task}, {condition})"
-                made.append(claim("C5", statement, found, "above 0", above(found), n, task=task, condition=condition))
+                of = {"task": task, "condition": condition, "mixed": mixed(a, b)}
+                made.append(claim("C5", statement, found, "above 0", above(found), n, **of))
     for condition in ("few-30", "few-100", "written"):
         made += each(arms, "C5", "dimp − real rows alone, macro-F1", condition, "real", "dimp", "above 0")
     return made
@@ -213,9 +218,8 @@ def _claims(claims: Sequence[dict[str, Any]]) -> list[str]:
     ]
     for c in claims:
         told = "" if c["value"] is None else f"{c['value']:.3f} [{c['low']:.3f}, {c['high']:.3f}]"
-        lines.append(
-            f"| {c['claim']} | {c['statement']} | {told} | {c['threshold']} | {c['verdict']} | {c['n_seeds']} |"
-        )
+        name = f"{c['claim']} †" if c["settings"].get("mixed") else c["claim"]
+        lines.append(f"| {name} | {c['statement']} | {told} | {c['threshold']} | {c['verdict']} | {c['n_seeds']} |")
     return [*lines, ""]
 
 
@@ -240,7 +244,7 @@ def _score(arms: Arms, task: str, condition: str, arm: str) -> str:
         return ""
     base = arms.get((task, condition, "plain")) or arms.get((task, "written", "plain"), {})
     found = None if arm == "plain" else difference(base, of)
-    beside = "" if found is None else f", {found[0]:+.3f} [{found[1]:+.3f}, {found[2]:+.3f}]"
+    beside = "" if found is None else f", {found[0]:+.3f} [{found[1]:+.3f}, {found[2]:+.3f}]{' †' * mixed(base, of)}"
     return f"{value(of):.3f}{beside} ({len(of)})"
 
 
@@ -262,10 +266,31 @@ def _found(arms: Arms) -> list[str]:
     return [*lines, ""]
 
 
-def _precisions(arms: Arms) -> list[str]:
-    """Say what arms were trained in: float32 on hosts without bfloat16, in which all were whose records do not say."""
-    told = Counter(r.get("precision", "bfloat16") for of in arms.values() for r in of.values())
-    return ["## Precision", "", ", ".join(f"{n} arms in {name}" for name, n in sorted(told.items())), ""]
+def _terms(arms: Arms) -> list[str]:
+    """Say where arms were not on the same terms."""
+    told = [r for of in arms.values() for r in of.values()]
+    by = Counter(map(_precision, told))
+    own = Counter(r["arm"] for r in told if r["arm"] != "after" and len(r["validation"]) != _judgings(r))
+    precisions = ", ".join(f"{n} arms in {name}" for name, n in sorted(by.items()))
+    return [
+        "## Terms", "", f"{precisions}; † marks differences between the two.", "",
+        f"{own.total()} arms chose their epoch after each pass over their own rows, the others after each over the "
+        f"synthetic ones: {', '.join(f'{n} {arm}' for arm, n in sorted(own.items())) or 'none'}.", "",
+    ]  # fmt: skip
+
+
+def _judgings(record: dict[str, Any]) -> int:
+    return math.ceil(record["steps"] / math.ceil(record["n"] / ARM["batch_size"]))
+
+
+def _precision(record: dict[str, Any]) -> str:
+    """Return what an arm was trained in: bfloat16 where its record does not say."""
+    return str(record.get("precision", "bfloat16"))
+
+
+def mixed(a: dict[int, dict[str, Any]], b: dict[int, dict[str, Any]]) -> bool:
+    """Whether arms of one seed were trained in two precisions."""
+    return any(_precision(a[s]) != _precision(b[s]) for s in a.keys() & b.keys())
 
 
 if __name__ == "__main__":

@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 from run import DOSES_FILE, LEVELS_FILE, SETS, SUBSETS, SUBSETS_FILE, control
 
-from unflaw.data import atomic_write
+from unflaw.data import atomic_write, hash_path
 from unflaw.measure import LEVELS, seeded_difference
 
 HERE = Path(__file__).parent
+MADE_OF = (LEVELS_FILE, SUBSETS_FILE, DOSES_FILE, Path(__file__))
+"""Files that decide what the page says."""
 N_RESAMPLES = 2000
 OTHERS = {"potion": "potion's vectors", "smollm2": "SmolLM2-135M"}
 """Another family → what it is called."""
@@ -29,7 +31,8 @@ def main() -> None:
     """Write claims.json and the page."""
     claims, page = built()
     with atomic_write(HERE / "results" / "claims.json") as file:
-        json.dump({"claims": claims}, file, indent=1)
+        made_of = {str(path.relative_to(HERE)): hash_path(path) for path in MADE_OF}
+        json.dump({"claims": claims, "made_of": made_of}, file, indent=1)
     with atomic_write(HERE / "README.md") as file:
         file.write(page)
 

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gap import TASKS, TRAITS, WAYS, records
+from gap import RESULTS, TASKS, TRAITS, WAYS, records
 
-from unflaw.data import atomic_write
+from unflaw.data import atomic_write, hash_path
 from unflaw.measure import cells, confusion, macro_f1, seeded_difference
 
 HERE = Path(__file__).parent
+MADE_OF = (RESULTS, TRAITS, Path(__file__))
+"""Files that decide what the page says."""
 N_RESAMPLES = 2000
 SIDES = ("annotators", "classifier", "panel")
 By = dict[tuple[str, str], dict[int, dict[str, Any]]]
@@ -29,7 +31,8 @@ def main() -> None:
     """Write results/claims.json and the page gap.md."""
     claims, page = built()
     with atomic_write(HERE / "results" / "claims.json") as file:
-        json.dump({"claims": claims}, file, indent=1)
+        made_of = {str(path.relative_to(HERE)): hash_path(path) for path in MADE_OF}
+        json.dump({"claims": claims, "made_of": made_of}, file, indent=1)
     with atomic_write(HERE / "gap.md") as file:
         file.write(page)
 

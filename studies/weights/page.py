@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 from run import ARM, CONDITIONS, RESULTS, TASKS, TIMES, records
 
-from unflaw.data import atomic_write
+from unflaw.data import atomic_write, hash_path
 from unflaw.measure import cells, confusion, macro_f1, seeded_difference
 
 HERE = Path(__file__).parent
+MADE_OF = (RESULTS, TIMES, Path(__file__))
+"""Files that decide what the page says."""
 N_RESAMPLES = 2000
 Arms = dict[tuple[str, str, str], dict[int, dict[str, Any]]]
 """(task, condition, arm) → seed → record."""
@@ -31,7 +33,8 @@ def main() -> None:
     """Write claims.json and the page."""
     claims, page = built()
     with atomic_write(HERE / "results" / "claims.json") as file:
-        json.dump({"claims": claims}, file, indent=1)
+        made_of = {str(path.relative_to(HERE)): hash_path(path) for path in MADE_OF}
+        json.dump({"claims": claims, "made_of": made_of}, file, indent=1)
     with atomic_write(HERE / "README.md") as file:
         file.write(page)
 

@@ -124,11 +124,9 @@ def find_writer(spec: str | ModelSpec) -> ModelSpec:
     Of a hub id nothing is asked: what it is will be seen when it is opened.
     """
     spec = parse_spec(spec)
-    if spec.kind == "openai":
-        return spec
     if spec.kind == "gguf" and not Path(spec.name).expanduser().is_file():
         raise SpecError(f"`{spec}` must name an existing file")
-    if spec.kind == "gguf":
+    if spec.kind in ("gguf", "openai"):
         return spec
     if (spec.kind != "hf" or Path(spec.name).expanduser().is_dir()) and not writes_text(spec):
         raise SpecError(f"`{spec}` is an encoder or a classifier, and writes nothing")

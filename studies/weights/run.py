@@ -66,7 +66,7 @@ PRECISION = "bfloat16" if has_bfloat16("cpu") else "float32"
 SHARED: dict[str, Any] = {"batch_size": 32, "learning_rate": 2e-4, "max_tokens": 48, "precision": PRECISION}
 ARM, CHECKER = {**SHARED, "steps": 40}, {**SHARED, "epochs": 4.0}
 BILEVEL, BILEVEL_SEEDS = ("hu", "sungen"), 3
-RATES, TUNED = (0.1, 0.3, 1.0), HERE / "results" / "tuned.jsonl"
+RATES, TUNED = (0.01, 0.03, 0.1, 0.3, 1.0), HERE / "results" / "tuned.jsonl"
 """Rates at which `hu` and `sungen` may learn weights, and what validation rows say of each: `--tune`."""
 TUNING_SEED = 100
 TIMED, N_TIMED, TIMES = "films", 3, HERE / "results" / "times.jsonl"

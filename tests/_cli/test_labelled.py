@@ -369,6 +369,8 @@ def test_a_level_is_not_written_over_by_all_rows(files):
     ("at least 8 for a classifier", "train minilm real.jsonl --max-tokens 1 --task classifier --out m"),
     ("nowhere is none", "curate difficulty real.jsonl --recorded nowhere --out g.jsonl"),
     ("have none", "curate difficulty real.jsonl --view premise --out g.jsonl"),
+    ("`learning_rate` must be a positive number", "curate difficulty real.jsonl --learning-rate -1 --out g.jsonl"),
+    ("`device`", "curate difficulty real.jsonl --device tpu --out g.jsonl"),
     ("real.jsonl is a file", "curate split real.jsonl --parts a=0.5 --out real.jsonl/parts"),
     ("real.jsonl is a file", "curate weigh synthetic.jsonl --real checker.jsonl --out real.jsonl/w.jsonl"),
     ("real.jsonl is a file", "train minilm real.jsonl --out real.jsonl"),

@@ -7,7 +7,7 @@ import pytest
 from unflaw._errors import DataError, RunFolderError
 from unflaw.audit import default_checks
 from unflaw.data import NO_VERDICT, Finding, Score, open_run
-from unflaw.report import collect
+from unflaw.report import collect, to_html
 from unflaw.report._words import next_steps
 
 
@@ -176,6 +176,23 @@ def test_next_steps_name_the_run_its_rows_and_its_models(tmp_path):
     scores(tmp_path / "run", mine=0.5)
     commands = " ".join(step["command"] for step in collect(tmp_path / "run")["next"])
     assert f"unflaw repair {tmp_path}/run/models/mine --forget {rows} --replay GOOD.jsonl" in commands
+
+
+@pytest.mark.parametrize(
+    ("check", "command"),
+    [
+        ("weights.quality", "unflaw train minilm {run}/weighed.jsonl --arms all --real REAL.jsonl"),
+        ("difficulty.told", "unflaw evaluate CLASSIFIER --labels hard.jsonl"),
+    ],
+)
+def test_a_run_that_only_weighed_or_graded_is_told_what_to_try(tmp_path, check, command):
+    """No model that writes was trained on these rows, and nothing here stands beside real rows."""
+    with open_run(tmp_path, command="curate", settings={}) as run:
+        run.add_findings([Finding(check, "Told", 0.9, 0.8, 0.95, "higher", "ok", "none", "Told.")])
+    (tmp_path / "weighed.jsonl").write_text("{}")
+    (step,) = collect(tmp_path)["next"]
+    assert step["command"].startswith(command.format(run=tmp_path))
+    assert "Real vs real" not in to_html(collect(tmp_path))
 
 
 @pytest.mark.parametrize(

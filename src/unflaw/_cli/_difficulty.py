@@ -101,11 +101,13 @@ def difficulty(
     from unflaw.curate import problems_of_difficulty
     from unflaw.data import write
     from unflaw.models import find_classifier
-    from unflaw.train import problems_of_precision
+    from unflaw.train import problems_of_training
 
     trains = ("model", "epochs", "batch_size", "learning_rate", "max_tokens", "precision")
     problems = in_vain(difficulty, dict(locals()), {name: (recorded is None, "training") for name in trains})
-    problems += [] if recorded else problems_of_precision(precision, device)
+    if not recorded:
+        training_as = {"method": "full", "learning_rate": learning_rate, "precision": precision, "device": device}
+        problems += problems_of_training(training_as)
     free = resume or overwrite
     place = partial(
         out_path_if_any, out, run, [rows], "graded.jsonl", replace=free, needed=not dry_run and parts is None

@@ -112,14 +112,15 @@ def evaluate(
 ) -> None:
     """Measure one model, or several against each other, paired."""
     call = dict(locals())
-    from unflaw.models import find_writer
+    from unflaw.models import find_writer, writes_text
 
     problems = _in_vain(call)
     if len(set(models)) < len(models):
         problems.append(f"`MODEL` must name each model once, got {models}")
     if labels is None:
-        told = mistakes(*(partial(find_writer, model) for model in models))
-        problems += [f"{of}; --labels FILE measures a classifier" if "writes nothing" in of else of for of in told]
+        for model in models:
+            hint = "" if writes_text(model) else "; --labels FILE measures a classifier"
+            problems += [f"{told}{hint}" for told in mistakes(partial(find_writer, model))]
     if problems := problems + mistakes(partial(_compiled, pattern)):
         raise SettingsError(problems)
     rule = _compiled(pattern)

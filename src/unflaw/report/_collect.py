@@ -218,8 +218,10 @@ def _rows_by_id(path: Path, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def _known(folder: Path, manifest: Mapping[str, Any], runs: Mapping[str, Any]) -> dict[str, str]:
-    """Return what the commands of the next steps can name: the run, the rows audited, the models trained in it."""
+    """Return what the commands of the next steps can name: the run, rows audited or weighed, models trained in it."""
     known = {"run": visible(folder)}
+    if (weighed := folder / "weighed.jsonl").exists():
+        known["weighed"] = visible(weighed)
     audited = [s for s in manifest["steps"] if "audit" in str(s["name"]) and s.get("inputs")]
     if audited:
         known["rows"] = visible(audited[-1]["settings"].get("rows") or next(iter(audited[-1]["inputs"])))

@@ -39,8 +39,17 @@ _ADVICE = {  # first part of a check's id → what to do about it
 }
 
 
-_OF_TOOLS = ("weights", "difficulty")
-"""Findings about a checker or a grading, and not about the rows."""
+_OF_TOOLS = {
+    "weights": (
+        "Train with the weights and without, beside the real rows, and compare the classifiers on other real rows.",
+        "unflaw train minilm {weighed} --arms all --real REAL.jsonl --validation VALIDATION.jsonl --run {run}",
+    ),
+    "difficulty": (
+        "Ask a classifier that never saw these rows about the hard ones alone; --parts writes them to a file.",
+        "unflaw evaluate CLASSIFIER --labels hard.jsonl",
+    ),
+}
+"""First part of a check's id → what to try next, of findings about a checker or a grading, and not about the rows."""
 _ABOUT = {"weights.checker": "real", "difficulty": "graded", "subjectivity.accuracy": "test"}
 """Check, or first part of its id → the rows it is about, where they are not the synthetic ones."""
 
@@ -110,11 +119,14 @@ def next_steps(
     """At most four things to do, those with a command first, then in the order of the harm to expect.
 
     Findings with a place of their own in "What to mend first" come before those beside them, where their harm is known.
-    `known` fills the commands in: "run", and where they are known "rows", "damaged" and "repaired".
+    `known` fills the commands in: "run", and where they are known "rows", "weighed", "damaged" and "repaired".
     What is not known stands in capitals.
     """
     quoted = {name: shlex.quote(value) for name, value in known.items()}
-    known = {"rows": "SYNTHETIC.jsonl", "damaged": "DAMAGED", "repaired": "REPAIRED", **quoted}
+    capitals = {
+        "rows": "SYNTHETIC.jsonl", "weighed": "WEIGHED.jsonl", "damaged": "DAMAGED", "repaired": "REPAIRED",
+    }  # fmt: skip
+    known = {**capitals, **quoted}
     repair_again = (
         "unflaw repair {damaged} --forget {rows} --replay GOOD.jsonl --guard HELD_OUT.jsonl --run {run}"
     ).format_map(known)
@@ -142,6 +154,9 @@ def next_steps(
     elif compared and found:
         words = "See whether repair helps: unlearn the template from the trained model, then compare the two."
         steps.append({"words": words, "command": repair_again})
+    elif found and all(map(is_of_tools, found)):
+        tried = [_OF_TOOLS[kind] for kind in dict.fromkeys(map(_kind, found))]
+        steps += [{"words": words, "command": command.format_map(known)} for words, command in tried]
     elif flawed:
         words = "If a model was trained on these rows already, measure it against the model it came from."
         steps.append({"words": words, "command": f"unflaw evaluate BEFORE AFTER --run {known['run']}"})

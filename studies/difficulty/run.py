@@ -1,22 +1,21 @@
 """Do levels of difficulty, found on a test set, hold for models that never saw it? And what do they train?
 
     pip download --no-deps --no-binary :all: bigbench==1.0.0
-    python studies/labelled/sources.py FOLDER --out sets/labelled          # for `films`
+    python studies/labelled/sources.py FOLDER --out sets/labelled          # for `films` and `tweets`
     python studies/difficulty/run.py FOLDER sets/labelled                  # hours; goes on where it stopped
     python studies/difficulty/page.py
 
-Two sets: `vitaminc`, claims with a passage that supports, refutes or does not settle them (bigbench, 54,668 pairs),
-seen whole and by the claim alone; `films`, snippets of reviews (studies/labelled), whole and by three words of each.
+Three sets: `vitaminc`, claims with a passage that supports, refutes or does not settle them (bigbench, 54,668 pairs),
+seen whole and by the claim alone; `films` and `tweets` (studies/labelled), whole and by three words of each.
 
 levels    600 test rows are graded by MiniLM that learns them. Of `vitaminc` it has learnt 20,000 other pairs before,
           since 600 teach it no such task, only the labels by heart. Twelve per cent of the labels are turned round
           beforehand in a second grading of the same rows. An independent MiniLM learns other rows (20,000 that the
-          grader never saw; of `films`, 1,300), whole ones and the partial view, and is asked about each level; of
+          grader never saw; of the others, 1,300), whole ones and the partial view, and is asked about each level; of
           `vitaminc` the same one for all seeds. So are other families: logistic regression on `potion`'s static
-          vectors, and with --smollm2 SmolLM2-135M with a head, after 600 rows. `vitaminc-cold` is the same without the
-          20,000 pairs before, and an independent model of 6,000.
-subsets   1,200 training rows of `films` are graded; MiniLM learns easy, ambiguous, hard ones, unions, all, and as many
-          drawn at random as each of those, for as many steps, and is asked about the test rows.
+          vectors, and with --smollm2 SmolLM2-135M with a head, after 600 rows.
+subsets   1,200 training rows of `films` and `tweets` are graded; MiniLM learns easy, ambiguous, hard ones, unions, all,
+          and as many drawn at random as each of those, for as many steps, and is asked about the test rows.
 
 One line per result is added to results/levels.jsonl and results/subsets.jsonl; results/doses.jsonl says what the rows
 before taught the grader. Where that is no more than the commonest label, nothing is graded.
@@ -35,10 +34,10 @@ from typing import Any
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from unflaw.curate import difficulty, view_of
+from unflaw.curate import Difficulty, difficulty, view_of
 from unflaw.data import ID, Rows, read
-from unflaw.measure import LEVELS
-from unflaw.models import has_bfloat16, open_classifier, open_encoder
+from unflaw.measure import LEVELS, auc, pair_artefacts, text_artefacts
+from unflaw.models import open_classifier, open_encoder
 from unflaw.train import label_ids, label_names, texts_of, train_classifier
 
 __all__ = ["DOSES_FILE", "LEVELS_FILE", "SETS", "SUBSETS", "SUBSETS_FILE", "control"]
@@ -46,17 +45,19 @@ __all__ = ["DOSES_FILE", "LEVELS_FILE", "SETS", "SUBSETS", "SUBSETS_FILE", "cont
 HERE = Path(__file__).parent
 LEVELS_FILE, SUBSETS_FILE = HERE / "results" / "levels.jsonl", HERE / "results" / "subsets.jsonl"
 DOSES_FILE = HERE / "results" / "doses.jsonl"
-SETS = {"vitaminc": ("full", "hypothesis"), "vitaminc-cold": ("full", "hypothesis"), "films": ("full", "first:3")}
+SETS = {"vitaminc": ("full", "hypothesis"), "films": ("full", "first:3"), "tweets": ("full", "first:3")}
 """Set → its views."""
 MODEL = "minilm"
 N_TEST, N_SUBSETS, N_OTHER, NOISE = 600, 1200, 600, 0.12
-N_BEFORE = {"vitaminc": 20_000, "vitaminc-cold": 0, "films": 0}
-N_TRAIN = {"vitaminc": 20_000, "vitaminc-cold": 6_000, "films": 1_300}
+N_BEFORE = {"vitaminc": 20_000, "films": 0, "tweets": 0}
+N_TRAIN = {"vitaminc": 20_000, "films": 1_300, "tweets": 1_300}
 """Set → rows that the grader learns before it grades, and others that the independent model learns."""
-PRECISION = "bfloat16" if has_bfloat16("cpu") else "float32"
-SHARED: dict[str, Any] = {"batch_size": 32, "learning_rate": 2e-4, "max_tokens": 80, "precision": PRECISION}
-GRADE, LEARN, N_STEPS = {**SHARED, "epochs": 6}, SHARED, {"vitaminc": 625, "vitaminc-cold": 300, "films": 300}
-SUBSET_SETS, SUBSET_STEPS, OTHER_STEPS = ("films",), 80, 40
+N_STEPS = {"vitaminc": 1250, "films": 300, "tweets": 300}
+RATE = {"vitaminc": 1e-4, "films": 2e-4, "tweets": 2e-4}
+"""Set → steps and rate at which both are learnt; results/doses.jsonl holds the ones that taught nothing, too."""
+LEARN: dict[str, Any] = {"batch_size": 32, "max_tokens": 80, "precision": "bfloat16"}
+GRADE = {**LEARN, "epochs": 6, "learning_rate": 2e-4}
+SUBSET_SETS, SUBSET_STEPS, OTHER_STEPS = ("films", "tweets"), 80, 40
 SUBSETS = {
     "all": LEVELS, "easy": ("easy",), "ambiguous": ("ambiguous",), "hard": ("hard",), "easy+ambiguous": LEVELS[:2],
     "ambiguous+hard": LEVELS[1:], "easy+hard": ("easy", "hard"),
@@ -68,14 +69,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where bigbench's archive is")
     parser.add_argument("sets", type=Path, help="what studies/labelled/sources.py wrote")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--only", choices=("levels", "subsets"))
     parser.add_argument("--sets", default=",".join(SETS), dest="names")
     parser.add_argument("--smollm2", action="store_true", help="ask SmolLM2-135M as well, which is slow")
     told = parser.parse_args()
     for seed in range(told.seeds):
         for name in told.names.split(","):
-            rows = films(told.sets) if name == "films" else vitaminc(told.folder)
+            rows = vitaminc(told.folder) if name == "vitaminc" else labelled(told.sets, name)
             if told.only != "subsets" and not _has(LEVELS_FILE, set=name, seed=seed):
                 record = levels_of(name, rows, seed, told.folder / "difficulty", smollm2=told.smollm2)
                 if record is not None:
@@ -105,9 +106,9 @@ def vitaminc(folder: Path) -> Rows:
     return Rows.from_records(records[:N_TEST] + others, roles, schema="premise/hypothesis/label")
 
 
-def films(sets: Path) -> Rows:
-    """Return snippets of film reviews, those of the test first."""
-    parts = [read(sets / "films" / f"{part}.jsonl") for part in ("test", "pool", "checker")]
+def labelled(sets: Path, name: str) -> Rows:
+    """Return texts of studies/labelled, those of the test first."""
+    parts = [read(sets / name / f"{part}.jsonl") for part in ("test", "pool", "checker")]
     pairs = [pair for rows in parts for pair in zip(rows.column("text"), rows.column("label"), strict=True)]
     records = [{"text": text, "label": label} for text, label in pairs]
     return Rows.from_records(records, {"text": "text", "label": "label"}, schema="text/label")
@@ -123,18 +124,11 @@ def levels_of(name: str, rows: Rows, seed: int, kept: Path, *, smollm2: bool) ->
     if len(rows) < ends[-1]:
         raise SystemExit(f"{name} has {len(rows)} rows, and {ends[-1]} are wanted")
     test, before, train = (rows.take(range(a, b)) for a, b in zip((0, *ends[:-1]), ends, strict=True))
-    grader, once, how = MODEL, None, {"steps": N_STEPS[name]}
+    grader, once, how = MODEL, None, {"steps": N_STEPS[name], "learning_rate": RATE[name]}
     if n_before:
         grader, once = f"hf:{kept / name / 'grader'}", kept / name
         told = learnt(before, test, labels, 0, kept=once / "grader", **how)
-        dose = {
-            "set": name,
-            "n": n_before,
-            **how,
-            "precision": PRECISION,
-            "n_test": len(test),
-            **_share_told(test, labels, told),
-        }
+        dose = {"set": name, "n": n_before, **how, "n_test": len(test), **_share_told(test, labels, told)}
         if not _has(DOSES_FILE, set=name, n=n_before, **how):
             _add(DOSES_FILE, dose)
         if dose["low"] <= dose["commonest"]:
@@ -143,11 +137,11 @@ def levels_of(name: str, rows: Rows, seed: int, kept: Path, *, smollm2: bool) ->
     found = difficulty(test, model=grader, views=SETS[name], seed=seed, **GRADE)
     by = {f.check: f for f in found.findings}
     record: dict[str, Any] = {
-        "set": name, "seed": seed, "n": len(test), "n_before": n_before,
-        "n_train": len(train), "precision": PRECISION,
+        "set": name, "seed": seed, "n": len(test), "n_before": n_before, "n_train": len(train),
         "level": [LEVELS.index(v) for v in found.level],
         "stability": found.stability, "repeats_labels": by["difficulty.labels"].value,
         "artefacts": by["difficulty.artefacts"].evidence["told_by"], "told": by["difficulty.told"].evidence["told"],
+        "surface": surface(test, found),
     }  # fmt: skip
     record["y"] = label_ids(test, labels).tolist()
     record["independent"] = {
@@ -158,7 +152,7 @@ def levels_of(name: str, rows: Rows, seed: int, kept: Path, *, smollm2: bool) ->
     record["others"] = {"potion": probed(train, test, labels)}
     if smollm2:
         record["others"]["smollm2"] = learnt(
-            train.take(range(N_OTHER)), test, labels, seed, "smollm2", steps=OTHER_STEPS
+            train.take(range(N_OTHER)), test, labels, seed, "smollm2", steps=OTHER_STEPS, learning_rate=RATE[name]
         )
     rng = np.random.default_rng(seed)
     wrong = rng.random(len(test)) < NOISE
@@ -171,6 +165,14 @@ def levels_of(name: str, rows: Rows, seed: int, kept: Path, *, smollm2: bool) ->
     record["noisy_level"] = [LEVELS.index(v) for v in noisy.level]
     print(name, seed, record["told"], record["stability"], flush=True)
     return record
+
+
+def surface(rows: Rows, found: Difficulty) -> dict[str, float | None]:
+    """Return how often an easy row has more of a surface feature than a hard one; no label is looked at."""
+    texts, level = texts_of(rows), np.array(found.level)
+    columns = text_artefacts(texts) if rows.has("text") else pair_artefacts(texts)
+    sides = {of: (values[level == "easy"], values[level == "hard"]) for of, values in columns.items()}
+    return {of: round(auc(*pair), 4) if all(map(len, pair)) else None for of, pair in sides.items()}
 
 
 def subsets_of(name: str, rows: Rows, seed: int) -> None:
@@ -189,19 +191,9 @@ def subsets_of(name: str, rows: Rows, seed: int) -> None:
             if part in done:
                 continue
             learnable = len({train.column("label")[k] for k in at}) > 1
-            told = learnt(train.take(at), test, labels, seed, steps=SUBSET_STEPS) if learnable else None
-            _add(
-                SUBSETS_FILE,
-                {
-                    "set": name,
-                    "seed": seed,
-                    "subset": part,
-                    "n": len(at),
-                    "precision": PRECISION,
-                    "y": y,
-                    "answers": told,
-                },
-            )
+            how = {"steps": SUBSET_STEPS, "learning_rate": RATE[name]}
+            told = learnt(train.take(at), test, labels, seed, **how) if learnable else None
+            _add(SUBSETS_FILE, {"set": name, "seed": seed, "subset": part, "n": len(at), "y": y, "answers": told})
 
 
 def control(subset: str) -> str:

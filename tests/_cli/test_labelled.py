@@ -131,6 +131,8 @@ def test_no_row_serves_two_ends(files, tiny_encoder):
     assert "`validation of unflaw train a` and `rows` share 40 texts" in learnt
     call("evaluate", run / "models" / "a", "--labels", files / "checker.jsonl", "--run", run, "--allow-shared")
     call("evaluate", run / "models" / "a", "--labels", files / "test.jsonl", "--run", run, "--overwrite")
+    tested = refused("train", model, files / "test.jsonl", *how, "--name", "c")
+    assert "`labels of unflaw evaluate` and `rows` share" in tested
 
 
 def test_rows_that_a_writer_was_shown_are_no_test(files):

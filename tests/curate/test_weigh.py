@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from labelled import labelled_rows, pair_rows
-from unflaw._errors import SettingsError, TooFewRowsError
+from unflaw._errors import DataError, SettingsError, TooFewRowsError
 from unflaw.curate import DIVERSITY, weigh
 from unflaw.curate._checkers import open_checker, out_of_fold
 from unflaw.data import Rows
@@ -222,6 +222,13 @@ def test_labels_with_too_few_rows_for_the_folds_are_told_before_anything_is_aske
 def test_pairs_are_not_weighed_by_texts():
     with pytest.raises(SettingsError, match="`real` must hold text in its rows, as `rows` does, got premise and hyp"):
         weigh(labelled_rows(20, labels=("other", "same")), pair_rows(20), checker="probe:potion", check=False)
+
+
+def test_rows_are_not_weighed_by_themselves(scripted):
+    rows = labelled_rows(40)
+    with pytest.raises(DataError, match="`rows` and `real` share 40 texts"):
+        weigh(rows, rows, check=False)
+    assert len(weigh(rows, rows, check=False, allow_shared=True).weight) == 40
 
 
 def test_marks_may_come_from_a_csv():

@@ -139,6 +139,8 @@ def test_a_collator_that_drops_the_weights_is_told(tiny, tmp_path):
     model, collate = AutoModelForCausalLM.from_pretrained(tiny), DataCollatorForSeq2Seq(tokenizer)
     with pytest.raises(SettingsError, match="put `WeightedCollator` around"):
         trained(WeightedTrainer, tmp_path, model, causal_rows(tokenizer), collate, per_device_train_batch_size=3)
+    with pytest.raises(SettingsError, match="pack no rows"):
+        trained(WeightedTrainer, tmp_path, model, causal_rows(tokenizer), WeightedCollator(collate))
 
 
 def test_an_epoch_that_is_cut_short_overwrites_no_other(tiny_encoder, tmp_path):

@@ -1,4 +1,4 @@
-"""No row serves two ends: a file is held against those that earlier steps of a run showed, learnt from or chose by."""
+"""No row serves two ends: a file is held against those that earlier steps of a run used for another."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ AllowSharedOption = Annotated[
 ]
 _LEARNT = {"rows", "real", "meta"}
 _AGAINST = {
-    "labels": {*_LEARNT, "validation", "examples"}, "validation": {*_LEARNT, "examples"}, "rows": {"validation"},
-    "real": {"validation"}, "meta": {"validation"},
+    "labels": {*_LEARNT, "validation", "examples"}, "validation": {*_LEARNT, "examples"},
+    **{name: {"validation", "labels"} for name in _LEARNT},
 }  # fmt: skip
 """End of rows now → ends of earlier steps that they must not have served."""
 
@@ -84,11 +84,12 @@ def _earlier(run: Path, ends: Collection[str]) -> Iterator[tuple[str, str, str, 
 
 
 def _ends_of(step: str, settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the settings of a step that name real rows which it used up."""
+    """Return the settings of a step that name rows which it showed, learnt from, chose by or tested with."""
     if step == "generate text":
         return ("examples",) if settings.get("shots") else ()
-    if step == "curate weigh":
-        return ("real",)
+    own = {"curate weigh": ("real",), "evaluate": ("labels",)}
+    if step in own:
+        return own[step]
     return ("rows", "validation", "meta", "real") if settings.get("task") == "classifier" else ()
 
 

@@ -133,7 +133,9 @@ def weigh(
         reading.keep(folder)
         with stages() as progress:
             work = None if run is None else run / "checkers"
-            found = weigh_rows(rows, few, **rule, device=device, work=work, progress=progress)
+            found = weigh_rows(
+                rows, few, **rule, allow_shared=allow_shared, device=device, work=work, progress=progress
+            )
         weighed = found.on(rows)
         write(weighed, path)
         if folder is not None:

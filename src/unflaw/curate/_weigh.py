@@ -33,6 +33,7 @@ from unflaw.train import (
     normal_texts,
     problems_of_kinds,
     problems_of_labelled,
+    refuse_shared,
 )
 
 __all__ = ["DIVERSITY", "METHODS", "Weights", "problems_of_weighing", "weigh"]
@@ -83,6 +84,7 @@ def weigh(
     calibrate: bool = False,
     check: bool = True,
     wrong: str | None = None,
+    allow_shared: bool = False,
     seed: int = 0,
     device: str = "cpu",
     work: str | Path | None = None,
@@ -104,12 +106,14 @@ def weigh(
     check : measure the quality checker on real rows it has not learnt from, in five folds that share no text;
         `calibrate` needs it.
     wrong : column that is true where a label is known to be wrong: what the weights make of those is told.
+    allow_shared : go on although rows share texts with `real`, whose labels the checker knows by heart.
     work : folder that keeps what each checker said, so that a call that was cut off does not ask it again.
     progress : called with (stage, done, total).
 
     Raises
     ------
     SettingsError : all settings and rows that break their rule, together; settings that would change nothing, too.
+    DataError : rows share texts with `real`.
     """
     settings = {
         "method": method, "checker": checker, "n_folds": n_folds, "temperature": temperature, "cap": cap,
@@ -120,6 +124,8 @@ def weigh(
         problems.append(f"`checker` {checker} is not trained step by step, and takes no {', '.join(training)}")
     if problems:
         raise SettingsError(problems)
+    if not allow_shared:
+        refuse_shared(rows=rows, real=real)
     labels = label_names(real)
     y, y_real, at = label_ids(rows, labels), label_ids(real, labels), np.arange(len(rows))
 

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 
 from unflaw.data import ANNOTATIONS, NO_VERDICT, Finding, Plot, Rows, Score, Series, annotations_of, annotators_of
 from unflaw.measure import agreement, bootstrap_interval, label_counts, wilson_interval
+from unflaw.train import label_names
 
 __all__ = ["accuracy_by_agreement"]
 
@@ -28,7 +29,8 @@ def accuracy_by_agreement(scores: Sequence[Score], rows: Rows) -> Finding | None
     told = [s for s in scores if s.benchmark == "labels.accuracy"]
     if ANNOTATIONS not in rows.table.column_names or not told:
         return None
-    agreed = agreement(label_counts(annotations_of(rows)))
+    counts = label_counts(annotations_of(rows))
+    agreed = agreement(counts, n_labels=max(counts.shape[1], len(label_names(rows))))  # one that nobody gave is one, too
     right = np.array([[s.items[i] == 1.0 for i in rows.ids] for s in told])
     known = ~np.isnan(agreed)
     agreed, right = agreed[known], right[:, known]

@@ -40,15 +40,18 @@ Collator = Callable[[list[dict[str, Any]]], Mapping[str, Any]]
 
 
 class WeightedCollator:
-    """Any collator, with the rows' `weight` kept beside what it makes: (B,) float32, 1 where a row has none."""
+    """Any collator, with the rows' `weight` kept beside what it makes: (B,) float32, 1 where a row has none.
+
+    A batch of which no row has one gets none: training refuses it, as rows that were packed or rebuilt lost theirs.
+    """
 
     def __init__(self, collate: Collator) -> None:
         self._collate = collate
 
     def __call__(self, features: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        weights = [1.0 if f.get(WEIGHT) is None else float(f[WEIGHT]) for f in features]
         batch = dict(self._collate([{k: v for k, v in f.items() if k != WEIGHT} for f in features]))
-        batch[WEIGHT] = torch.tensor(weights)
+        if any(WEIGHT in f for f in features):
+            batch[WEIGHT] = torch.tensor([1.0 if f.get(WEIGHT) is None else float(f[WEIGHT]) for f in features])
         return batch
 
 
@@ -79,7 +82,8 @@ class WeightedLoss:
         labels, weight = inputs["labels"], inputs.get(WEIGHT)
         if weight is None and model.training:
             raise SettingsError(
-                "rows reached the trainer without `weight`; put `WeightedCollator` around the data collator"
+                "rows reached the trainer without `weight`; put `WeightedCollator` around the data collator, and pack "
+                "no rows: that drops the column"
             )
         outputs = model(**given)
         z = outputs["logits"] if isinstance(outputs, Mapping) else outputs[0]

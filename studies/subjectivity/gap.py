@@ -30,7 +30,7 @@ from unflaw.curate import split
 from unflaw.data import Rows, atomic_write, read
 from unflaw.generate import read_task, vote
 from unflaw.measure import agreement, chamfer, label_counts, remote_clique, top_similarity
-from unflaw.models import CallCache, cached, has_bfloat16, open_classifier, open_encoder, open_generator
+from unflaw.models import CallCache, cached, open_classifier, open_encoder, open_generator
 from unflaw.train import label_ids, label_names, texts_of, train_classifier
 
 __all__ = ["RESULTS", "TASKS", "WAYS", "records"]
@@ -40,9 +40,8 @@ LABELLED = HERE.parent / "labelled"
 RESULTS, TRAITS = HERE / "results" / "gap.jsonl", HERE / "results" / "traits.json"
 TASKS = ("news", "intents", "plots", "films", "wares", "tweets", "editorials")
 WAYS = ("real", "zero", "few")
-PRECISION = "bfloat16" if has_bfloat16("cpu") else "float32"
 HOW: dict[str, Any] = {
-    "steps": 40, "batch_size": 32, "learning_rate": 2e-4, "max_tokens": 64, "precision": PRECISION,
+    "steps": 40, "batch_size": 32, "learning_rate": 2e-4, "max_tokens": 64, "precision": "bfloat16",
 }  # fmt: skip
 N_VOTED, N_VOTES = 60, 4
 
@@ -112,8 +111,7 @@ def one(sets: Path, task: str, way: str, seed: int, model: str) -> None:
     told = np.array([labels.index(asked.labels[k]) for k in p.argmax(axis=1)])
     record = {
         "task": task, "way": way, "seed": seed, "n": len(rows), "model": model, "classes": len(labels),
-        "precision": PRECISION, "seconds": round(made.seconds, 1), "y": "".join(map(str, y)),
-        "told": "".join(map(str, told)),
+        "seconds": round(made.seconds, 1), "y": "".join(map(str, y)), "told": "".join(map(str, told)),
     }  # fmt: skip
     with open(RESULTS, "a", encoding="utf-8") as file:
         file.write(json.dumps(record) + "\n")
@@ -128,15 +126,17 @@ def traits_of(sets: Path, task: str, *, panel: bool) -> dict[str, Any]:
     if "subjectivity.score" in by:
         found["subjectivity"]["classifier"] = by["subjectivity.score"].value
     if "annotations" in test.table.column_names:
-        agreed = agreement(label_counts(test.column("annotations")))
+        agreed = agreement(label_counts(test.column("annotations")), n_labels=len(label_names(test)))
         found["subjectivity"]["annotators"] = float(1 - np.nanmean(agreed))
         found["agreement"] = [round(float(a), 4) for a in agreed]
     if panel:
+        task_file = read_task(LABELLED / "tasks" / f"{task}.yaml")
         voted = read(sets / task / "test.jsonl", limit=N_VOTED).without_column("annotations")
         with CallCache(sets / "calls.sqlite") as cache:
             generator = cached(open_generator("smollm2"), cache, name="smollm2")
-            votes = vote(voted, read_task(LABELLED / "tasks" / f"{task}.yaml"), {"smollm2": generator}, votes=N_VOTES)
-        found["subjectivity"]["panel"] = float(1 - np.nanmean(agreement(label_counts(votes.annotations))))
+            votes = vote(voted, task_file, {"smollm2": generator}, votes=N_VOTES)
+        agreed = agreement(label_counts(votes.annotations), n_labels=len(task_file.labels))
+        found["subjectivity"]["panel"] = float(1 - np.nanmean(agreed))
         right = [v == told for told, row in zip(voted.column("label"), votes.annotations, strict=True) for v in row]
         found["panel_right"] = float(np.mean(right))
     encoder, n = open_encoder("minilm"), size_of(sets, task)

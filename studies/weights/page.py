@@ -1,21 +1,20 @@
 """Claims C1 to C8 about weights, from the arms that `run.py` measured: claims.json, and the tables of README.md.
 
-A difference is of macro-F1 on the same test rows, as a mean over seeds. Its interval resamples seeds and test rows
-together (2,000 times): the rows, since other films might have been asked about, and the seeds, since another one trains
-another model.
+A difference is of macro-F1, or of accuracy where it says so, on the same test rows, as a mean over seeds. Its interval
+resamples seeds and test rows together (2,000 times): the rows, since other films might have been asked about, and the
+seeds, since another one trains another model.
 """
 
 from __future__ import annotations
 
 import json
-import math
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from run import ARM, CONDITIONS, RESULTS, TASKS, TIMES, records
+from run import CONDITIONS, RESULTS, TASKS, TIMES, records
 
 from unflaw.data import atomic_write, hash_path
 from unflaw.measure import cells, confusion, macro_f1, seeded_difference
@@ -27,6 +26,8 @@ N_RESAMPLES = 2000
 Arms = dict[tuple[str, str, str], dict[int, dict[str, Any]]]
 """(task, condition, arm) → seed → record."""
 Interval = tuple[float, float, float]
+Measure = Callable[[np.ndarray], np.ndarray]
+"""Of tables of confusion, the last two axes."""
 
 
 def main() -> None:
@@ -46,7 +47,7 @@ def built() -> tuple[list[dict[str, Any]], str]:
         arms[record["task"], record["condition"], record["arm"]][record["seed"]] = record
     claims = [*c1(arms), *c2(arms), *c3(arms), *c4(arms), *c5(arms), *c6(), *c7(arms), *c8(arms)]
     head = (HERE / "README.md").read_text(encoding="utf-8").partition("<!-- tables -->")[0]
-    tables = "\n".join([*_claims(claims), *_scores(arms), *_found(arms), *_terms(arms)])
+    tables = "\n".join([*_claims(claims), *_scores(arms), *_found(arms)])
     return claims, f"{head}<!-- tables -->\n\n{tables}\n"
 
 
@@ -56,19 +57,26 @@ def cell_table(record: dict[str, Any]) -> np.ndarray:
     return cells(y, told, record["classes"])
 
 
-def value(of: dict[int, dict[str, Any]]) -> float:
-    """Return the mean macro-F1 over seeds."""
-    return float(np.mean([macro_f1(confusion(cell_table(r), r["classes"])) for r in of.values()]))
+def accuracy(table: np.ndarray) -> np.ndarray:
+    """Return the share of rows on the diagonal."""
+    return np.trace(table, axis1=-2, axis2=-1) / table.sum(axis=(-2, -1))
 
 
-def difference(a: dict[int, dict[str, Any]], b: dict[int, dict[str, Any]]) -> Interval | None:
-    """Return mean macro-F1 of b less that of a over common seeds, with its interval; None without two of them."""
+def value(of: dict[int, dict[str, Any]], measure: Measure = macro_f1) -> float:
+    """Return the mean over seeds."""
+    return float(np.mean([measure(confusion(cell_table(r), r["classes"])) for r in of.values()]))
+
+
+def difference(
+    a: dict[int, dict[str, Any]], b: dict[int, dict[str, Any]], measure: Measure = macro_f1
+) -> Interval | None:
+    """Return the mean of b less that of a over common seeds, with its interval; None without two of them."""
     seeds = sorted(a.keys() & b.keys())
     if len(seeds) < 2:
         return None
     size = a[seeds[0]]["classes"]
     one, two = (np.stack([cell_table(of[s]) for s in seeds]) for of in (a, b))  # (seeds, rows)
-    return seeded_difference(two, one, statistic=lambda table: macro_f1(confusion(table, size)))
+    return seeded_difference(two, one, statistic=lambda table: measure(confusion(table, size)))
 
 
 def claim(
@@ -90,27 +98,29 @@ def above(found: Interval | None, least: float = 0.0) -> str:
     return "pass" if found[1] > least else "fail" if found[2] < least else "unclear"
 
 
-def compared(arms: Arms, task: str, condition: str, a: str, b: str) -> tuple[Interval | None, int]:
+_MEASURES: dict[str, Measure] = {"macro-F1": macro_f1, "accuracy": accuracy}
+
+
+def compared(
+    arms: Arms, task: str, condition: str, a: str, b: str, measure: Measure = macro_f1
+) -> tuple[Interval | None, int]:
     """Compare two arms of one condition."""
     one, two = arms[task, condition, a], arms[task, condition, b]
-    return difference(one, two), len(one.keys() & two.keys())
+    return difference(one, two, measure), len(one.keys() & two.keys())
 
 
 def each(
-    arms: Arms, name: str, what: str, condition: str, a: str, b: str, threshold: str, least: float = 0.0
-) -> list[dict[str, Any]]:
+    arms: Arms, name: str, what: str, condition: str, a: str, b: str, threshold: str, least: float = 0.0,
+    measure: Measure = macro_f1,
+) -> list[dict[str, Any]]:  # fmt: skip
     """Make a claim of every task that was measured."""
     made = []
     for task in TASKS:
-        found, n = compared(arms, task, condition, a, b)
+        found, n = compared(arms, task, condition, a, b, measure)
         if n:
             record = next(iter(arms[task, condition, b].values()))
             statement = f"{what} ({task}, {condition}, {record['n']} rows, {record['n_real']} real)"
-            of = {
-                "task": task,
-                "condition": condition,
-                "mixed": mixed(arms[task, condition, a], arms[task, condition, b]),
-            }
+            of = {"task": task, "condition": condition}
             made.append(claim(name, statement, found, threshold, above(found, least), n, **of))
     return made
 
@@ -121,11 +131,15 @@ def c1(arms: Arms) -> list[dict[str, Any]]:
 
 
 def c2(arms: Arms) -> list[dict[str, Any]]:
-    """Ask whether weights help on the same synthetic rows."""
+    """Ask whether weights help on the same synthetic rows, and on real ones of which one label is rare."""
     return [
         made
+        for condition, named in (("written", ("macro-F1", "accuracy")), ("imbalance", ("macro-F1",)))
         for arm in ("imp", "dimp")
-        for made in each(arms, "C2", f"{arm} − plain, macro-F1", "written", "plain", arm, "above 0")
+        for name in named
+        for made in each(
+            arms, "C2", f"{arm} − plain, {name}", condition, "plain", arm, "above 0", measure=_MEASURES[name]
+        )
     ]
 
 
@@ -163,7 +177,7 @@ def c5(arms: Arms) -> list[dict[str, Any]]:
             if n := len(a.keys() & b.keys()):
                 found = difference(a, b)
                 statement = f"dimp with a small checker − plain, macro-F1 ({task}, {condition})"
-                of = {"task": task, "condition": condition, "mixed": mixed(a, b)}
+                of = {"task": task, "condition": condition}
                 made.append(claim("C5", statement, found, "above 0", above(found), n, **of))
     for condition in ("few-30", "few-100", "written"):
         made += each(arms, "C5", "dimp − real rows alone, macro-F1", condition, "real", "dimp", "above 0")
@@ -221,14 +235,14 @@ def _claims(claims: Sequence[dict[str, Any]]) -> list[str]:
     ]
     for c in claims:
         told = "" if c["value"] is None else f"{c['value']:.3f} [{c['low']:.3f}, {c['high']:.3f}]"
-        name = f"{c['claim']} †" if c["settings"].get("mixed") else c["claim"]
-        lines.append(f"| {name} | {c['statement']} | {told} | {c['threshold']} | {c['verdict']} | {c['n_seeds']} |")
+        cells_of = (c["claim"], c["statement"], told, c["threshold"], c["verdict"], c["n_seeds"])
+        lines.append(f"| {' | '.join(map(str, cells_of))} |")
     return [*lines, ""]
 
 
 def _scores(arms: Arms) -> list[str]:
-    """Draw macro-F1 of every arm, and its difference from plain."""
-    lines = ["## Macro-F1, mean over seeds, and the difference from `plain` with its interval", ""]
+    """Draw macro-F1 and accuracy of every arm, and how far its macro-F1 is from that of plain."""
+    lines = ["## Macro-F1 / accuracy (seeds), and how far macro-F1 is from that of `plain`, with its interval", ""]
     for condition in CONDITIONS:
         tasks = [t for t in TASKS if any(arms.get((t, condition, a)) for a in CONDITIONS[condition])]
         if not tasks:
@@ -247,8 +261,8 @@ def _score(arms: Arms, task: str, condition: str, arm: str) -> str:
         return ""
     base = arms.get((task, condition, "plain")) or arms.get((task, "written", "plain"), {})
     found = None if arm == "plain" else difference(base, of)
-    beside = "" if found is None else f", {found[0]:+.3f} [{found[1]:+.3f}, {found[2]:+.3f}]{' †' * mixed(base, of)}"
-    return f"{value(of):.3f}{beside} ({len(of)})"
+    beside = "" if found is None else f", {found[0]:+.3f} [{found[1]:+.3f}, {found[2]:+.3f}]"
+    return f"{value(of):.3f} / {value(of, accuracy):.3f} ({len(of)}){beside}"
 
 
 def _found(arms: Arms) -> list[str]:
@@ -267,33 +281,6 @@ def _found(arms: Arms) -> list[str]:
                 q, w = (f"{np.mean(values):.2f}" if values else "" for values in told)
                 lines.append(f"| {task}, {condition} | {q} | {w} |")
     return [*lines, ""]
-
-
-def _terms(arms: Arms) -> list[str]:
-    """Say where arms were not on the same terms."""
-    told = [r for of in arms.values() for r in of.values()]
-    by = Counter(map(_precision, told))
-    own = Counter(r["arm"] for r in told if r["arm"] != "after" and len(r["validation"]) != _judgings(r))
-    precisions = ", ".join(f"{n} arms in {name}" for name, n in sorted(by.items()))
-    return [
-        "## Terms", "", f"{precisions}; † marks differences between the two.", "",
-        f"{own.total()} arms chose their epoch after each pass over their own rows, the others after each over the "
-        f"synthetic ones: {', '.join(f'{n} {arm}' for arm, n in sorted(own.items())) or 'none'}.", "",
-    ]  # fmt: skip
-
-
-def _judgings(record: dict[str, Any]) -> int:
-    return math.ceil(record["steps"] / math.ceil(record["n"] / ARM["batch_size"]))
-
-
-def _precision(record: dict[str, Any]) -> str:
-    """Return what an arm was trained in: bfloat16 where its record does not say."""
-    return str(record.get("precision", "bfloat16"))
-
-
-def mixed(a: dict[int, dict[str, Any]], b: dict[int, dict[str, Any]]) -> bool:
-    """Whether arms of one seed were trained in two precisions."""
-    return any(_precision(a[s]) != _precision(b[s]) for s in a.keys() & b.keys())
 
 
 if __name__ == "__main__":

@@ -83,7 +83,9 @@ def test_mistakes_are_where_people_do_not_agree(rows):
 def test_chance_is_of_all_labels_though_nobody_gave_some(rows):
     """Two of three agree: of two labels that is below chance, of the rows' three it is above."""
     of_three = rows.with_column("label", [("good", "bad", "fair")[k % 3] for k in range(40)], "label")
-    asked = of_three.with_column("annotations", [["good"] * 3 if k < 20 else ["good", "good", "bad"] for k in range(40)])
+    asked = of_three.with_column(
+        "annotations", [["good"] * 3 if k < 20 else ["good", "good", "bad"] for k in range(40)]
+    )
     scores = labels(Rule(of_three, range(20, 40), ("bad", "good", "fair")), asked)
     (plot,) = accuracy_by_agreement(scores, asked).plots
     two_thirds, chance = 2 / 3, (3 * 1 + 18 * 2 / 3 + 6 * 1 / 3) / 27  # 27 ways to give three of three labels

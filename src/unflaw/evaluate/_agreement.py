@@ -30,7 +30,9 @@ def accuracy_by_agreement(scores: Sequence[Score], rows: Rows) -> Finding | None
     if ANNOTATIONS not in rows.table.column_names or not told:
         return None
     counts = label_counts(annotations_of(rows))
-    agreed = agreement(counts, n_labels=max(counts.shape[1], len(label_names(rows))))  # one that nobody gave is one, too
+    agreed = agreement(
+        counts, n_labels=max(counts.shape[1], len(label_names(rows)))
+    )  # one that nobody gave is one, too
     right = np.array([[s.items[i] == 1.0 for i in rows.ids] for s in told])
     known = ~np.isnan(agreed)
     agreed, right = agreed[known], right[:, known]

@@ -1,5 +1,7 @@
 """Parts for other people's trainers: the same loss and the same steps as without them, but for the weights."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from datasets import Dataset
@@ -8,7 +10,12 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
     DataCollatorForSeq2Seq,
+    DataCollatorWithFlattening,
     DataCollatorWithPadding,
+    MixtralConfig,
+    MixtralForCausalLM,
+    T5Config,
+    T5ForConditionalGeneration,
     Trainer,
     TrainingArguments,
 )
@@ -141,6 +148,59 @@ def test_a_collator_that_drops_the_weights_is_told(tiny, tmp_path):
         trained(WeightedTrainer, tmp_path, model, causal_rows(tokenizer), collate, per_device_train_batch_size=3)
     with pytest.raises(SettingsError, match="pack no rows"):
         trained(WeightedTrainer, tmp_path, model, causal_rows(tokenizer), WeightedCollator(collate))
+
+
+@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
+def test_a_weight_that_is_none_is_refused(weight):
+    collate = WeightedCollator(lambda rows: {"n": len(rows)})
+    assert collate([{"weight": None}, {"weight": 2}])["weight"].tolist() == [1.0, 2.0]
+    with pytest.raises(SettingsError, match="`weight` must be a number of 0 or more"):
+        collate([{"weight": 1.0}, {"weight": weight}])
+
+
+def of_labels(labels):
+    return lambda rows: {"input_ids": torch.tensor([[5, 6]] * 2), "labels": labels, "weight": torch.ones(2)}
+
+
+def test_models_with_another_loss_are_refused(tiny_encoder, tmp_path):
+    """One number, several labels at once, an answer that is decoded, experts that are balanced, a loss of one's own."""
+    rows = Dataset.from_list([{"weight": 1.0}] * 2)
+    for labels in (torch.tensor([0.5, 1.0]), torch.tensor([[1, 0], [1, 1]])):
+        model = AutoModelForSequenceClassification.from_pretrained(tiny_encoder, num_labels=2)
+        with pytest.raises(SettingsError, match="this is neither"):
+            trained(WeightedTrainer, tmp_path, model, rows, of_labels(labels), per_device_train_batch_size=2)
+    sizes = {"vocab_size": 8, "d_model": 8, "d_ff": 8, "num_layers": 1, "num_heads": 1, "d_kv": 8}
+    with pytest.raises(SettingsError, match="this is neither"):
+        WeightedTrainer(T5ForConditionalGeneration(T5Config(**sizes)), TrainingArguments(str(tmp_path), use_cpu=True))
+    experts = MixtralForCausalLM(MixtralConfig(
+        vocab_size=8, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1,
+        num_key_value_heads=1, num_local_experts=2, output_router_logits=True,
+    ))  # fmt: skip
+    with pytest.raises(SettingsError, match="a loss of its own"):
+        trained(WeightedTrainer, tmp_path, experts, rows, of_labels(torch.tensor([[5, 6]] * 2)))
+    model = AutoModelForSequenceClassification.from_pretrained(tiny_encoder, num_labels=2)
+    with pytest.raises(SettingsError, match="`compute_loss_func` is another loss"):
+        WeightedTrainer(model, TrainingArguments(str(tmp_path), use_cpu=True), compute_loss_func=print)
+
+
+def test_rows_that_were_flattened_into_one_are_refused(tiny, tmp_path):
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    model, rows = AutoModelForCausalLM.from_pretrained(tiny), causal_rows(tokenizer, [1.0, 1.0, 1.0])
+    collate = WeightedCollator(DataCollatorWithFlattening())
+    with pytest.raises(SettingsError, match="a batch of 1 rows has 3 weights"):
+        trained(WeightedTrainer, tmp_path, model, rows, collate, per_device_train_batch_size=3)
+
+
+def test_dynamics_leave_columns_aside_that_the_model_does_not_take(tiny_encoder, tmp_path):
+    tokenizer = AutoTokenizer.from_pretrained(tiny_encoder)
+    data = classifier_rows(tokenizer, labelled_rows(8), [1.0] * 8).add_column("text", ["seen by nobody"] * 8)
+    model = AutoModelForSequenceClassification.from_pretrained(tiny_encoder, num_labels=2)
+    recorder = RecordDynamics(data, [f"r{k}" for k in range(8)], tmp_path, DataCollatorWithPadding(tokenizer))
+    for epoch in (1, 2):
+        recorder.on_epoch_end(None, SimpleNamespace(is_world_process_zero=True, epoch=epoch), None, model=model)
+    assert read_dynamics(tmp_path).ids == [f"r{k}" for k in range(8)]
+    with pytest.raises(SettingsError, match="each row once, got 'a' again"):
+        RecordDynamics(data, ["a"] * 8, tmp_path, DataCollatorWithPadding(tokenizer))
 
 
 def test_an_epoch_that_is_cut_short_overwrites_no_other(tiny_encoder, tmp_path):

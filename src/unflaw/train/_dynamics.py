@@ -100,7 +100,11 @@ def _apart(epochs: list[dict[str, tuple[list[float], int]]]) -> list[str]:
     first, problems = epochs[0], []
     for epoch, rows in enumerate(epochs):
         if strange := sorted(first.keys() ^ rows.keys()):
-            problems.append(f"epoch {epoch} holds other rows than epoch 0, e.g. {strange[0]!r}")
+            lacks = [f"{len(of):,} {words}" for words, of in (("are missing", first.keys() - rows.keys()),
+                                                              ("are new", rows.keys() - first.keys())) if of]  # fmt: skip
+            problems.append(
+                f"epoch {epoch} holds other rows than epoch 0: {' and '.join(lacks)}, e.g. {strange[0]!r}"
+            )
         elif turned := [i for i in first if rows[i][1] != first[i][1]]:
             problems.append(f"epoch {epoch} gives {turned[0]!r} another `gold` than epoch 0")
     sizes = {len(z) for rows in epochs for z, _ in rows.values()}

@@ -18,7 +18,9 @@ Heavy at import; rooms import it inside functions.
 
 from __future__ import annotations
 
+import inspect
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,7 @@ from unflaw.train._dynamics import forget_epochs, record_epoch
 __all__ = ["RecordDynamics", "WeightedCollator", "WeightedLoss", "WeightedTrainer"]
 
 WEIGHT = "weight"
+_NEITHER = "`WeightedLoss` is for causal language models and sequence classifiers of one label; this is neither"
 Collator = Callable[[list[dict[str, Any]]], Mapping[str, Any]]
 
 
@@ -43,6 +46,7 @@ class WeightedCollator:
     """Any collator, with the rows' `weight` kept beside what it makes: (B,) float32, 1 where a row has none.
 
     A batch of which no row has one gets none: training refuses it, as rows that were packed or rebuilt lost theirs.
+    Raises SettingsError for a weight that is negative, infinite or nan, as a missing one becomes `with_format("torch")`.
     """
 
     def __init__(self, collate: Collator) -> None:
@@ -51,7 +55,10 @@ class WeightedCollator:
     def __call__(self, features: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         batch = dict(self._collate([{k: v for k, v in f.items() if k != WEIGHT} for f in features]))
         if any(WEIGHT in f for f in features):
-            batch[WEIGHT] = torch.tensor([1.0 if f.get(WEIGHT) is None else float(f[WEIGHT]) for f in features])
+            weights = [1.0 if f.get(WEIGHT) is None else float(f[WEIGHT]) for f in features]
+            if wrong := [w for w in weights if not 0 <= w < math.inf]:
+                raise SettingsError(f"`weight` must be a number of 0 or more in every row, got {wrong[0]}")
+            batch[WEIGHT] = torch.tensor(weights)
         return batch
 
 
@@ -60,13 +67,22 @@ class WeightedLoss:
 
     Of a causal model the loss is the mean over tokens that count (labels other than -100) of weight times
     cross-entropy, of a classifier the mean over rows; over all micro-batches and processes of a step, as without
-    weights. Weights of mean 1 leave the size of a step as it is. `label_smoothing_factor` is heeded.
+    weights. Weights of mean 1 leave the size of a step as it is. `label_smoothing_factor` is heeded. The loss of an
+    evaluation is weighted, too, where its rows hold a `weight`.
+
+    Raises
+    ------
+    SettingsError : another loss is asked for as well, or the model is neither; at the first batch where it tells then.
     """
 
     model_accepts_loss_kwargs: bool
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if getattr(self, "compute_loss_func", None) is not None:
+            raise SettingsError("`compute_loss_func` is another loss than this trainer's; leave it out, or weigh in it")
+        if self.model.config.is_encoder_decoder:  # type: ignore[attr-defined]
+            raise SettingsError(_NEITHER)
         self.model_accepts_loss_kwargs = True  # the mean is taken here, over the whole step
 
     def _set_signature_columns_if_needed(self) -> None:
@@ -86,11 +102,15 @@ class WeightedLoss:
                 "no rows: that drops the column"
             )
         outputs = model(**given)
-        z = outputs["logits"] if isinstance(outputs, Mapping) else outputs[0]
-        if z.dim() == 3 and not getattr(self, "_loss_shifts_labels", True):
-            raise SettingsError(
-                "`WeightedLoss` is for causal language models and sequence classifiers; this is neither"
-            )
+        named = isinstance(outputs, Mapping)
+        z = outputs["logits"] if named else outputs[0]
+        tags = z.dim() == 3 and not getattr(self, "_loss_shifts_labels", True)
+        if tags or labels.is_floating_point() or labels.shape != z.shape[:-1]:
+            raise SettingsError(_NEITHER)
+        if weight is not None and len(weight) != len(labels):
+            raise SettingsError(f"a batch of {len(labels)} rows has {len(weight)} weights; pack and flatten no rows")
+        if named and outputs.get("aux_loss") is not None:
+            raise SettingsError("the model adds a loss of its own; load it with `output_router_logits=False`")
         if z.dim() == 3:  # a language model: the logits of a position are about the next token
             z, labels = z[:, :-1], labels[:, 1:]
             weight = None if weight is None else weight[:, None].expand_as(labels)
@@ -113,7 +133,7 @@ class WeightedTrainer(WeightedLoss, Trainer):  # type: ignore[misc]
 class RecordDynamics(TrainerCallback):
     """Records the logits of rows after every epoch of anybody's classifier, for `unflaw curate difficulty --recorded`.
 
-    `rows` are what the model takes, with `labels`, in any `Dataset`; `ids` name them.
+    `rows` are what the model takes, with `labels`, in any `Dataset`; `ids` name them. Other columns are left aside.
     """
 
     def __init__(
@@ -121,6 +141,8 @@ class RecordDynamics(TrainerCallback):
     ) -> None:
         if len(ids) != len(rows):
             raise SettingsError(f"`ids` must name each of the {len(rows):,} `rows`, got {len(ids):,}")
+        if twice := [i for i, n in Counter(ids).items() if n > 1]:
+            raise SettingsError(f"`ids` must name each row once, got {twice[0]!r} again")
         self._rows, self._ids, self._folder = rows, list(ids), Path(folder)
         self._collate, self._batch_size = collate, batch_size
 
@@ -132,10 +154,19 @@ class RecordDynamics(TrainerCallback):
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Ask the model about all rows, its dropout off, and write what it says."""
         model, found, gold = kwargs["model"], [], []
+        whole = model.get_base_model() if hasattr(model, "get_base_model") else model  # adapters take anything
+        taken = {*inspect.signature(whole.forward).parameters, "labels", "label", "label_ids"}
+
+        def collate(rows: list[dict[str, Any]]) -> Mapping[str, Any]:
+            return self._collate([{k: v for k, v in row.items() if k in taken} for row in rows])
+
         with as_judge(model):
-            for batch in DataLoader(self._rows, batch_size=self._batch_size, collate_fn=self._collate):
-                given = {k: v.to(model.device) for k, v in batch.items() if k not in (WEIGHT, "labels")}
-                found.append(model(**given).logits.float().cpu().numpy())
+            for batch in DataLoader(self._rows, batch_size=self._batch_size, collate_fn=collate):
+                given = {k: v.to(model.device) for k, v in batch.items() if k != "labels"}
+                z = model(**given).logits
+                if z.dim() != 2:
+                    raise SettingsError("`RecordDynamics` is for sequence classifiers; this model has other logits")
+                found.append(z.float().cpu().numpy())
                 gold.append(batch["labels"].numpy())
         if state.is_world_process_zero:
             epoch = math.ceil(state.epoch - 1e-6)  # the last one may be cut short

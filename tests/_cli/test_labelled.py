@@ -129,6 +129,8 @@ def test_no_row_serves_two_ends(files, tiny_encoder):
         assert f"`{end}` and `labels` share" in measured
     learnt = refused("train", model, files / "validation.jsonl", *how, "--name", "b")
     assert "`validation of unflaw train a` and `rows` share 40 texts" in learnt
+    outside = refused("evaluate", run / "models" / "a", "--labels", files / "validation.jsonl")  # where it lies tells
+    assert "`validation of unflaw train a` and `labels` share" in outside
     call("evaluate", run / "models" / "a", "--labels", files / "checker.jsonl", "--run", run, "--allow-shared")
     call("evaluate", run / "models" / "a", "--labels", files / "test.jsonl", "--run", run, "--overwrite")
     tested = refused("train", model, files / "test.jsonl", *how, "--name", "c")

@@ -81,6 +81,37 @@ def test_a_level_that_is_one_label_is_warned_of(tmp_path):
     assert finding.value < 0.5 and finding.verdict == "warn" and "(easy: 95% or more have one label)" in finding.meaning
 
 
+def test_a_model_that_has_learnt_nothing_is_warned_of(tmp_path):
+    """Always the same logits: half of the labels are told, as by always naming one."""
+    rows, z = labelled_rows(120), np.tile([0.1, 0.0], (120, 1))
+    y = np.array([("bad", "good").index(v) for v in rows.column("label")])
+    for epoch in range(3):
+        record_epoch(tmp_path, epoch + 1, rows.ids, z + epoch, y)
+    by = {f.check: f for f in difficulty(rows, recorded=tmp_path).findings}
+    assert by["difficulty.told"].verdict == "warn" and "its levels are noise" in by["difficulty.told"].meaning
+    assert "nothing that could be measured among easy rows" in by["difficulty.artefacts"].meaning  # of one label
+
+
+def test_levels_without_rows_are_warned_of(tmp_path):
+    rows = labelled_rows(120)
+    y = np.array([("bad", "good").index(v) for v in rows.column("label")])
+    for epoch in range(3):
+        record_epoch(tmp_path, epoch + 1, rows.ids, 40.0 * np.eye(2)[y], y)
+    (finding,) = [f for f in difficulty(rows, recorded=tmp_path).findings if f.check == "difficulty.levels"]
+    assert finding.verdict == "warn" and "Grade with fewer epochs" in finding.meaning
+
+
+def test_surface_features_set_easy_rows_apart_whatever_their_labels(tmp_path):
+    """Easy rows are twice as long, and their labels as they come."""
+    rows = labelled_rows(120)
+    texts = [f"{t} {t}" if k < 70 else t for k, t in enumerate(rows.column("text"))]
+    record(tmp_path, rows, np.repeat([0, 1, 2], [70, 30, 20]))
+    longer = rows.with_column("text", texts, "text")
+    by = {f.check: f for f in difficulty(longer, recorded=tmp_path, views="full").findings}
+    assert by["difficulty.artefacts"].evidence["easy_over_hard"]["length"] > 0.95
+    assert "more of the feature length" in by["difficulty.artefacts"].meaning
+
+
 def test_rows_may_be_named_by_their_places(recorded, tmp_path):
     rows, kinds, folder = recorded
     record(tmp_path / "places", rows, kinds, ids=[str(k) for k in range(120)])

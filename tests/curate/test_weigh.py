@@ -101,6 +101,14 @@ def test_a_checker_that_knows_nothing_fails(scripted):
     assert {f.check: f.verdict for f in found.findings}["weights.checker"] == "fail"
 
 
+def test_a_label_less_likely_than_chance_is_in_doubt(scripted):
+    """Of four labels: .3 is above chance, .1 is below it, and only such rows are listed."""
+    told = import_module("unflaw.curate._weights_told")
+    rows, a = labelled_rows(4), np.array([0.9, 0.3, 0.26, 0.1])
+    finding = told._quality(rows, list("abcd"), np.arange(4), a, None, {"n_real": 9})
+    assert finding.value == 0.25 and list(finding.row_scores) == [rows.ids[3]] and "which is 25%" in finding.meaning
+
+
 def test_few_rows_that_carry_the_weight_are_warned_of(scripted):
     rows, real = labelled_rows(40, noise=0.25), labelled_rows(30, seed=1)
     found = weigh(rows, real, check=False)

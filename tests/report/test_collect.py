@@ -353,11 +353,14 @@ def test_every_check_that_fails_comes_with_something_to_do(tmp_path, make_findin
     assert len(collect(tmp_path)["next"]) == 2, "what to do about it, and to measure the model"
 
 
-def told(folder, pair, **models):
+def told(folder, pair, constant=0.3, **models):
     """Classifiers with these macro-F1s, and how the last compares with the first."""
-    names = list(models)
+    names, settings = list(models), {"constant": constant}
     with open_run(folder, command="evaluate", settings={}) as run:
-        run.add_scores([Score("labels.macro_f1", m, v, v - 0.01, v + 0.01, 10, unit="F1") for m, v in models.items()])
+        run.add_scores([
+            Score("labels.macro_f1", m, v, v - 0.01, v + 0.01, 10, unit="F1", settings=settings)
+            for m, v in models.items()
+        ])  # fmt: skip
         one = {
             "benchmark": "labels.macro_f1",
             "model_a": names[0],
@@ -380,3 +383,15 @@ def test_the_best_classifier_is_named_where_it_is_clearly_better(tmp_path):
     assert noise[0]["words"].startswith("No classifier is clearly better than plain")
     first = told(tmp_path / "c", (-0.2, -0.1), plain=0.6, imp=0.45)["next"]
     assert first[0]["words"].startswith("Use plain, with a macro-F1 of 0.6: no other")
+    chance = told(tmp_path / "d", (-0.2, -0.1), constant=0.595, plain=0.6, imp=0.45)["next"]
+    assert chance[0]["words"].startswith("Use none of them yet")
+
+
+def test_what_was_only_described_is_not_called_without_flaw(tmp_path):
+    described = Finding("subjectivity.accuracy", "T", 0.2, 0.1, 0.3, "lower", "ok", f"{NO_VERDICT}it tells", "E.")
+    failed = Finding("weights.checker", "The checker", 0.5, 0.4, 0.6, "higher", "fail", "fail below", "E.")
+    with open_run(tmp_path, command="evaluate", settings={}) as run:
+        run.add_findings([described, failed])
+    said = collect(tmp_path)
+    assert said["verdict"]["level"] == "none" and "Not to be relied on: The checker" in said["verdict"]["basis"]
+    assert not any("unflaw train" in step["command"] for step in said["next"])

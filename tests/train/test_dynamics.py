@@ -43,7 +43,7 @@ def edit(path, change):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda lines: lines[:2], "epoch 1 holds other rows than epoch 0: 1 are missing, e.g. 'c'"),
+        (lambda lines: lines[:2], "epoch 1 holds other rows than epoch 0: 1 are missing and 0 are new, e.g. 'c'"),
         (lambda lines: [{**lines[0], "gold": 1}, *lines[1:]], "gives 'a' another `gold`"),
         (lambda lines: [*lines, lines[0]], "line 4: 'a' comes twice"),
         (lambda lines: ["{", *lines[1:]], "line 1: JSONDecodeError"),

@@ -34,7 +34,7 @@ from unflaw._cli._shared import (
     run_step,
     written,
 )
-from unflaw._cli._used import AllowSharedOption, refuse_used
+from unflaw._cli._used import AllowSharedOption, refuse_used, runs_of
 from unflaw._errors import SettingsError
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def evaluate(
     labelled = None if labels is None else reading.rows(labels, limit)
     if labels is not None:
         settings |= {"labels": labels, "allow_shared": allow_shared}
-        refuse_used(run, allow_shared, labels=labelled)
+        refuse_used(runs_of(run, models), allow_shared, labels=labelled)
     files = (prompts, qa, text, labels)
     with run_step(run, "evaluate", files, settings, resume=resume, overwrite=overwrite) as folder:
         reading.keep(folder)

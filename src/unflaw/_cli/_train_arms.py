@@ -101,4 +101,5 @@ def train_all_arms(call: Mapping[str, Any], reading: Reading, settings: dict[str
         table.add_row(Text(arm), Text(ARMS[arm]), f"{made.seconds:.0f}", f"{best['accuracy']:.3f}")
     emit({"arms": told, "rejected": reading.told()}, call["as_json"], None if call["as_json"] else table)
     models = " ".join(shlex.quote(str(place / arm)) for arm in arms)
-    console.print(f"next: unflaw evaluate {models} --labels TEST", soft_wrap=True)
+    inside = "" if call["run"] is None else f" --run {shlex.quote(str(call['run']))}"
+    console.print(f"next: unflaw evaluate {models} --labels TEST{inside}", soft_wrap=True)

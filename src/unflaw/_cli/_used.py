@@ -15,7 +15,7 @@ from unflaw._errors import DataError, UnflawError
 if TYPE_CHECKING:
     from unflaw.data import Rows
 
-__all__ = ["AllowSharedOption", "refuse_used"]
+__all__ = ["AllowSharedOption", "refuse_used", "runs_of"]
 
 AllowSharedOption = Annotated[
     bool,
@@ -29,8 +29,8 @@ _AGAINST = {
 """End of rows now → ends of earlier steps that they must not have served."""
 
 
-def refuse_used(run: Path | None, allow: bool, **now: Rows | None) -> None:
-    """Hold rows against the files that earlier steps of the run used, e.g. `labels=rows`.
+def refuse_used(runs: Path | None | Collection[Path], allow: bool, **now: Rows | None) -> None:
+    """Hold rows against the files that earlier steps of a run, or of several, used, e.g. `labels=rows`.
 
     Steps count however they ended: one that was stopped has left a model as well. Files are read as they were then. One
     that has changed since, or cannot be read, cannot be held against, which is said.
@@ -46,7 +46,8 @@ def refuse_used(run: Path | None, allow: bool, **now: Rows | None) -> None:
     read: dict[tuple[str, str], Rows | None] = {}
     sets = {name: rows for name, rows in now.items() if rows is not None}
     against: set[str] = set().union(*(_AGAINST[name] for name in sets))
-    for step, end, path, settings in _earlier(run, against) if run is not None and not allow else ():
+    places = [runs] if isinstance(runs, Path) else runs or ()
+    for step, end, path, settings in (of for run in places if not allow for of in _earlier(run, against)):
         key = (path, str(settings.get("columns")))
         if key not in read:
             read[key] = _rows(step, end, path, settings)
@@ -60,6 +61,13 @@ def refuse_used(run: Path | None, allow: bool, **now: Rows | None) -> None:
                 told.append(str(error))
     if told:
         raise DataError(f"{'; '.join(told)}. A row that serves two ends flatters; --allow-shared goes on all the same")
+
+
+def runs_of(run: Path | None, models: Collection[str]) -> list[Path]:
+    """Return the run, where there is one, and those that models lie in: what they learnt from is written there."""
+    homes = (Path(model.removeprefix("hf:")).resolve().parents for model in models)
+    found = [of[1] for of in homes if len(of) > 1 and of[0].name == "models" and (of[1] / "manifest.json").is_file()]
+    return list(dict.fromkeys([*([] if run is None else [run.resolve()]), *found]))
 
 
 def _earlier(run: Path, ends: Collection[str]) -> Iterator[tuple[str, str, str, Mapping[str, Any]]]:

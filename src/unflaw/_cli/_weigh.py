@@ -145,8 +145,15 @@ def weigh(
         as_json,
         None if as_json else _words(found, len(rows), path),
     )
+    if failed := [f.meaning for f in found.findings if f.verdict == "fail"]:
+        console.print(f"do not train with these weights: {failed[0]}", soft_wrap=True)
+        return
     live = " --objective dimp" if found.weight is None else ""
-    console.print(f"next: unflaw train minilm {shlex.quote(str(path))}{reading.flags()}{live}", soft_wrap=True)
+    live += "" if run is None else f" --run {shlex.quote(str(run))}"
+    console.print(
+        f"next: unflaw train minilm {shlex.quote(str(path))}{reading.flags()} --validation VALIDATION{live}",
+        soft_wrap=True,
+    )
 
 
 def keep_findings(folder: RunFolder, rows: Rows, findings: list[Finding]) -> None:
@@ -163,11 +170,12 @@ def keep_findings(folder: RunFolder, rows: Rows, findings: list[Finding]) -> Non
 def findings_table(findings: list[Finding]) -> Table:
     """Draw findings: what was asked, what it came to, and what that means."""
     table = Table(show_edge=False, pad_edge=False)
-    for head in ("finding", "value", "meaning"):
+    for head in ("finding", "value", "verdict", "meaning"):
         table.add_column(head, overflow="fold")
     styles = {"fail": "red", "warn": "yellow", "ok": ""}
     for f in findings:
-        table.add_row(Text(f.check, style=styles[f.verdict]), f"{f.value:.3g}", Text(f.meaning))
+        verdict = Text(f.verdict if f.judges else "", style=styles[f.verdict])
+        table.add_row(Text(f.check, style=styles[f.verdict]), f"{f.value:.3g}", verdict, Text(f.meaning))
     return table
 
 

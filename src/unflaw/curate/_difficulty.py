@@ -93,8 +93,8 @@ def difficulty(
     rows: Rows,
     *,
     model: str = "minilm",
-    views: Sequence[str] | None = None,
-    recorded: Sequence[str | Path] | None = None,
+    views: str | Sequence[str] | None = None,
+    recorded: str | Path | Sequence[str | Path] | None = None,
     forgetting: bool = False,
     n_seeds: int = 5,
     out: str | Path | None = None,
@@ -123,6 +123,8 @@ def difficulty(
     SettingsError : all settings and rows that break their rule, together.
     DataError : what was recorded is of other rows or labels.
     """
+    views = [views] if isinstance(views, str) else views
+    recorded = [recorded] if isinstance(recorded, (str, Path)) else recorded
     problems = problems_of_difficulty(rows, views, recorded, epochs, seed)
     if n_seeds < 1:
         problems.append(f"`n_seeds` must be at least 1, got {n_seeds}: nothing would be compared")
@@ -233,7 +235,7 @@ def _ordered(course: RecordedDynamics, rows: Rows, folder: str) -> RecordedDynam
     if not (by_id or by_place):
         raise DataError(
             f"`recorded` {folder} must be of these {len(rows):,} rows, by id or place; it holds {len(course.ids):,}, "
-            f"{len(set(course.ids) & set(rows.ids)):,} of them by id"
+            f"{len(set(course.ids) & set(rows.ids)):,} of them by id; the rows' column `id` must hold the `guid`"
         )
     at = {i: k for k, i in enumerate(course.ids)}
     order = [at[i] for i in (rows.ids if by_id else map(str, range(len(rows))))]

@@ -9,7 +9,16 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from unflaw.data import NO_VERDICT, Finding, Plot, Rows, Series
-from unflaw.measure import LEVELS, Dynamics, Levels, pair_artefacts, text_artefacts, uncertainty
+from unflaw.measure import (
+    LEVELS,
+    Dynamics,
+    Levels,
+    auc,
+    pair_artefacts,
+    text_artefacts,
+    uncertainty,
+    wilson_interval,
+)
 from unflaw.train import label_ids, label_names, labels_of, texts_of
 
 __all__ = ["difficulty_findings"]
@@ -29,13 +38,19 @@ def difficulty_findings(
 ) -> list[Finding]:  # fmt: skip
     """Describe levels; `last` says for each view which labels the model told after the last epoch."""
     told = [_levels(rows, found, next(iter(views.values())), settings), _stability(found, settings)]
-    told += [_repeated(rows, found, settings), _told(found, last, settings)]
+    told += [_repeated(rows, found, settings), _told(rows, found, last, settings)]
     return [*told, _artefacts(rows, found, settings)]
 
 
 def _levels(rows: Rows, found: Levels, first: Dynamics, settings: Mapping[str, Any]) -> Finding:
     counts = np.bincount(found.level, minlength=3)
     shares = counts / counts.sum()
+    empty = [name for name, n in zip(LEVELS, counts, strict=True) if not n]
+    aside = (
+        f" No row is {' or '.join(empty)}: the course of training does not tell them apart. Grade with fewer epochs"
+        if empty
+        else " Among the hard are rows that are difficult and rows whose label is wrong: read those listed"
+    )
     hard = np.flatnonzero(found.level == 2)
     worst = hard[np.argsort(first.mu[hard], kind="stable")][:_WORST]
     ids, labels = rows.ids, labels_of(rows)
@@ -46,10 +61,9 @@ def _levels(rows: Rows, found: Levels, first: Dynamics, settings: Mapping[str, A
         low=None,
         high=None,
         better="lower",
-        verdict="ok",
-        threshold=f"{NO_VERDICT}difficulty is no flaw",
-        meaning=f"{shares[0]:.0%} of the rows are easy, {shares[1]:.0%} ambiguous, {shares[2]:.0%} hard. Among the "
-        "hard are rows that are difficult and rows whose label is wrong: read those listed.",
+        verdict="warn" if empty else "ok",
+        threshold="warn where a level is empty",
+        meaning=f"{shares[0]:.0%} of the rows are easy, {shares[1]:.0%} ambiguous, {shares[2]:.0%} hard.{aside}.",
         unit="share of rows",
         n_rows=len(rows),
         row_scores={ids[i]: float(1 - first.mu[i]) for i in worst},
@@ -108,7 +122,7 @@ def _stability(found: Levels, settings: Mapping[str, Any]) -> Finding:
 
 
 def _repeated(rows: Rows, found: Levels, settings: Mapping[str, Any]) -> Finding:
-    """Say whether the levels are only the labels again, as of a model that has learnt which are common and no more."""
+    """Say whether the levels are only the labels again, as of a model that has learnt which are common, or but one."""
     y = label_ids(rows, label_names(rows))
     counts = np.zeros((3, int(y.max()) + 1), dtype=np.int64)
     np.add.at(counts, (found.level, y), 1)
@@ -118,8 +132,8 @@ def _repeated(rows: Rows, found: Levels, settings: Mapping[str, Any]) -> Finding
     repeats = share >= _REPEATED or bool(alone)
     more = f" ({', '.join(alone)}: {_ALONE:.0%} or more have one label)" if alone else ""
     told = (
-        f"so the levels mostly repeat the labels{more}: the model has learnt which are common and little else. Train "
-        "longer, on more rows, or with another model"
+        f"so the levels mostly repeat the labels{more}: they say which of them is learnt first more than which rows "
+        "are hard. Train longer, on more rows, or with another model"
         if repeats
         else "so the levels are about the rows"
     )
@@ -139,7 +153,12 @@ def _repeated(rows: Rows, found: Levels, settings: Mapping[str, Any]) -> Finding
     )
 
 
-def _told(found: Levels, last: Mapping[str, Bool[np.ndarray, " n"]], settings: Mapping[str, Any]) -> Finding:
+def _told(
+    rows: Rows, found: Levels, last: Mapping[str, Bool[np.ndarray, " n"]], settings: Mapping[str, Any]
+) -> Finding:
+    first = next(iter(last.values()))
+    commonest = np.bincount(label_ids(rows, label_names(rows))).max() / len(first)
+    learnt = wilson_interval(int(first.sum()), len(first))[0] > commonest
     by = {view: [_mean(hits[found.level == k]) for k in range(3)] for view, hits in last.items()}
     view = list(last)[-1]
     series = [Series(name, list(LEVELS), values) for name, values in by.items()]
@@ -152,6 +171,11 @@ def _told(found: Levels, last: Mapping[str, Bool[np.ndarray, " n"]], settings: M
         if partial
         else ""
     )
+    if not learnt:
+        aside = (
+            f" The model tells {first.mean():.0%} of all, and the commonest label has {commonest:.0%}: it has not "
+            "learnt the task, and its levels are noise."
+        )
     return Finding(
         check="difficulty.told",
         title=f"Labels told from {view} alone" if partial else "Labels told after the last epoch",
@@ -159,8 +183,8 @@ def _told(found: Levels, last: Mapping[str, Bool[np.ndarray, " n"]], settings: M
         low=None,
         high=None,
         better="lower" if partial else "higher",
-        verdict="ok",
-        threshold=f"{NO_VERDICT}the model was trained on these rows",
+        verdict="ok" if learnt else "warn",
+        threshold="warn where the interval of all labels told reaches down to the share of the commonest",
         meaning=f"Share of labels told after the last epoch: {words}.{aside}",
         unit="share of rows",
         n_rows=len(found.level),
@@ -177,32 +201,57 @@ def _artefacts(rows: Rows, found: Levels, settings: Mapping[str, Any]) -> Findin
     columns = pair_artefacts(texts) if pairs else text_artefacts(texts)  # type: ignore[arg-type]
     by = {name: [_tells(v[found.level == k], y[found.level == k]) for k in range(3)] for name, v in columns.items()}
     means = {name: [_mean(values[found.level == k]) for k in range(3)] for name, values in columns.items()}
-    name = max(by, key=lambda of: by[of][0])
-    series = [Series(level, list(by), [by[of][k] for of in by]) for k, level in enumerate(LEVELS)]
-    alt = "; ".join(f"{of}: {', '.join(f'{v:.3f}' for v in values)}" for of, values in by.items())
+    apart = {name: _more(values[found.level == 0], values[found.level == 2]) for name, values in columns.items()}
+    name = max(by, key=lambda of: by[of][0] or 0.0)
+    words = ", ".join(
+        f"{'nothing' if told == 0 else 'nothing that could be measured' if told is None else f'{told:.1%}'} among "
+        f"{level} rows"
+        for level, told in zip(LEVELS, by[name], strict=True)
+        if level != "ambiguous"
+    )
+    known = {of: share for of, share in apart.items() if share is not None}
+    beside = ""
+    if known:
+        most = max(known, key=lambda of: abs(known[of] - 0.5))
+        beside = (
+            f" Whatever the labels, an easy row has more of the feature {most} than a hard one in {known[most]:.0%} of "
+            "pairs, where half would be no difference."
+        )
+    series = [Series(level, list(by), [by[of][k] or 0.0 for of in by]) for k, level in enumerate(LEVELS)]
+    alt = "; ".join(f"{of}: {', '.join(f'{v or 0.0:.3f}' for v in values)}" for of, values in by.items())
+    plots = [Plot("bars", "What surface features tell at each level", "", "Theil's U", series, f"Theil's U: {alt}.")]
+    if known:
+        pairs_won = ", ".join(f"{of} {share:.2f}" for of, share in known.items())
+        bars = [Series("easy above hard", list(known), list(known.values()))]
+        plots.append(Plot("bars", "Surface features, whatever the labels", "", "share of pairs", bars, f"{pairs_won}."))
     return Finding(
         check="difficulty.artefacts",
         title="Surface features that give easy labels away",
-        value=by[name][0],
+        value=by[name][0] or 0.0,
         low=None,
         high=None,
         better="lower",
         verdict="ok",
         threshold=f"{NO_VERDICT}it describes",
-        meaning=f"Of what is to know about the label, {name} alone tells {by[name][0]:.1%} among easy rows and "
-        f"{by[name][2]:.1%} among hard ones (Theil's U, chance taken off).",
+        meaning=f"Of what is to know about the label, {name} alone tells {words} (Theil's U, chance taken off)."
+        f"{beside}",
         unit="share of the label's entropy",
         n_rows=len(y),
-        evidence={"told_by": by, "means": means},
-        plots=[Plot("bars", "What surface features tell at each level", "", "Theil's U", series, f"Theil's U: {alt}.")],
+        evidence={"told_by": by, "means": means, "easy_over_hard": apart},
+        plots=plots,
         settings=settings,
     )
 
 
-def _tells(values: Float[np.ndarray, " m"], y: Int[np.ndarray, " m"]) -> float:
-    """Return Theil's U of the label given quarters of a feature, at least 0; 0 of a level with one label or none."""
+def _more(one: Float[np.ndarray, " m"], other: Float[np.ndarray, " k"]) -> float | None:
+    """Return how often a value of one is above one of the other, ties as half; None where a side is empty."""
+    return round(auc(one, other), 4) if len(one) and len(other) else None
+
+
+def _tells(values: Float[np.ndarray, " m"], y: Int[np.ndarray, " m"]) -> float | None:
+    """Return Theil's U of the label given quarters of a feature, at least 0; None of a level with one label or none."""
     if len(np.unique(y)) < 2:
-        return 0.0
+        return None
     edges = np.unique(np.quantile(values, np.linspace(0, 1, _BINS + 1)[1:-1]))
     bins = np.searchsorted(edges, values, side="right")
     counts = np.zeros((len(edges) + 1, int(y.max()) + 1), dtype=np.int64)

@@ -47,7 +47,10 @@ def split(rows: Rows, parts: Mapping[str, float], *, by: str | None = "label", s
     if not parts:
         problems.append("`parts` must name at least one part, got none")
     if not problems and sum(shares.values()) > 1 + 1e-9:
-        problems.append(f"`parts` must not ask for more rows than there are, got {parts} of {n:,} rows")
+        problems.append(
+            f"`parts` must not ask for more rows than there are, got {parts} of {n:,} rows, which "
+            f"is {sum(math.ceil(share * n) for share in shares.values()):,}; shares, e.g. 0.4, fit any number"
+        )
     if problems:
         raise SettingsError(problems)
     groups: dict[str, list[int]] = defaultdict(list)

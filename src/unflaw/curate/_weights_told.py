@@ -14,8 +14,6 @@ from unflaw.measure import auc, auc_interval, kernel_density, wilson_interval
 __all__ = ["weight_findings"]
 
 _WORST = 200
-_DOUBT = 0.5
-"""Probability of the label below which a row is listed as in doubt."""
 
 
 def weight_findings(
@@ -46,7 +44,8 @@ def _checker(unseen: Float[np.ndarray, "m K"], y_real: Int[np.ndarray, " m"], se
     chance = float(np.bincount(y_real).max() / len(y_real))
     useless = low <= chance
     told = (
-        "no better than always naming the commonest: the weights are noise. Give it more real rows or a better model"
+        "not shown to be better than always naming the commonest: the weights are noise. Give it more real rows or a "
+        "better model"
         if useless
         else "so its doubts mean something"
     )
@@ -71,9 +70,9 @@ def _quality(
     rows: Rows, labels: Sequence[str], y: Int[np.ndarray, " n"], a: Float[np.ndarray, " n"],
     wrong: Bool[np.ndarray, " n"] | None, settings: Mapping[str, Any],
 ) -> Finding:  # fmt: skip
-    doubted = a < _DOUBT
+    doubted = a < 1 / len(labels)
     low, high = wilson_interval(int(doubted.sum()), len(a))
-    worst = np.argsort(a, kind="stable")[:_WORST]
+    worst = np.argsort(a, kind="stable")[: min(_WORST, int(doubted.sum()))]
     ids = rows.ids
     plots = [_by_class("Quality by label", "mean quality", labels, y, a)]
     groups = {"all rows": a} if wrong is None else {"label right": a[~wrong], "label wrong": a[wrong]}
@@ -88,13 +87,13 @@ def _quality(
         verdict="ok",
         threshold=f"{NO_VERDICT}a weight says how much a row counts, and takes none out",
         meaning=f"{doubted.mean():.1%} of the rows have a label that a classifier of real rows finds less likely than "
-        "not. Such rows count less, or can be taken out by their score.",
+        f"chance, which is {1 / len(labels):.0%}. Such rows count less, or can be taken out by their score.",
         unit="share of rows",
         n_rows=len(a),
         n_reference=settings["n_real"],
         row_scores={ids[i]: float(1 - a[i]) for i in worst},
-        row_reasons={ids[i]: f"{labels[y[i]]!r} has probability {a[i]:.2f}" for i in worst if doubted[i]},
-        n_scored=len(a),
+        row_reasons={ids[i]: f"{labels[y[i]]!r} has probability {a[i]:.2f}" for i in worst},
+        n_scored=int(doubted.sum()),
         plots=plots,
         settings=settings,
     )

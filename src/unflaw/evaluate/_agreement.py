@@ -50,19 +50,27 @@ def accuracy_by_agreement(scores: Sequence[Score], rows: Rows) -> Finding | None
     plot = Plot("line", f"Accuracy where {who} agree", "agreement, at least", "accuracy", series, f"{ends}.")
     return Finding(
         check="subjectivity.accuracy",
-        title=f"Labels are told where {who} agree",
+        title=_title(who, low, high),
         value=value,
         low=min(low, value),
         high=max(high, value),
         better="lower",
         verdict="ok",
         threshold=f"{NO_VERDICT}it tells mistakes from matters of opinion",
-        meaning=f"Spearman's correlation of agreement and of being told right is {value:.2f}: {ends}.",
+        meaning=f"Spearman's correlation of agreement and of being told right is {value:.2f} [{low:.2f}, {high:.2f}]: "
+        f"{ends}.",
         unit="Spearman's rho, over rows",
         n_rows=len(agreed),
         evidence={"panel": panel},
         plots=[plot],
     )
+
+
+def _title(who: str, low: float, high: float) -> str:
+    """Say which way the correlation points, if any."""
+    if low > 0:
+        return f"Labels are told where {who} agree"
+    return f"Labels are told where {who} do not agree" if high < 0 else f"Labels are told whether or not {who} agree"
 
 
 def _curve(

@@ -21,6 +21,7 @@ References
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -131,9 +132,12 @@ def _features(view: Dynamics, forgetting: bool) -> list[Float[np.ndarray, " n"]]
 
 
 def _mixture(scaled: Float[np.ndarray, "n f"], seed: int) -> Float[np.ndarray, "n 3"]:
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
-    return np.asarray(GaussianMixture(3, n_init=10, random_state=seed).fit(scaled).predict_proba(scaled))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # rows all alike: some levels stay empty, which shows
+        return np.asarray(GaussianMixture(3, n_init=10, random_state=seed).fit(scaled).predict_proba(scaled))
 
 
 def _mean_of(mu: Float[np.ndarray, " n"], p: Float[np.ndarray, " n"]) -> float:

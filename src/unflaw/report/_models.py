@@ -177,6 +177,13 @@ def _classifiers(
     if len(told) < 2:
         return None
     first, best = next(iter(told)), max(told, key=lambda name: told[name].value)
+    constant = told[best].settings.get("constant")
+    if constant is not None and told[best].low <= constant:
+        words = (
+            f"Use none of them yet: always naming the commonest label has a macro-F1 of {number(constant)}, and the "
+            f"best, {_short(best)}, {number(told[best].value)} [{number(told[best].low)}, {number(told[best].high)}]."
+        )
+        return {"best": best, "words": words}
     against = f"{_short(first)}, with a macro-F1 of {number(told[first].value)}"
     if best == first:
         return {"best": first, "words": f"Use {against}: no other one tells labels better."}

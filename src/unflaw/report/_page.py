@@ -111,6 +111,8 @@ def to_markdown(report: Mapping[str, Any]) -> str:
     if report["findings"]:
         told = [[f[k] for k in ("title", "shown", "interval", "control_shown", "verdict")] for f in report["findings"]]
         lines += ["", "## Findings", *_table(["check", "value", "interval", "real vs real", "verdict"], told)]
+        flawed = [f for f in report["findings"] if f["verdict"] in ("warn", "fail")]
+        lines += ["", *(f"- {_md(f['title'])}: {_md(f['meaning'])}" for f in flawed)] if flawed else []
     if changed := report["changes"]:
         told = [
             [c["check"], *(f"{c[when]['value']} {c[when]['verdict'] or ''}" for when in ("before", "now")), c["turn"]]

@@ -12,8 +12,9 @@ from unflaw.report._text import clip, number, percent_points
 
 __all__ = ["about", "control_words", "is_of_tools", "next_steps", "verdict"]
 
-_ADVICE = {  # first part of a check's id → what to do about it
+_ADVICE = {  # a check's id, or first part of it → what to do about it
     "hygiene": "Take out the rows with keys, addresses or abuse, or mask them, before anyone trains on them.",
+    "copies.inside": "Keep one of the rows that repeat each other, and ask for others in the place of the rest.",
     "copies": "Take the copied rows out before training: a model that has seen its own test shows nothing.",
     "tables": "Take out the rows that are real ones or break a rule, and show the generator more real rows where "
     "columns or pairs of them come out otherwise.",
@@ -24,6 +25,8 @@ _ADVICE = {  # first part of a check's id → what to do about it
     "relevance": "Drop the rows whose answer does not belong to its question, and see where rows were mixed up.",
     "grounding": "Drop the rows whose answer is not to be found in their passage, or write them anew from it.",
     "languages": "Drop the rows in another language, or name the language in the prompt.",
+    "labels.word": "Ask for labels in other words: a classifier learns the one that gives a label away, and no more.",
+    "labels.length": "Ask for texts of like lengths under every label: a classifier learns the length, and no more.",
     "labels": "Look at the rows whose label is in doubt, and ask for more of the labels that are rare.",
     "form": "Drop the rows that break off or go round in circles; give the generator room for its longest answers.",
     "diversity": "Ask for fewer rows about one thing, from more seeds and in more styles; drop paraphrases first.",
@@ -59,6 +62,7 @@ def verdict(
 ) -> dict[str, Any]:
     """One sentence, its level, what could not be asked, and, where a model was repaired, what came back."""
     repair = compared["repair"]["words"] if compared and compared["repair"] else ""
+    tools = [f for f in found if is_of_tools(f) and f.verdict == "fail"]
     found = [f for f in found if not is_of_tools(f)]
     fails = [f for f in found if f.verdict == "fail"]
     warns = [f for f in found if f.verdict == "warn"]
@@ -69,7 +73,7 @@ def verdict(
         sentence += f", {len(warns)} {_s(warns, 'warn')}." if warns else "."
     elif warns:
         level, sentence = "warn", f"Look before you train: {len(warns)} of {total} {_s(warns, 'warn')}, none fails."
-    elif found:
+    elif judged:
         level, sentence = "ok", f"No flaw found: all {total} passed." if len(judged) > 1 else "No flaw found."
     else:
         sentence = repair or f"{'Models measured; no' if compared else 'No'} audit in this run."
@@ -82,6 +86,8 @@ def verdict(
     if without := range(len(found) - len(judged)):
         told = f"{len(without)} more {_s(without, 'describe')} the rows and {_s(without, 'judge')} nothing."
         basis = f"{basis} {told}".strip()
+    if tools:
+        basis = f"{basis} Not to be relied on: {', '.join(clip(f.title, 160) for f in tools)} (fails).".strip()
     if unasked:
         basis = f"{basis} No answer, for want of input or of rows: {', '.join(unasked)}.".strip()
     badge = {"ok": "ok", "warn": "warn", "fail": "fail", "none": "no verdict"}[level]
@@ -155,7 +161,8 @@ def next_steps(
         words = "See whether repair helps: unlearn the template from the trained model, then compare the two."
         steps.append({"words": words, "command": repair_again})
     elif found and all(map(is_of_tools, found)):
-        tried = [_OF_TOOLS[kind] for kind in dict.fromkeys(map(_kind, found))]
+        failed = {_kind(f) for f in found if f.verdict == "fail"}  # what is not to be relied on is not built upon
+        tried = [_OF_TOOLS[kind] for kind in dict.fromkeys(map(_kind, found)) if kind not in failed]
         steps += [{"words": words, "command": command.format_map(known)} for words, command in tried]
     elif flawed:
         words = "If a model was trained on these rows already, measure it against the model it came from."
@@ -170,6 +177,8 @@ def _kind(f: Finding) -> str:
     """Return what a finding's advice is filed under."""
     if f.check == "perplexity.shift" and f.value > 0:
         return "harder"
+    if f.check in _ADVICE:
+        return f.check
     first = f.check.split(".")[0]
     return "diversity" if first == "paraphrases" else first
 

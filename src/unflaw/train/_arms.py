@@ -56,7 +56,7 @@ def train_arms(
     out: str | Path,
     *,
     arms: Sequence[str] = tuple(ARMS),
-    threshold: float = 0.5,
+    threshold: float | None = None,
     resume: bool = False,
     on_arm: Callable[[str, int, int], None] | None = None,
     **training: Any,
@@ -68,7 +68,7 @@ def train_arms(
     synthetic : rows that `curate.weigh` has weighed by "imp": with `unflaw.quality` and `weight`.
     real : the rows those weights come from; the test must be others.
     validation : real rows that choose the epoch of every arm.
-    threshold : of "filter".
+    threshold : of "filter", what chance gives a label unless given: 1 / number of labels.
     resume : take arms that the same call has trained before as they are.
     on_arm : called with (arm, done, total) before each.
     training : of `train_classifier`, for all arms; epochs are passes over the synthetic rows.
@@ -81,13 +81,14 @@ def train_arms(
     if problems := problems_of_arms(arms, synthetic, real, validation, threshold):
         raise SettingsError(problems)
     refuse_shared_by_arms(arms, synthetic, real, validation)
+    above = _threshold(threshold, synthetic, real)
     epochs, size = training.pop("epochs", _DEFAULT_EPOCHS), training.get("batch_size", _DEFAULT_BATCH)
     per_epoch = math.ceil(len(synthetic) / size)
     steps = training.pop("steps", None) or math.ceil(epochs * per_epoch)
     labels = sorted({*label_names(synthetic), *label_names(real)})
     shared = {"validation": validation, "labels": labels, "judge_every": per_epoch, **training}
     done: dict[str, TrainedClassifier] = {}
-    named = digest_of_call(model, digest_of_weights(model), synthetic, real, validation, threshold, steps, shared)
+    named = digest_of_call(model, digest_of_weights(model), synthetic, real, validation, above, steps, shared)
     for n, arm in enumerate(arms):
         if on_arm is not None:
             on_arm(arm, n, len(arms))
@@ -100,7 +101,7 @@ def train_arms(
             first = train_classifier(model, _bare(synthetic), folder / "first", steps=steps - half, **shared)
             done[arm] = train_classifier(f"hf:{first.path}", _bare(real), folder, steps=max(1, half), **shared)
         else:
-            rows, how = _rows_of(arm, synthetic, real, threshold)
+            rows, how = _rows_of(arm, synthetic, real, above)
             done[arm] = train_classifier(model, rows, folder, steps=steps, **how, **shared)
         with atomic_write(folder / _RECORD) as file:
             json.dump(
@@ -121,7 +122,7 @@ def refuse_shared_by_arms(arms: Sequence[str], synthetic: Rows, real: Rows, vali
 
 
 def problems_of_arms(
-    arms: Sequence[str], synthetic: Rows, real: Rows, validation: Rows, threshold: float = 0.5
+    arms: Sequence[str], synthetic: Rows, real: Rows, validation: Rows, threshold: float | None = None
 ) -> list[str]:
     """Name everything that would keep an arm from being trained, before the first one is."""
     problems = [f"`arms` knows no {arm!r}. {did_you_mean(arm, ARMS)}" for arm in arms if arm not in ARMS]
@@ -136,13 +137,20 @@ def problems_of_arms(
     if by := sorted({"quality", "dimp", "filter"} & {*arms}):
         told = problems_of_quality(synthetic)
         problems += [f"{problem} (for the arms {', '.join(by)})" for problem in told]
+        threshold = _threshold(threshold, synthetic, real)
         above = [] if told else [q > threshold for q in synthetic.column(QUALITY)]
         kept = {label for label, stays in zip(labels_of(synthetic), above, strict=False) if stays}
         if "filter" in by and not told and len(kept) < 2:
-            problems.append(f"`threshold` {threshold} must leave rows of two labels, got {sum(above)} rows")
+            problems.append(f"`threshold` {threshold:.3g} must leave rows of two labels, got {sum(above)} rows")
     if "imp" in arms and "weight" not in synthetic.table.column_names:
         problems.append("`synthetic` must have the column `weight` for the arm imp; `unflaw curate weigh` writes it")
     return problems
+
+
+def _threshold(threshold: float | None, synthetic: Rows, real: Rows) -> float:
+    """Return the quality above which "filter" keeps a row; below what chance gives, real rows speak against a label."""
+    labels = {*label_names(synthetic), *label_names(real)} if threshold is None else ()
+    return 1 / max(2, len(labels)) if threshold is None else threshold
 
 
 def _kept(folder: Path, named: str) -> TrainedClassifier | None:

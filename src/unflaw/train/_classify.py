@@ -288,7 +288,9 @@ def _notes(
     if lost := [step["step"] for step in curve.steps if step["loss"] is None]:
         told.append(f"the loss is not a number from step {lost[0]} on: the model fell apart; lower the learning rate")
     if learnt.cut:
-        told.append(f"{learnt.cut:,} of {len(learnt):,} `rows` were cut at {max_tokens} tokens")
+        told.append(
+            f"{learnt.cut:,} of {len(learnt):,} `rows` fill {max_tokens} tokens, and were cut where they have more"
+        )
     if goes_on:
         told.append("the model was a classifier of these labels, and went on from its head")
     if objective == "dimp" and rows.weights() is not None:

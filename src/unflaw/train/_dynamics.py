@@ -100,10 +100,10 @@ def _apart(epochs: list[dict[str, tuple[list[float], int]]]) -> list[str]:
     first, problems = epochs[0], []
     for epoch, rows in enumerate(epochs):
         if strange := sorted(first.keys() ^ rows.keys()):
-            lacks = [f"{len(of):,} {words}" for words, of in (("are missing", first.keys() - rows.keys()),
-                                                              ("are new", rows.keys() - first.keys())) if of]  # fmt: skip
+            lost = len(first.keys() - rows.keys())
             problems.append(
-                f"epoch {epoch} holds other rows than epoch 0: {' and '.join(lacks)}, e.g. {strange[0]!r}"
+                f"epoch {epoch} holds other rows than epoch 0: {lost:,} are missing and {len(strange) - lost:,} are "
+                f"new, e.g. {strange[0]!r}"
             )
         elif turned := [i for i in first if rows[i][1] != first[i][1]]:
             problems.append(f"epoch {epoch} gives {turned[0]!r} another `gold` than epoch 0")

@@ -60,7 +60,7 @@ class LabelledSet:
     quality: Float[np.ndarray, " n"] | None
     pad_id: int
     cut: int
-    """Rows that were longer than the model reads."""
+    """Rows that fill what the model reads, or are longer."""
 
     @classmethod
     def of(

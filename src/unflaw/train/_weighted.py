@@ -46,7 +46,7 @@ class WeightedCollator:
     """Any collator, with the rows' `weight` kept beside what it makes: (B,) float32, 1 where a row has none.
 
     A batch of which no row has one gets none: training refuses it, as rows that were packed or rebuilt lost theirs.
-    Raises SettingsError for a weight that is negative, infinite or nan, as a missing one becomes `with_format("torch")`.
+    Raises SettingsError for a weight that is negative, infinite or nan; `with_format("torch")` makes nan of none.
     """
 
     def __init__(self, collate: Collator) -> None:

@@ -55,7 +55,20 @@ def test_labels_are_balanced_and_told(model, task, tmp_path):
     assert told.exit_code == 0, told.output
     rows = read(tmp_path / "rows.jsonl")
     assert Counter(rows.column("label")) == {"good": 4, "bad": 3} and rows.schema == "text/label"
-    assert "bad 3, good 4" in told.output
+    assert "good 4, bad 3" in told.output
+
+
+def test_labels_that_came_short_are_told(model, task, tmp_path, monkeypatch):
+    """A writer that says the same thing of every odd row, which are those of one label."""
+    answer = json.dumps({"text": "Always the very same six words"})
+    monkeypatch.setattr(model, "generate", lambda prompts, sampling, *, seeds, on_result, of=model.generate: [
+        answer if seed % 2 else own
+        for seed, own in zip(seeds, of(prompts, sampling, seeds=seeds, on_result=on_result), strict=True)
+    ])  # fmt: skip
+    told = text(task, "-n", 8, "--max-retries", 0, "--run", tmp_path / "run")
+    assert "5 rows (good 4, bad 1 of 4)" in told.output
+    facts = RunFolder(tmp_path / "run").manifest["steps"][0]["facts"]
+    assert facts["rows"] == 5 and facts["refused"] == {"duplicate text": 3} and "praises" in facts["prompt"]
 
 
 def test_few_shot_takes_the_examples_of_the_task(model, task, tmp_path):

@@ -10,7 +10,7 @@ import typer
 
 from unflaw._cli._generate_labels import labels
 from unflaw._cli._generate_text import text
-from unflaw._cli._generated import keep_rejected, payload_of, preview, tell
+from unflaw._cli._generated import keep_made, payload_of, preview, tell
 from unflaw._cli._places import out_path
 from unflaw._cli._reading import Reading, reads_rows
 from unflaw._cli._shared import (
@@ -107,7 +107,7 @@ def qa(
         generator = open_cached(stack, model, folder, n_parallel=parallel, device=device)
         made = write_qa(found, generator, model=model, progress=stack.enter_context(bar("rows")), **asked)
         write(made.rows, target)
-        keep_rejected(folder, made, f"generate qa {model}")
+        keep_made(folder, made, f"generate qa {model}")
     emit({**payload_of(made, target), "rejected": reading.told()}, as_json, f"{len(made.rows)} rows → {target}")
     tell(made)
 

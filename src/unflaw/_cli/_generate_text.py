@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unflaw._cli._generated import keep_rejected, payload_of, preview, tell
+from unflaw._cli._generated import keep_made, payload_of, preview, tell
 from unflaw._cli._places import out_path
 from unflaw._cli._reading import Reading, reads_rows
 from unflaw._cli._shared import (
@@ -110,15 +110,21 @@ def text(
             found, generator, examples=real, model=model, progress=stack.enter_context(bar("rows")), **asked
         )
         write(made.rows, target)
-        keep_rejected(folder, made, f"generate text {model}")
-    counts = dict(sorted(Counter(made.rows.column("label")).items()))
+        keep_made(folder, made, f"generate text {model}")
+    by = Counter(made.rows.column("label"))
+    counts = {label: by[label] for label in found.labels}
     payload = {**payload_of(made, target), "labels": counts, "rejected": reading.told()}
     emit(payload, as_json, _words(made, counts, target))
     tell(made)
 
 
 def _words(made: Generated, counts: dict[str, int], target: Path) -> str:
-    labels = ", ".join(f"{label} {n:,}" for label, n in counts.items())
+    """Say how many rows each label has got, and of how many where some are missing."""
+    base, more = divmod(made.n_asked, len(counts))
+    wanted = {label: base + (k < more) for k, label in enumerate(counts)}
+    labels = ", ".join(
+        f"{label} {n:,}" + (f" of {wanted[label]:,}" if n < wanted[label] else "") for label, n in counts.items()
+    )
     told = f"{len(made.rows):,} rows ({labels}) → {target}"
     if made.settings["shots"]:
         told += f"\n{made.settings['near_copies']:,} of {made.settings['answers']:,} answers were near copies of a shot"

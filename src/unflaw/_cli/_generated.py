@@ -12,16 +12,17 @@ if TYPE_CHECKING:
     from unflaw.generate import Generated
     from unflaw.models import Prompt
 
-__all__ = ["keep_rejected", "payload_of", "preview", "tell"]
+__all__ = ["keep_made", "payload_of", "preview", "tell"]
 
 
-def keep_rejected(folder: RunFolder | None, made: Generated, source: str) -> None:
-    """Write the answers that became no row to the run folder, if there is one."""
+def keep_made(folder: RunFolder | None, made: Generated, source: str) -> None:
+    """Keep how rows were made, and the answers that became none, in the run folder, if there is one."""
     from unflaw.data import Rejection
 
     if folder is not None:
         told = [Rejection(r.row + 1, f"{r.reason}: attempt {r.attempt + 1}", r.output[:200]) for r in made.rejected]
         folder.add_rejected(told, source=source)
+        folder.add_facts({"rows": len(made.rows), "refused": made.reasons, **made.settings})
 
 
 def preview(model: str, what: str, prompts: list[Prompt]) -> str:
@@ -46,7 +47,7 @@ def tell(made: Generated) -> None:
         console.print(written(Usage(**made.usage)))  # type: ignore[arg-type]
     if made.rejected:
         reasons = ", ".join(f"{reason} ({n})" for reason, n in made.reasons.most_common())
-        console.print(f"{len(made.rejected)} answers were refused and asked again: {reasons}", soft_wrap=True)
+        console.print(f"{len(made.rejected)} answers were refused: {reasons}", soft_wrap=True)
     if made.shortfall:
         console.print(
             f"{made.shortfall} of {made.n_asked} rows are missing: no answer would do after all retries", soft_wrap=True

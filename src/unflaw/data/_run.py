@@ -177,6 +177,11 @@ class RunFolder:
         self._note("rejected", [source] if rejected else [])
         replace_rejected(self.path / "rejected.jsonl", [source], rejected, source)
 
+    def add_facts(self, facts: Mapping[str, Any]) -> None:
+        """Keep what a step found out on its way, JSON-ready, in the manifest beside its settings."""
+        self._writable()
+        self._step["facts"] = json.loads(json.dumps(facts, default=str))
+
     def finish(self, status: str = "finished") -> None:
         """Say how the step ended and let others in.
 
@@ -317,11 +322,7 @@ class RunFolder:
 _RESULTS = ("findings", "scores", "comparisons", "curves", "selection", "changes", "columns", "rejected")
 """What the first result of a step that overwrites takes back; models stay until it has finished."""
 
-_KEYS = {
-    "findings": ("check",),
-    "scores": ("benchmark", "model"),
-    "comparisons": ("benchmark", "model_a", "model_b"),
-}
+_KEYS = {"findings": ("check",), "scores": ("benchmark", "model"), "comparisons": ("benchmark", "model_a", "model_b")}
 """Kind of record → the fields that tell one from another."""
 
 

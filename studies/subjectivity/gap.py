@@ -126,7 +126,7 @@ def traits_of(sets: Path, task: str, *, panel: bool) -> dict[str, Any]:
     if "subjectivity.score" in by:
         found["subjectivity"]["classifier"] = by["subjectivity.score"].value
     if "annotations" in test.table.column_names:
-        agreed = agreement(label_counts(test.column("annotations")), n_labels=len(label_names(test)))
+        agreed = agreement(label_counts(test.column("annotations")))
         found["subjectivity"]["annotators"] = float(1 - np.nanmean(agreed))
         found["agreement"] = [round(float(a), 4) for a in agreed]
     if panel:

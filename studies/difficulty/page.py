@@ -1,7 +1,7 @@
 """Claims D1 to D6 about levels of difficulty, from what `run.py` measured: claims.json, and the tables of README.md.
 
 Accuracy is of models that never saw the graded rows, and a mean over seeds; intervals resample seeds and rows together,
-but for the least and the greatest stability over seeds.
+but for stability and surface features, whose least and greatest value over seeds are told.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def main() -> None:
 def built() -> tuple[list[Record], str]:
     """Return the claims and the text of the page."""
     levels, subsets = _read(LEVELS_FILE), _read(SUBSETS_FILE)
-    makers = (accuracy_claims, partial_claims, noise_claims, transfer_claims, firm_claims)
+    makers = (accuracy_claims, partial_claims, surface_claims, noise_claims, transfer_claims, firm_claims)
     graded = {name: of for name in SETS if (of := [r for r in levels if r["set"] == name])}
     claims = [c for name, of in graded.items() for make in makers for c in make(name, of)]
     claims += [c for name in SETS for c in subset_claims(name, [r for r in subsets if r["set"] == name])]
@@ -112,6 +112,29 @@ def partial_claims(name: str, of: list[Record]) -> list[Record]:
     return [claim("D2", statement, found, "above 0", len(of))]
 
 
+def surface_claims(name: str, of: list[Record]) -> list[Record]:
+    """Ask whether surface features give more labels away among easy rows, and whether easy rows differ in them at all.
+
+    The second does not look at labels, with which the levels were found: .5 is no difference.
+    """
+    made = []
+    for feature in of[0]["artefacts"]:
+        told = [(easy or 0.0) - (hard or 0.0) for easy, _, hard in (r["artefacts"][feature] for r in of)]
+        statement = f"what {feature} alone tells of the label (Theil's U), easy − hard ({name})"
+        made.append(claim("D2", statement, _over_seeds(told), "above 0", len(of)))
+    for feature in of[0]["surface"]:
+        shares = [v for r in of if (v := r["surface"][feature]) is not None]
+        statement = f"share of pairs where the easy row has more {feature} than the hard one ({name})"
+        found = _over_seeds(shares) if shares else None
+        made.append({**claim("D2", statement, found, "describes", len(shares)), "verdict": "none"})
+    return made
+
+
+def _over_seeds(values: Sequence[float]) -> Interval:
+    """Return the mean, the least and the greatest."""
+    return float(np.mean(values)), float(np.min(values)), float(np.max(values))
+
+
 def noise_claims(name: str, of: list[Record]) -> list[Record]:
     """Ask whether labels that were turned round end up hard."""
     found = gap(of, [np.array(r["wrong"]) for r in of], "noisy_level", 2, 0)
@@ -134,7 +157,7 @@ def firm_claims(name: str, of: list[Record]) -> list[Record]:
     values = np.array([r["stability"] for r in of])
     if not len(values):
         return []
-    found = (float(values.mean()), float(values.min()), float(values.max()))
+    found = _over_seeds(values)
     return [claim("D5", f"adjusted Rand index over starts of the mixture ({name})", found, "above .8", len(of), 0.8)]
 
 
@@ -198,9 +221,9 @@ def _levels(levels: list[Record]) -> list[str]:
 def _doses(doses: list[Record]) -> list[str]:
     if not doses:
         return []
-    head = ["## What the rows before taught the grader", "", "| set | rows | steps | accuracy | commonest label |"]
-    return [*head, "|---" * 5 + "|", *(
-        f"| {d['set']} | {d['n']:,} | {d['steps']} | {d['accuracy']:.3f} [{d['low']:.3f}, {d['high']:.3f}] | "
+    head = ["## What the rows before taught the grader", "", "| set | rows | steps | rate | accuracy | commonest label |"]
+    return [*head, "|---" * 6 + "|", *(
+        f"| {d['set']} | {d['n']:,} | {d['steps']} | {d['learning_rate']:g} | {d['accuracy']:.3f} [{d['low']:.3f}, {d['high']:.3f}] | "
         f"{d['commonest']:.3f} |"
         for d in doses
     ), ""]  # fmt: skip

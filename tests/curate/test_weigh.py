@@ -129,6 +129,29 @@ def test_a_probe_finds_wrong_labels(checker):
     assert by["weights.checker"].verdict == "ok"
 
 
+class Counts:
+    """Anybody's encoder: how often each of two words stands in a text."""
+
+    def encode(self, texts):
+        return [[float(text.split().count(word)) for word in ("water", "king")] for text in texts]
+
+
+def test_anybodys_encoder_is_probed(tmp_path):
+    texts = {"good": "water water and a king", "bad": "king king and water"}
+    rows, real = (
+        Rows.from_records(
+            [{"text": f"{of} {texts[('good', 'bad')[k % 2]]} {k}", "label": ("good", "bad")[(k + (k < turned)) % 2]}
+             for k in range(24)], {"text": "text", "label": "label"},
+        )
+        for of, turned in (("one", 4), ("other", 0))
+    )  # fmt: skip
+    found = weigh(rows, real, checker=Counts())
+    assert (found.quality[:4] < 0.2).all() and (found.quality[4:] > 0.8).all()
+    assert found.settings["checker"] == "Counts"
+    with pytest.raises(SettingsError, match="cannot tell this Counts from another"):
+        weigh(rows, real, checker=Counts(), work=tmp_path)
+
+
 def test_a_fine_tuned_checker_finds_wrong_labels(tiny_encoder):
     rows, real = labelled_rows(60, noise=0.3).with_column("weight", [0.0] * 60), labelled_rows(96, seed=1)
     stages = []

@@ -1,7 +1,8 @@
 """Checkers: classifiers that say how likely a row's label is. Trained in place, asked at once, not kept.
 
 A checker is named "probe:ENCODER", logistic regression on an encoder's fixed vectors, or as a model to fine-tune, e.g.
-"minilm". On a few hundred rows a probe takes seconds and is surer of what it knows than of what it guesses.
+"minilm"; anybody's own encoder is probed. On a few hundred rows a probe takes seconds and is surer of what it knows
+than of what it guesses.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from jaxtyping import Float, Int
 
 from unflaw._errors import TooFewRowsError
 from unflaw.data import Rows
-from unflaw.models import Text, find_classifier, open_classifier, open_encoder
+from unflaw.models import Encoder, Text, find_classifier, open_classifier, open_encoder
 from unflaw.train import label_ids, texts_of, train_classifier
 
-__all__ = ["PROBE", "Ask", "Checker", "find_checker", "open_checker", "out_of_fold"]
+__all__ = ["PROBE", "Ask", "Checker", "find_checker", "is_probe", "open_checker", "out_of_fold"]
 
 PROBE = "probe:"
 """What the name of a probe begins with."""
@@ -32,29 +33,34 @@ Checker = Callable[[Rows], Ask]
 Progress = Callable[[int, int], None]
 
 
-def find_checker(spec: str) -> None:
+def is_probe(checker: str | Encoder) -> bool:
+    """Whether a checker learns nothing but a regression on vectors."""
+    return not isinstance(checker, str) or checker.startswith(PROBE)
+
+
+def find_checker(checker: str | Encoder) -> None:
     """Look for what a spec names. Raises SpecError."""
-    if not spec.startswith(PROBE):
-        find_classifier(spec)
-    else:
-        open_encoder(spec.removeprefix(PROBE))
+    if isinstance(checker, str):
+        name = checker.removeprefix(PROBE)
+        open_encoder(name) if is_probe(checker) else find_classifier(name)
 
 
 def open_checker(
-    spec: str, labels: Sequence[str], *, seed: int = 0, device: str = "cpu", progress: Progress | None = None,
-    **training: Any,
+    checker: str | Encoder, labels: Sequence[str], *, seed: int = 0, device: str = "cpu",
+    progress: Progress | None = None, **training: Any,
 ) -> Checker:  # fmt: skip
     """Return what fits a checker of these labels; `training` goes to `train.train_classifier`."""
-    if spec.startswith(PROBE):
-        return _Probe(spec.removeprefix(PROBE), labels, device, seed)
-    return _FineTuned(spec, labels, device, seed, progress, training)
+    if isinstance(checker, str) and not is_probe(checker):
+        return _FineTuned(checker, labels, device, seed, progress, training)
+    encoder = open_encoder(checker.removeprefix(PROBE), device) if isinstance(checker, str) else checker
+    return _Probe(encoder, labels, seed)
 
 
 class _Probe:
     """Logistic regression on vectors that stay as they are; each text is encoded once."""
 
-    def __init__(self, encoder: str, labels: Sequence[str], device: str, seed: int) -> None:
-        self._encoder, self._labels, self._seed = open_encoder(encoder, device), labels, seed
+    def __init__(self, encoder: Encoder, labels: Sequence[str], seed: int) -> None:
+        self._encoder, self._labels, self._seed = encoder, labels, seed
         self._known: dict[Text, Float[np.ndarray, " d"]] = {}
 
     def __call__(self, rows: Rows) -> Ask:
@@ -79,8 +85,8 @@ class _Probe:
     def _encoded(self, texts: Sequence[Text]) -> Float[np.ndarray, "n d"]:
         """Encode texts; of a pair both sides, their difference and their product."""
         if isinstance(texts[0], str):
-            return self._encoder.encode(list(texts))  # type: ignore[arg-type]
-        u, v = (self._encoder.encode([pair[side] for pair in texts]) for side in (0, 1))
+            return np.asarray(self._encoder.encode(list(texts)))  # type: ignore[arg-type]
+        u, v = (np.asarray(self._encoder.encode([pair[side] for pair in texts])) for side in (0, 1))
         return np.hstack([u, v, np.abs(u - v), u * v])
 
 

@@ -19,10 +19,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from unflaw._errors import SettingsError, SpecError, did_you_mean
-from unflaw.curate._checkers import PROBE, Checker, find_checker, open_checker, out_of_fold
+from unflaw.curate._checkers import PROBE, Checker, find_checker, is_probe, open_checker, out_of_fold
 from unflaw.curate._weights_told import weight_findings
 from unflaw.data import Finding, Rows, atomic_write
 from unflaw.measure import fitted_temperature, importance_weights, tempered
+from unflaw.models import Encoder
 from unflaw.train import (
     QUALITY,
     digest_of_call,
@@ -77,7 +78,7 @@ def weigh(
     real: Rows,
     *,
     method: str = "imp",
-    checker: str = "minilm",
+    checker: str | Encoder = "minilm",
     n_folds: int = 2,
     temperature: float = 1.0,
     cap: float | None = None,
@@ -98,7 +99,7 @@ def weigh(
     rows, real : labelled rows; `real` must hold every label of `rows`. Some hundreds of real rows do.
     method : "imp", "quality" or "dimp", see `METHODS`.
     checker : "probe:minilm", "probe:potion" or "probe:hf:…", logistic regression on fixed vectors; or "minilm",
-        "hf:…", …, fine-tuned by `train.train_classifier`, which `training` is for.
+        "hf:…", …, fine-tuned by `train.train_classifier`, which `training` is for; or an object with `encode`, probed.
     n_folds : of the diversity checker. With 2 it costs about as much as a training on `rows`; 1 is the paper's, which
         asks about rows learnt by heart. Rows of one text may lie in several folds: copies are to count less.
     temperature, cap : of "imp", see `measure.importance_weights`.
@@ -120,8 +121,13 @@ def weigh(
         "calibrate": calibrate, "check": check, "wrong": wrong, "seed": seed, "device": device, **training,
     }  # fmt: skip
     problems = problems_of_weighing(settings, rows, real)
-    if training and checker.startswith(PROBE):
-        problems.append(f"`checker` {checker} is not trained step by step, and takes no {', '.join(training)}")
+    name = settings["checker"] = checker if isinstance(checker, str) else type(checker).__name__
+    if training and is_probe(checker):
+        problems.append(f"`checker` {name} is not trained step by step, and takes no {', '.join(training)}")
+    if work is not None and name != checker:
+        problems.append(
+            f"`work` keeps what named checkers said, and cannot tell this {name} from another; leave it out"
+        )
     if problems:
         raise SettingsError(problems)
     if not allow_shared:
@@ -133,7 +139,7 @@ def weigh(
         tell = None if progress is None else lambda done, total: progress(stage, done, total)
         return open_checker(checker, labels, seed=seed, device=device, progress=tell, **training)
 
-    asked = _Asked(None if work is None else Path(work), checker, settings, rows, real)
+    asked = _Asked(None if work is None else Path(work), name, settings, rows, real)
     unseen, t = None, 1.0
     if check:
         unseen = asked(

@@ -118,15 +118,16 @@ def surface_claims(name: str, of: list[Record]) -> list[Record]:
     The second does not look at labels, with which the levels were found: .5 is no difference.
     """
     made = []
-    for feature in of[0]["artefacts"]:
-        told = [(easy or 0.0) - (hard or 0.0) for easy, _, hard in (r["artefacts"][feature] for r in of)]
+    artefacts = [a for r in of if (a := r["artefacts"]) and all(None not in (told[0], told[2]) for told in a.values())]
+    for feature in artefacts[0] if artefacts else ():
+        told = [a[feature][0] - a[feature][2] for a in artefacts]
         statement = f"what {feature} alone tells of the label (Theil's U), easy − hard ({name})"
-        made.append(claim("D2", statement, _over_seeds(told), "above 0", len(of)))
-    for feature in of[0]["surface"]:
-        shares = [v for r in of if (v := r["surface"][feature]) is not None]
+        made.append(claim("D2", statement, _over_seeds(told), "above 0", len(told)))
+    surfaces = [r["surface"] for r in of if r["surface"]]
+    for feature in surfaces[0] if surfaces else ():
+        shares = [surface[feature] for surface in surfaces]
         statement = f"share of pairs where the easy row has more {feature} than the hard one ({name})"
-        found = _over_seeds(shares) if shares else None
-        made.append({**claim("D2", statement, found, "describes", len(shares)), "verdict": "none"})
+        made.append({**claim("D2", statement, _over_seeds(shares), "describes", len(shares)), "verdict": "none"})
     return made
 
 
@@ -221,10 +222,14 @@ def _levels(levels: list[Record]) -> list[str]:
 def _doses(doses: list[Record]) -> list[str]:
     if not doses:
         return []
-    head = ["## What the rows before taught the grader", "", "| set | rows | steps | rate | accuracy | commonest label |"]
+    head = [
+        "## What the rows before taught the grader",
+        "",
+        "| set | rows | steps | rate | accuracy | commonest label |",
+    ]
     return [*head, "|---" * 6 + "|", *(
-        f"| {d['set']} | {d['n']:,} | {d['steps']} | {d['learning_rate']:g} | {d['accuracy']:.3f} [{d['low']:.3f}, {d['high']:.3f}] | "
-        f"{d['commonest']:.3f} |"
+        f"| {d['set']} | {d['n']:,} | {d['steps']} | {d['learning_rate']:g} | {d['accuracy']:.3f} "
+        f"[{d['low']:.3f}, {d['high']:.3f}] | {d['commonest']:.3f} |"
         for d in doses
     ), ""]  # fmt: skip
 

@@ -34,9 +34,9 @@ from typing import Any
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from unflaw.curate import Difficulty, difficulty, view_of
+from unflaw.curate import difficulty, view_of
 from unflaw.data import ID, Rows, read
-from unflaw.measure import LEVELS, auc, pair_artefacts, text_artefacts
+from unflaw.measure import LEVELS
 from unflaw.models import open_classifier, open_encoder
 from unflaw.train import label_ids, label_names, texts_of, train_classifier
 
@@ -126,7 +126,8 @@ def levels_of(name: str, rows: Rows, seed: int, kept: Path, *, smollm2: bool) ->
     test, before, train = (rows.take(range(a, b)) for a, b in zip((0, *ends[:-1]), ends, strict=True))
     grader, once, how = MODEL, None, {"steps": N_STEPS[name], "learning_rate": RATE[name]}
     if n_before:
-        grader, once = f"hf:{kept / name / 'grader'}", kept / name
+        once = kept / f"{name}-{N_STEPS[name]}-{RATE[name]:g}"  # learnt otherwise, it is another one
+        grader = f"hf:{once / 'grader'}"
         told = learnt(before, test, labels, 0, kept=once / "grader", **how)
         dose = {"set": name, "n": n_before, **how, "n_test": len(test), **_share_told(test, labels, told)}
         if not _has(DOSES_FILE, set=name, n=n_before, **how):
@@ -140,8 +141,9 @@ def levels_of(name: str, rows: Rows, seed: int, kept: Path, *, smollm2: bool) ->
         "set": name, "seed": seed, "n": len(test), "n_before": n_before, "n_train": len(train),
         "level": [LEVELS.index(v) for v in found.level],
         "stability": found.stability, "repeats_labels": by["difficulty.labels"].value,
-        "artefacts": by["difficulty.artefacts"].evidence["told_by"], "told": by["difficulty.told"].evidence["told"],
-        "surface": surface(test, found),
+        "told": by["difficulty.told"].evidence["told"],
+        "artefacts": by["difficulty.artefacts"].evidence["told_by"] if "difficulty.artefacts" in by else None,
+        "surface": by["difficulty.surface"].evidence["easy_over_hard"] if "difficulty.surface" in by else None,
     }  # fmt: skip
     record["y"] = label_ids(test, labels).tolist()
     record["independent"] = {
@@ -165,14 +167,6 @@ def levels_of(name: str, rows: Rows, seed: int, kept: Path, *, smollm2: bool) ->
     record["noisy_level"] = [LEVELS.index(v) for v in noisy.level]
     print(name, seed, record["told"], record["stability"], flush=True)
     return record
-
-
-def surface(rows: Rows, found: Difficulty) -> dict[str, float | None]:
-    """Return how often an easy row has more of a surface feature than a hard one; no label is looked at."""
-    texts, level = texts_of(rows), np.array(found.level)
-    columns = text_artefacts(texts) if rows.has("text") else pair_artefacts(texts)
-    sides = {of: (values[level == "easy"], values[level == "hard"]) for of, values in columns.items()}
-    return {of: round(auc(*pair), 4) if all(map(len, pair)) else None for of, pair in sides.items()}
 
 
 def subsets_of(name: str, rows: Rows, seed: int) -> None:

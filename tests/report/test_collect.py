@@ -181,7 +181,8 @@ def test_next_steps_name_the_run_its_rows_and_its_models(tmp_path):
 @pytest.mark.parametrize(
     ("check", "command"),
     [
-        ("weights.quality", "unflaw train minilm {run}/weighed.jsonl --arms all --real REAL.jsonl"),
+        ("weights.spread", "unflaw train minilm {run}/weighed.jsonl --arms all --real REAL.jsonl"),
+        ("weights.quality", "unflaw train minilm {run}/weighed.jsonl --arms plain,quality,dimp,filter,real --real"),
         ("difficulty.told", "unflaw evaluate CLASSIFIER --labels hard.jsonl"),
     ],
 )
@@ -353,9 +354,9 @@ def test_every_check_that_fails_comes_with_something_to_do(tmp_path, make_findin
     assert len(collect(tmp_path)["next"]) == 2, "what to do about it, and to measure the model"
 
 
-def told(folder, pair, constant=0.3, **models):
+def told(folder, pair, **models):
     """Classifiers with these macro-F1s, and how the last compares with the first."""
-    names, settings = list(models), {"constant": constant}
+    names, settings = list(models), {"labels": ["bad", "good"]}
     with open_run(folder, command="evaluate", settings={}) as run:
         run.add_scores([
             Score("labels.macro_f1", m, v, v - 0.01, v + 0.01, 10, unit="F1", settings=settings)
@@ -383,8 +384,8 @@ def test_the_best_classifier_is_named_where_it_is_clearly_better(tmp_path):
     assert noise[0]["words"].startswith("No classifier is clearly better than plain")
     first = told(tmp_path / "c", (-0.2, -0.1), plain=0.6, imp=0.45)["next"]
     assert first[0]["words"].startswith("Use plain, with a macro-F1 of 0.6: no other")
-    chance = told(tmp_path / "d", (-0.2, -0.1), constant=0.595, plain=0.6, imp=0.45)["next"]
-    assert chance[0]["words"].startswith("Use none of them yet")
+    chance = told(tmp_path / "d", (-0.2, -0.1), plain=0.505, imp=0.45)["next"]
+    assert chance[0]["words"].startswith("Use no classifier yet")
 
 
 def test_what_was_only_described_is_not_called_without_flaw(tmp_path):
@@ -393,5 +394,6 @@ def test_what_was_only_described_is_not_called_without_flaw(tmp_path):
     with open_run(tmp_path, command="evaluate", settings={}) as run:
         run.add_findings([described, failed])
     said = collect(tmp_path)
-    assert said["verdict"]["level"] == "none" and "Not to be relied on: The checker" in said["verdict"]["basis"]
+    assert (said["verdict"]["level"], said["verdict"]["sentence"]) == ("none", "Nothing was judged.")
+    assert "Not to be relied on: The checker" in said["verdict"]["basis"]
     assert not any("unflaw train" in step["command"] for step in said["next"])

@@ -197,8 +197,11 @@ def test_dynamics_leave_columns_aside_that_the_model_does_not_take(tiny_encoder,
     model = AutoModelForSequenceClassification.from_pretrained(tiny_encoder, num_labels=2)
     recorder = RecordDynamics(data, [f"r{k}" for k in range(8)], tmp_path, DataCollatorWithPadding(tokenizer))
     for epoch in (1, 2):
-        recorder.on_epoch_end(None, SimpleNamespace(is_world_process_zero=True, epoch=epoch), None, model=model)
+        state = SimpleNamespace(is_world_process_zero=True, epoch=epoch)
+        recorder.on_epoch_end(SimpleNamespace(remove_unused_columns=True), state, None, model=model)
     assert read_dynamics(tmp_path).ids == [f"r{k}" for k in range(8)]
+    with pytest.raises(ValueError, match="text"):  # as the trainer's own rows would be
+        recorder.on_epoch_end(SimpleNamespace(remove_unused_columns=False), state, None, model=model)
     with pytest.raises(SettingsError, match="each row once, got 'a' again"):
         RecordDynamics(data, ["a"] * 8, tmp_path, DataCollatorWithPadding(tokenizer))
 

@@ -23,7 +23,7 @@ AllowSharedOption = Annotated[
 ]
 _LEARNT = {"rows", "real", "meta"}
 _AGAINST = {
-    "labels": {*_LEARNT, "validation", "examples"}, "validation": {*_LEARNT, "examples"},
+    "labels": {*_LEARNT, "validation", "examples"}, "validation": {*_LEARNT, "examples", "labels"},
     **{name: {"validation", "labels"} for name in _LEARNT},
 }  # fmt: skip
 """End of rows now → ends of earlier steps that they must not have served."""
@@ -65,9 +65,9 @@ def refuse_used(runs: Path | None | Collection[Path], allow: bool, **now: Rows |
 
 def runs_of(run: Path | None, models: Collection[str]) -> list[Path]:
     """Return the run, where there is one, and those that models lie in: what they learnt from is written there."""
-    homes = (Path(model.removeprefix("hf:")).resolve().parents for model in models)
+    homes = (Path(model.removeprefix("hf:")).expanduser().absolute().parents for model in models)
     found = [of[1] for of in homes if len(of) > 1 and of[0].name == "models" and (of[1] / "manifest.json").is_file()]
-    return list(dict.fromkeys([*([] if run is None else [run.resolve()]), *found]))
+    return list({of.resolve(): of for of in [*([] if run is None else [run]), *found]}.values())
 
 
 def _earlier(run: Path, ends: Collection[str]) -> Iterator[tuple[str, str, str, Mapping[str, Any]]]:

@@ -33,7 +33,7 @@ from unflaw._cli._shared import (
     stages,
 )
 from unflaw._cli._used import AllowSharedOption, refuse_used
-from unflaw._errors import DataError, SettingsError
+from unflaw._errors import SettingsError
 
 if TYPE_CHECKING:
     from unflaw.curate import Weights
@@ -119,11 +119,8 @@ def weigh(
     if problems := problems_of_weighing(rule, rows, few):
         raise SettingsError(problems)
     refuse_used(run, allow_shared, real=few)
-    if not allow_shared:
-        try:
-            refuse_shared(rows=rows, real=few)
-        except DataError as error:
-            raise DataError(f"{error}; --allow-shared weighs them all the same") from None
+    if dry_run and not allow_shared:
+        refuse_shared(rows=rows, real=few)
     if dry_run or path is None:
         words = f"would weigh {len(rows):,} rows by {len(few):,} real ones"
         emit({"rows": len(rows), "real": len(few), "out": path, **rule}, as_json, words)

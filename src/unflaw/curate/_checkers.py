@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from unflaw._errors import TooFewRowsError
+from unflaw._errors import SpecError, TooFewRowsError
 from unflaw.data import Rows
 from unflaw.models import Encoder, Text, find_classifier, open_classifier, open_encoder
 from unflaw.train import label_ids, texts_of, train_classifier
@@ -43,6 +43,8 @@ def find_checker(checker: str | Encoder) -> None:
     if isinstance(checker, str):
         name = checker.removeprefix(PROBE)
         open_encoder(name) if is_probe(checker) else find_classifier(name)
+    elif not callable(getattr(checker, "encode", None)):
+        raise SpecError(f"a checker must be named, or have `encode`, got {checker!r}")
 
 
 def open_checker(

@@ -30,6 +30,8 @@ _REPEATED, _ALONE, _FEW = 0.5, 0.95, 20
 _BINS = 4
 _POINTS = 500
 """Points of each level in the data map."""
+Columns = Mapping[str, Float[np.ndarray, " n"]]
+"""Surface feature → its value in each row."""
 
 
 def difficulty_findings(
@@ -37,17 +39,30 @@ def difficulty_findings(
     settings: Mapping[str, Any],
 ) -> list[Finding]:  # fmt: skip
     """Describe levels; `last` says for each view which labels the model told after the last epoch."""
-    told = [_levels(rows, found, next(iter(views.values())), settings), _stability(found, settings)]
-    told += [_repeated(rows, found, settings), _told(rows, found, last, settings)]
-    return [*told, _artefacts(rows, found, settings)]
+    learnt, texts = _learnt(rows, next(iter(last.values()))), texts_of(rows)
+    pairs = not isinstance(texts[0], str)
+    columns = pair_artefacts(texts) if pairs else text_artefacts(texts)  # type: ignore[arg-type]
+    told = [
+        _levels(rows, found, next(iter(views.values())), learnt, settings), _stability(found, settings),
+        _repeated(rows, found, settings), _told(rows, found, last, learnt, settings),
+        _artefacts(rows, found, columns, settings), _surface(found, columns, settings),
+    ]  # fmt: skip
+    return [of for of in told if of is not None]
 
 
-def _levels(rows: Rows, found: Levels, first: Dynamics, settings: Mapping[str, Any]) -> Finding:
+def _learnt(rows: Rows, hits: Bool[np.ndarray, " n"]) -> bool:
+    """Whether a model is shown to tell more labels than always the commonest, where there is more to tell at all."""
+    commonest = np.bincount(label_ids(rows, label_names(rows))).max() / len(hits)
+    return bool(wilson_interval(int(hits.sum()), len(hits))[0] > commonest)
+
+
+def _levels(rows: Rows, found: Levels, first: Dynamics, learnt: bool, settings: Mapping[str, Any]) -> Finding:
     counts = np.bincount(found.level, minlength=3)
     shares = counts / counts.sum()
     empty = [name for name, n in zip(LEVELS, counts, strict=True) if not n]
     aside = (
-        f" No row is {' or '.join(empty)}: the course of training does not tell them apart. Grade with fewer epochs"
+        f" No row is {' or '.join(empty)}: the course of training does not tell them apart"
+        f"{'. Grade with fewer epochs' if learnt else ''}"
         if empty
         else " Among the hard are rows that are difficult and rows whose label is wrong: read those listed"
     )
@@ -154,11 +169,9 @@ def _repeated(rows: Rows, found: Levels, settings: Mapping[str, Any]) -> Finding
 
 
 def _told(
-    rows: Rows, found: Levels, last: Mapping[str, Bool[np.ndarray, " n"]], settings: Mapping[str, Any]
+    rows: Rows, found: Levels, last: Mapping[str, Bool[np.ndarray, " n"]], learnt: bool, settings: Mapping[str, Any]
 ) -> Finding:
     first = next(iter(last.values()))
-    commonest = np.bincount(label_ids(rows, label_names(rows))).max() / len(first)
-    learnt = wilson_interval(int(first.sum()), len(first))[0] > commonest
     by = {view: [_mean(hits[found.level == k]) for k in range(3)] for view, hits in last.items()}
     view = list(last)[-1]
     series = [Series(name, list(LEVELS), values) for name, values in by.items()]
@@ -173,8 +186,8 @@ def _told(
     )
     if not learnt:
         aside = (
-            f" The model tells {first.mean():.0%} of all, and the commonest label has {commonest:.0%}: it has not "
-            "learnt the task, and its levels are noise."
+            f" The model tells {first.mean():.0%} of all, which is not shown to be more than always naming the "
+            "commonest label: its levels may be noise."
         )
     return Finding(
         check="difficulty.told",
@@ -194,58 +207,64 @@ def _told(
     )
 
 
-def _artefacts(rows: Rows, found: Levels, settings: Mapping[str, Any]) -> Finding:
-    """Say how much surface features, which know no label, tell of it within each level."""
-    texts, y = texts_of(rows), label_ids(rows, label_names(rows))
-    pairs = not isinstance(texts[0], str)
-    columns = pair_artefacts(texts) if pairs else text_artefacts(texts)  # type: ignore[arg-type]
+def _artefacts(rows: Rows, found: Levels, columns: Columns, settings: Mapping[str, Any]) -> Finding | None:
+    """Say how much surface features tell of the label within each level; None where easy rows have one label."""
+    y = label_ids(rows, label_names(rows))
     by = {name: [_tells(v[found.level == k], y[found.level == k]) for k in range(3)] for name, v in columns.items()}
-    means = {name: [_mean(values[found.level == k]) for k in range(3)] for name, values in columns.items()}
-    apart = {name: _more(values[found.level == 0], values[found.level == 2]) for name, values in columns.items()}
-    name = max(by, key=lambda of: by[of][0] or 0.0)
-    words = ", ".join(
-        f"{'nothing' if told == 0 else 'nothing that could be measured' if told is None else f'{told:.1%}'} among "
-        f"{level} rows"
-        for level, told in zip(LEVELS, by[name], strict=True)
-        if level != "ambiguous"
-    )
-    known = {of: share for of, share in apart.items() if share is not None}
-    beside = ""
-    if known:
-        most = max(known, key=lambda of: abs(known[of] - 0.5))
-        beside = (
-            f" Whatever the labels, an easy row has more of the feature {most} than a hard one in {known[most]:.0%} of "
-            "pairs, where half would be no difference."
-        )
-    series = [Series(level, list(by), [by[of][k] or 0.0 for of in by]) for k, level in enumerate(LEVELS)]
-    alt = "; ".join(f"{of}: {', '.join(f'{v or 0.0:.3f}' for v in values)}" for of, values in by.items())
-    plots = [Plot("bars", "What surface features tell at each level", "", "Theil's U", series, f"Theil's U: {alt}.")]
-    if known:
-        pairs_won = ", ".join(f"{of} {share:.2f}" for of, share in known.items())
-        bars = [Series("easy above hard", list(known), list(known.values()))]
-        plots.append(Plot("bars", "Surface features, whatever the labels", "", "share of pairs", bars, f"{pairs_won}."))
+    known = {level: [v for of in by.values() if (v := of[k]) is not None] for k, level in enumerate(LEVELS)}
+    known = {level: told for level, told in known.items() if told}  # a level has two labels, for all features, or none
+    if "easy" not in known:
+        return None
+    names, most = list(by), max(known["easy"])
+    at = known["easy"].index(most)
+    words = ", ".join(f"{told[at]:.1%} among {level} rows" for level, told in known.items())
+    alt = "; ".join(f"{level}: {', '.join(f'{of} {v:.3f}' for of, v in zip(names, told, strict=True))}"
+                    for level, told in known.items())  # fmt: skip
+    series = [Series(level, names, told) for level, told in known.items()]
     return Finding(
         check="difficulty.artefacts",
         title="Surface features that give easy labels away",
-        value=by[name][0] or 0.0,
+        value=most,
         low=None,
         high=None,
         better="lower",
         verdict="ok",
         threshold=f"{NO_VERDICT}it describes",
-        meaning=f"Of what is to know about the label, {name} alone tells {words} (Theil's U, chance taken off)."
-        f"{beside}",
+        meaning=f"Of what is to know about the label, {names[at]} alone tells {words} (Theil's U, chance taken off).",
         unit="share of the label's entropy",
         n_rows=len(y),
-        evidence={"told_by": by, "means": means, "easy_over_hard": apart},
-        plots=plots,
+        evidence={"told_by": by},
+        plots=[Plot("bars", "What surface features tell at each level", "", "Theil's U", series, f"Theil's U: {alt}.")],
         settings=settings,
     )
 
 
-def _more(one: Float[np.ndarray, " m"], other: Float[np.ndarray, " k"]) -> float | None:
-    """Return how often a value of one is above one of the other, ties as half; None where a side is empty."""
-    return round(auc(one, other), 4) if len(one) and len(other) else None
+def _surface(found: Levels, columns: Columns, settings: Mapping[str, Any]) -> Finding | None:
+    """Say how easy rows differ from hard ones in surface features, no label looked at; None without both levels."""
+    sides = {of: (values[found.level == 0], values[found.level == 2]) for of, values in columns.items()}
+    if not all(len(side) for pair in sides.values() for side in pair):
+        return None
+    more = {of: round(auc(easy, hard), 4) for of, (easy, hard) in sides.items()}
+    name = max(more, key=lambda of: abs(more[of] - 0.5))
+    series = [Series("easy above hard", list(more), list(more.values()))]
+    alt = ", ".join(f"{of} {share:.2f}" for of, share in more.items())
+    return Finding(
+        check="difficulty.surface",
+        title="Surface features of easy rows, whatever their labels",
+        value=more[name],
+        low=None,
+        high=None,
+        better="lower",
+        verdict="ok",
+        threshold=f"{NO_VERDICT}it describes",
+        meaning=f"An easy row has more of the feature {name} than a hard one in {more[name]:.0%} of pairs; half would "
+        "be no difference. Levels are found with the labels, this is not.",
+        unit="share of pairs",
+        n_rows=len(found.level),
+        evidence={"easy_over_hard": more},
+        plots=[Plot("bars", "Surface features of easy against hard rows", "", "share of pairs", series, f"{alt}.")],
+        settings=settings,
+    )
 
 
 def _tells(values: Float[np.ndarray, " m"], y: Int[np.ndarray, " m"]) -> float | None:

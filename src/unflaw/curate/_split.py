@@ -48,8 +48,9 @@ def split(rows: Rows, parts: Mapping[str, float], *, by: str | None = "label", s
         problems.append("`parts` must name at least one part, got none")
     if not problems and sum(shares.values()) > 1 + 1e-9:
         problems.append(
-            f"`parts` must not ask for more rows than there are, got {parts} of {n:,} rows, which "
-            f"is {sum(math.ceil(share * n) for share in shares.values()):,}; shares, e.g. 0.4, fit any number"
+            f"`parts` must not ask for more rows than there are, which is {n:,}, got "
+            f"{sum(size if size > 1 else math.ceil(size * n) for size in parts.values()):,} by {dict(parts)}; "
+            "shares, e.g. 0.4, fit any number"
         )
     if problems:
         raise SettingsError(problems)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from unflaw._errors import SettingsError, SpecError, did_you_mean
+from unflaw._errors import DataError, SettingsError, SpecError, did_you_mean
 from unflaw.curate._checkers import PROBE, Checker, find_checker, is_probe, open_checker, out_of_fold
 from unflaw.curate._weights_told import weight_findings
 from unflaw.data import Finding, Rows, atomic_write
@@ -131,7 +131,10 @@ def weigh(
     if problems:
         raise SettingsError(problems)
     if not allow_shared:
-        refuse_shared(rows=rows, real=real)
+        try:
+            refuse_shared(rows=rows, real=real)
+        except DataError as error:
+            raise DataError(f"{error}; `allow_shared` weighs them all the same") from None
     labels = label_names(real)
     y, y_real, at = label_ids(rows, labels), label_ids(real, labels), np.arange(len(rows))
 

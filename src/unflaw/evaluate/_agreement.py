@@ -29,10 +29,10 @@ def accuracy_by_agreement(scores: Sequence[Score], rows: Rows) -> Finding | None
     told = [s for s in scores if s.benchmark == "labels.accuracy"]
     if ANNOTATIONS not in rows.table.column_names or not told:
         return None
-    counts = label_counts(annotations_of(rows))
-    agreed = agreement(
-        counts, n_labels=max(counts.shape[1], len(label_names(rows)))
-    )  # one that nobody gave is one, too
+    given = annotations_of(rows)
+    names = {str(label) for row in given for label in row} | {*label_names(rows)}  # one that nobody gave is one, too
+    counts = label_counts([[str(label) for label in row] for row in given])
+    agreed = agreement(counts, n_labels=len(names))
     right = np.array([[s.items[i] == 1.0 for i in rows.ids] for s in told])
     known = ~np.isnan(agreed)
     agreed, right = agreed[known], right[:, known]
@@ -70,7 +70,11 @@ def _title(who: str, low: float, high: float) -> str:
     """Say which way the correlation points, if any."""
     if low > 0:
         return f"Labels are told where {who} agree"
-    return f"Labels are told where {who} do not agree" if high < 0 else f"Labels are told whether or not {who} agree"
+    return (
+        f"Labels are told where {who} do not agree"
+        if high < 0
+        else f"Whether labels are told is not shown to go with how {who} agree"
+    )
 
 
 def _curve(

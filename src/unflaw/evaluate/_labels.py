@@ -47,8 +47,7 @@ def labels(
 ) -> list[Score]:
     """Measure a classifier as "labels.accuracy" and "labels.macro_f1", with 95 % intervals over rows.
 
-    What always naming the commonest label would score stands in the settings of the second, "constant". Scores of two
-    classifiers on the same rows compare paired, see `compare`.
+    Scores of two classifiers on the same rows compare paired, see `compare`.
 
     Raises
     ------
@@ -71,8 +70,6 @@ def labels(
     said = {i: text if isinstance(text, str) else " → ".join(text) for i, text in zip(rows.ids, texts, strict=True)}
     settings = {"prompts_hash": digest([texts, y.tolist()]), "labels": classes}
     right = {i: float(hit) for i, hit in zip(rows.ids, (told == y).tolist(), strict=True)}
-    commonest = np.full_like(y, np.bincount(y).argmax())
-    constant = float(macro_f1(confusion(cells(y, commonest, len(classes)), len(classes))))
     cell = cells(y, told, len(classes))
     value = float(macro_f1(confusion(cell, len(classes))))
     first = mean_score("labels.accuracy", name, right, outputs=outputs, settings={**settings, "prompts": said})
@@ -80,6 +77,6 @@ def labels(
     items = dict(zip(rows.ids, cell.astype(float).tolist(), strict=True))
     second = Score(
         "labels.macro_f1", name, value, low, high, len(rows), "higher", "F1", 0, items, {},
-        {**settings, "cells": len(classes), "constant": constant},
+        {**settings, "cells": len(classes)},
     )  # fmt: skip
     return [first, second]

@@ -172,18 +172,24 @@ def _repair(
 def _classifiers(
     by: Mapping[tuple[str, str], Score], names: Sequence[str], pairs: Sequence[Mapping[str, Any]]
 ) -> dict[str, str] | None:
-    """Say which classifier tells labels best, and whether it is clear of the first one; None without two."""
+    """Say which classifier tells labels best, and whether it is clear of guessing and of the first one.
+
+    None without two, unless one is not clear of guessing.
+    """
     told = {name: by[_TOLD, name] for name in names if (_TOLD, name) in by}
-    if len(told) < 2:
+    if not told:
         return None
     first, best = next(iter(told)), max(told, key=lambda name: told[name].value)
-    constant = told[best].settings.get("constant")
-    if constant is not None and told[best].low <= constant:
+    of = told[best]
+    guessed = 1 / len(of.settings["labels"]) if "labels" in of.settings else 0.0  # labels drawn in their shares
+    if of.low <= guessed:
         words = (
-            f"Use none of them yet: always naming the commonest label has a macro-F1 of {number(constant)}, and the "
-            f"best, {_short(best)}, {number(told[best].value)} [{number(told[best].low)}, {number(told[best].high)}]."
+            f"Use no classifier yet: guessing has a macro-F1 of {number(guessed)}, and the best, "
+            f"{_short(best)}, {number(of.value)} [{number(of.low)}, {number(of.high)}]."
         )
         return {"best": best, "words": words}
+    if len(told) < 2:
+        return None
     against = f"{_short(first)}, with a macro-F1 of {number(told[first].value)}"
     if best == first:
         return {"best": first, "words": f"Use {against}: no other one tells labels better."}

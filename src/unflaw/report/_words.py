@@ -37,7 +37,7 @@ _ADVICE = {  # a check's id, or first part of it → what to do about it
     "perplexity": "Add rows the model finds harder: text that it predicts this easily teaches it little but form.",
     "weights": "Weights are worth what the checker is: give it more real rows or a better model, and cap the weights "
     "where few rows carry them.",
-    "difficulty": "Let the model that grades learn longer or from more rows before its levels are used.",
+    "difficulty": "Do not use these levels yet: a model that has learnt too little, or all by heart, grades nothing.",
     "harder": "Read the rows listed as hardest to predict: garbled text, another language, or a subject of their own.",
 }
 
@@ -45,7 +45,7 @@ _ADVICE = {  # a check's id, or first part of it → what to do about it
 _OF_TOOLS = {
     "weights": (
         "Train with the weights and without, beside the real rows, and compare the classifiers on other real rows.",
-        "unflaw train minilm {weighed} --arms all --real REAL.jsonl --validation VALIDATION.jsonl --run {run}",
+        "unflaw train minilm {weighed} --arms {arms} --real REAL.jsonl --validation VALIDATION.jsonl --run {run}",
     ),
     "difficulty": (
         "Ask a classifier that never saw these rows about the hard ones alone; --parts writes them to a file.",
@@ -76,7 +76,8 @@ def verdict(
     elif judged:
         level, sentence = "ok", f"No flaw found: all {total} passed." if len(judged) > 1 else "No flaw found."
     else:
-        sentence = repair or f"{'Models measured; no' if compared else 'No'} audit in this run."
+        none = "nothing was judged" if found else "no audit in this run"
+        sentence = repair or (f"Models measured; {none}." if compared else f"{none.capitalize()}.")
         repair = ""
         level = compared["repair"]["level"] if compared and compared["repair"] else "none"
     basis = "; ".join(clip(f.title, 160) for f in [f for f in by_harm(found) if f.verdict != "ok"][:3])
@@ -161,8 +162,9 @@ def next_steps(
         words = "See whether repair helps: unlearn the template from the trained model, then compare the two."
         steps.append({"words": words, "command": repair_again})
     elif found and all(map(is_of_tools, found)):
-        failed = {_kind(f) for f in found if f.verdict == "fail"}  # what is not to be relied on is not built upon
-        tried = [_OF_TOOLS[kind] for kind in dict.fromkeys(map(_kind, found)) if kind not in failed]
+        shaky = {_kind(f) for f in found if f.verdict == "fail" or (f.check, f.verdict) == ("difficulty.told", "warn")}
+        tried = [_OF_TOOLS[kind] for kind in dict.fromkeys(map(_kind, found)) if kind not in shaky]
+        known["arms"] = "all" if any(f.check == "weights.spread" for f in found) else "plain,quality,dimp,filter,real"
         steps += [{"words": words, "command": command.format_map(known)} for words, command in tried]
     elif flawed:
         words = "If a model was trained on these rows already, measure it against the model it came from."
@@ -177,6 +179,8 @@ def _kind(f: Finding) -> str:
     """Return what a finding's advice is filed under."""
     if f.check == "perplexity.shift" and f.value > 0:
         return "harder"
+    if f.check.startswith("copies.inside"):
+        return "copies.inside"
     if f.check in _ADVICE:
         return f.check
     first = f.check.split(".")[0]

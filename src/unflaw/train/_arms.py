@@ -134,14 +134,15 @@ def problems_of_arms(
         labels = sorted({*label_names(synthetic), *label_names(real)})
         problems += problems_of_labelled(validation, "validation", labels, weighted=False)
     problems += problems_of_kinds(synthetic=synthetic, real=real, validation=validation)
+    labelled = not problems
     if by := sorted({"quality", "dimp", "filter"} & {*arms}):
         told = problems_of_quality(synthetic)
         problems += [f"{problem} (for the arms {', '.join(by)})" for problem in told]
-        threshold = _threshold(threshold, synthetic, real)
-        above = [] if told else [q > threshold for q in synthetic.column(QUALITY)]
-        kept = {label for label, stays in zip(labels_of(synthetic), above, strict=False) if stays}
-        if "filter" in by and not told and len(kept) < 2:
-            problems.append(f"`threshold` {threshold:.3g} must leave rows of two labels, got {sum(above)} rows")
+        if "filter" in by and labelled and not told:
+            least = _threshold(threshold, synthetic, real)
+            kept = [v for v, q in zip(labels_of(synthetic), synthetic.column(QUALITY), strict=True) if q > least]
+            if len({*kept}) < 2:
+                problems.append(f"`threshold` {least:.3g} must leave rows of two labels, got {len(kept)} rows")
     if "imp" in arms and "weight" not in synthetic.table.column_names:
         problems.append("`synthetic` must have the column `weight` for the arm imp; `unflaw curate weigh` writes it")
     return problems

@@ -81,7 +81,8 @@ class WeightedLoss:
         super().__init__(*args, **kwargs)
         if getattr(self, "compute_loss_func", None) is not None:
             raise SettingsError("`compute_loss_func` is another loss than this trainer's; leave it out, or weigh in it")
-        if self.model.config.is_encoder_decoder:  # type: ignore[attr-defined]
+        config = getattr(self.model, "config", None)  # type: ignore[attr-defined]
+        if getattr(config, "is_encoder_decoder", False):
             raise SettingsError(_NEITHER)
         self.model_accepts_loss_kwargs = True  # the mean is taken here, over the whole step
 
@@ -110,7 +111,10 @@ class WeightedLoss:
         if weight is not None and len(weight) != len(labels):
             raise SettingsError(f"a batch of {len(labels)} rows has {len(weight)} weights; pack and flatten no rows")
         if named and outputs.get("aux_loss") is not None:
-            raise SettingsError("the model adds a loss of its own; load it with `output_router_logits=False`")
+            raise SettingsError(
+                "the model adds a loss of its own; load it with `output_router_logits=False`, and give trl "
+                "`router_aux_loss_coef=0.0`"
+            )
         if z.dim() == 3:  # a language model: the logits of a position are about the next token
             z, labels = z[:, :-1], labels[:, 1:]
             weight = None if weight is None else weight[:, None].expand_as(labels)
@@ -133,7 +137,8 @@ class WeightedTrainer(WeightedLoss, Trainer):  # type: ignore[misc]
 class RecordDynamics(TrainerCallback):
     """Records the logits of rows after every epoch of anybody's classifier, for `unflaw curate difficulty --recorded`.
 
-    `rows` are what the model takes, with `labels`, in any `Dataset`; `ids` name them. Other columns are left aside.
+    `rows` are what the model takes, with `labels`, in any `Dataset`; `ids` name them. Other columns are left aside
+    where the trainer leaves them aside, too (`remove_unused_columns`).
     """
 
     def __init__(
@@ -154,15 +159,15 @@ class RecordDynamics(TrainerCallback):
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Ask the model about all rows, its dropout off, and write what it says."""
         model, found, gold = kwargs["model"], [], []
-        whole = model.get_base_model() if hasattr(model, "get_base_model") else model  # adapters take anything
-        taken = {*inspect.signature(whole.forward).parameters, "labels", "label", "label_ids"}
+        taken = _taken(model) if args.remove_unused_columns else None
 
         def collate(rows: list[dict[str, Any]]) -> Mapping[str, Any]:
-            return self._collate([{k: v for k, v in row.items() if k in taken} for row in rows])
+            kept = [{k: v for k, v in row.items() if taken is None or k in taken} for row in rows]
+            return self._collate(kept)
 
         with as_judge(model):
             for batch in DataLoader(self._rows, batch_size=self._batch_size, collate_fn=collate):
-                given = {k: v.to(model.device) for k, v in batch.items() if k != "labels"}
+                given = {k: v.to(model.device) for k, v in batch.items() if k not in (WEIGHT, "labels")}
                 z = model(**given).logits
                 if z.dim() != 2:
                     raise SettingsError("`RecordDynamics` is for sequence classifiers; this model has other logits")
@@ -171,3 +176,10 @@ class RecordDynamics(TrainerCallback):
         if state.is_world_process_zero:
             epoch = math.ceil(state.epoch - 1e-6)  # the last one may be cut short
             record_epoch(self._folder, epoch, self._ids, np.concatenate(found), np.concatenate(gold).astype(np.int64))
+
+
+def _taken(model: Any) -> set[str] | None:
+    """Return the columns that a model takes; None where its `forward` does not name them, as one that is wrapped."""
+    whole = model.get_base_model() if hasattr(model, "get_base_model") else model  # adapters take anything
+    named = {k for k, p in inspect.signature(whole.forward).parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD}
+    return {*named, "labels", "label", "label_ids"} if named else None

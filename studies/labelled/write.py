@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from unflaw.data import atomic_write, read, write
-from unflaw.generate import read_task, text
+from unflaw.generate import read_task, text, text_prompts
 from unflaw.models import CallCache, cached, open_generator
 
 HERE = Path(__file__).parent
@@ -33,6 +33,9 @@ def main() -> None:
     told = parser.parse_args()
     DATA.mkdir(exist_ok=True)
     record = DATA / "written.json"
+    for name in told.tasks.split(","):  # what cannot be asked is told before hours are spent
+        task, real = read_task(HERE / "tasks" / f"{name}.yaml"), read(told.sets / name / "checker.jsonl")
+        text_prompts(task, n=told.n, shots=max(MODES.values()), examples=real)
     generator = open_generator(told.model)
     with CallCache(told.sets / "calls.sqlite") as cache:
         for name in told.tasks.split(","):

@@ -100,6 +100,8 @@ def test_levels_without_rows_are_warned_of(tmp_path):
         record_epoch(tmp_path, epoch + 1, rows.ids, 40.0 * np.eye(2)[y], y)
     (finding,) = [f for f in difficulty(rows, recorded=tmp_path).findings if f.check == "difficulty.levels"]
     assert finding.verdict == "warn" and "Grade with fewer epochs" in finding.meaning
+    (told,) = [f for f in difficulty(rows, recorded=tmp_path).findings if f.check == "difficulty.told"]
+    assert "0%" not in told.meaning.replace("100%", "")  # nothing is told of a level without rows
 
 
 def test_surface_features_set_easy_rows_apart_whatever_their_labels(tmp_path):
@@ -146,7 +148,7 @@ def test_wrong_labels_end_up_hard_and_both_views_are_learnt(tiny_encoder, tmp_pa
     assert list(found.views) == ["full", "hypothesis"]
     assert list(dict.fromkeys(stages)) == ["learning the view full", "learning the view hypothesis"]
     told = next(f for f in found.findings if f.check == "difficulty.told").evidence["told"]
-    assert told["hypothesis"][0] > 0.6
+    assert told["hypothesis"]["easy"] > 0.6
     kept = tmp_path / "hypothesis" / "dynamics_epoch_7.jsonl"
     assert json.loads(kept.read_text().splitlines()[0])["guid"] == rows.ids[0]
     again = difficulty(rows, recorded=[tmp_path / "full", tmp_path / "hypothesis"])

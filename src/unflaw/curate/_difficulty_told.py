@@ -172,12 +172,11 @@ def _told(
     rows: Rows, found: Levels, last: Mapping[str, Bool[np.ndarray, " n"]], learnt: bool, settings: Mapping[str, Any]
 ) -> Finding:
     first = next(iter(last.values()))
-    by = {view: [_mean(hits[found.level == k]) for k in range(3)] for view, hits in last.items()}
+    there = [k for k in range(3) if (found.level == k).any()]
+    by = {view: {LEVELS[k]: float(hits[found.level == k].mean()) for k in there} for view, hits in last.items()}
     view = list(last)[-1]
-    series = [Series(name, list(LEVELS), values) for name, values in by.items()]
-    words = "; ".join(
-        f"{name}: " + ", ".join(f"{n} {v:.0%}" for n, v in zip(LEVELS, of, strict=True)) for name, of in by.items()
-    )
+    series = [Series(name, list(of), list(of.values())) for name, of in by.items()]
+    words = "; ".join(f"{name}: " + ", ".join(f"{n} {v:.0%}" for n, v in of.items()) for name, of in by.items())
     partial = len(last) > 1
     aside = (
         " The levels were found with these labels, so that a low share outside easy is partly selection."
@@ -276,7 +275,3 @@ def _tells(values: Float[np.ndarray, " m"], y: Int[np.ndarray, " m"]) -> float |
     counts = np.zeros((len(edges) + 1, int(y.max()) + 1), dtype=np.int64)
     np.add.at(counts, (bins, y), 1)
     return max(0.0, uncertainty(counts[counts.sum(axis=1) > 0]))
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if len(values) else 0.0

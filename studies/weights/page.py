@@ -160,10 +160,10 @@ def c3(arms: Arms) -> list[dict[str, Any]]:
 
 
 def c4(arms: Arms) -> list[dict[str, Any]]:
-    """Ask whether diversity helps beyond quality, most where rows repeat."""
+    """Ask whether diversity helps beyond quality, most where rows repeat or a label is rare."""
     return [
         made
-        for condition in ("duplicates", "written", "noise-0.2")
+        for condition in ("duplicates", "imbalance", "written", "noise-0.2")
         for made in each(arms, "C4", "imp − quality alone, macro-F1", condition, "quality", "imp", "above 0")
     ]
 

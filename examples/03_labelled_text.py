@@ -53,7 +53,7 @@ def walk(folder: Path) -> None:
         run.add_rows(weighed)
         run.add_rows(graded.on(parts["test"]))
 
-        # Every remedy on the same terms, for half as long as there are eleven, and what it gains, paired row by row.
+        # Every remedy on the same terms, for half as long as there are twelve, and what it gains, paired row by row.
         trained = train_arms(
             "minilm", weighed, parts["checker"], parts["validation"], folder / "run" / "models", **HOW | {"epochs": 1.5}
         )

@@ -160,8 +160,9 @@ def c3(arms: Arms) -> list[dict[str, Any]]:
 
 
 def c4(arms: Arms) -> list[dict[str, Any]]:
-    """Ask whether diversity helps beyond quality, most where rows repeat or a label is rare."""
-    return [
+    """Ask whether diversity helps beyond quality, where rows repeat or a label is rare, and beyond equal labels."""
+    rare = each(arms, "C4", "imp − labels alike, macro-F1", "imbalance", "balanced", "imp", "above 0")
+    return rare + [
         made
         for condition in ("duplicates", "imbalance", "written", "noise-0.2")
         for made in each(arms, "C4", "imp − quality alone, macro-F1", condition, "quality", "imp", "above 0")

@@ -53,7 +53,7 @@ CONDITIONS = {
     "written": ("plain", "quality", "imp", "dimp", "filter", "real", "mix", "focal", "after", "hu", "sungen"),
     "noise-0.2": ("plain", "quality", "imp", "dimp", "filter", "mix", "focal", "after", "hu", "sungen"),
     "noise-0": LIVE, "noise-0.4": LIVE, "duplicates": ("plain", "quality", "imp", "dimp"),
-    "imbalance": ("plain", "quality", "imp", "dimp"),
+    "imbalance": ("plain", "quality", "imp", "dimp", "balanced"),
     "shifted": ("plain", "dimp"), "few-30": ("dimp", "real"), "few-100": ("dimp", "real"),
     "potion": ("dimp",),
 }  # fmt: skip

@@ -27,6 +27,9 @@ def test_each_arm_takes_its_rows(weighed):
     assert told["plain"][0].weights() is None and told["dimp"][0].weights() is None
     assert told["real"][0].ids == real.ids and len(told["mix"][0]) == 60
     assert told["dimp"][1] == {"objective": "dimp"} and told["hu"][1]["meta"].ids == real.ids
+    labels, weights = weighed.column("label"), told["balanced"][0].weights()
+    by = [sum(w for w, v in zip(weights, labels, strict=True) if v == label) for label in ("bad", "good")]
+    assert by == pytest.approx([1.0, 1.0])
     assert told["focal"][1] == {"objective": "focal"} and told["plain"][1] == {}
 
 
@@ -40,7 +43,7 @@ def test_all_arms_take_as_many_steps_and_are_chosen_by_the_same_rows(tiny_encode
         f"hf:{tiny_encoder}", weighed, labelled_rows(20, seed=1), labelled_rows(16, seed=2), tmp_path, epochs=3,
         batch_size=16, learning_rate=3e-3, on_arm=lambda *now: told.append(now),
     )  # fmt: skip
-    assert list(done) == list(ARMS) and told[0] == ("plain", 0, 11)
+    assert list(done) == list(ARMS) and told[0] == ("plain", 0, 12)
     steps = {arm: made.steps for arm, made in done.items()}
     assert {n for arm, n in steps.items() if arm != "after"} == {3 * math.ceil(40 / 16)} and steps["after"] == 4
     assert all(made.epochs and (tmp_path / arm / "model.safetensors").exists() for arm, made in done.items())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -32,6 +33,7 @@ __all__ = ["ARMS", "problems_of_arms", "refuse_shared_by_arms", "train_arms"]
 ARMS: Mapping[str, str] = {
     "plain": "synthetic rows, all alike",
     "focal": "synthetic rows, focal loss",
+    "balanced": "synthetic rows, weighed so that all labels count alike",
     "quality": "synthetic rows, weighed by quality alone",
     "imp": "synthetic rows, weighed by quality over diversity",
     "dimp": "synthetic rows, weighed by quality over the model's own probability, live",
@@ -169,6 +171,9 @@ def _rows_of(arm: str, synthetic: Rows, real: Rows, threshold: float) -> tuple[R
     plain = _bare(synthetic)
     if arm == "quality":
         return plain.with_column("weight", synthetic.column(QUALITY)), {}
+    if arm == "balanced":
+        counts = Counter(labels_of(plain))
+        return plain.with_column("weight", [1 / counts[label] for label in labels_of(plain)]), {}
     if arm == "imp":
         return plain.with_column("weight", synthetic.column("weight")), {}
     if arm == "dimp":

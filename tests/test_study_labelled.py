@@ -108,15 +108,16 @@ def test_the_rate_of_an_arm_is_that_which_validation_rows_like(weights, sets, mo
         r["accuracy"] = 0.5 + (r["arm"] == "hu" and r["rate"] == 0.3)
         r["loss"] = r["rate"]
     run.TUNED.write_text("\n".join(map(json.dumps, told)))
-    assert (run.rate_of("hu"), run.rate_of("sungen")) == (0.3, 0.1)
+    assert (run.rate_of("hu"), run.rate_of("sungen")) == (0.3, run.RATES[0])
 
 
 def test_a_killed_study_of_levels_goes_on_with_the_same_rows(load_study, monkeypatch, tmp_path, tiny_encoder):
     run, page = load_study("difficulty", "run", "page")
-    small = {"batch_size": 16, "learning_rate": 3e-3, "max_tokens": 32}
+    small = {"batch_size": 16, "max_tokens": 32}
     for name, value in {
         "MODEL": f"hf:{tiny_encoder}", "N_TEST": 40, "N_SUBSETS": 60, "GRADE": {**small, "epochs": 2},
-        "LEARN": small, "N_STEPS": {"films": 3}, "N_BEFORE": {"films": 30}, "N_TRAIN": {"films": 40},
+        "LEARN": small, "N_STEPS": {"films": 3}, "RATE": {"films": 3e-3},
+        "N_BEFORE": {"films": 30}, "N_TRAIN": {"films": 40},
         "SUBSET_STEPS": 2, "LEVELS_FILE": tmp_path / "results" / "levels.jsonl",
         "SUBSETS_FILE": tmp_path / "results" / "subsets.jsonl", "DOSES_FILE": tmp_path / "results" / "doses.jsonl",
         "SUBSETS": {"all": run.LEVELS, "easy+hard": ("easy", "hard")},
@@ -128,10 +129,11 @@ def test_a_killed_study_of_levels_goes_on_with_the_same_rows(load_study, monkeyp
     assert run.levels_of("films", rows, 0, tmp_path, smollm2=False) is None
     monkeypatch.setattr(run, "_share_told", lambda *of: more)
     run._add(run.LEVELS_FILE, run.levels_of("films", rows, 0, tmp_path, smollm2=False))
-    once = sorted(path.name for path in (tmp_path / "films").glob("*"))
+    kept = tmp_path / "films-3-0.003"  # by its steps and rate: learnt otherwise, it is another one
+    once = sorted(path.name for path in kept.glob("*"))
     assert once == ["first-3", "full", "grader"]
     for name in once:  # asked again, not trained again
-        assert len(run.learnt(rows, rows, ["bad", "good"], 0, "nobody", tmp_path / "films" / name)) == 110
+        assert len(run.learnt(rows, rows, ["bad", "good"], 0, "nobody", kept / name)) == 110
     graded = SimpleNamespace(level=[run.LEVELS[k // 2 % 3] for k in range(60)])  # graded for real above
     monkeypatch.setattr(run, "difficulty", lambda train, **how: graded)
     run.subsets_of("films", rows, 0)
@@ -142,7 +144,9 @@ def test_a_killed_study_of_levels_goes_on_with_the_same_rows(load_study, monkeyp
     assert run.SUBSETS_FILE.read_text() == first and len(first.splitlines()) == 3
     (record,) = map(json.loads, run.LEVELS_FILE.read_text().splitlines())
     (dose,) = map(json.loads, run.DOSES_FILE.read_text().splitlines())
-    assert record["n_train"] == 40 and "| films | 30 | 3 | 0.500 [0.400, 0.600] | 0.500 |" in page._doses([dose])
+    assert record["n_train"] == 40 and "| films | 30 | 3 | 0.003 | 0.500 [0.400, 0.600] | 0.500 |" in page._doses(
+        [dose]
+    )
     assert page.accuracy_claims("films", [record]) and len(page._levels([record])) == 9
     with pytest.raises(SystemExit, match="has 110 rows"):
         monkeypatch.setitem(run.N_TRAIN, "films", 100)

@@ -242,10 +242,8 @@ def test_classifiers_are_measured_by_labels_alone(files, tiny_encoder):
 
 def test_rows_are_graded_split_and_kept(tmp_path, tiny_encoder):
     write(pair_rows(80, artefact=0.5), tmp_path / "rows.jsonl")
-    run, how = (
-        tmp_path / "run",
-        ["--model", f"hf:{tiny_encoder}", "--epochs", 4, "--batch-size", 16, "--learning-rate", 3e-3],
-    )
+    run = tmp_path / "run"
+    how = ["--model", f"hf:{tiny_encoder}", "--epochs", 4, "--batch-size", 16, "--learning-rate", 3e-3]
     call("curate", "difficulty", tmp_path / "rows.jsonl", *how, "--run", run, "--parts", tmp_path / "parts")
     graded = read(run / "graded.jsonl")
     levels = graded.column("unflaw.difficulty")
@@ -265,10 +263,8 @@ def test_rows_are_graded_split_and_kept(tmp_path, tiny_encoder):
 
 def test_what_is_wrong_with_a_grading_is_told_at_once(tmp_path):
     write(pair_rows(40), tmp_path / "rows.jsonl")
-    wrong = refused(
-        "curate", "difficulty", tmp_path / "rows.jsonl", "--keep", "heavy", "--recorded", tmp_path, "--epochs", 9
-    )
-    told = wrong
+    how = ["--keep", "heavy", "--recorded", tmp_path, "--epochs", 9]
+    told = refused("curate", "difficulty", tmp_path / "rows.jsonl", *how)
     assert "`--keep` knows no 'heavy'" in told and "`--epochs` is of use only with training" in told
     assert "`--out` or `--run` must say" in told
 

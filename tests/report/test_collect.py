@@ -7,7 +7,7 @@ import pytest
 from unflaw._errors import DataError, RunFolderError
 from unflaw.audit import default_checks
 from unflaw.data import NO_VERDICT, Finding, Score, open_run
-from unflaw.report import collect, to_html
+from unflaw.report import collect, to_html, to_markdown
 from unflaw.report._words import next_steps
 
 
@@ -193,7 +193,7 @@ def test_a_run_that_only_weighed_or_graded_is_told_what_to_try(tmp_path, check, 
     (tmp_path / "weighed.jsonl").write_text("{}")
     (step,) = collect(tmp_path)["next"]
     assert step["command"].startswith(command.format(run=tmp_path))
-    assert "Real vs real" not in to_html(collect(tmp_path))
+    assert "real vs real" not in f"{to_html(collect(tmp_path))}{to_markdown(collect(tmp_path))}".lower()
 
 
 @pytest.mark.parametrize(

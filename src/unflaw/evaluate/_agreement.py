@@ -70,11 +70,9 @@ def _title(who: str, low: float, high: float) -> str:
     """Say which way the correlation points, if any."""
     if low > 0:
         return f"Labels are told where {who} agree"
-    return (
-        f"Labels are told where {who} do not agree"
-        if high < 0
-        else f"Whether labels are told is not shown to go with how {who} agree"
-    )
+    if high < 0:
+        return f"Labels are told where {who} do not agree"
+    return f"Whether labels are told is not shown to go with how {who} agree"
 
 
 def _curve(

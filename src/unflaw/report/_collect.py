@@ -68,6 +68,7 @@ def collect(run_dir: str | Path) -> dict[str, Any]:
         "first": _first(found),
         "next": next_steps(found, compared, _known(folder, manifest, runs)),
         "findings": _findings(found, folder),
+        "controlled": any(f.control is not None for f in found),
         "changes": _changes(run.changes()),
         "mask": _forgotten(runs) or _mask(found, template, folder),
         "curves": curves(runs),

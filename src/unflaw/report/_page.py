@@ -109,8 +109,12 @@ def to_markdown(report: Mapping[str, Any]) -> str:
         command = step["command"].replace("`", "")
         lines.append(f"{i}. {_md(step['words'])}" + (f" `{command}`" if command else ""))
     if report["findings"]:
-        told = [[f[k] for k in ("title", "shown", "interval", "control_shown", "verdict")] for f in report["findings"]]
-        lines += ["", "## Findings", *_table(["check", "value", "interval", "real vs real", "verdict"], told)]
+        heads = {"title": "check", "shown": "value", "interval": "interval", "control_shown": "real vs real",
+                 "verdict": "verdict"}  # fmt: skip
+        if not report["controlled"]:
+            del heads["control_shown"]
+        told = [[f[k] for k in heads] for f in report["findings"]]
+        lines += ["", "## Findings", *_table(list(heads.values()), told)]
         flawed = [f for f in report["findings"] if f["verdict"] in ("warn", "fail")]
         lines += ["", *(f"- {_md(f['title'])}: {_md(f['meaning'])}" for f in flawed)] if flawed else []
     if changed := report["changes"]:

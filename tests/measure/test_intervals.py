@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from unflaw._errors import SettingsError
-from unflaw.measure import auc, auc_interval, difference_within, wilson_interval
+from unflaw.measure import above_commonest, auc, auc_interval, difference_within, wilson_interval
 
 
 def test_wilson_is_the_root_of_its_equation():
@@ -20,6 +20,13 @@ def test_wilson_does_not_claim_certainty():
 def test_wilson_ends_exactly_at_none_and_all(n):
     assert wilson_interval(0, n)[0] == 0
     assert wilson_interval(n, n)[1] == 1
+
+
+@pytest.mark.parametrize(("n_hits", "above"), [(60, False), (61, True)])
+def test_above_commonest_asks_the_lower_end(n_hits, above):
+    """Of 51 labels and 49: the lower end is .502 at 60 hits of 100 and .512 at 61, and only the latter is above .51."""
+    y = (np.arange(100) >= 51).astype(int)
+    assert above_commonest(np.arange(100) < n_hits, y) is above
 
 
 def test_auc_interval_mirrors():

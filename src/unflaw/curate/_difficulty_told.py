@@ -13,11 +13,11 @@ from unflaw.measure import (
     LEVELS,
     Dynamics,
     Levels,
+    above_commonest,
     auc,
     pair_artefacts,
     text_artefacts,
     uncertainty,
-    wilson_interval,
 )
 from unflaw.train import label_ids, label_names, labels_of, texts_of
 
@@ -39,7 +39,8 @@ def difficulty_findings(
     settings: Mapping[str, Any],
 ) -> list[Finding]:  # fmt: skip
     """Describe levels; `last` says for each view which labels the model told after the last epoch."""
-    learnt, texts = _learnt(rows, next(iter(last.values()))), texts_of(rows)
+    learnt = above_commonest(next(iter(last.values())), label_ids(rows, label_names(rows)))
+    texts = texts_of(rows)
     pairs = not isinstance(texts[0], str)
     columns = pair_artefacts(texts) if pairs else text_artefacts(texts)  # type: ignore[arg-type]
     told = [
@@ -48,12 +49,6 @@ def difficulty_findings(
         _artefacts(rows, found, columns, settings), _surface(found, columns, settings),
     ]  # fmt: skip
     return [of for of in told if of is not None]
-
-
-def _learnt(rows: Rows, hits: Bool[np.ndarray, " n"]) -> bool:
-    """Whether a model is shown to tell more labels than always the commonest, where there is more to tell at all."""
-    commonest = np.bincount(label_ids(rows, label_names(rows))).max() / len(hits)
-    return bool(wilson_interval(int(hits.sum()), len(hits))[0] > commonest)
 
 
 def _levels(rows: Rows, found: Levels, first: Dynamics, learnt: bool, settings: Mapping[str, Any]) -> Finding:

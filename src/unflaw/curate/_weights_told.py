@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from unflaw.data import NO_VERDICT, Finding, Plot, Rows, Series
-from unflaw.measure import auc, auc_interval, kernel_density, wilson_interval
+from unflaw.measure import above_commonest, auc, auc_interval, kernel_density, wilson_interval
 
 __all__ = ["weight_findings"]
 
@@ -42,7 +42,7 @@ def _checker(unseen: Float[np.ndarray, "m K"], y_real: Int[np.ndarray, " m"], se
     hits = unseen.argmax(axis=1) == y_real
     low, high = wilson_interval(int(hits.sum()), len(hits))
     chance = float(np.bincount(y_real).max() / len(y_real))
-    useless = low <= chance
+    useless = not above_commonest(hits, y_real)
     told = (
         "not shown to be better than always naming the commonest: the weights are noise. Give it more real rows or a "
         "better model"

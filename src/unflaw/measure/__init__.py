@@ -35,7 +35,13 @@ from unflaw.measure._diversity import (
     vendi_score,
 )
 from unflaw.measure._dynamics import LEAST_GRADED, LEVELS, Dynamics, Levels, dynamics, levels
-from unflaw.measure._intervals import auc_interval, difference_of_shares, difference_within, wilson_interval
+from unflaw.measure._intervals import (
+    above_commonest,
+    auc_interval,
+    difference_of_shares,
+    difference_within,
+    wilson_interval,
+)
 from unflaw.measure._labels import LabelJudge, label_issues, out_of_sample, total_variation, uncertainty
 from unflaw.measure._languages import language, languages
 from unflaw.measure._mining import mine_template
@@ -115,6 +121,7 @@ __all__ = [
     "Tokens",
     "Tone",
     "Words",
+    "above_commonest",
     "accuracy",
     "adjusted_divergence",
     "agreement",

@@ -21,11 +21,11 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from unflaw._errors import SettingsError
 
-__all__ = ["auc_interval", "difference_of_shares", "difference_within", "wilson_interval"]
+__all__ = ["above_commonest", "auc_interval", "difference_of_shares", "difference_within", "wilson_interval"]
 
 _Z = 1.959963984540054  # two-sided 95 %
 
@@ -44,6 +44,15 @@ def wilson_interval(k: int, n: int, z: float = _Z) -> tuple[float, float]:
     low = 0.0 if k == 0 else max(0.0, middle - reach)  # exactly: rounding would leave 1e-18
     high = 1.0 if k == n else min(1.0, middle + reach)
     return low, high
+
+
+def above_commonest(hits: Bool[np.ndarray, " n"], y: Int[np.ndarray, " n"]) -> bool:
+    """Return whether a model is shown to tell more labels than always the commonest one: Wilson's lower end is above.
+
+    >>> above_commonest(np.arange(100) < 70, np.arange(100) % 2)
+    True
+    """
+    return bool(wilson_interval(int(hits.sum()), len(hits))[0] > np.bincount(y).max() / len(y))
 
 
 def difference_of_shares(k: int, n: int, j: int, m: int, z: float = _Z) -> tuple[float, float]:

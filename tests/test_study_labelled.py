@@ -1,6 +1,8 @@
 """The studies of labelled text: rows are spoilt as they say, a run writes what the page reads, claims are judged."""
 
 import json
+import os
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -59,6 +61,7 @@ def test_a_run_is_written_once_and_read_by_the_page(weights, sets, monkeypatch, 
     assert all(len(r["told"]) == 40 and 0 <= r["auc"]["quality"] <= 1 for r in told)
     monkeypatch.setattr(page, "records", lambda: told)
     monkeypatch.setattr(page, "TIMES", tmp_path / "times.jsonl")
+    monkeypatch.setattr(page, "BENCH", tmp_path / "none.json")
     claims, text = page.built()
     assert {c["claim"] for c in claims} == {"C3"} and "### noise-0.2" in text
 
@@ -84,12 +87,27 @@ def test_a_difference_is_of_macro_f1_paired_by_row_and_seed(weights):
     ]
 
 
+def test_a_gain_that_grows_is_a_difference_of_differences(weights):
+    """Of half the rows, b gains half of macro-F1 under the first condition and nothing under the second."""
+    _, page = weights
+    right, half = "01" * 50, "01" * 25 + "10" * 25
+    of = {("first", "a"): half, ("first", "b"): right, ("then", "a"): right, ("then", "b"): right}
+    arms = {("films", *name): {s: record(s, told) for s in (0, 1)} for name, told in of.items()}
+    (value, low, high), n = page.grown(arms, "films", ("first", "then"), "a", "b")
+    assert value == pytest.approx(-0.5) and -0.7 < low < -0.5 < high < -0.3 and n == 2
+    assert page.grown(arms, "films", ("then", "then"), "a", "b") == ((0.0, 0.0, 0.0), 2)
+
+
 def test_claims_of_cost_compare_seconds(weights, monkeypatch, tmp_path):
     _, page = weights
     spent = {"plain": 10.0, "dimp": 10.5, "imp": 10.0, "quality": 2.0, "weighing": 13.0, "n": 60, "n_real": 10}
     monkeypatch.setattr(page, "TIMES", tmp_path / "times.jsonl")
     page.TIMES.write_text("".join(json.dumps({**spent, "dimp": dimp}) + "\n" for dimp in (10.0, 11.0)))
-    alone, whole, imp = page.c6()
+    monkeypatch.setattr(page, "BENCH", tmp_path / "bench.json")
+    of = {"peer": 1.0, "ratio": 3.0, "low": 2.5, "high": 3.5}
+    page.BENCH.write_text(json.dumps({"rows": [{"job": f"{arm}_step_vs_plain", **of} for arm in ("dimp", "hu")]}))
+    alone, whole, imp, hu = page.c6()
+    assert (hu["value"], hu["verdict"], hu["settings"]) == (3.0, "pass", {"arm": "hu"})
     assert (alone["value"], alone["low"], alone["high"], alone["verdict"]) == (1.05, 1.0, 1.1, "pass")
     assert whole["value"] == 1.25 and (imp["value"], imp["verdict"]) == (2.3, "fail")
 
@@ -196,11 +214,17 @@ PAGES = [("weights", "page", "README.md"), ("difficulty", "page", "README.md"), 
 
 
 @pytest.mark.parametrize(("study", "module", "name"), PAGES)
-def test_the_pages_say_what_the_results_say(load_study, study, module, name):
+def test_the_pages_say_what_the_results_say(load_study, study, module, name, monkeypatch):
+    """Made anew, with few resamples, claims have the values that are kept, and tables the lines."""
     (page,) = load_study(study, module)
     kept = json.loads((page.HERE / "results" / "claims.json").read_text())
-    now = {str(path.relative_to(page.HERE)): hash_path(path) for path in page.MADE_OF}
+    now = {os.path.relpath(path, page.HERE): hash_path(path) for path in page.MADE_OF}
     assert kept["made_of"] == now, f"run studies/{study}/{module}.py"
     claims, lines = kept["claims"], (page.HERE / name).read_text(encoding="utf-8").splitlines()
     assert claims and {*page._claims(claims)} <= {*lines}
     assert len({c["statement"] for c in claims}) == len(claims)
+    monkeypatch.setattr(page, "N_RESAMPLES", 20, raising=False)
+    monkeypatch.setattr(page, "seeded_difference", partial(page.seeded_difference, n_resamples=20))
+    again, text = page.built()
+    assert [(c["statement"], c["value"]) for c in again] == [(c["statement"], c["value"]) for c in claims]
+    assert {*text.splitlines()} - {*page._claims(again)} <= {*lines}

@@ -68,7 +68,11 @@ def test_labels_that_came_short_are_told(model, task, tmp_path, monkeypatch):
     told = text(task, "-n", 8, "--max-retries", 0, "--run", tmp_path / "run")
     assert "5 rows (good 4, bad 1 of 4)" in told.output
     facts = RunFolder(tmp_path / "run").manifest["steps"][0]["facts"]
-    assert facts["rows"] == 5 and facts["refused"] == {"duplicate text": 3} and "praises" in facts["prompt"]
+    assert (
+        facts["rows"] == 5
+        and facts["refused"] == {"duplicate text": 3}
+        and "praises" in facts["prompt"]["asked"]["good"]
+    )
 
 
 def test_few_shot_takes_the_examples_of_the_task(model, task, tmp_path):

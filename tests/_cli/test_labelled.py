@@ -3,45 +3,14 @@
 import json
 
 import pytest
-from typer.testing import CliRunner
 
 from labelled import labelled_rows, pair_rows
-from unflaw._cli._app import app
+from labelled_calls import call, refused, weighed
 from unflaw._cli._used import refuse_used
 from unflaw._errors import DataError
 from unflaw.data import RunFolder, open_run, read, write
 from unflaw.report import render
 from unflaw.train import read_dynamics
-
-RUN = CliRunner()
-
-
-def call(*words, code=0):
-    result = RUN.invoke(app, [str(w) for w in words])
-    assert result.exit_code == code, (result.output, result.exception)
-    return result
-
-
-def refused(*words):
-    """Return what a call that is refused says, on one line."""
-    return " ".join(call(*words, code=2).output.split())
-
-
-@pytest.fixture
-def files(tmp_path):
-    """Synthetic rows, a third of them wrong, and real ones in three parts."""
-    write(labelled_rows(90, noise=0.3), tmp_path / "synthetic.jsonl")
-    write(labelled_rows(200, seed=1), tmp_path / "real.jsonl")
-    parts = "checker=60,validation=40,test=0.4"
-    call("curate", "split", tmp_path / "real.jsonl", "--parts", parts, "--out", tmp_path)
-    return tmp_path
-
-
-def weighed(files, *words):
-    checker, run = files / "checker.jsonl", files / "run"
-    call("curate", "weigh", files / "synthetic.jsonl", "--real", checker, "--checker", "probe:potion", "--run", run,
-         "--no-check", *words)  # fmt: skip
-    return run
 
 
 def test_rows_are_dealt_out_and_the_parts_told(files):
@@ -131,6 +100,9 @@ def test_no_row_serves_two_ends(files, tiny_encoder):
     assert "`validation of unflaw train a` and `rows` share 40 texts" in learnt
     outside = refused("evaluate", run / "models" / "a", "--labels", files / "validation.jsonl")  # where it lies tells
     assert "`validation of unflaw train a` and `labels` share" in outside
+    other = ["--run", files / "other", "--steps", 1]
+    rows_of_it = refused("train", model, run / "weighed.jsonl", "--validation", files / "checker.jsonl", *other)
+    assert "`real of unflaw curate weigh` and `validation` share 60 texts" in rows_of_it
     call("evaluate", run / "models" / "a", "--labels", files / "checker.jsonl", "--run", run, "--allow-shared")
     call("evaluate", run / "models" / "a", "--labels", files / "test.jsonl", "--run", run, "--overwrite")
     tested = refused("train", model, files / "test.jsonl", *how, "--name", "c")
@@ -144,10 +116,10 @@ def test_rows_that_a_writer_was_shown_are_no_test(files):
         with open_run(run, settings=settings, command="generate text", inputs=[shown], overwrite=n > 0):
             pass
         if not shots:  # nobody was shown any
-            refuse_used(run, False, labels=read(shown))
+            refuse_used([run], False, labels=read(shown))
     with pytest.raises(DataError, match="`examples of unflaw generate text` and `labels` share 60 texts"):
-        refuse_used(run, False, labels=read(files / "checker.jsonl"))
-    refuse_used(run, False, labels=read(files / "test.jsonl"), real=read(files / "checker.jsonl"))
+        refuse_used([run], False, labels=read(files / "checker.jsonl"))
+    refuse_used([run], False, labels=read(files / "test.jsonl"), real=read(files / "checker.jsonl"))
 
 
 def test_a_file_that_has_changed_is_said_to_go_unseen(files, tiny_encoder):
@@ -267,43 +239,6 @@ def test_what_is_wrong_with_a_grading_is_told_at_once(tmp_path):
     told = refused("curate", "difficulty", tmp_path / "rows.jsonl", *how)
     assert "`--keep` knows no 'heavy'" in told and "`--epochs` is of use only with training" in told
     assert "`--out` or `--run` must say" in told
-
-
-def test_arms_are_trained_beside_each_other(files, tiny_encoder):
-    run = weighed(files)
-    how = ["--validation", files / "validation.jsonl", "--run", run, "--steps", 4, "--batch-size", 16]
-    arms = ["--arms", "plain,imp,after", "--real", files / "checker.jsonl"]
-    told = call("train", f"hf:{tiny_encoder}", run / "weighed.jsonl", *how, *arms)
-    assert "synthetic rows, all alike" in told.stdout and "unflaw evaluate" in told.output
-    models = [run / "models" / arm for arm in ("plain", "imp", "after")]
-    call("evaluate", *models, "--labels", files / "test.jsonl", "--run", run)
-    assert set(RunFolder(run).curves()) == {"plain", "imp", "after"}
-
-
-def test_arms_need_real_rows_and_known_names(files, tiny_encoder):
-    run = weighed(files)
-    model, how = f"hf:{tiny_encoder}", ["--run", run, "--validation", files / "validation.jsonl"]
-    assert "Did you mean 'dimp'" in refused("train", model, run / "weighed.jsonl", *how, "--arms", "dimpp")
-    assert "`--arms` needs `--real` FILE" in refused("train", model, run / "weighed.jsonl", *how, "--arms", "dimp")
-    assert "of use only with --arms" in refused(
-        "train", model, run / "weighed.jsonl", *how, "--real", files / "x.jsonl"
-    )
-
-
-def test_real_rows_that_arms_learnt_from_are_no_test(files, tiny_encoder):
-    run = weighed(files)
-    other = files / "other"  # where nothing was weighed
-    how = ["--validation", files / "validation.jsonl", "--run", other, "--steps", 1]
-    arms = ["--arms", "real", "--real", files / "checker.jsonl"]
-    call("train", f"hf:{tiny_encoder}", run / "weighed.jsonl", *how, *arms)
-    model = other / "models" / "real"
-    told = refused("evaluate", model, "--labels", files / "checker.jsonl", "--run", other)
-    assert "`real of unflaw train arms` and `labels` share 60 texts" in told
-    told = refused("curate", "weigh", files / "synthetic.jsonl", "--real", files / "validation.jsonl", "--run", other)
-    assert "`validation of unflaw train arms` and `real` share 40 texts" in told
-    again = refused("train", f"hf:{tiny_encoder}", run / "weighed.jsonl", *how, *arms)
-    assert "would replace the models" in again
-    call("train", f"hf:{tiny_encoder}", run / "weighed.jsonl", *how, *arms, "--resume")
 
 
 def test_no_file_that_is_read_is_written_over(files):

@@ -50,7 +50,7 @@ def test_wrong_labels_are_found_row_by_row():
     finding = labels(told, records(400, 2))["noise"]
     assert finding.verdict == "fail" and finding.value == pytest.approx(0.15, abs=0.03)
     planted, ids = set(rows(told).ids[:60]), set(finding.row_scores)
-    assert len(ids & planted) > 54 and len(ids - planted) < 6
+    assert len(ids & planted) > 54 and len(ids - planted) < 10
 
 
 @pytest.mark.parametrize("n_real", [400, 60])
@@ -152,3 +152,15 @@ def test_rows_without_labels_are_not_asked():
     assert "`label`" in found.skipped["labels"]
     with pytest.raises(SettingsError, match="`max_rows` must be at least 50, got 3"):
         LabelsCheck(max_rows=3)
+
+
+@pytest.mark.parametrize("copies", [1, 3])
+def test_wrong_labels_are_found_however_often_a_row_comes(copies):
+    told = records(300, 1)
+    for record in told[:45]:
+        record["label"] = "food" if record["label"] == "sport" else "sport"
+    again = [{"unflaw.id": f"{k}-{n}", **record} for n in range(copies) for k, record in enumerate(told)]
+    finding = labels(again, max_rows=2000)["noise"]
+    assert finding.value == pytest.approx(0.15, abs=0.06)
+    planted = {f"{k}-{n}" for k in range(45) for n in range(copies)}
+    assert len({*finding.row_scores} & planted) > 0.75 * len(planted)

@@ -80,6 +80,39 @@ def test_mistakes_are_where_people_do_not_agree(rows):
     assert turned.value == pytest.approx(-1.0)
 
 
+def test_a_lead_that_is_where_people_do_not_agree_goes_against_agreement(rows):
+    asked = annotated(rows, 20)
+    real, synthetic = (labels(Rule(rows, wrong), asked, name=n) for n, wrong in (("r", []), ("s", range(20, 40))))
+    found = accuracy_by_agreement([*real, *synthetic], asked)
+    assert found.evidence["leads"]["s"] == pytest.approx((-1.0, -1.0, -1.0))
+    assert "the lead of r over s: -1.00" in found.meaning
+
+
+def test_each_label_counts_alike_where_people_agree(rows):
+    """Of the rows that all agree on, 15 of 15 good ones are told and none of 5 bad ones: a mean recall of a half."""
+    rows = rows.with_column("label", ["good" if k < 15 or k % 2 else "bad" for k in range(40)], "label")
+    rows = rows.with_column("label", ["good" if k < 15 else "bad" if k < 20 else v
+                                      for k, v in enumerate(rows.column("label"))], "label")  # fmt: skip
+    asked = annotated(rows, 20)
+    found = accuracy_by_agreement(labels(Rule(rows, range(15, 20)), asked), asked)
+    (curve,) = found.plots[0].series
+    assert curve.y[-1] == 0.5 and curve.low[-1] < 0.5 < curve.high[-1]
+
+
+def test_all_right_claims_no_certainty(rows):
+    accuracy, f1 = labels(Rule(rows, []), rows)
+    assert (accuracy.value, accuracy.high) == (1.0, 1.0) and accuracy.low == pytest.approx(40 / (40 + 1.959964**2))
+    below = 1.959964**2 / (20 + 1.959964**2)  # of the recall of either label, 20 rows each
+    assert (f1.value, f1.high) == (1.0, 1.0) and f1.low == pytest.approx(1 - below / 2**0.5)
+
+
+def test_no_rows_are_refused_and_those_of_one_label_are_not(rows):
+    good = rows.take([k for k, v in enumerate(rows.column("label")) if v == "good"])  # as a level may be
+    assert labels(Rule(good, range(5)), good)[0].value == 0.75
+    with pytest.raises(SettingsError, match="a label at least, got no row"):
+        labels(Rule(rows, []), rows.take([]))
+
+
 def test_chance_is_of_all_labels_though_nobody_gave_some(rows):
     """Two of three agree: of two labels that is below chance, of the rows' three it is above."""
     of_three = rows.with_column("label", [("good", "bad", "fair")[k % 3] for k in range(40)], "label")

@@ -6,6 +6,7 @@ import pytest
 from labelled import labelled_rows, pair_rows
 from unflaw._errors import SettingsError
 from unflaw.audit import SubjectivityCheck, audit
+from unflaw.data import Rows
 from unflaw.generate import TextTask, vote
 from unflaw.models import HashEncoder
 
@@ -69,11 +70,20 @@ def test_what_people_said_is_not_replaced_and_any_label_can_be_read():
     rows = labelled_rows(4).with_column("annotations", [["good"]] * 4)
     with pytest.raises(SettingsError, match="a column `annotations` already"):
         vote(rows, TASK, {"m": Voter(sure)})
-    signs = TextTask("a sentence", {"+": "", "-": ""})
-    assert (
-        vote(labelled_rows(2), signs, {"m": Voter(lambda p, s: '{"label": "-"}')}, votes=2).annotations
-        == [["-", "-"]] * 2
-    )
+    signs, bare = TextTask("a sentence", {"+": "", "-": ""}), Rows.from_records([{"text": "a"}], {"text": "text"})
+    assert vote(bare, signs, {"m": Voter(lambda p, s: '{"label": "-"}')}, votes=2).annotations == [["-", "-"]]
+
+
+@pytest.mark.parametrize(
+    ("told", "label", "wrong"),
+    [("a", "mixed", "labels that are none of the task's, good, bad: mixed"), (" ", "good", "a text in every row")],
+)
+def test_a_blank_text_and_a_label_that_the_task_has_not_are_refused(told, label, wrong):
+    rows = Rows.from_records([{"text": told, "label": label}], {"text": "text", "label": "label"})
+    with pytest.raises(SettingsError, match=wrong):
+        vote(rows, TASK, {"m": Voter(sure)})
+    with pytest.raises(SettingsError, match="must hold rows, got none"):
+        vote(rows.take([]), TASK, {"m": Voter(sure)})
 
 
 def test_an_audit_says_that_models_gave_the_labels():
@@ -96,7 +106,7 @@ def test_an_audit_says_that_models_gave_the_labels():
 
 def test_pairs_are_shown_whole():
     voter = Voter(lambda prompt, seed: '{"label": "good"}')
-    vote(pair_rows(1), TASK, {"m": voter}, votes=2)
+    vote(pair_rows(1), TextTask("a pair", {"same": "", "other": ""}), {"m": voter}, votes=2, max_retries=0)
     assert " \\u2192 " in voter.asked[0][0] or " → " in voter.asked[0][0]
 
 

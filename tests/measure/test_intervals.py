@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 
 from unflaw._errors import SettingsError
-from unflaw.measure import above_commonest, auc, auc_interval, difference_within, wilson_interval
+from unflaw.measure import (
+    above_commonest,
+    auc,
+    auc_interval,
+    difference_of_shares,
+    difference_within,
+    mean_of_shares,
+    wilson_interval,
+)
 
 
 def test_wilson_is_the_root_of_its_equation():
@@ -27,6 +35,13 @@ def test_above_commonest_asks_the_lower_end(n_hits, above):
     """Of 51 labels and 49: the lower end is .502 at 60 hits of 100 and .512 at 61, and only the latter is above .51."""
     y = (np.arange(100) >= 51).astype(int)
     assert above_commonest(np.arange(100) < n_hits, y) is above
+
+
+def test_mean_of_shares_is_that_of_their_difference():
+    """k / n - j / m = 2 mean(k / n, 1 - j / m) - 1, and Newcombe's interval is made the same way."""
+    low, high = mean_of_shares([56, 80 - 48], [70, 80])
+    assert (2 * low - 1, 2 * high - 1) == pytest.approx(difference_of_shares(56, 70, 48, 80))
+    assert mean_of_shares([7], [9]) == pytest.approx(wilson_interval(7, 9))
 
 
 def test_auc_interval_mirrors():

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from unflaw._errors import TooFewRowsError
-from unflaw.measure import LabelJudge, label_issues, out_of_sample, total_variation, uncertainty
+from unflaw.measure import (
+    LabelJudge,
+    label_issues,
+    out_of_sample,
+    stratified_folds,
+    total_variation,
+    uncertainty,
+)
 
 
 def test_total_variation_is_the_share_that_would_move():
@@ -40,7 +47,7 @@ def test_a_label_that_the_features_speak_against_is_an_issue():
 
 
 def test_a_class_rarer_than_the_folds_is_refused():
-    with pytest.raises(TooFewRowsError, match="at least 5 rows, got 2"):
+    with pytest.raises(TooFewRowsError, match="at least 5 rows, one per fold, got 2"):
         out_of_sample(np.zeros((12, 1)), np.repeat([0, 1], [10, 2]))
 
 
@@ -69,3 +76,26 @@ def test_where_no_label_was_wrong_none_is_found_in_further_rows():
     x, labels = np.repeat([[0.0], [9.0]], 20, axis=0), np.repeat([0, 1], 20)
     judge = LabelJudge.of(x, labels, np.eye(2)[labels], np.zeros(40, dtype=bool))
     assert not judge.issues(x, labels[::-1])[0].any()
+
+
+def test_copies_lie_in_one_fold_and_labels_are_dealt_alike():
+    labels, groups = np.tile([0, 1], 30), np.repeat(np.arange(20), 3)  # of each group the first decides
+    fold = stratified_folds(labels, 5, 0, groups.tolist())
+    assert all(len(set(fold[groups == g])) == 1 for g in range(20))
+    led = labels[::3]
+    for n in range(5):
+        assert np.bincount(led[fold[::3] == n]).tolist() == [2, 2]
+    with pytest.raises(TooFewRowsError, match="got 4 of the rarest"):
+        stratified_folds(np.repeat([0, 1], [12, 12]), 5, 0, [*range(12), *np.repeat(range(12, 16), 3)])
+
+
+def test_wrong_labels_of_copies_are_found_as_those_of_others():
+    """A row that is there three times, wrong each time, is not known by heart from its copies."""
+    rng = np.random.default_rng(0)
+    truth = np.tile([0, 1], 60)
+    x = rng.normal(size=(120, 4)) + 3 * truth[:, None]
+    wrong = np.zeros(120, dtype=bool)
+    wrong[rng.choice(120, 18, replace=False)] = True
+    y, again = np.where(wrong, 1 - truth, truth), np.repeat(np.arange(120), 3)
+    found, _ = label_issues(y[again], out_of_sample(x[again], y[again], groups=again.tolist()))
+    assert found[wrong[again]].mean() > 0.8 and found[~wrong[again]].mean() < 0.05

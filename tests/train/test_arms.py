@@ -6,7 +6,7 @@ import pytest
 from labelled import labelled_rows, pair_rows
 from unflaw._errors import DataError, SettingsError
 from unflaw.data import Rows
-from unflaw.train import ARMS, QUALITY, train_arms
+from unflaw.train import ARMS, DIVERSITY, QUALITY, train_arms
 from unflaw.train._arms import _bare, _rows_of
 
 
@@ -15,7 +15,9 @@ def weighed():
     """Half of the labels are wrong; the quality knows which, and the weight is twice as sure."""
     rows = labelled_rows(40, noise=0.5)
     quality = [0.1 if wrong else 0.9 for wrong in rows.column("wrong")]
-    return rows.with_column(QUALITY, quality).with_column("weight", [2 * q for q in quality])
+    return rows.with_columns_of(
+        rows.ids, {QUALITY: quality, DIVERSITY: [0.5] * len(rows), "weight": [2 * q for q in quality]}
+    )
 
 
 def test_each_arm_takes_its_rows(weighed):
@@ -44,8 +46,8 @@ def test_all_arms_take_as_many_steps_and_are_chosen_by_the_same_rows(tiny_encode
         batch_size=16, learning_rate=3e-3, on_arm=lambda *now: told.append(now),
     )  # fmt: skip
     assert list(done) == list(ARMS) and told[0] == ("plain", 0, 12)
-    steps = {arm: made.steps for arm, made in done.items()}
-    assert {n for arm, n in steps.items() if arm != "after"} == {3 * math.ceil(40 / 16)} and steps["after"] == 4
+    assert {made.steps for made in done.values()} == {3 * math.ceil(40 / 16)}
+    assert [step["step"] for step in done["after"].curve] == list(range(1, 10))
     assert all(made.epochs and (tmp_path / arm / "model.safetensors").exists() for arm, made in done.items())
     assert all(made.labels == ("bad", "good") for made in done.values())
     judged = {arm: len(made.epochs) for arm, made in done.items()}  # however many rows an arm has
@@ -83,6 +85,43 @@ def test_rows_of_two_files_may_have_the_same_ids():
     one, other = ({"unflaw.id": f"{k}", "text": f"{name} {k}", "label": k % 2} for name in "ab" for k in range(1))
     sets = [Rows.from_records([r], {"text": "text", "label": "label"}) for r in (one, other)]
     assert len(_bare(*sets)) == 2
+
+
+@pytest.mark.parametrize(
+    ("threshold", "arms", "told"),
+    [(1.5, ["filter"], "must be a probability below 1"), (0.5, ["plain"], "changes nothing without the arm filter")],
+)
+def test_a_threshold_that_says_nothing_is_refused(tmp_path, weighed, threshold, arms, told):
+    with pytest.raises(SettingsError, match=told):
+        train_arms("minilm", weighed, labelled_rows(20, seed=1), labelled_rows(8, seed=2), tmp_path, arms=arms,
+                   threshold=threshold)  # fmt: skip
+
+
+def test_labels_that_are_spelt_otherwise_are_no_more_classes(tmp_path, weighed):
+    spelt = weighed.with_column("label", [v.title() for v in weighed.column("label")], "label")
+    with pytest.raises(SettingsError, match=r"every label of `synthetic`, got no row of \['Bad', 'Good"):
+        train_arms("minilm", spelt, labelled_rows(20, seed=1), labelled_rows(8, seed=2), tmp_path, arms=["plain"])
+
+
+def test_a_model_that_another_call_replaced_is_trained_again(tiny_encoder, tmp_path, weighed, monkeypatch):
+    given = (f"hf:{tiny_encoder}", weighed, labelled_rows(20, seed=1), labelled_rows(16, seed=2), tmp_path)
+    how = {"arms": ["plain"], "steps": 2, "batch_size": 16}
+    train_arms(*given, **how)
+    module = import_module("unflaw.train._arms")
+    real, trained = module.train_classifier, []
+
+    def killed(*given, **how):
+        real(*given, **how)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "train_classifier", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train_arms(*given, **{**how, "learning_rate": 1e-5})
+    monkeypatch.setattr(module, "train_classifier", lambda *a, **k: trained.append(a) or real(*a, **k))
+    train_arms(*given, **how, resume=True)
+    assert len(trained) == 1
+    moved = tmp_path.rename(tmp_path.with_name("moved"))
+    assert train_arms(*given[:-1], moved, **how, resume=True)["plain"].path == moved / "plain" and len(trained) == 1
 
 
 def test_arms_that_were_trained_are_not_trained_again(tiny_encoder, tmp_path, weighed, monkeypatch):

@@ -9,10 +9,11 @@ import torch
 
 from labelled import labelled_rows, pair_rows
 from unflaw._errors import DataError, SettingsError
+from unflaw.data import ID, Rows
 from unflaw.models import open_classifier, open_trainable_classifier
-from unflaw.train import QUALITY, read_dynamics, train_classifier
-from unflaw.train._classify import _Kept, _Rule
-from unflaw.train._labelled import LabelledBatch
+from unflaw.train import QUALITY, normal_texts, read_dynamics, train_classifier
+from unflaw.train._classify import _apart, _Kept, _Rule
+from unflaw.train._labelled import LabelledBatch, LabelledSet
 
 HOW = {"epochs": 8, "batch_size": 16, "learning_rate": 3e-3}
 
@@ -230,9 +231,41 @@ def test_rows_that_will_not_do_are_refused(tiny_encoder, tmp_path, spoil, told):
 
 def test_a_text_that_is_learnt_from_cannot_choose_the_epoch(tiny_encoder, tmp_path):
     rows = labelled_rows(20)
-    same = rows.take([3, 5]).with_column("text", [t.upper() for t in rows.column("text")[3:6:2]], "text")
+    same = rows.take([3, 4]).with_column("text", [t.upper() for t in rows.column("text")[3:5]], "text")
     with pytest.raises(DataError, match="share 2 texts"):
         train_classifier(f"hf:{tiny_encoder}", rows, tmp_path, validation=same)
+
+
+def test_rows_of_one_label_and_none_cannot_choose_the_epoch(tiny_encoder, tmp_path):
+    other = labelled_rows(20, seed=1)
+    bad = other.take([k for k, v in enumerate(other.column("label")) if v == "bad"])
+    for some, got in ((bad, "only 'bad'"), (other.take([]), "no row")):
+        with pytest.raises(SettingsError, match=f"`validation` must hold two labels at least, got {got}"):
+            train_classifier(f"hf:{tiny_encoder}", labelled_rows(20), tmp_path, validation=some)
+
+
+def test_sungen_holds_out_texts_that_are_not_learnt(tiny_encoder, tmp_path, monkeypatch):
+    """Of ten texts, five times each, one is held out, all its rows."""
+    ten = labelled_rows(10)
+    pairs = list(zip(ten.column("text"), ten.column("label"), strict=True)) * 5
+    records = [{ID: f"{k}", "text": text, "label": label} for k, (text, label) in enumerate(pairs)]
+    rows = Rows.from_records(records, {"text": "text", "label": "label"})
+    learnt = LabelledSet.of(rows, ["bad", "good"], *_opened(tiny_encoder), 32)
+    kept, held = _apart(learnt, normal_texts(rows), 0)
+    assert (len(kept), len(held)) == (45, 5)
+    assert not {tuple(f["input_ids"]) for f in kept.features} & {tuple(f["input_ids"]) for f in held.features}
+
+
+def _opened(folder):
+    net, tokenizer, _ = open_trainable_classifier(f"hf:{folder}", ["bad", "good"], "cpu")
+    return net, tokenizer
+
+
+def test_weights_are_scaled_to_mean_one_however_large(tiny_encoder):
+    for given in ([0.0, 0.0, 2.0, 6.0], [3e38, 3e38, 3e38, 1e39], [1e-50, 1e-50, 0.0, 2e-50]):
+        rows = labelled_rows(4).with_column("weight", given)
+        weight = LabelledSet.of(rows, ["bad", "good"], *_opened(tiny_encoder), 32).weight
+        assert weight.mean() == pytest.approx(1.0) and weight.argmax() == np.argmax(given)
 
 
 def test_what_was_recorded_is_in_the_format_of_data_maps(tiny_encoder, tmp_path):

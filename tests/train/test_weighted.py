@@ -18,6 +18,7 @@ from transformers import (
     T5ForConditionalGeneration,
     Trainer,
     TrainingArguments,
+    set_seed,
 )
 
 from labelled import labelled_rows
@@ -139,6 +140,35 @@ def test_dynamics_of_an_earlier_training_are_forgotten(tiny_encoder, tmp_path):
         recorder = RecordDynamics(data, rows.ids, tmp_path / "d", collate)
         Trainer(model=model, args=arguments, train_dataset=data, data_collator=collate, callbacks=[recorder]).train()
         assert read_dynamics(tmp_path / "d").logits.shape[0] == epochs
+
+
+def test_who_is_watched_learns_the_same(tiny_encoder, tmp_path):
+    rows, tokenizer = labelled_rows(24), AutoTokenizer.from_pretrained(tiny_encoder)
+    data = classifier_rows(tokenizer, rows, [1.0] * 24).remove_columns("weight")
+    collate, losses = DataCollatorWithPadding(tokenizer), []
+    for watching in ([], [RecordDynamics(data, rows.ids, tmp_path / "d", collate)]):
+        set_seed(0)
+        model = AutoModelForSequenceClassification.from_pretrained(tiny_encoder, num_labels=2)
+        arguments = TrainingArguments(
+            output_dir=str(tmp_path / "out"), num_train_epochs=3, use_cpu=True, report_to="none", disable_tqdm=True,
+            save_strategy="no", logging_steps=1, learning_rate=1e-2,
+        )  # fmt: skip
+        trainer = Trainer(model=model, args=arguments, train_dataset=data, data_collator=collate, callbacks=watching)
+        trainer.train()
+        losses.append([step["loss"] for step in trainer.state.log_history if "loss" in step])
+    assert len(losses[0]) == 9 and losses[0] == losses[1]
+
+
+@pytest.mark.parametrize(
+    ("average", "processes", "same_rows", "devices", "shares"),
+    [(True, 4, 1, 1, 4), (True, 4, 2, 1, 2), (True, 1, 1, 2, 1), (False, 1, 1, 2, 0.5), (False, 4, 1, 1, 1)],
+)
+def test_the_count_of_a_step_is_of_what_transformers_counts(average, processes, same_rows, devices, shares):
+    """It multiplies a loss by processes of other rows; without averaging it divides a count by devices."""
+    trainer = object.__new__(WeightedLoss)
+    trainer.args = SimpleNamespace(average_tokens_across_devices=average, n_gpu=devices)
+    trainer.accelerator, trainer.get_tp_size = SimpleNamespace(num_processes=processes), lambda: same_rows
+    assert trainer._shares() == shares
 
 
 def test_a_collator_that_drops_the_weights_is_told(tiny, tmp_path):

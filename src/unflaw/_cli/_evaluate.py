@@ -138,7 +138,7 @@ def evaluate(
     labelled = None if labels is None else reading.rows(labels, limit)
     if labels is not None:
         settings |= {"labels": labels, "allow_shared": allow_shared}
-        refuse_used(runs_of(run, models), allow_shared, labels=labelled)
+        refuse_used(runs_of(run, models, [labels]), allow_shared, labels=labelled)
     files = (prompts, qa, text, labels)
     with run_step(run, "evaluate", files, settings, resume=resume, overwrite=overwrite) as folder:
         reading.keep(folder)

@@ -88,7 +88,7 @@ def labels(
     if problems:
         raise SettingsError(problems)
     found, path, given = read_task(task), place(), reading.rows(rows, limit)
-    if problems := problems_of_votes(given):
+    if problems := problems_of_votes(given, found):
         raise SettingsError(problems)
     asked: dict[str, Any] = {"votes": votes, "temperature": temperature, "seed": seed}
     if dry_run or path is None:

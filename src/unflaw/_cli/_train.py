@@ -155,6 +155,10 @@ def train(
             "--meta-rate", rich_help_panel=_OF_CLASSIFIERS, help="Of hu and sungen: how fast weights are learnt."
         ),
     ] = 0.1,
+    meta_step: Annotated[
+        float,
+        typer.Option("--meta-step", rich_help_panel=_OF_CLASSIFIERS, help="Of hu and sungen: the step looked ahead."),
+    ] = 0.1,
     arms: Annotated[
         str | None,
         typer.Option(
@@ -173,6 +177,15 @@ def train(
             show_default=False,
             rich_help_panel=_OF_CLASSIFIERS,
             help="Of --arms: the weigher's real rows.",
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--threshold",
+            show_default="1 / labels",
+            rich_help_panel=_OF_CLASSIFIERS,
+            help="Of the arm filter: rows of more quality stay.",
         ),
     ] = None,
     gamma: Annotated[float, typer.Option("--gamma", rich_help_panel=_OF_CLASSIFIERS, help="Of focal.")] = 1.0,
@@ -266,22 +279,22 @@ def train(
 def _in_vain(call: Mapping[str, Any], classifier: bool) -> list[str]:
     """Say which options a call has no use for."""
     causal, of = "a language model", "a classifier: --task classifier"
+    arms, bilevel = call["arms"] is not None, call["objective"] in ("hu", "sungen")
     uses = {
         **{n: (not classifier, causal) for n in ("method", "lora_rank", "target", "part_tokens", "shard")},
         "gradient_checkpointing": (not classifier, causal),
         **{n: (classifier, of) for n in ("validation", "allow_shared", "arms")},
         **{n: (classifier, of) for n in ("objective", "meta", "dynamics")},
-        "real": (call["arms"] is not None, "--arms"),
-        "gamma": (call["objective"] == "focal", "--objective focal"),
-        "meta_rate": (call["objective"] in ("hu", "sungen") or call["arms"] is not None, "hu, sungen or --arms"),
-        "temperature": (call["objective"] == "dimp", "--objective dimp"),
-        "cap": (call["objective"] == "dimp", "--objective dimp"),
+        **{n: (arms, "--arms") for n in ("real", "threshold")},
+        "gamma": (arms or call["objective"] == "focal", "focal or --arms"),
+        **{n: (arms or bilevel, "hu, sungen or --arms") for n in ("meta_rate", "meta_step")},
+        **{n: (arms or call["objective"] == "dimp", "dimp or --arms") for n in ("temperature", "cap")},
         "name": (call["out"] is None or call["run"] is not None, "--run"),
     }
     if not classifier:
         uses["lora_rank"] = (call["method"] == "lora", "--method lora")
-    elif call["arms"] is not None:
-        each = ("objective", "meta", "dynamics", "gamma", "temperature", "cap", "save_every", "report_to", "name")
+    elif arms:
+        each = ("objective", "meta", "dynamics", "save_every", "report_to", "name")
         uses |= {name: (False, "one model: leave out --arms") for name in each}
     return in_vain(train, call, uses)
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from unflaw._cli._reading import Reading
 from unflaw._cli._shared import bar, console, emit
-from unflaw._cli._used import refuse_used
+from unflaw._cli._used import refuse_used, runs_of
 from unflaw._errors import SettingsError
 
 __all__ = ["problems_of_call_with_arms", "train_all_arms"]
@@ -62,9 +62,11 @@ def train_all_arms(call: Mapping[str, Any], reading: Reading, settings: dict[str
 
     arms = arm_names(call["arms"])
     rows, real, checked = (reading.rows(call[n], call["limit"] if n == "rows" else None) for n in _FILES)
-    if problems := problems_of_arms(arms, rows, real, checked):
+    if problems := problems_of_arms(arms, rows, real, checked, call["threshold"]):
         raise SettingsError(problems)
-    refuse_used(call["run"], call["allow_shared"], rows=rows, validation=checked, real=real)
+    files = [call[name] for name in _FILES]
+    runs = runs_of(call["run"], [call["model"]], files)
+    refuse_used(runs, call["allow_shared"], rows=rows, validation=checked, real=real)
     refuse_shared_by_arms(arms, rows, real, checked)
     place = _place(call)
     if call["dry_run"]:
@@ -72,9 +74,8 @@ def train_all_arms(call: Mapping[str, Any], reading: Reading, settings: dict[str
         return
     kept = {
         "task": "classifier", "model": call["model"], "arms": arms, "limit": call["limit"], **reading.settings(),
-        **settings, **{name: call[name] for name in _FILES},
+        "threshold": call["threshold"], **settings, **{name: call[name] for name in _FILES},
     }  # fmt: skip
-    files = [call[name] for name in _FILES]
     with training_step(call["run"], "train arms", kept, files, call["resume"], call["overwrite"]) as folder:
         reading.keep(folder)
         for arm in arms:
@@ -82,8 +83,8 @@ def train_all_arms(call: Mapping[str, Any], reading: Reading, settings: dict[str
                 folder.path_for_model(arm)
         with bar("arms") as progress:
             done = train_arms(
-                call["model"], rows, real, checked, place, arms=arms, device=call["device"], resume=call["resume"],
-                on_arm=lambda arm, n, total: progress(n, total), **settings,
+                call["model"], rows, real, checked, place, arms=arms, threshold=call["threshold"],
+                device=call["device"], resume=call["resume"], on_arm=lambda arm, k, n: progress(k, n), **settings,
             )  # fmt: skip
             progress(len(arms), len(arms))
         for arm, made in done.items():

@@ -13,7 +13,7 @@ from rich.text import Text
 from unflaw._cli._reading import Reading
 from unflaw._cli._shared import console, emit, mistakes
 from unflaw._cli._train_arms import problems_of_call_with_arms, train_all_arms
-from unflaw._cli._used import refuse_used
+from unflaw._cli._used import refuse_used, runs_of
 from unflaw._errors import SettingsError
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULTS", "is_classifier", "train_rows"]
 
 DEFAULTS = {"epochs": 5.0, "batch_size": 32, "learning_rate": 1e-4, "max_tokens": 128}
-_OWN = ("objective", "gamma", "temperature", "cap", "meta_rate", "steps", "save_every", "seed", "precision")
+_OWN = (
+    "objective", "gamma", "temperature", "cap", "meta_rate", "meta_step", "steps", "save_every", "seed", "precision",
+)  # fmt: skip
 
 
 def is_classifier(model: str, task: str) -> bool:
@@ -44,20 +46,20 @@ def train_rows(call: Mapping[str, Any], reading: Reading) -> None:
     settings: dict[str, Any] = {**given, **{name: call[name] for name in _OWN}}
     more = {name: call[name] for name in ("validation", "meta")}
     outer = {"model": model, "device": call["device"], "report_to": call["report_to"], "resume": call["resume"]}
-    checked = {**settings, **outer, "labels": None, "meta_step": 0.1}
+    checked = {**settings, **outer, "labels": None}
     files = [source, *more.values(), *([call["real"]] if call["arms"] else [])]
     problems = problems_of_classifier(checked) + _problems_of_place(model, call) + reading.problems(*files)
     if problems:
         raise SettingsError(problems)
     if call["arms"] is not None:
-        aside = ("objective", "gamma", "temperature", "cap", "save_every")
+        aside = ("objective", "save_every")
         train_all_arms(call, reading, {name: value for name, value in settings.items() if name not in aside})
         return
     rows = reading.rows(source, call["limit"])
     sets = {name: None if path is None else reading.rows(path) for name, path in more.items()}
     if problems := problems_of_classifier(checked, rows, sets["validation"], sets["meta"]):
         raise SettingsError(problems)
-    refuse_used(call["run"], call["allow_shared"], rows=rows, **sets)
+    refuse_used(runs_of(call["run"], [model], [source, *more.values()]), call["allow_shared"], rows=rows, **sets)
     refuse_shared(rows=rows, **sets)
     path = model_path(call["out"], call["run"], call["name"])
     if call["dry_run"]:

@@ -29,8 +29,8 @@ _AGAINST = {
 """End of rows now → ends of earlier steps that they must not have served."""
 
 
-def refuse_used(runs: Path | None | Collection[Path], allow: bool, **now: Rows | None) -> None:
-    """Hold rows against the files that earlier steps of a run, or of several, used, e.g. `labels=rows`.
+def refuse_used(runs: Collection[Path], allow: bool, **now: Rows | None) -> None:
+    """Hold rows against the files that earlier steps of runs used, e.g. `labels=rows`; see `runs_of`.
 
     Steps count however they ended: one that was stopped has left a model as well. Files are read as they were then. One
     that has changed since, or cannot be read, cannot be held against, which is said.
@@ -46,8 +46,7 @@ def refuse_used(runs: Path | None | Collection[Path], allow: bool, **now: Rows |
     read: dict[tuple[str, str], Rows | None] = {}
     sets = {name: rows for name, rows in now.items() if rows is not None}
     against: set[str] = set().union(*(_AGAINST[name] for name in sets))
-    places = [runs] if isinstance(runs, Path) else runs or ()
-    for step, end, path, settings in (of for run in places if not allow for of in _earlier(run, against)):
+    for step, end, path, settings in (of for run in runs if not allow for of in _earlier(run, against)):
         key = (path, str(settings.get("columns")))
         if key not in read:
             read[key] = _rows(step, end, path, settings)
@@ -63,11 +62,13 @@ def refuse_used(runs: Path | None | Collection[Path], allow: bool, **now: Rows |
         raise DataError(f"{'; '.join(told)}. A row that serves two ends flatters; --allow-shared goes on all the same")
 
 
-def runs_of(run: Path | None, models: Collection[str]) -> list[Path]:
-    """Return the run, where there is one, and those that models lie in: what they learnt from is written there."""
+def runs_of(run: Path | None, models: Collection[str], files: Collection[str | None] = ()) -> list[Path]:
+    """Return the run, where there is one, and those that models and files lie in: what made them is written there."""
     homes = (Path(model.removeprefix("hf:")).expanduser().absolute().parents for model in models)
-    found = [of[1] for of in homes if len(of) > 1 and of[0].name == "models" and (of[1] / "manifest.json").is_file()]
-    return list({of.resolve(): of for of in [*([] if run is None else [run]), *found]}.values())
+    found = [of[1] for of in homes if len(of) > 1 and of[0].name == "models"]
+    found += [Path(file).expanduser().absolute().parent for file in files if file is not None]
+    there = [of for of in found if (of / "manifest.json").is_file()]
+    return list({of.resolve(): of for of in [*([] if run is None else [run]), *there]}.values())
 
 
 def _earlier(run: Path, ends: Collection[str]) -> Iterator[tuple[str, str, str, Mapping[str, Any]]]:

@@ -32,7 +32,7 @@ from unflaw._cli._shared import (
     run_step,
     stages,
 )
-from unflaw._cli._used import AllowSharedOption, refuse_used
+from unflaw._cli._used import AllowSharedOption, refuse_used, runs_of
 from unflaw._errors import SettingsError
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def weigh(
     rule |= {"precision": precision} if tunes else {}
     if problems := problems_of_weighing(rule, rows, few):
         raise SettingsError(problems)
-    refuse_used(run, allow_shared, real=few)
+    refuse_used(runs_of(run, [], sources), allow_shared, real=few)
     if dry_run and not allow_shared:
         refuse_shared(rows=rows, real=few)
     if dry_run or path is None:

@@ -10,14 +10,12 @@ from unflaw._errors import TooFewRowsError
 from unflaw.audit._frame import Batch, RowScore
 from unflaw.audit._sample import Sample
 from unflaw.data import Finding, annotations_of
-from unflaw.measure import agreement, krippendorff_interval, label_counts, plurality_share
+from unflaw.measure import MOST_LABELS, agreement, krippendorff_interval, label_counts, plurality_share
 
 __all__ = ["agreement_finding", "agreement_scores"]
 
 LEAST_ALPHA = 0.667
 """Krippendorff's own least for tentative conclusions."""
-_MOST = 100
-"""Different labels of a set: more are no votes, but spans or free text."""
 
 Alpha = tuple[float, float, float]
 """Value and interval."""
@@ -87,7 +85,7 @@ def agreement_scores(batch: Batch, finding: Finding) -> dict[str, RowScore]:
 
 def _alpha(sample: Sample | None, seed: int) -> Alpha | None:
     """Return alpha, None where too few rows have two labels."""
-    if sample is None or len(sample.draws) < 2 or len({v for row in sample.values for v in row}) > _MOST:
+    if sample is None or len(sample.draws) < 2 or len({v for row in sample.values for v in row}) > MOST_LABELS:
         return None
     try:
         return krippendorff_interval(label_counts(sample.values), seed=seed)

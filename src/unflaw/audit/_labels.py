@@ -317,10 +317,19 @@ class _Labelled:
         if len(names) < 2:
             return _Issues(wrong, quality, {}, None)
         x = self.x[often].astype(np.float64)
-        p = out_of_sample(x, classes, n_folds=_FOLDS, seed=seed)
+        p = out_of_sample(x, classes, n_folds=_FOLDS, seed=seed, groups=self._groups(often, classes))
         wrong[often], quality[often] = label_issues(classes, p)
         known = {str(name): k for k, name in enumerate(names)}
         return _Issues(wrong, quality, known, lambda: LabelJudge.of(x, classes, p, wrong[often]))
+
+    def _groups(self, rows: Int[np.ndarray, " m"], classes: Int[np.ndarray, " m"]) -> list[tuple[int, int]] | None:
+        """Return what text and label each row has: copies know each other's label, and none may vouch for another.
+
+        None where a class has too few of them, as in a table of few cells, which would otherwise go unasked.
+        """
+        said = np.where(self.again < 0, np.arange(len(self.ids)), self.again)[rows]
+        groups = list(zip(said.tolist(), classes.tolist(), strict=True))
+        return groups if min(Counter(k for _, k in set(groups)).values()) >= _FOLDS else None
 
     @cached_property
     def again(self) -> Int[np.ndarray, " n"]:

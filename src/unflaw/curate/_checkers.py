@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from unflaw._errors import SpecError, TooFewRowsError
+from unflaw._errors import SpecError
 from unflaw.data import Rows
+from unflaw.measure import stratified_folds
 from unflaw.models import Encoder, Text, find_classifier, open_classifier, open_encoder
 from unflaw.train import label_ids, texts_of, train_classifier
 
@@ -129,22 +130,7 @@ def out_of_fold(
     TooFewRowsError
         A label has fewer rows, or texts, than there are folds.
     """
-    from sklearn.model_selection import StratifiedKFold
-
-    keys = list(range(len(y))) if texts is None else list(texts)
-    places: dict[Any, int] = {}
-    for k, key in enumerate(keys):
-        places.setdefault(key, k)
-    first = np.array(list(places.values()))
-    counts = np.bincount(y[first], minlength=n_classes)
-    if (fewest := counts[counts > 0].min()) < n_folds:
-        raise TooFewRowsError(
-            f"every label must have at least {n_folds} rows, one per fold, got {fewest} of the rarest"
-        )
-    fold: dict[Any, int] = {}
-    for n, (_, at) in enumerate(StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(first, y[first])):
-        fold |= {keys[k]: n for k in first[at].tolist()}
-    of, p = np.array([fold[key] for key in keys]), np.zeros((len(y), n_classes))
+    of, p = stratified_folds(y, n_folds, seed, texts), np.zeros((len(y), n_classes))
     for n in range(n_folds):
         learnt, asked = (np.flatnonzero(part).tolist() for part in (of != n, of == n))
         p[asked] = checker(rows.take(learnt))(rows.take(asked))

@@ -24,7 +24,7 @@ from unflaw.train import label_ids, label_names, labels_of, texts_of
 __all__ = ["difficulty_findings"]
 
 _WORST = 200
-_FIRM = 0.8
+_FIRM, _KNOWN = 0.8, 0.9
 _REPEATED, _ALONE, _FEW = 0.5, 0.95, 20
 """What a level may tell of the label; what share of a level one label may have, if the level has so many rows."""
 _BINS = 4
@@ -55,13 +55,16 @@ def _levels(rows: Rows, found: Levels, first: Dynamics, learnt: bool, settings: 
     counts = np.bincount(found.level, minlength=3)
     shares = counts / counts.sum()
     empty = [name for name, n in zip(LEVELS, counts, strict=True) if not n]
-    aside = (
-        f" No row is {' or '.join(empty)}: the course of training does not tell them apart"
-        f"{'. Grade with fewer epochs' if learnt else ''}"
-        if empty
-        else " Among the hard are rows that are difficult and rows whose label is wrong: read those listed"
-    )
     hard = np.flatnonzero(found.level == 2)
+    known = float(first.correctness[hard].mean()) if len(hard) else 0.0
+    if empty:
+        aside = f" No row is {' or '.join(empty)}: the course of training does not tell them apart"
+        aside += ". Grade with fewer epochs" if learnt else ""
+    elif known >= _KNOWN:
+        aside = f" Even hard rows are told after {known:.0%} of the epochs: the model soon knew them by heart, and the "
+        aside += "levels part what it is sure of from what it is surer of. Grade with fewer epochs, or a lower rate"
+    else:
+        aside = " Among the hard are rows that are difficult and rows whose label is wrong: read those listed"
     worst = hard[np.argsort(first.mu[hard], kind="stable")][:_WORST]
     ids, labels = rows.ids, labels_of(rows)
     return Finding(
@@ -71,8 +74,8 @@ def _levels(rows: Rows, found: Levels, first: Dynamics, learnt: bool, settings: 
         low=None,
         high=None,
         better="lower",
-        verdict="warn" if empty else "ok",
-        threshold="warn where a level is empty",
+        verdict="warn" if empty or known >= _KNOWN else "ok",
+        threshold=f"warn where a level is empty, or hard rows are told after {_KNOWN:.0%} of the epochs",
         meaning=f"{shares[0]:.0%} of the rows are easy, {shares[1]:.0%} ambiguous, {shares[2]:.0%} hard.{aside}.",
         unit="share of rows",
         n_rows=len(rows),
@@ -185,14 +188,14 @@ def _told(
         )
     return Finding(
         check="difficulty.told",
-        title=f"Labels told from {view} alone" if partial else "Labels told after the last epoch",
+        title=f"Labels learnt from {view} alone" if partial else "Labels told after the last epoch",
         value=float(last[view].mean()),
         low=None,
         high=None,
         better="lower" if partial else "higher",
         verdict="ok" if learnt else "warn",
         threshold="warn where the interval of all labels told reaches down to the share of the commonest",
-        meaning=f"Share of labels told after the last epoch: {words}.{aside}",
+        meaning=f"Share of labels told after the last epoch, of the very rows that were learnt: {words}.{aside}",
         unit="share of rows",
         n_rows=len(found.level),
         evidence={"told": by},
@@ -262,11 +265,14 @@ def _surface(found: Levels, columns: Columns, settings: Mapping[str, Any]) -> Fi
 
 
 def _tells(values: Float[np.ndarray, " m"], y: Int[np.ndarray, " m"]) -> float | None:
-    """Return Theil's U of the label given quarters of a feature, at least 0; None of a level with one label or none."""
+    """Return Theil's U of the label given quarters of a feature, at least 0; None of a level with one label or none.
+
+    A value that bounds a quarter has a bin of its own: of a feature that most rows lack, the others stand apart.
+    """
     if len(np.unique(y)) < 2:
         return None
     edges = np.unique(np.quantile(values, np.linspace(0, 1, _BINS + 1)[1:-1]))
-    bins = np.searchsorted(edges, values, side="right")
-    counts = np.zeros((len(edges) + 1, int(y.max()) + 1), dtype=np.int64)
+    bins = np.searchsorted(edges, values, side="left") + np.searchsorted(edges, values, side="right")
+    counts = np.zeros((2 * len(edges) + 1, int(y.max()) + 1), dtype=np.int64)
     np.add.at(counts, (bins, y), 1)
     return max(0.0, uncertainty(counts[counts.sum(axis=1) > 0]))

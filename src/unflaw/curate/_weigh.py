@@ -25,6 +25,7 @@ from unflaw.data import Finding, Rows, atomic_write
 from unflaw.measure import fitted_temperature, importance_weights, tempered
 from unflaw.models import Encoder
 from unflaw.train import (
+    DIVERSITY,
     QUALITY,
     digest_of_call,
     digest_of_weights,
@@ -39,8 +40,6 @@ from unflaw.train import (
 
 __all__ = ["DIVERSITY", "METHODS", "Weights", "problems_of_weighing", "weigh"]
 
-DIVERSITY = "unflaw.diversity"
-"""Column of how likely a row's label is to a classifier that learnt from the other synthetic rows."""
 METHODS = ("imp", "quality", "dimp")
 """imp: a / b; quality: a alone; dimp: a, and no weight, since b is the model in training."""
 N_FOLDS = 5
@@ -69,8 +68,9 @@ class Weights:
     def on(self, rows: Rows) -> Rows:
         """Return the rows these weights are of with the columns `unflaw.quality`, `unflaw.diversity` and `weight`."""
         told = {QUALITY: self.quality, DIVERSITY: self.diversity, "weight": self.weight}
-        rows = rows.with_columns_of(self.ids, {name: v.tolist() for name, v in told.items() if v is not None})
-        return rows if self.weight is not None else rows.without_column("weight")  # of an earlier weighing
+        for name in [name for name, v in told.items() if v is None]:  # of an earlier weighing
+            rows = rows.without_column(name)
+        return rows.with_columns_of(self.ids, {name: v.tolist() for name, v in told.items() if v is not None})
 
 
 def weigh(

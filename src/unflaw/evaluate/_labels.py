@@ -16,7 +16,7 @@ from unflaw._errors import SettingsError
 from unflaw.data import Rows, Score
 from unflaw.evaluate._interval import confusion_interval
 from unflaw.evaluate._score import digest, mean_score
-from unflaw.measure import cells, confusion, macro_f1
+from unflaw.measure import cells, confusion, macro_f1, mean_of_shares
 from unflaw.models import HFClassifier, Text, open_classifier
 from unflaw.train import label_ids, problems_of_labelled, texts_of
 
@@ -59,7 +59,7 @@ def labels(
     name = (model if isinstance(model, str) else type(model).__name__) if name is None else name
     asked = open_classifier(model, device) if isinstance(model, str) else model
     classes = sorted(asked.labels)
-    if problems := problems_of_labelled(rows, "rows", classes, weighted=False):
+    if problems := problems_of_labelled(rows, "rows", classes, weighted=False, least=1):
         raise SettingsError(problems)
     texts = texts_of(rows)
     own = isinstance(asked, HFClassifier) and progress is not None
@@ -74,6 +74,9 @@ def labels(
     value = float(macro_f1(confusion(cell, len(classes))))
     first = mean_score("labels.accuracy", name, right, outputs=outputs, settings={**settings, "prompts": said})
     low, high = confusion_interval(cell, len(classes))
+    if low == 1.0:  # every resample is all right, too: as far as the mean recall may be
+        n = np.unique(y, return_counts=True)[1].tolist()
+        low = mean_of_shares(n, n)[0]
     items = dict(zip(rows.ids, cell.astype(float).tolist(), strict=True))
     second = Score(
         "labels.macro_f1", name, value, low, high, len(rows), "higher", "F1", 0, items, {},

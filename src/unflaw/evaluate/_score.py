@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from unflaw._errors import TooFewRowsError
 from unflaw.data import Score
-from unflaw.evaluate._interval import grouped_interval
+from unflaw.evaluate._interval import group_of, grouped_interval
+from unflaw.measure import wilson_interval
 
 __all__ = ["digest", "mean_score"]
 
@@ -28,6 +29,8 @@ def mean_score(
 ) -> Score:
     """Average outcomes and put an interval around them; with `separator`, groups of items are resampled.
 
+    Where no resample could differ, since all outcomes are 0 or all are 1, it is Wilson's interval of so many groups.
+
     Raises
     ------
     TooFewRowsError
@@ -36,6 +39,9 @@ def mean_score(
     settings = {**(settings or {}), **({"separator": separator} if separator else {})}
     try:
         low, high = grouped_interval(items, separator)
+        if unit == "share" and low == high in (0.0, 1.0):
+            n = len({group_of(item, separator) for item in items})
+            low, high = wilson_interval(n if high else 0, n)
     except TooFewRowsError:
         raise TooFewRowsError(
             f"`{benchmark}` needs at least two independent items for an interval, got {len(items)} item(s); "

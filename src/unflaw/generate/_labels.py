@@ -17,7 +17,7 @@ from unflaw.generate._answers import AnswerError, read_object
 from unflaw.generate._ask import STRIDE, Progress
 from unflaw.generate._task import TextTask
 from unflaw.models import Generator, Prompt, Sampling, call
-from unflaw.train import texts_of
+from unflaw.train import label_names, texts_of
 
 __all__ = ["Votes", "problems_of_votes", "vote"]
 
@@ -71,9 +71,9 @@ def vote(
     Raises
     ------
     SettingsError
-        No model, or too few votes to agree or not.
+        No model, too few votes to agree or not, or rows without a text or with labels that the task has not.
     """
-    problems = problems_of_votes(rows)
+    problems = problems_of_votes(rows, task)
     if not panel:
         problems.append("`panel` must hold at least one model, got none")
     if votes < 1 or votes * len(panel) < 2:
@@ -132,12 +132,26 @@ def _cast(
     return {i: said[i] for i in left}
 
 
-def problems_of_votes(rows: Rows) -> list[str]:
+def problems_of_votes(rows: Rows, task: TextTask) -> list[str]:
     """Say what is wrong with rows that are to be voted on."""
     try:
-        texts_of(rows)
+        texts = texts_of(rows)
     except SchemaError as error:
         return [f"`rows`: {error}"]
+    if not texts:
+        return ["`rows` must hold rows, got none"]
+    problems = []
+    if blank := [i for i, text in zip(rows.ids, texts, strict=True) if not "".join(text).strip()]:
+        problems.append(f"`rows` must have a text in every row, got {len(blank):,} without: {', '.join(blank[:3])}")
+    if rows.has("label") and (strange := [of for of in label_names(rows) if of not in task.labels]):
+        problems.append(
+            f"`rows` have labels that are none of the task's, {', '.join(task.labels)}: {', '.join(strange[:3])}; name "
+            "them alike, or the votes stand beside other labels"
+        )
+    return problems + _problems_of_columns(rows)
+
+
+def _problems_of_columns(rows: Rows) -> list[str]:
     if ANNOTATIONS in rows.table.column_names and ANNOTATORS not in rows.table.column_names:
         return [f"`rows` have a column `{ANNOTATIONS}` already, which votes of models would replace; rename it first"]
     return []

@@ -101,7 +101,7 @@ def text(
     settings = {
         "method": "text", "n": n, "task": asdict(task), "shots": shots, "turns": plan.turns, "max_copy": max_copy,
         "seed": seed, "max_retries": max_retries, "model": name, "prompt_id": plan.prompt_id,
-        "prompt": plan.instruction(next(iter(task.labels))), "sampling": asdict(sampling),
+        "prompt": plan.wording, "sampling": asdict(sampling),
         "near_copies": plan.near_copies(asked), "answers": len(asked.accepted) + len(asked.rejected),
     }  # fmt: skip
     return Generated(rows_made, asked.rejected, n, spent(generator, before), settings)
@@ -221,11 +221,20 @@ class _Plan:
         which = f'Its label is "{label}"' + (f", which means: {meaning}" if meaning else "")
         return f'Write {self.task.task}, in {low} to {high} words. {which}. Answer as JSON: {{"text": "…"}}.'
 
+    @property
+    def _context(self) -> str:
+        return self.task.context or f"You write {self.task.task}, the way people do."
+
+    @property
+    def wording(self) -> dict[str, Any]:
+        """All that is said in prompts, examples and earlier texts aside."""
+        asked = {label: self.instruction(label) for label in self.labels}
+        return {"context": self._context, "asked": asked, "beside": _IMITATE if self.shots else _MORE}
+
     def prompt(self, k: int, attempt: int) -> Prompt:
         """Return the chat that asks for row k."""
         label = self.about(k)
-        context = self.task.context or f"You write {self.task.task}, the way people do."
-        turns: list[dict[str, str]] = [{"role": "system", "content": context}]
+        turns: list[dict[str, str]] = [{"role": "system", "content": self._context}]
         if self.shots:
             for i in self.shots_of(k):
                 turns += [{"role": "user", "content": self.instruction(self.told[i])}, _answer(self.texts[i])]

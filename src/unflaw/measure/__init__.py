@@ -40,14 +40,23 @@ from unflaw.measure._intervals import (
     auc_interval,
     difference_of_shares,
     difference_within,
+    mean_of_shares,
     wilson_interval,
 )
-from unflaw.measure._labels import LabelJudge, label_issues, out_of_sample, total_variation, uncertainty
+from unflaw.measure._labels import (
+    LabelJudge,
+    label_issues,
+    out_of_sample,
+    stratified_folds,
+    total_variation,
+    uncertainty,
+)
 from unflaw.measure._languages import language, languages
 from unflaw.measure._mining import mine_template
 from unflaw.measure._neighbours import Overlap, neighbour_overlap, squared_distances
 from unflaw.measure._patterns import template_rate, word_classes
 from unflaw.measure._subjectivity import (
+    MOST_LABELS,
     Tone,
     agreement,
     chance_plurality,
@@ -104,6 +113,7 @@ from unflaw.measure._weights import fitted_temperature, importance_weights, temp
 __all__ = [
     "LEAST_GRADED",
     "LEVELS",
+    "MOST_LABELS",
     "RARE",
     "ClassifierTest",
     "Divergence",
@@ -172,6 +182,7 @@ __all__ = [
     "linear_probability",
     "log_odds",
     "macro_f1",
+    "mean_of_shares",
     "mine_template",
     "nearest_distance",
     "nearest_original",
@@ -194,6 +205,7 @@ __all__ = [
     "self_repetition",
     "share_nearer",
     "squared_distances",
+    "stratified_folds",
     "tempered",
     "template_rate",
     "text_artefacts",

@@ -12,20 +12,22 @@ estimate; so they never collapse, and never leave [0, 1].
 
 References: Wilson (1927), JASA 22; Hanley & McNeil (1982), Radiology 143 (variance of A);
 Newcombe (1998), Statistics in Medicine 17, 873-890 (difference of two shares); Newcombe (2006), 25, 559-573, method 5
-(inversion of the variance of A).
+(inversion of the variance of A); Zou & Donner (2008), 27, 1693-1702 (mean of shares).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from unflaw._errors import SettingsError
 
-__all__ = ["above_commonest", "auc_interval", "difference_of_shares", "difference_within", "wilson_interval"]
+__all__ = [
+    "above_commonest", "auc_interval", "difference_of_shares", "difference_within", "mean_of_shares", "wilson_interval",
+]  # fmt: skip
 
 _Z = 1.959963984540054  # two-sided 95 %
 
@@ -64,6 +66,18 @@ def difference_of_shares(k: int, n: int, j: int, m: int, z: float = _Z) -> tuple
     (low, high), (other_low, other_high) = wilson_interval(k, n, z), wilson_interval(j, m, z)
     p, q = k / n, j / m
     return p - q - math.hypot(p - low, other_high - q), p - q + math.hypot(high - p, q - other_low)
+
+
+def mean_of_shares(k: Sequence[int], n: Sequence[int], z: float = _Z) -> tuple[float, float]:
+    """Return the interval of the mean of the shares k[i] / n[i] of separate rows, from the Wilson intervals of each.
+
+    >>> [round(end, 3) for end in mean_of_shares([9, 5], [10, 10])]
+    [0.498, 0.84]
+    """
+    shares = np.array([a / b for a, b in zip(k, n, strict=True)])
+    ends = np.array([wilson_interval(a, b, z) for a, b in zip(k, n, strict=True)])
+    below, above = np.sqrt(((ends - shares[:, None]) ** 2).sum(axis=0)) / len(shares)
+    return float(shares.mean() - below), float(shares.mean() + above)
 
 
 def difference_within(

@@ -14,6 +14,7 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ from jaxtyping import Bool, Float, Int
 
 from unflaw._errors import TooFewRowsError
 
-__all__ = ["LabelJudge", "label_issues", "out_of_sample", "total_variation", "uncertainty"]
+__all__ = ["LabelJudge", "label_issues", "out_of_sample", "stratified_folds", "total_variation", "uncertainty"]
 
 _PENALTY = 10.0
 
@@ -63,21 +64,49 @@ def out_of_sample(
     n_folds: int = 5,
     penalty: float = _PENALTY,
     seed: int = 0,
+    groups: Sequence[Hashable] | None = None,
 ) -> Float[np.ndarray, "n K"]:
-    """Return p: cross-validated logistic regression on standardised features.
+    """Return p: cross-validated logistic regression on standardised features, rows of one group in one fold.
 
     Raises
     ------
     TooFewRowsError
-        A class has fewer rows than there are folds.
+        A class has fewer rows, or groups, than there are folds.
     """
-    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    p = np.zeros((len(labels), int(labels.max()) + 1))
+    folds = stratified_folds(labels, n_folds, seed, groups)
+    for n in range(n_folds):
+        model = _classifier(penalty).fit(x[folds != n], labels[folds != n])
+        p[np.ix_(folds == n, model.classes_)] = model.predict_proba(x[folds == n])
+    return p
 
-    fewest = np.bincount(labels).min()
-    if fewest < n_folds:
-        raise TooFewRowsError(f"every label must have at least {n_folds} rows, got {fewest} of the rarest")
-    folds = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
-    return np.asarray(cross_val_predict(_classifier(penalty), x, labels, cv=folds, method="predict_proba"))
+
+def stratified_folds(
+    labels: Int[np.ndarray, " n"], n_folds: int, seed: int, groups: Sequence[Hashable] | None = None
+) -> Int[np.ndarray, " n"]:
+    """Deal rows to folds 0 … n_folds - 1, each label alike; rows of one group, as copies are, by the first of them.
+
+    Raises
+    ------
+    TooFewRowsError
+        A class has fewer rows, or groups, than there are folds.
+    """
+    from sklearn.model_selection import StratifiedKFold
+
+    keys: Sequence[Hashable] = range(len(labels)) if groups is None else groups
+    places: dict[Hashable, int] = {}
+    at = np.array([places.setdefault(key, len(places)) for key in keys])
+    of_group = labels[np.unique(at, return_index=True)[1]]
+    counts = np.bincount(of_group)
+    if (fewest := counts[counts > 0].min()) < n_folds:
+        raise TooFewRowsError(
+            f"every label must have at least {n_folds} rows, one per fold, got {fewest} of the rarest"
+        )
+    fold = np.zeros(len(of_group), dtype=int)
+    dealt = StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(of_group, of_group)
+    for n, (_, asked) in enumerate(dealt):
+        fold[asked] = n
+    return fold[at]
 
 
 def _classifier(penalty: float) -> Any:

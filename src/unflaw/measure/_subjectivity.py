@@ -31,10 +31,13 @@ from jaxtyping import Float, Int
 from unflaw._errors import TooFewRowsError
 
 __all__ = [
+    "MOST_LABELS",
     "Tone", "agreement", "chance_plurality", "krippendorff_alpha", "krippendorff_interval", "label_counts",
     "plurality_share", "tone",
 ]  # fmt: skip
 
+MOST_LABELS = 100
+"""Different annotations of a set: more are no votes, but spans or free text."""
 _WORD, _ASCII_WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*"), re.compile(r"[a-z]+(?:['-][a-z]+)*")
 """The second is the first for small letters of ASCII alone, where it is faster."""
 _JUDGING = frozenset(

@@ -57,11 +57,14 @@ def tempered(p: Float[np.ndarray, "n K"], temperature: float) -> Float[np.ndarra
 def fitted_temperature(p: Float[np.ndarray, "n K"], labels: Int[np.ndarray, " n"]) -> float:
     """Return the temperature, from .05 to 20, at which labels of rows that were not learnt from are likeliest.
 
-    A classifier that is as sure as it is right gets 1; one that is surer gets more.
+    A classifier that is as sure as it is right gets 1; one that is surer gets more. One that is right about every row
+    gets 1, too: they cannot tell how sure it may be.
     """
     from scipy.optimize import minimize_scalar
 
     rows = np.arange(len(labels))
+    if (p.argmax(axis=1) == labels).all():
+        return 1.0
 
     def surprise(log_temperature: float) -> float:
         likely = tempered(p, float(np.exp(log_temperature)))[rows, labels]

@@ -22,6 +22,7 @@ from unflaw.train._finetune import (
     weight_files,
 )
 from unflaw.train._labelled import (
+    DIVERSITY,
     QUALITY,
     label_ids,
     label_names,
@@ -38,6 +39,7 @@ from unflaw.train._resume import Curve, claim, digest_of_call, digest_of_weights
 
 __all__ = [
     "ARMS",
+    "DIVERSITY",
     "OBJECTIVES",
     "QUALITY",
     "Counted",

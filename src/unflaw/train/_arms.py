@@ -1,7 +1,8 @@
 """Every way to train a classifier from synthetic rows and a few real ones, beside each other on the same terms.
 
 All arms start from the same encoder and seed, take as many optimiser steps, and are judged by the same real rows after
-as many of them, so that a difference between two of them is what they do with the rows and nothing else.
+as many of them, "after" in its second half alone; so that a difference between two of them is what they do with the
+rows and nothing else.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from unflaw._errors import SettingsError, did_you_mean
 from unflaw.data import ID, Rows, atomic_write
 from unflaw.train._classify import TrainedClassifier, problems_of_quality, train_classifier
+from unflaw.train._finetune import weight_files
 from unflaw.train._labelled import (
+    DIVERSITY,
     QUALITY,
     label_names,
     labels_of,
@@ -83,11 +86,11 @@ def train_arms(
     if problems := problems_of_arms(arms, synthetic, real, validation, threshold):
         raise SettingsError(problems)
     refuse_shared_by_arms(arms, synthetic, real, validation)
-    above = _threshold(threshold, synthetic, real)
+    above = _threshold(threshold, real)
     epochs, size = training.pop("epochs", _DEFAULT_EPOCHS), training.get("batch_size", _DEFAULT_BATCH)
     per_epoch = math.ceil(len(synthetic) / size)
     steps = training.pop("steps", None) or math.ceil(epochs * per_epoch)
-    labels = sorted({*label_names(synthetic), *label_names(real)})
+    labels = label_names(real)
     shared = {"validation": validation, "labels": labels, "judge_every": per_epoch, **training}
     done: dict[str, TrainedClassifier] = {}
     named = digest_of_call(model, digest_of_weights(model), synthetic, real, validation, above, steps, shared)
@@ -98,10 +101,12 @@ def train_arms(
         if resume and (kept := _kept(folder, named)) is not None:
             done[arm] = kept
             continue
+        (folder / _RECORD).unlink(missing_ok=True)  # of a model that is about to be lost
         if arm == "after":
             half = steps // 2
             first = train_classifier(model, _bare(synthetic), folder / "first", steps=steps - half, **shared)
-            done[arm] = train_classifier(f"hf:{first.path}", _bare(real), folder, steps=max(1, half), **shared)
+            second = train_classifier(f"hf:{first.path}", _bare(real), folder, steps=max(1, half), **shared)
+            done[arm] = _joined(first, second)
         else:
             rows, how = _rows_of(arm, synthetic, real, above)
             done[arm] = train_classifier(model, rows, folder, steps=steps, **how, **shared)
@@ -110,6 +115,14 @@ def train_arms(
                 {"given": named, **{f.name: getattr(done[arm], f.name) for f in fields(done[arm])}}, file, default=str
             )
     return done
+
+
+def _joined(first: TrainedClassifier, second: TrainedClassifier) -> TrainedClassifier:
+    """Return the second of two trainings as the end of both."""
+    more = [{**step, "step": step["step"] + first.steps} for step in second.curve]
+    return replace(
+        second, curve=[*first.curve, *more], steps=first.steps + second.steps, seconds=first.seconds + second.seconds
+    )
 
 
 def refuse_shared_by_arms(arms: Sequence[str], synthetic: Rows, real: Rows, validation: Rows) -> None:
@@ -127,13 +140,20 @@ def problems_of_arms(
     arms: Sequence[str], synthetic: Rows, real: Rows, validation: Rows, threshold: float | None = None
 ) -> list[str]:
     """Name everything that would keep an arm from being trained, before the first one is."""
-    problems = [f"`arms` knows no {arm!r}. {did_you_mean(arm, ARMS)}" for arm in arms if arm not in ARMS]
+    problems = []
+    if threshold is not None and not 0 <= threshold < 1:
+        problems.append(f"`threshold` must be a probability below 1, got {threshold}")
+    if threshold is not None and "filter" not in arms:
+        problems.append("`threshold` changes nothing without the arm filter")
+    problems += [f"`arms` knows no {arm!r}. {did_you_mean(arm, ARMS)}" for arm in arms if arm not in ARMS]
     if len(set(arms)) < len(arms):
         problems.append(f"`arms` must name each arm once, got {', '.join(arms)}")
     problems += problems_of_labelled(synthetic, "synthetic", weighted="imp" in arms)
     problems += problems_of_labelled(real, "real", weighted=False)
     if not problems:
-        labels = sorted({*label_names(synthetic), *label_names(real)})
+        labels = label_names(real)
+        if bare := sorted(set(label_names(synthetic)) - set(labels)):
+            problems.append(f"`real` must hold every label of `synthetic`, got no row of {bare}; it has {labels}")
         problems += problems_of_labelled(validation, "validation", labels, weighted=False)
     problems += problems_of_kinds(synthetic=synthetic, real=real, validation=validation)
     labelled = not problems
@@ -141,29 +161,30 @@ def problems_of_arms(
         told = problems_of_quality(synthetic)
         problems += [f"{problem} (for the arms {', '.join(by)})" for problem in told]
         if "filter" in by and labelled and not told:
-            least = _threshold(threshold, synthetic, real)
+            least = _threshold(threshold, real)
             kept = [v for v, q in zip(labels_of(synthetic), synthetic.column(QUALITY), strict=True) if q > least]
             if len({*kept}) < 2:
                 problems.append(f"`threshold` {least:.3g} must leave rows of two labels, got {len(kept)} rows")
-    if "imp" in arms and "weight" not in synthetic.table.column_names:
-        problems.append("`synthetic` must have the column `weight` for the arm imp; `unflaw curate weigh` writes it")
+    if "imp" in arms and (lost := [c for c in ("weight", DIVERSITY) if c not in synthetic.table.column_names]):
+        problems.append(
+            f"`synthetic` must have the column `{lost[0]}` for the arm imp; `unflaw curate weigh` writes it"
+        )
     return problems
 
 
-def _threshold(threshold: float | None, synthetic: Rows, real: Rows) -> float:
+def _threshold(threshold: float | None, real: Rows) -> float:
     """Return the quality above which "filter" keeps a row; below what chance gives, real rows speak against a label."""
-    labels = {*label_names(synthetic), *label_names(real)} if threshold is None else ()
-    return 1 / max(2, len(labels)) if threshold is None else threshold
+    return 1 / len(label_names(real)) if threshold is None else threshold
 
 
 def _kept(folder: Path, named: str) -> TrainedClassifier | None:
     """Return an arm that was trained before, by the same call."""
     path = folder / _RECORD
     record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    if record.pop("given", None) != named:
+    if record.pop("given", None) != named or not weight_files(folder):
         return None
     tuples = {name: tuple(record[name]) for name in ("labels", "notes")}
-    return TrainedClassifier(**{**record, **tuples, "path": Path(record["path"])})
+    return TrainedClassifier(**{**record, **tuples, "path": folder})
 
 
 def _rows_of(arm: str, synthetic: Rows, real: Rows, threshold: float) -> tuple[Rows, dict[str, Any]]:

@@ -24,6 +24,7 @@ from unflaw.train._labelled import (
     LabelledBatch,
     LabelledSet,
     label_names,
+    normal_texts,
     problems_of_kinds,
     problems_of_labelled,
     refuse_shared,
@@ -97,7 +98,8 @@ def train_classifier(
     """Train a sequence classifier and write a checkpoint to `out`.
 
     The loss of a step is the mean over its rows of weight times cross-entropy (arXiv 2410.21526, IMP-Loss). The
-    `weight` column of the rows is honoured, scaled to mean 1.
+    `weight` column of the rows is honoured, scaled to mean 1, which the paper leaves out: steps of Adam and clipped
+    gradients hardly see the scale of a loss.
 
     Parameters
     ----------
@@ -129,6 +131,8 @@ def train_classifier(
     settings = {
         k: v for k, v in locals().items() if k not in ("rows", "out", "on_step", "validation", "meta", "dynamics")
     }
+    if isinstance(dynamics, str) and dynamics != "rows":
+        raise SettingsError(f"`dynamics` must be rows to record, or 'rows' for those trained on, got {dynamics!r}")
     watched = rows if isinstance(dynamics, str) else dynamics
     _refuse(settings, rows, validation, meta, watched)
     from unflaw.train._trainer import EpochEnd, Plan, build_trainer
@@ -142,10 +146,10 @@ def train_classifier(
     def encoded(of: Rows, **how: Any) -> LabelledSet:
         return LabelledSet.of(of, names, net, tokenizer, max_tokens, **how)
 
-    learnt, outer = encoded(rows, weighted=objective != "dimp"), None if meta is None else encoded(meta)
+    learnt, outer = encoded(rows, weighted=objective != "dimp"), None if meta is None else encoded(meta, weighted=False)
     if objective == "sungen" and outer is None:
-        learnt, outer = _apart(learnt, seed)
-    judged = None if validation is None else encoded(validation)
+        learnt, outer = _apart(learnt, normal_texts(rows), seed)
+    judged = None if validation is None else encoded(validation, weighted=False)
     recorded = None if watched is None else encoded(watched, weighted=False)
     with state.main_process_first():
         sets = {"rows": rows, "validation": validation, "meta": meta, "dynamics": watched}
@@ -230,8 +234,8 @@ class _Kept:
 
     def __init__(self, out: Path, done: int, *, dynamics: bool) -> None:
         self._curve = Curve(out / "epochs.jsonl", done, lambda _: None)
-        if dynamics and is_main_process():
-            forget_epochs(out / "training_dynamics", done)
+        if is_main_process():
+            forget_epochs(out / "training_dynamics", done if dynamics else 0)
 
     @property
     def epochs(self) -> list[dict[str, float]]:
@@ -262,7 +266,7 @@ def _refuse(
     problems = problems_of_classifier(settings, rows, validation, meta)
     if watched is not None and watched is not rows:
         names = settings["labels"] or (label_names(rows) if rows.has("label") else [])
-        problems += problems_of_labelled(watched, "dynamics", names, weighted=False)
+        problems += problems_of_labelled(watched, "dynamics", names, weighted=False, least=1)
         problems += problems_of_kinds(rows=rows, dynamics=watched)
     if problems:
         raise SettingsError(problems)
@@ -274,11 +278,15 @@ def _epochs_done(done: int, per_epoch: int, n_steps: int) -> int:
     return -(-done // per_epoch) if done >= n_steps else done // per_epoch
 
 
-def _apart(learnt: LabelledSet, seed: int) -> tuple[LabelledSet, LabelledSet]:
-    """Hold a tenth of the rows out as the meta set."""
-    order = np.random.default_rng(seed).permutation(len(learnt))
-    held = max(1, len(learnt) // 10)
-    return learnt.take(np.sort(order[held:])), learnt.take(np.sort(order[:held]))
+def _apart(learnt: LabelledSet, texts: Sequence[str], seed: int) -> tuple[LabelledSet, LabelledSet]:
+    """Hold a tenth of the texts out as the meta set, all rows of each."""
+    places: dict[str, int] = {}
+    at = np.array([places.setdefault(text, len(places)) for text in texts])
+    if len(places) < 2:
+        raise SettingsError("`objective` sungen holds out a tenth of the texts of `rows`, got one text")
+    out = np.random.default_rng(seed).permutation(len(places))[: max(1, len(places) // 10)]
+    held = np.isin(at, out)
+    return learnt.take(np.flatnonzero(~held)), learnt.take(np.flatnonzero(held))
 
 
 def _notes(
@@ -289,7 +297,7 @@ def _notes(
         told.append(f"the loss is not a number from step {lost[0]} on: the model fell apart; lower the learning rate")
     if learnt.cut:
         told.append(
-            f"{learnt.cut:,} of {len(learnt):,} `rows` fill {max_tokens} tokens, and were cut where they have more"
+            f"{learnt.cut:,} of {len(rows):,} `rows` fill {max_tokens} tokens, and were cut where they have more"
         )
     if goes_on:
         told.append("the model was a classifier of these labels, and went on from its head")
@@ -327,11 +335,12 @@ def problems_of_classifier(
 def _problems_of_rows(
     objective: str, labels: Sequence[str] | None, rows: Rows, validation: Rows | None, meta: Rows | None
 ) -> list[str]:
-    problems = problems_of_labelled(rows, "rows", labels, weighted=objective != "dimp")
+    least = 1 if labels else 2  # a classifier of the same labels may go on with rows of one
+    problems = problems_of_labelled(rows, "rows", labels, weighted=objective != "dimp", least=least)
     if labels is None and rows.has("label"):
         labels = label_names(rows)
     for name, more in (("validation", validation), ("meta", meta)):
-        problems += [] if more is None or not labels else problems_of_labelled(more, name, labels)
+        problems += [] if more is None or not labels else problems_of_labelled(more, name, labels, weighted=False)
     problems += problems_of_kinds(rows=rows, validation=validation, meta=meta)
     if meta is not None and objective not in BILEVEL:
         problems.append(f"`meta` is what {' and '.join(BILEVEL)} learn weights on; `objective` {objective} reads none")

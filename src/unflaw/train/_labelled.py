@@ -15,12 +15,14 @@ from unflaw.data import Rows
 from unflaw.models import Features, Text, encode_texts, pad_features
 
 __all__ = [
-    "QUALITY", "LabelledBatch", "LabelledSet", "label_ids", "label_names", "labels_of", "normal_texts",
+    "DIVERSITY", "QUALITY", "LabelledBatch", "LabelledSet", "label_ids", "label_names", "labels_of", "normal_texts",
     "problems_of_kinds", "problems_of_labelled", "refuse_shared", "texts_of",
 ]  # fmt: skip
 
 QUALITY = "unflaw.quality"
 """Column of how likely a row's label is to a classifier that learnt from real rows."""
+DIVERSITY = "unflaw.diversity"
+"""Column of how likely a row's label is to a classifier that learnt from the other synthetic rows."""
 _N_NAMED = 3
 
 
@@ -56,7 +58,7 @@ class LabelledSet:
     features: Sequence[Features]
     y: Int[np.ndarray, " n"]
     weight: Float[np.ndarray, " n"]
-    """Scaled to mean 1 over the rows that count: only proportions matter, and not the learning rate."""
+    """Scaled to mean 1: only proportions matter, and the learning rate means what it does without weights."""
     quality: Float[np.ndarray, " n"] | None
     pad_id: int
     cut: int
@@ -68,8 +70,8 @@ class LabelledSet:
     ) -> LabelledSet:
         """Encode rows; `weighted` false leaves their `weight` column aside."""
         features = encode_texts(tokenizer, texts_of(rows), max_tokens)
-        weight = np.asarray((rows.weights() if weighted else None) or [1.0] * len(rows), dtype=np.float32)
-        weight = weight * (np.count_nonzero(weight) / weight.sum())
+        weight = np.asarray((rows.weights() if weighted else None) or [1.0] * len(rows), dtype=np.float64)
+        weight = (weight / weight.max() / (weight / weight.max()).mean()).astype(np.float32)
         held = QUALITY in rows.table.column_names
         quality = np.asarray(rows.column(QUALITY), dtype=np.float32) if held else None
         full = sum(len(f["input_ids"]) >= max_tokens for f in features)
@@ -127,7 +129,11 @@ def labels_of(rows: Rows) -> list[str | None]:
             f"{rows.source or 'these rows'} have no role `label`; say which column it is, e.g. --columns label=topic"
         )
     given = rows.column("label")
-    return [None if label is None or label == "" or label != label else str(label) for label in given]
+    return [None if label is None or label == "" or label != label else _as_text(label) for label in given]
+
+
+def _as_text(label: Any) -> str:
+    return str(label).lower() if isinstance(label, bool) else str(label)  # as a CSV has it
 
 
 def label_names(rows: Rows) -> list[str]:
@@ -144,9 +150,9 @@ def label_ids(rows: Rows, labels: Sequence[str]) -> Int[np.ndarray, " n"]:
 
 
 def problems_of_labelled(
-    rows: Rows, name: str, labels: Sequence[str] | None = None, *, weighted: bool = True
+    rows: Rows, name: str, labels: Sequence[str] | None = None, *, weighted: bool = True, least: int = 2
 ) -> list[str]:
-    """Say all that is wrong with rows to learn from or be judged by; without `labels` there must be two or more."""
+    """Say all that is wrong with rows to learn from or be judged by: `least` labels, of `labels` where given."""
     try:
         texts, told = texts_of(rows), labels_of(rows)
     except SchemaError as error:
@@ -158,9 +164,9 @@ def problems_of_labelled(
         for ids, what in ((blank, "a text"), (bare, "a label"))
         if ids
     ]
-    if labels is None and len(set(told) - {None}) < 2:
-        got = next(iter(set(told) - {None}), None)
-        problems.append(f"`{name}` must hold two labels at least, got {'none' if got is None else f'only {got!r}'}")
+    if len(there := set(told) - {None}) < least:
+        got = f"only {next(iter(there))!r}" if there else "none" if told else "no row"
+        problems.append(f"`{name}` must hold {'two labels' if least == 2 else 'a label'} at least, got {got}")
     if labels is not None:
         problems += _strangers(rows, name, labels)
     return problems + (_problems_of_weights(rows, name) if weighted and "weight" in rows.table.column_names else [])

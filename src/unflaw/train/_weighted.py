@@ -95,7 +95,7 @@ class WeightedLoss:
         self, model: Any, inputs: Mapping[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """Return the weighted loss, and what the model gave if asked."""
-        given = {k: v for k, v in inputs.items() if k not in (WEIGHT, "labels")}
+        given = {k: v for k, v in inputs.items() if k not in (WEIGHT, "labels", "skip_logits")}
         labels, weight = inputs["labels"], inputs.get(WEIGHT)
         if weight is None and model.training:
             raise SettingsError(
@@ -123,11 +123,21 @@ class WeightedLoss:
         losses = functional.cross_entropy(z[counts].float(), labels[counts], reduction="none", label_smoothing=smooth)
         if weight is not None:
             losses = losses * weight.to(losses)[counts]
-        n = counts.sum() if num_items_in_batch is None else num_items_in_batch
-        loss = losses.sum() / n
-        if num_items_in_batch is not None and self.args.average_tokens_across_devices:  # type: ignore[attr-defined]
-            loss = loss * self.accelerator.num_processes  # type: ignore[attr-defined]
+        loss = losses.sum() / (counts.sum() if num_items_in_batch is None else num_items_in_batch)
+        if num_items_in_batch is not None:
+            loss = loss * self._shares()
         return (loss, outputs) if return_outputs else loss
+
+    def _shares(self) -> float:
+        """Return of how many times the rows that a loss is summed over here `num_items_in_batch` is.
+
+        It is of all processes, whose gradients are averaged, but for those that have the same rows; or, under
+        `DataParallel`, of one device, while the loss is of all.
+        """
+        args = self.args  # type: ignore[attr-defined]
+        if args.average_tokens_across_devices:
+            return float(self.accelerator.num_processes // self.get_tp_size())  # type: ignore[attr-defined]
+        return 1 / max(1, args.n_gpu)
 
 
 class WeightedTrainer(WeightedLoss, Trainer):  # type: ignore[misc]
@@ -166,7 +176,10 @@ class RecordDynamics(TrainerCallback):
             return self._collate(kept)
 
         with as_judge(model):
-            for batch in DataLoader(self._rows, batch_size=self._batch_size, collate_fn=collate):
+            loader = DataLoader(  # of a generator of its own: the training's draws go on as if nobody watched
+                self._rows, batch_size=self._batch_size, collate_fn=collate, generator=torch.Generator()
+            )
+            for batch in loader:
                 given = {k: v.to(model.device) for k, v in batch.items() if k not in (WEIGHT, "labels")}
                 z = model(**given).logits
                 if z.dim() != 2:

@@ -195,6 +195,16 @@ def test_every_objective_learns(tiny_encoder, tmp_path, objective):
     assert bool(done.weights) == (objective != "focal")
 
 
+@pytest.mark.parametrize("objective", ["hu", "sungen"])
+def test_wrong_rows_end_lighter_where_weights_are_learnt(tiny_encoder, tmp_path, objective):
+    rows = labelled_rows(128, noise=0.25)
+    meta = labelled_rows(64, seed=7)
+    done = train_classifier(f"hf:{tiny_encoder}", rows, tmp_path, objective=objective, meta=meta, meta_rate=0.5, **HOW)
+    wrong = {i: bad for i, bad in zip(rows.ids, rows.column("wrong"), strict=True)}
+    light, right = (np.mean([w for i, w in done.weights.items() if wrong[i] is of]) for of in (True, False))
+    assert light < 0.95 * right
+
+
 def test_all_mistakes_are_told_at_once(tiny_encoder, tmp_path):
     rows = labelled_rows(20, weight=[-1.0] + [1.0] * 19)
     with pytest.raises(SettingsError) as refused:

@@ -96,7 +96,8 @@ def digest_of_call(*given: Any) -> str:
 
 def _digest(rows: Rows) -> str:
     """Tell rows from others by what is trained on; ids may come from the file and outlive an edit."""
-    roles = [role for role in ("chosen", "rejected", "label") if rows.has(role)]
+    more = ("text",) if rows.has("response") else ()  # a classifier reads it, and a pair is made without
+    roles = [role for role in ("chosen", "rejected", "label", *more) if rows.has(role)]
     columns = [*roles, *(name for name in (QUALITY,) if name in rows.table.column_names)]
     said = [rows.pairs(), rows.weights(), [rows.column(name) for name in columns]]
     return hashlib.sha256(json.dumps(said, default=str).encode()).hexdigest()[:16]

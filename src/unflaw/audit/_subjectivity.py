@@ -36,8 +36,9 @@ SHIFT = 0.5
 LEAST_ALIKE = 0.25
 """Share of rows that must have real ones about as long."""
 _OPINION = (
-    "a task of opinion, where classifiers that learn from a language model's text fall furthest behind those that "
-    "learn from people's, so keep real rows among them; this is about the kind of task and accuses no row"
+    "a task of opinion. On those, classifiers that learnt from a large model's text fell furthest behind those that "
+    "learnt from people's (arXiv 2310.07849); with a writer of 135 M parameters they did not, so hold yours beside one "
+    "of real rows. This is about the kind of task and accuses no row"
 )
 _Z = 1.96
 _QUANTILES = np.linspace(0, 1, 101)

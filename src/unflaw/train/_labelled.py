@@ -71,7 +71,8 @@ class LabelledSet:
         """Encode rows; `weighted` false leaves their `weight` column aside."""
         features = encode_texts(tokenizer, texts_of(rows), max_tokens)
         weight = np.asarray((rows.weights() if weighted else None) or [1.0] * len(rows), dtype=np.float64)
-        weight = (weight / weight.max() / (weight / weight.max()).mean()).astype(np.float32)
+        weight /= weight.max()  # or the sum of huge ones is infinite
+        weight = (weight / weight.mean()).astype(np.float32)
         held = QUALITY in rows.table.column_names
         quality = np.asarray(rows.column(QUALITY), dtype=np.float32) if held else None
         full = sum(len(f["input_ids"]) >= max_tokens for f in features)

@@ -6,6 +6,7 @@ from functools import partial
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from labelled import labelled_rows
 from unflaw.data import hash_path, write
@@ -228,3 +229,20 @@ def test_the_pages_say_what_the_results_say(load_study, study, module, name, mon
     again, text = page.built()
     assert [(c["statement"], c["value"]) for c in again] == [(c["statement"], c["value"]) for c in claims]
     assert {*text.splitlines()} - {*page._claims(again)} <= {*lines}
+
+
+def test_products_of_bfloat16_are_those_of_float32_rounded_once(load_study):
+    (rounding,) = load_study("labelled", "rounding")
+    torch.manual_seed(0)
+    a, w, c = (torch.randn(*size).bfloat16() for size in ((9, 64), (64, 7), (7,)))
+    exact = a.double() @ w.double()
+    units = rounding.products_by_float32()
+    assert torch.equal(a @ w, exact.float().bfloat16())
+    assert torch.equal(torch.addmm(c, a, w, beta=2, alpha=0.5), (2 * c.double() + 0.5 * exact).float().bfloat16())
+    x = torch.randn(3, 4)
+    assert torch.allclose(x @ x.T, (x[:, None] * x).sum(-1), atol=1e-6)
+    w.requires_grad_()
+    (a @ w).sum().backward()
+    assert torch.equal(w.grad, a.double().sum(0)[:, None].expand(64, 7).float().bfloat16())
+    del units
+    assert (a @ w).dtype == torch.bfloat16

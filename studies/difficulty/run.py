@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tarfile
 import tempfile
 from collections.abc import Sequence
@@ -74,6 +75,10 @@ def main() -> None:
     parser.add_argument("--sets", default=",".join(SETS), dest="names")
     parser.add_argument("--smollm2", action="store_true", help="ask SmolLM2-135M as well, which is slow")
     told = parser.parse_args()
+    sys.path.append(str(HERE.parent / "labelled"))
+    from rounding import quick_bfloat16
+
+    _units = quick_bfloat16()  # for as long as it is held
     for seed in range(told.seeds):
         for name in told.names.split(","):
             rows = vitaminc(told.folder) if name == "vitaminc" else labelled(told.sets, name)

@@ -28,6 +28,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -64,7 +65,7 @@ OTHER = {"films": "wares", "tweets": "films"}
 """Task → the one with the same labels whose texts are taken in its place."""
 N_ROWS, SEEDS = 300, 5
 SHARED: dict[str, Any] = {"batch_size": 32, "learning_rate": 2e-4, "max_tokens": 48, "precision": "bfloat16"}
-"""One precision for all arms, slow as it is on a processor without units for it."""
+"""One precision for all arms, on a processor without units for it as well: see studies/labelled/rounding.py."""
 ARM, CHECKER = {**SHARED, "steps": 40}, {**SHARED, "epochs": 4.0}
 BILEVEL, BILEVEL_SEEDS = ("hu", "sungen"), 3
 RATES, TUNED = (0.01, 0.03, 0.1, 0.3, 1.0), HERE / "results" / "tuned.jsonl"
@@ -86,6 +87,10 @@ def main() -> None:
     parser.add_argument("--tune", action="store_true", help="choose the rates of hu and sungen, on other seeds")
     parser.add_argument("--time", action="store_true", help="measure what weights cost, side by side")
     told = parser.parse_args()
+    sys.path.append(str(HERE.parent / "labelled"))
+    from rounding import quick_bfloat16
+
+    _units = quick_bfloat16()  # for as long as it is held
     if told.tune:
         return tune(told.sets, told.tasks.split(","), told.model)
     if told.time:

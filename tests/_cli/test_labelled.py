@@ -180,7 +180,7 @@ def test_weights_are_learnt_at_the_rate_that_is_asked_for(files, tiny_encoder):
         for rate in (1e-9, 5)
     )
     assert abs(slow - fast) > 1e-4
-    assert "`--meta-rate` is of use only with hu, sungen or --arms" in refused(*how, "--meta-rate", 1, "--overwrite")
+    assert "`--meta-rate` is of use only with hu or sungen" in refused(*how, "--meta-rate", 1, "--overwrite")
 
 
 def test_options_stand_with_those_they_go_with():

@@ -62,4 +62,7 @@ def test_arms_take_the_settings_of_theirs(files, tiny_encoder):
     assert "`threshold` changes nothing without the arm filter" in refused(*arms, "real", "--threshold", 0.3)
     told = refused(*how, "--name", "one", "--threshold", 0.3, "--meta-step", 0.5)
     assert "`--threshold` is of use only with --arms" in told
-    assert "`--meta-step` is of use only with hu, sungen or --arms" in told
+    assert "`--meta-step` is of use only with hu or sungen" in told
+    assert "`--cap` is of use only with dimp" in refused(*arms, "plain,focal", "--cap", 3)
+    too_high = refused(*arms, "filter", "--threshold", 0.99, "--overwrite")  # which reaches the arm
+    assert "must leave rows of two labels" in too_high

@@ -10,17 +10,18 @@ import pytest
 from labelled import labelled_rows, pair_rows
 from unflaw._errors import DataError, SettingsError
 from unflaw.curate import LEVEL, difficulty, view_of
+from unflaw.curate._difficulty_told import _tells
 from unflaw.train import record_epoch
 
 HOW = {"epochs": 8, "batch_size": 16, "learning_rate": 3e-3}
 
 
-def record(folder, rows, kinds, ids=None):
+def record(folder, rows, kinds, ids=None, ends=((3, 5), (-1.5, 1.5), (-4, -3))):
     """Record four epochs in which rows of kind 0 are sure at once, 1 late, 2 never."""
     rng = np.random.default_rng(0)
     names = sorted(set(rows.column("label")))
     y = np.array([names.index(v) for v in rows.column("label")])
-    ends = np.array([[3, 5], [-1.5, 1.5], [-4, -3]])[kinds]
+    ends = np.array(ends)[kinds]
     for epoch in range(4):
         z = np.zeros((len(y), len(names)))
         z[np.arange(len(y)), y] = ends[:, 0] + (ends[:, 1] - ends[:, 0]) * epoch / 3 + rng.normal(size=len(y)) * 0.3
@@ -64,6 +65,24 @@ def test_findings_show_the_map_and_what_to_read(recorded):
     assert by["difficulty.stability"].verdict == "ok" and by["difficulty.labels"].verdict == "ok"
     hard = {i for i, level in zip(rows.ids, found.level, strict=True) if level == "hard"}
     assert set(by["difficulty.levels"].row_scores) == hard
+
+
+def test_a_feature_that_few_rows_have_tells_what_it_tells():
+    """Of 200 rows 15 % have it, all of one label: I = H(y) - (1 - .15) H(.5 - .15 / .85)."""
+    y = np.arange(200) % 2
+    values = np.zeros(200)
+    values[np.flatnonzero(y)[:30]] = 1.0
+    left = 70 / 170
+    entropy = -(left * np.log(left) + (1 - left) * np.log(1 - left))
+    assert _tells(values, y) == pytest.approx(1 - 0.85 * entropy / np.log(2), abs=0.005)
+
+
+def test_hard_rows_that_were_known_from_the_start_are_warned_of(tmp_path):
+    """All labels are told after every epoch: what is hard is only less sure."""
+    rows = labelled_rows(120)
+    record(tmp_path, rows, np.repeat([0, 1, 2], [60, 30, 30]), ends=((5, 7), (2.5, 4), (1.2, 2)))
+    (levels,) = [f for f in difficulty(rows, recorded=tmp_path).findings if f.check == "difficulty.levels"]
+    assert levels.verdict == "warn" and "knew them by heart" in levels.meaning
 
 
 def test_levels_that_only_repeat_the_labels_are_warned_of(tmp_path):

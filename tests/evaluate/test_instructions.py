@@ -14,6 +14,7 @@ from unflaw.evaluate import (
     instructions,
     score_instructions,
 )
+from unflaw.evaluate._score import mean_score
 from unflaw.models import ScriptedGenerator
 
 SMALL, SEA, SHORT = Constraint("all_lowercase"), Constraint("contains", {"phrases": ["sea"]}), Constraint("no_commas")
@@ -61,6 +62,12 @@ def test_lift_takes_away_what_is_met_without_being_asked():
     )
     assert scores["lift"].value == pytest.approx((-1 / 3 + 1 - 1 / 3) / 6)
     assert scores["hard"].outputs == ANSWERS and "lift" not in by_name(score_instructions(items(), ANSWERS))
+
+
+def test_lift_is_no_share_whose_interval_could_be_above_none():
+    same = mean_score("instructions.lift", "m", {f"{k}": 0.0 for k in range(20)}, signed=True)
+    assert (same.low, same.high) == (0.0, 0.0)
+    assert mean_score("instructions.hard", "m", {f"{k}": 0.0 for k in range(20)}).high == pytest.approx(0.161, abs=1e-3)
 
 
 def test_a_model_that_never_listens_has_no_lift():

@@ -6,6 +6,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from labelled import labelled_rows
 from unflaw._errors import SettingsError
+from unflaw.data import Rows
 from unflaw.evaluate import accuracy_by_agreement, compare, labels
 
 
@@ -104,6 +105,8 @@ def test_all_right_claims_no_certainty(rows):
     assert (accuracy.value, accuracy.high) == (1.0, 1.0) and accuracy.low == pytest.approx(40 / (40 + 1.959964**2))
     below = 1.959964**2 / (20 + 1.959964**2)  # of the recall of either label, 20 rows each
     assert (f1.value, f1.high) == (1.0, 1.0) and f1.low == pytest.approx(1 - below / 2**0.5)
+    accuracy, f1 = labels(Rule(rows, range(40)), rows)
+    assert (f1.value, f1.low) == (0.0, 0.0) and f1.high == pytest.approx(below / 2**0.5) and accuracy.high > 0
 
 
 def test_no_rows_are_refused_and_those_of_one_label_are_not(rows):
@@ -131,6 +134,9 @@ def test_votes_of_models_are_called_so_and_without_any_nothing_is_said(rows):
     assert "a panel of language models (smollm2)" in accuracy_by_agreement(scores, asked).title
     assert accuracy_by_agreement(scores, rows) is None
     assert accuracy_by_agreement(scores, annotated(rows, 40)) is None  # all agree
+    many = Rows.from_records([{"text": f"{k}", "label": "ab"[k % 2], "annotations": [f"{k}", "x"]} for k in range(150)],
+                             {"text": "text", "label": "label"})  # fmt: skip
+    assert accuracy_by_agreement(labels(Rule(many, range(9), "ab"), many), many) is None  # no votes, but spans
 
 
 def test_an_interval_is_the_same_however_few_tables_are_held_at_once(monkeypatch):

@@ -105,8 +105,8 @@ def test_an_audit_says_that_models_gave_the_labels():
 
 
 def test_pairs_are_shown_whole():
-    voter = Voter(lambda prompt, seed: '{"label": "good"}')
-    vote(pair_rows(1), TextTask("a pair", {"same": "", "other": ""}), {"m": voter}, votes=2, max_retries=0)
+    voter = Voter(lambda prompt, seed: '{"label": "same"}')
+    vote(pair_rows(1), TextTask("a pair", {"same": "", "other": ""}), {"m": voter}, votes=2)
     assert " \\u2192 " in voter.asked[0][0] or " → " in voter.asked[0][0]
 
 

@@ -45,3 +45,8 @@ def test_the_temperature_that_made_probabilities_too_sure_is_found(true):
     labels = (honest.cumsum(axis=1) > rng.random((20_000, 1))).argmax(axis=1)
     sure = tempered(honest, 1 / true)
     assert fitted_temperature(sure, labels) == pytest.approx(true, rel=0.05)
+
+
+def test_a_classifier_that_is_always_right_keeps_its_temperature():
+    """The likelier the surer, without end: rows cannot tell."""
+    assert fitted_temperature(np.array([[0.6, 0.4], [0.3, 0.7]]), np.array([0, 1])) == 1.0

@@ -103,6 +103,14 @@ def test_labels_that_are_spelt_otherwise_are_no_more_classes(tmp_path, weighed):
         train_arms("minilm", spelt, labelled_rows(20, seed=1), labelled_rows(8, seed=2), tmp_path, arms=["plain"])
 
 
+def test_weights_of_quality_alone_are_not_those_of_imp(tmp_path, weighed):
+    bare = weighed.without_column(DIVERSITY)
+    with pytest.raises(
+        SettingsError, match="column `unflaw.diversity` for the arm imp; `unflaw curate weigh --method imp`"
+    ):
+        train_arms("minilm", bare, labelled_rows(20, seed=1), labelled_rows(8, seed=2), tmp_path, arms=["imp"])
+
+
 def test_a_model_that_another_call_replaced_is_trained_again(tiny_encoder, tmp_path, weighed, monkeypatch):
     given = (f"hf:{tiny_encoder}", weighed, labelled_rows(20, seed=1), labelled_rows(16, seed=2), tmp_path)
     how = {"arms": ["plain"], "steps": 2, "batch_size": 16}
@@ -120,8 +128,11 @@ def test_a_model_that_another_call_replaced_is_trained_again(tiny_encoder, tmp_p
     monkeypatch.setattr(module, "train_classifier", lambda *a, **k: trained.append(a) or real(*a, **k))
     train_arms(*given, **how, resume=True)
     assert len(trained) == 1
-    moved = tmp_path.rename(tmp_path.with_name("moved"))
+    moved = tmp_path.rename(tmp_path.with_name(f"{tmp_path.name}-moved"))
     assert train_arms(*given[:-1], moved, **how, resume=True)["plain"].path == moved / "plain" and len(trained) == 1
+    (moved / "plain" / "model.safetensors").unlink()
+    train_arms(*given[:-1], moved, **how, resume=True)
+    assert len(trained) == 2
 
 
 def test_arms_that_were_trained_are_not_trained_again(tiny_encoder, tmp_path, weighed, monkeypatch):

@@ -271,6 +271,17 @@ def _opened(folder):
     return net, tokenizer
 
 
+def test_what_nobody_reads_is_not_checked_and_what_is_recorded_is(tiny_encoder, tmp_path):
+    judged = labelled_rows(20, seed=1).with_column("weight", ["10 kg"] * 20)
+    how = {"steps": 2, "batch_size": 16, "validation": judged}
+    train_classifier(f"hf:{tiny_encoder}", labelled_rows(20), tmp_path, dynamics="rows", **how)
+    assert list((tmp_path / "training_dynamics").glob("*.jsonl"))
+    train_classifier(f"hf:{tiny_encoder}", labelled_rows(20), tmp_path, **how)  # forgets what is not its own
+    assert not list((tmp_path / "training_dynamics").glob("*.jsonl"))
+    with pytest.raises(SettingsError, match="or 'rows' for those trained on, got 'validation'"):
+        train_classifier(f"hf:{tiny_encoder}", labelled_rows(20), tmp_path, dynamics="validation", **how)
+
+
 def test_weights_are_scaled_to_mean_one_however_large(tiny_encoder):
     for given in ([0.0, 0.0, 2.0, 6.0], [3e38, 3e38, 3e38, 1e39], [1e-50, 1e-50, 0.0, 2e-50]):
         rows = labelled_rows(4).with_column("weight", given)

@@ -66,11 +66,10 @@ def test_plan_draws_every_row_once_per_epoch_and_the_same_for_the_same_seed():
     assert plan != plan_batches([5] * 10, 2, 10, np.random.default_rng(4))
 
 
-def test_no_row_is_alone_in_a_batch_and_rows_meet_others_from_epoch_to_epoch():
+def test_no_row_is_alone_in_a_batch_and_rows_of_one_length_meet_others_from_epoch_to_epoch():
     plan = plan_batches(list(range(33)), 32, 20, np.random.default_rng(0))
     assert {len(b) for b in plan} == {16, 17}
-    lengths = np.random.default_rng(0).permutation(300) + 20
-    plan = plan_batches(lengths.tolist(), 32, 20, np.random.default_rng(0))
+    plan = plan_batches([20] * 300, 32, 20, np.random.default_rng(0))
     assert {len(b) for b in plan} == {30} and len({frozenset(b) for b in plan}) == 20
 
 
@@ -83,7 +82,7 @@ def test_plan_keeps_padding_small():
     lengths = np.random.default_rng(0).integers(5, 200, 400).tolist()
     plan = plan_batches(lengths, 8, 50, np.random.default_rng(0))
     padded = sum(len(b) * max(lengths[i] for i in b) for b in plan)
-    assert sum(lengths[i] for b in plan for i in b) / padded > 0.85  # .5 in no order
+    assert sum(lengths[i] for b in plan for i in b) / padded > 0.95
 
 
 def test_pad_batch_pads_on_the_right_with_no_weight():

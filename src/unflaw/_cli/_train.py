@@ -279,16 +279,17 @@ def train(
 def _in_vain(call: Mapping[str, Any], classifier: bool) -> list[str]:
     """Say which options a call has no use for."""
     causal, of = "a language model", "a classifier: --task classifier"
-    arms, bilevel = call["arms"] is not None, call["objective"] in ("hu", "sungen")
+    arms = call["arms"] is not None
+    ways = {*call["arms"].split(",")} if arms else {call["objective"]}
+    own = {"gamma": ("focal",), **dict.fromkeys(("temperature", "cap"), ("dimp",)),
+           **dict.fromkeys(("meta_rate", "meta_step"), ("hu", "sungen"))}  # fmt: skip
     uses = {
         **{n: (not classifier, causal) for n in ("method", "lora_rank", "target", "part_tokens", "shard")},
         "gradient_checkpointing": (not classifier, causal),
         **{n: (classifier, of) for n in ("validation", "allow_shared", "arms")},
         **{n: (classifier, of) for n in ("objective", "meta", "dynamics")},
         **{n: (arms, "--arms") for n in ("real", "threshold")},
-        "gamma": (arms or call["objective"] == "focal", "focal or --arms"),
-        **{n: (arms or bilevel, "hu, sungen or --arms") for n in ("meta_rate", "meta_step")},
-        **{n: (arms or call["objective"] == "dimp", "dimp or --arms") for n in ("temperature", "cap")},
+        **{n: (not ways.isdisjoint((*of, "all")), " or ".join(of)) for n, of in own.items()},
         "name": (call["out"] is None or call["run"] is not None, "--run"),
     }
     if not classifier:

@@ -322,14 +322,15 @@ class _Labelled:
         known = {str(name): k for k, name in enumerate(names)}
         return _Issues(wrong, quality, known, lambda: LabelJudge.of(x, classes, p, wrong[often]))
 
-    def _groups(self, rows: Int[np.ndarray, " m"], classes: Int[np.ndarray, " m"]) -> list[tuple[int, int]] | None:
+    def _groups(self, rows: Int[np.ndarray, " m"], classes: Int[np.ndarray, " m"]) -> list[tuple[int, int, int]]:
         """Return what text and label each row has: copies know each other's label, and none may vouch for another.
 
-        None where a class has too few of them, as in a table of few cells, which would otherwise go unasked.
+        Rows of a class with too few texts, as in a table of few cells, stand each for itself, or none would be asked.
         """
         said = np.where(self.again < 0, np.arange(len(self.ids)), self.again)[rows]
-        groups = list(zip(said.tolist(), classes.tolist(), strict=True))
-        return groups if min(Counter(k for _, k in set(groups)).values()) >= _FOLDS else None
+        texts = Counter(k for _, k in set(zip(said.tolist(), classes.tolist(), strict=True)))
+        pairs = zip(said.tolist(), classes.tolist(), strict=True)
+        return [(text, k, -1 if texts[k] >= _FOLDS else n) for n, (text, k) in enumerate(pairs)]
 
     @cached_property
     def again(self) -> Int[np.ndarray, " n"]:

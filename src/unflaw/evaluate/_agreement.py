@@ -26,7 +26,7 @@ def accuracy_by_agreement(scores: Sequence[Score], rows: Rows) -> Finding | None
     rows. The value is Spearman's correlation, over rows, of agreement and of how many of the classifiers are right;
     `evidence["leads"]` has that of agreement and of the lead that the first of them has over another, e.g. one that
     learnt real rows over one that learnt synthetic ones. None without a column `annotations` with two labels in thirty
-    rows, with more different ones than votes have, or where all rows agree alike.
+    rows, with more than `MOST_LABELS` different ones, or where all rows agree alike.
     """
     told = [s for s in scores if s.benchmark == "labels.accuracy"]
     if ANNOTATIONS not in rows.table.column_names or not told:

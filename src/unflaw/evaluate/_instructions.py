@@ -100,7 +100,8 @@ def score_instructions(
     texts: dict[str, Any] = {"outputs": outputs, "settings": {**shared, "prompts": {i.id: i.prompt for i in items}}}
     scores = [score("hard", hard, **texts), score("soft", soft)]
     if all(item.request and _bare(item) in outputs for item in items):
-        scores.append(score("lift", {i.id: soft[i.id] - _satisfaction(i, outputs[_bare(i)]) for i in items}))
+        lift = {i.id: soft[i.id] - _satisfaction(i, outputs[_bare(i)]) for i in items}
+        scores.append(score("lift", lift, signed=True))
     if leveled:
         scores.append(score("consistent_level", _consistent_levels(items, hard), "levels", separator=None))
         for level in sorted({item.level for item in items}):

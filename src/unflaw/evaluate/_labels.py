@@ -74,9 +74,9 @@ def labels(
     value = float(macro_f1(confusion(cell, len(classes))))
     first = mean_score("labels.accuracy", name, right, outputs=outputs, settings={**settings, "prompts": said})
     low, high = confusion_interval(cell, len(classes))
-    if low == 1.0:  # every resample is all right, too: as far as the mean recall may be
+    if low == high in (0.0, 1.0):  # every resample is all right, or all wrong, too: as far as the mean recall may be
         n = np.unique(y, return_counts=True)[1].tolist()
-        low = mean_of_shares(n, n)[0]
+        low, high = mean_of_shares([int(k * low) for k in n], n)
     items = dict(zip(rows.ids, cell.astype(float).tolist(), strict=True))
     second = Score(
         "labels.macro_f1", name, value, low, high, len(rows), "higher", "F1", 0, items, {},

@@ -26,10 +26,12 @@ def mean_score(
     outputs: Mapping[str, str] | None = None,
     settings: Mapping[str, Any] | None = None,
     separator: str | None = None,
+    signed: bool = False,
 ) -> Score:
     """Average outcomes and put an interval around them; with `separator`, groups of items are resampled.
 
-    Where no resample could differ, since all outcomes are 0 or all are 1, it is Wilson's interval of so many groups.
+    Where no resample of shares could differ, since all are 0 or all are 1, it is Wilson's interval of so many groups;
+    `signed` says that outcomes are differences, and no shares.
 
     Raises
     ------
@@ -39,7 +41,7 @@ def mean_score(
     settings = {**(settings or {}), **({"separator": separator} if separator else {})}
     try:
         low, high = grouped_interval(items, separator)
-        if unit == "share" and low == high in (0.0, 1.0):
+        if unit == "share" and not signed and low == high in (0.0, 1.0):
             n = len({group_of(item, separator) for item in items})
             low, high = wilson_interval(n if high else 0, n)
     except TooFewRowsError:

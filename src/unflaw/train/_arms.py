@@ -1,8 +1,8 @@
 """Every way to train a classifier from synthetic rows and a few real ones, beside each other on the same terms.
 
 All arms start from the same encoder and seed, take as many optimiser steps, and are judged by the same real rows after
-as many of them, "after" in its second half alone; so that a difference between two of them is what they do with the
-rows and nothing else.
+as many of them ("after" in each of its halves), so that a difference between two of them is what they do with the rows
+and nothing else.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def train_arms(
 
     Parameters
     ----------
-    synthetic : rows that `curate.weigh` has weighed by "imp": with `unflaw.quality` and `weight`.
+    synthetic : rows that `curate.weigh` has weighed by "imp": with `unflaw.quality`, `unflaw.diversity` and `weight`.
     real : the rows those weights come from; the test must be others.
     validation : real rows that choose the epoch of every arm.
     threshold : of "filter", what chance gives a label unless given: 1 / number of labels.
@@ -103,7 +103,7 @@ def train_arms(
             continue
         (folder / _RECORD).unlink(missing_ok=True)  # of a model that is about to be lost
         if arm == "after":
-            half = steps // 2
+            half = steps // 2  # of the first, too, validation rows choose the epoch
             first = train_classifier(model, _bare(synthetic), folder / "first", steps=steps - half, **shared)
             second = train_classifier(f"hf:{first.path}", _bare(real), folder, steps=max(1, half), **shared)
             done[arm] = _joined(first, second)
@@ -120,9 +120,12 @@ def train_arms(
 def _joined(first: TrainedClassifier, second: TrainedClassifier) -> TrainedClassifier:
     """Return the second of two trainings as the end of both."""
     more = [{**step, "step": step["step"] + first.steps} for step in second.curve]
+    steps = first.steps + second.steps
     return replace(
-        second, curve=[*first.curve, *more], steps=first.steps + second.steps, seconds=first.seconds + second.seconds
-    )
+        second, curve=[*first.curve, *more], steps=steps, seconds=first.seconds + second.seconds,
+        notes=tuple(dict.fromkeys([*first.notes, *second.notes])),
+        settings={**second.settings, "model": first.settings["model"], "steps": steps},
+    )  # fmt: skip
 
 
 def refuse_shared_by_arms(arms: Sequence[str], synthetic: Rows, real: Rows, validation: Rows) -> None:
@@ -144,7 +147,7 @@ def problems_of_arms(
     if threshold is not None and not 0 <= threshold < 1:
         problems.append(f"`threshold` must be a probability below 1, got {threshold}")
     if threshold is not None and "filter" not in arms:
-        problems.append("`threshold` changes nothing without the arm filter")
+        problems.append("`threshold` changes nothing without the arm filter; add that, or leave it out")
     problems += [f"`arms` knows no {arm!r}. {did_you_mean(arm, ARMS)}" for arm in arms if arm not in ARMS]
     if len(set(arms)) < len(arms):
         problems.append(f"`arms` must name each arm once, got {', '.join(arms)}")
@@ -166,9 +169,8 @@ def problems_of_arms(
             if len({*kept}) < 2:
                 problems.append(f"`threshold` {least:.3g} must leave rows of two labels, got {len(kept)} rows")
     if "imp" in arms and (lost := [c for c in ("weight", DIVERSITY) if c not in synthetic.table.column_names]):
-        problems.append(
-            f"`synthetic` must have the column `{lost[0]}` for the arm imp; `unflaw curate weigh` writes it"
-        )
+        source = "`unflaw curate weigh --method imp` writes it"
+        problems.append(f"`synthetic` must have the column `{lost[0]}` for the arm imp; {source}")
     return problems
 
 

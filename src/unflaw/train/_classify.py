@@ -131,10 +131,8 @@ def train_classifier(
     settings = {
         k: v for k, v in locals().items() if k not in ("rows", "out", "on_step", "validation", "meta", "dynamics")
     }
-    if isinstance(dynamics, str) and dynamics != "rows":
-        raise SettingsError(f"`dynamics` must be rows to record, or 'rows' for those trained on, got {dynamics!r}")
     watched = rows if isinstance(dynamics, str) else dynamics
-    _refuse(settings, rows, validation, meta, watched)
+    _refuse(settings, rows, validation, meta, dynamics)
     from unflaw.train._trainer import EpochEnd, Plan, build_trainer
 
     out, state = Path(out), processes(device)
@@ -152,7 +150,8 @@ def train_classifier(
     judged = None if validation is None else encoded(validation, weighted=False)
     recorded = None if watched is None else encoded(watched, weighted=False)
     with state.main_process_first():
-        sets = {"rows": rows, "validation": validation, "meta": meta, "dynamics": watched}
+        asked = {"validation": validation, "meta": meta, "dynamics": watched}  # whose weights nobody reads
+        sets = {"rows": rows, **{n: None if of is None else of.without_column("weight") for n, of in asked.items()}}
         done = claim(out, settings, sets, resume=resume)
     per_epoch = math.ceil(len(learnt) / batch_size)
     n_steps, per_epoch = steps or math.ceil(epochs * per_epoch), judge_every or per_epoch
@@ -261,13 +260,16 @@ class _Kept:
 
 
 def _refuse(
-    settings: dict[str, Any], rows: Rows, validation: Rows | None, meta: Rows | None, watched: Rows | None
+    settings: dict[str, Any], rows: Rows, validation: Rows | None, meta: Rows | None, dynamics: Rows | str | None
 ) -> None:
     problems = problems_of_classifier(settings, rows, validation, meta)
-    if watched is not None and watched is not rows:
+    if isinstance(dynamics, str):
+        told = f"`dynamics` must be rows to record, or 'rows' for those trained on, got {dynamics!r}"
+        problems += [] if dynamics == "rows" else [told]
+    elif dynamics is not None and dynamics is not rows:
         names = settings["labels"] or (label_names(rows) if rows.has("label") else [])
-        problems += problems_of_labelled(watched, "dynamics", names, weighted=False, least=1)
-        problems += problems_of_kinds(rows=rows, dynamics=watched)
+        problems += problems_of_labelled(dynamics, "dynamics", names, weighted=False, least=1)
+        problems += problems_of_kinds(rows=rows, dynamics=dynamics)
     if problems:
         raise SettingsError(problems)
     refuse_shared(rows=rows, validation=validation, meta=meta)
@@ -282,8 +284,6 @@ def _apart(learnt: LabelledSet, texts: Sequence[str], seed: int) -> tuple[Labell
     """Hold a tenth of the texts out as the meta set, all rows of each."""
     places: dict[str, int] = {}
     at = np.array([places.setdefault(text, len(places)) for text in texts])
-    if len(places) < 2:
-        raise SettingsError("`objective` sungen holds out a tenth of the texts of `rows`, got one text")
     out = np.random.default_rng(seed).permutation(len(places))[: max(1, len(places) // 10)]
     held = np.isin(at, out)
     return learnt.take(np.flatnonzero(~held)), learnt.take(np.flatnonzero(held))
@@ -346,6 +346,8 @@ def _problems_of_rows(
         problems.append(f"`meta` is what {' and '.join(BILEVEL)} learn weights on; `objective` {objective} reads none")
     if objective == "hu" and meta is None:
         problems.append("`objective` hu learns weights on `meta`, a few real rows; got none")
+    if objective == "sungen" and meta is None and not problems and len(set(normal_texts(rows))) < 2:
+        problems.append("`objective` sungen holds out a tenth of the texts of `rows`, got one text; give `meta` rows")
     return problems + (problems_of_quality(rows) if objective == "dimp" else [])
 
 

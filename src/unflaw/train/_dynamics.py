@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import re
-from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +95,7 @@ def read_dynamics(folder: str | Path, *, progress: Callable[[int, int], None] | 
     return RecordedDynamics(ids, logits, np.array([first[i][1] for i in ids], dtype=np.int64))
 
 
-def _apart(epochs: list[dict[str, tuple[array[float], int]]]) -> list[str]:
+def _apart(epochs: list[dict[str, tuple[list[float], int]]]) -> list[str]:
     """Say where epochs do not go together."""
     first, problems = epochs[0], []
     for epoch, rows in enumerate(epochs):
@@ -116,16 +115,16 @@ def _apart(epochs: list[dict[str, tuple[array[float], int]]]) -> list[str]:
     return problems
 
 
-def _read_epoch(path: Path, epoch: int, problems: list[str]) -> dict[str, tuple[array[float], int]]:
+def _read_epoch(path: Path, epoch: int, problems: list[str]) -> dict[str, tuple[list[float], int]]:
     """Return row id → (logits, gold); what is wrong with a line is added to `problems`."""
-    rows: dict[str, tuple[array[float], int]] = {}
+    rows: dict[str, tuple[list[float], int]] = {}
     for n, line in enumerate(path.read_bytes().split(b"\n"), 1):
         if not line.strip():
             continue
         try:
             record: Any = json.loads(line)
             guid, z, gold = str(record["guid"]), record[f"logits_epoch_{epoch}"], record["gold"]
-            z, gold = array("d", z), int(gold)  # a fifth of what a list of numbers takes
+            z, gold = [float(v) for v in z], int(gold)
         except (ValueError, KeyError, TypeError, OverflowError) as error:
             problems.append(f"{path.name} line {n}: {type(error).__name__}: {error}")
             continue

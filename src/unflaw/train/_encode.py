@@ -17,8 +17,8 @@ __all__ = ["Encoded", "chats_for", "encode_rows", "pad_batch", "plan_batches"]
 Spans = Callable[[str], Sequence[tuple[int, int]]]
 """Text → character spans (start, end) that count, e.g. a template's own words."""
 
-_POOL, _JITTER = 50, 0.1
-"""Batches whose rows are sorted together; how far a length is moved before."""
+_POOL = 50
+"""Batches whose rows are sorted together."""
 
 
 @dataclass(frozen=True)
@@ -146,20 +146,18 @@ def plan_batches(lengths: Sequence[int], batch_size: int, steps: int, rng: np.ra
     """Draw `steps` batches of row indices: every row once per epoch, rows of like length together.
 
     Rows are shuffled, sorted by length inside pools of 50 batches, cut into batches, and the batches shuffled, so that
-    padding stays small and the order stays random. Lengths are taken to within a tenth, drawn anew, lest the rows of a
-    small set meet the same others in every epoch. Batches are of one size, to within one row: a row of a short one
+    padding stays small and the order stays random. Batches are of one size, to within one row: a row of a short one
     would count more than others, and it would be the longest ones, always.
     """
-    size = np.asarray(lengths, dtype=float)
+    size = np.asarray(lengths)
     n_batches = -(-len(size) // batch_size)
     ends = np.arange(n_batches + 1) * len(size) // max(n_batches, 1)
     batches: list[list[int]] = []
     while len(batches) < steps:
         order = rng.permutation(len(size))
-        about = size * rng.uniform(1 - _JITTER, 1 + _JITTER, len(size))
         for first in range(0, n_batches, _POOL):
             pool = slice(ends[first], ends[min(first + _POOL, n_batches)])
-            order[pool] = order[pool][np.argsort(about[order[pool]], kind="stable")]
+            order[pool] = order[pool][np.argsort(size[order[pool]], kind="stable")]
         batches += [order[ends[k] : ends[k + 1]].tolist() for k in rng.permutation(n_batches)]
     return batches[:steps]
 

@@ -130,11 +130,7 @@ def labels_of(rows: Rows) -> list[str | None]:
             f"{rows.source or 'these rows'} have no role `label`; say which column it is, e.g. --columns label=topic"
         )
     given = rows.column("label")
-    return [None if label is None or label == "" or label != label else _as_text(label) for label in given]
-
-
-def _as_text(label: Any) -> str:
-    return str(label).lower() if isinstance(label, bool) else str(label)  # as a CSV has it
+    return [None if label is None or label == "" or label != label else str(label) for label in given]
 
 
 def label_names(rows: Rows) -> list[str]:
@@ -153,7 +149,10 @@ def label_ids(rows: Rows, labels: Sequence[str]) -> Int[np.ndarray, " n"]:
 def problems_of_labelled(
     rows: Rows, name: str, labels: Sequence[str] | None = None, *, weighted: bool = True, least: int = 2
 ) -> list[str]:
-    """Say all that is wrong with rows to learn from or be judged by: `least` labels, of `labels` where given."""
+    """Say all that is wrong with rows to learn from or be judged by.
+
+    They must hold `least` different labels, 1 or 2, and where `labels` are given no others.
+    """
     try:
         texts, told = texts_of(rows), labels_of(rows)
     except SchemaError as error:

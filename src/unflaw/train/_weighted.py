@@ -129,10 +129,10 @@ class WeightedLoss:
         return (loss, outputs) if return_outputs else loss
 
     def _shares(self) -> float:
-        """Return of how many times the rows that a loss is summed over here `num_items_in_batch` is.
+        """Return `num_items_in_batch` over the items that a loss is summed over here.
 
-        It is of all processes, whose gradients are averaged, but for those that have the same rows; or, under
-        `DataParallel`, of one device, while the loss is of all.
+        It counts those of all processes but the ones that have the same rows; under `DataParallel`, not averaged, those
+        of one device, while the loss is of all.
         """
         args = self.args  # type: ignore[attr-defined]
         if args.average_tokens_across_devices:

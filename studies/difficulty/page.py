@@ -219,11 +219,12 @@ def _claims(claims: list[Record]) -> list[str]:
 
 
 def _levels(levels: list[Record]) -> list[str]:
+    others = {name: said for name, said in OTHERS.items() if any(name in r["others"] for r in levels)}
     lines = [
         "## Levels of the test rows, mean over seeds", "",
-        f"| set | level | share | independent model | partial view | {' | '.join(OTHERS.values())} | wrong labels, "
+        f"| set | level | share | independent model | partial view | {' | '.join(others.values())} | wrong labels, "
         "12 % turned round |",
-        "|---" * (6 + len(OTHERS)) + "|",
+        "|---" * (6 + len(others)) + "|",
     ]  # fmt: skip
     for name in SETS:
         of = [r for r in levels if r["set"] == name]
@@ -238,7 +239,7 @@ def _levels(levels: list[Record]) -> list[str]:
                     cells.append(
                         np.mean([right(r, r["independent"][view])[a].mean() for r, a in zip(of, at, strict=True)])
                     )
-                for other in OTHERS:
+                for other in others:
                     pairs = [(r, a) for r, a in zip(of, at, strict=True) if other in r["others"]]
                     cells.append(
                         np.mean([right(r, r["others"][other])[a].mean() for r, a in pairs]) if pairs else np.nan

@@ -1,12 +1,12 @@
 """Do levels of difficulty, found on a test set, hold for models that never saw it? And what do they train?
 
     pip download --no-deps --no-binary :all: bigbench==1.0.0
-    python studies/labelled/sources.py FOLDER --out sets/labelled          # for `films` and `tweets`
+    python studies/labelled/sources.py FOLDER --out sets/labelled          # for `films`
     python studies/difficulty/run.py FOLDER sets/labelled                  # hours; goes on where it stopped
     python studies/difficulty/page.py
 
-Three sets: `vitaminc`, claims with a passage that supports, refutes or does not settle them (bigbench, 54,668 pairs),
-seen whole and by the claim alone; `films` and `tweets` (studies/labelled), whole and by three words of each.
+Two sets: `vitaminc`, claims with a passage that supports, refutes or does not settle them (bigbench, 54,668 pairs),
+seen whole and by the claim alone; `films` (studies/labelled), whole and by three words of each.
 
 levels    600 test rows are graded by MiniLM that learns them. Of `vitaminc` it has learnt 20,000 other pairs before,
           since 600 teach it no such task, only the labels by heart. Twelve per cent of the labels are turned round
@@ -14,7 +14,7 @@ levels    600 test rows are graded by MiniLM that learns them. Of `vitaminc` it 
           grader never saw; of the others, 1,300), whole ones and the partial view, and is asked about each level; of
           `vitaminc` the same one for all seeds. So are other families: logistic regression on `potion`'s static
           vectors, and with --smollm2 SmolLM2-135M with a head, after 600 rows.
-subsets   1,200 training rows of `films` and `tweets` are graded; MiniLM learns easy, ambiguous, hard ones, unions, all,
+subsets   1,200 training rows of `films` are graded; MiniLM learns easy, ambiguous, hard ones, unions, all,
           and as many drawn at random as each of those, for as many steps, and is asked about the test rows.
 
 One line per result is added to results/levels.jsonl and results/subsets.jsonl; results/doses.jsonl says what the rows
@@ -46,19 +46,19 @@ __all__ = ["DOSES_FILE", "LEVELS_FILE", "SETS", "SUBSETS", "SUBSETS_FILE", "cont
 HERE = Path(__file__).parent
 LEVELS_FILE, SUBSETS_FILE = HERE / "results" / "levels.jsonl", HERE / "results" / "subsets.jsonl"
 DOSES_FILE = HERE / "results" / "doses.jsonl"
-SETS = {"vitaminc": ("full", "hypothesis"), "films": ("full", "first:3"), "tweets": ("full", "first:3")}
+SETS = {"vitaminc": ("full", "hypothesis"), "films": ("full", "first:3")}
 """Set → its views."""
 MODEL = "minilm"
 N_TEST, N_SUBSETS, N_OTHER, NOISE = 600, 1200, 600, 0.12
-N_BEFORE = {"vitaminc": 20_000, "films": 0, "tweets": 0}
-N_TRAIN = {"vitaminc": 20_000, "films": 1_300, "tweets": 1_300}
+N_BEFORE = {"vitaminc": 20_000, "films": 0}
+N_TRAIN = {"vitaminc": 20_000, "films": 1_300}
 """Set → rows that the grader learns before it grades, and others that the independent model learns."""
-N_STEPS = {"vitaminc": 1250, "films": 300, "tweets": 300}
-RATE = {"vitaminc": 1e-4, "films": 2e-4, "tweets": 2e-4}
+N_STEPS = {"vitaminc": 1250, "films": 300}
+RATE = {"vitaminc": 1e-4, "films": 2e-4}
 """Set → steps and rate at which both are learnt; results/doses.jsonl holds the ones that taught nothing, too."""
 LEARN: dict[str, Any] = {"batch_size": 32, "max_tokens": 80, "precision": "bfloat16"}
 GRADE = {**LEARN, "epochs": 6, "learning_rate": 2e-4}
-SUBSET_SETS, SUBSET_STEPS, OTHER_STEPS = ("films", "tweets"), 80, 40
+SUBSET_SETS, SUBSET_STEPS, OTHER_STEPS = ("films",), 80, 40
 SUBSETS = {
     "all": LEVELS, "easy": ("easy",), "ambiguous": ("ambiguous",), "hard": ("hard",), "easy+ambiguous": LEVELS[:2],
     "ambiguous+hard": LEVELS[1:], "easy+hard": ("easy", "hard"),

@@ -180,7 +180,7 @@ def test_temperature_is_fitted_on_rows_that_were_not_learnt():
 
 def test_folds_need_rows_of_every_label():
     rows = labelled_rows(9, labels=("good", "bad", "year"))
-    with pytest.raises(TooFewRowsError, match="at least 5 rows, one per fold, got 3"):
+    with pytest.raises(TooFewRowsError, match="at least 5 rows that are no copies, one per fold, got 3"):
         out_of_fold(lambda rows: None, rows, np.arange(9) % 3, 3, n_folds=5, seed=0)
 
 

@@ -47,7 +47,7 @@ def test_a_label_that_the_features_speak_against_is_an_issue():
 
 
 def test_a_class_rarer_than_the_folds_is_refused():
-    with pytest.raises(TooFewRowsError, match="at least 5 rows, one per fold, got 2"):
+    with pytest.raises(TooFewRowsError, match="at least 5 rows that are no copies, one per fold, got 2"):
         out_of_sample(np.zeros((12, 1)), np.repeat([0, 1], [10, 2]))
 
 

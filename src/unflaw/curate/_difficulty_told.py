@@ -25,6 +25,7 @@ __all__ = ["difficulty_findings"]
 
 _WORST = 200
 _FIRM, _KNOWN = 0.8, 0.9
+"""Adjusted Rand index of firm levels; share of the epochs after which hard rows are told, where nothing is hard."""
 _REPEATED, _ALONE, _FEW = 0.5, 0.95, 20
 """What a level may tell of the label; what share of a level one label may have, if the level has so many rows."""
 _BINS = 4

@@ -69,10 +69,10 @@ def difference_of_shares(k: int, n: int, j: int, m: int, z: float = _Z) -> tuple
 
 
 def mean_of_shares(k: Sequence[int], n: Sequence[int], z: float = _Z) -> tuple[float, float]:
-    """Return the interval of the mean of the shares k[i] / n[i] of separate rows, from the Wilson intervals of each.
+    """Return the interval of the mean of the shares k[i] / n[i] of separate rows, from the Wilson interval of each.
 
     >>> [round(end, 3) for end in mean_of_shares([9, 5], [10, 10])]
-    [0.498, 0.84]
+    [0.499, 0.838]
     """
     shares = np.array([a / b for a, b in zip(k, n, strict=True)])
     ends = np.array([wilson_interval(a, b, z) for a, b in zip(k, n, strict=True)])

@@ -99,9 +99,8 @@ def stratified_folds(
     of_group = labels[np.unique(at, return_index=True)[1]]
     counts = np.bincount(of_group)
     if (fewest := counts[counts > 0].min()) < n_folds:
-        raise TooFewRowsError(
-            f"every label must have at least {n_folds} rows, one per fold, got {fewest} of the rarest"
-        )
+        what = f"{n_folds} rows that are no copies, one per fold"
+        raise TooFewRowsError(f"every label must have at least {what}, got {fewest} of the rarest")
     fold = np.zeros(len(of_group), dtype=int)
     dealt = StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(of_group, of_group)
     for n, (_, asked) in enumerate(dealt):

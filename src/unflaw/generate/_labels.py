@@ -17,7 +17,7 @@ from unflaw.generate._answers import AnswerError, read_object
 from unflaw.generate._ask import STRIDE, Progress
 from unflaw.generate._task import TextTask
 from unflaw.models import Generator, Prompt, Sampling, call
-from unflaw.train import label_names, texts_of
+from unflaw.train import label_names, problems_of_texts, texts_of
 
 __all__ = ["Votes", "problems_of_votes", "vote"]
 
@@ -140,21 +140,17 @@ def problems_of_votes(rows: Rows, task: TextTask) -> list[str]:
         return [f"`rows`: {error}"]
     if not texts:
         return ["`rows` must hold rows, got none"]
-    problems = []
-    if blank := [i for i, text in zip(rows.ids, texts, strict=True) if not "".join(text).strip()]:
-        problems.append(f"`rows` must have a text in every row, got {len(blank):,} without: {', '.join(blank[:3])}")
+    problems = problems_of_texts(rows, "rows", texts)
     if rows.has("label") and (strange := [of for of in label_names(rows) if of not in task.labels]):
         problems.append(
             f"`rows` have labels that are none of the task's, {', '.join(task.labels)}: {', '.join(strange[:3])}; name "
             "them alike, or the votes stand beside other labels"
         )
-    return problems + _problems_of_columns(rows)
-
-
-def _problems_of_columns(rows: Rows) -> list[str]:
     if ANNOTATIONS in rows.table.column_names and ANNOTATORS not in rows.table.column_names:
-        return [f"`rows` have a column `{ANNOTATIONS}` already, which votes of models would replace; rename it first"]
-    return []
+        problems.append(
+            f"`rows` have a column `{ANNOTATIONS}` already, which votes of models would replace; rename it first"
+        )
+    return problems
 
 
 def _prompt(task: TextTask, said: str, first: int) -> Prompt:

@@ -30,6 +30,7 @@ from unflaw.train._labelled import (
     normal_texts,
     problems_of_kinds,
     problems_of_labelled,
+    problems_of_texts,
     refuse_shared,
     texts_of,
 )
@@ -88,6 +89,7 @@ __all__ = [
     "problems_of_kinds",
     "problems_of_labelled",
     "problems_of_precision",
+    "problems_of_texts",
     "problems_of_training",
     "processes",
     "read_dynamics",

@@ -16,7 +16,7 @@ from unflaw.models import Features, Text, encode_texts, pad_features
 
 __all__ = [
     "DIVERSITY", "QUALITY", "LabelledBatch", "LabelledSet", "label_ids", "label_names", "labels_of", "normal_texts",
-    "problems_of_kinds", "problems_of_labelled", "refuse_shared", "texts_of",
+    "problems_of_kinds", "problems_of_labelled", "problems_of_texts", "refuse_shared", "texts_of",
 ]  # fmt: skip
 
 QUALITY = "unflaw.quality"
@@ -157,19 +157,21 @@ def problems_of_labelled(
         texts, told = texts_of(rows), labels_of(rows)
     except SchemaError as error:
         return [f"`{name}`: {error}"]
-    blank = [i for i, text in zip(rows.ids, texts, strict=True) if not "".join(text).strip()]
-    bare = [i for i, label in zip(rows.ids, told, strict=True) if label is None]
-    problems = [
-        f"`{name}` must have {what} in every row, got {len(ids):,} without: {_some(ids)}"
-        for ids, what in ((blank, "a text"), (bare, "a label"))
-        if ids
-    ]
+    problems = problems_of_texts(rows, name, texts)
+    if bare := [i for i, label in zip(rows.ids, told, strict=True) if label is None]:
+        problems.append(f"`{name}` must have a label in every row, got {len(bare):,} without: {_some(bare)}")
     if len(there := set(told) - {None}) < least:
         got = f"only {next(iter(there))!r}" if there else "none" if told else "no row"
         problems.append(f"`{name}` must hold {'two labels' if least == 2 else 'a label'} at least, got {got}")
     if labels is not None:
         problems += _strangers(rows, name, labels)
     return problems + (_problems_of_weights(rows, name) if weighted and "weight" in rows.table.column_names else [])
+
+
+def problems_of_texts(rows: Rows, name: str, texts: Sequence[Text]) -> list[str]:
+    """Say which rows have a blank text."""
+    blank = [i for i, text in zip(rows.ids, texts, strict=True) if not "".join(text).strip()]
+    return [f"`{name}` must have a text in every row, got {len(blank):,} without: {_some(blank)}"] if blank else []
 
 
 def problems_of_kinds(**sets: Rows | None) -> list[str]:

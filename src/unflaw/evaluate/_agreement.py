@@ -50,12 +50,10 @@ def accuracy_by_agreement(scores: Sequence[Score], rows: Rows) -> Finding | None
     who = f"a panel of language models ({', '.join(panel)})" if panel else "people"
     thresholds = np.unique(np.quantile(agreed, np.linspace(0, 1, _N_THRESHOLDS + 1)[:-1]))
     series = [_curve(s.model, thresholds, agreed, y, hits) for s, hits in zip(told, right, strict=True)]
-    ends = "; ".join(f"{s.name} {s.y[0]:.0%} of all, {s.y[-1]:.0%} where they agree most" for s in series)
+    ends = "of all rows and where they agree most: " + ", ".join(f"{s.name} {s.y[0]:.0%} {s.y[-1]:.0%}" for s in series)
     plot = Plot("line", f"Recall where {who} agree", "agreement, at least", "mean recall", series, f"{ends}.")
-    ahead = "".join(
-        f" Of agreement and the lead of {told[0].model} over {of}: {v:.2f} [{a:.2f}, {b:.2f}]."
-        for of, (v, a, b) in leads.items()
-    )
+    ahead = ", ".join(f"{of}: {v:.2f} [{a:.2f}, {b:.2f}]" for of, (v, a, b) in leads.items())
+    ahead = f" Of agreement and the lead of {told[0].model} over {ahead}." if leads else ""
     return Finding(
         check="subjectivity.accuracy",
         title=_title(who, low, high),
@@ -66,7 +64,7 @@ def accuracy_by_agreement(scores: Sequence[Score], rows: Rows) -> Finding | None
         verdict="ok",
         threshold=f"{NO_VERDICT}it tells mistakes from matters of opinion",
         meaning=f"Spearman's correlation of agreement and of being told right is {value:.2f} [{low:.2f}, {high:.2f}]: "
-        f"mean recall, {ends}.{ahead}",
+        f"mean recall {ends}.{ahead}",
         unit="Spearman's rho, over rows",
         n_rows=len(agreed),
         evidence={"panel": panel, "leads": leads},

@@ -89,6 +89,16 @@ def test_a_lead_that_is_where_people_do_not_agree_goes_against_agreement(rows):
     assert "the lead of r over s: -1.00" in found.meaning
 
 
+def test_of_many_classifiers_the_first_and_the_best_are_drawn_and_all_are_told(rows):
+    asked, wrong = annotated(rows, 20), {"a": 16, "b": 20, "c": 4, "d": 12, "e": 8, "f": 2}
+    scores = [s for name, n in wrong.items() for s in labels(Rule(rows, range(20, 20 + n)), asked, name=name)]
+    found = accuracy_by_agreement(scores, asked)
+    (plot,) = found.plots
+    assert [s.name for s in plot.series] == ["a", "f", "c", "e"] and "first of 6 classifiers" in plot.title
+    assert found.evidence["recall"] == {name: (pytest.approx(1 - n / 40), 1.0) for name, n in wrong.items()}
+    assert "lead of a over f" in found.meaning and "b" not in found.meaning.partition("lead of")[2].split()
+
+
 def test_each_label_counts_alike_where_people_agree(rows):
     """Of the rows that all agree on, 15 of 15 good ones are told and none of 5 bad ones: a mean recall of a half."""
     rows = rows.with_column("label", ["good" if k < 15 or k % 2 else "bad" for k in range(40)], "label")

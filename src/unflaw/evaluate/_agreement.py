@@ -15,18 +15,21 @@ __all__ = ["accuracy_by_agreement"]
 
 LEAST_ROWS = 30
 _N_THRESHOLDS = 10
+_DRAWN = 4
+"""Curves that can be told apart on one plot: the first, and the best of the others."""
 
 
 def accuracy_by_agreement(scores: Sequence[Score], rows: Rows) -> Finding | None:
-    """Return how recall rises with agreement, a curve for each of the "labels.accuracy" scores.
+    """Return how recall rises with agreement: curves of the first "labels.accuracy" score and the best three others.
 
     Agreement is the share of a row's commonest annotation above what chance gives, so that rows with few and many
     annotators can be held together: 1 where all agree, 0 on average by chance. A point of a curve is the mean recall of
     the labels over the rows that agree at least so much: each label counts alike, since their mix changes with the
     rows. The value is Spearman's correlation, over rows, of agreement and of how many of the classifiers are right;
     `evidence["leads"]` has that of agreement and of the lead that the first of them has over another, e.g. one that
-    learnt real rows over one that learnt synthetic ones. None without a column `annotations` with two labels in thirty
-    rows, with more than `MOST_LABELS` different ones, or where all rows agree alike.
+    learnt real rows over one that learnt synthetic ones, and `evidence["recall"]` both ends of every curve. None
+    without a column `annotations` with two labels in thirty rows, with more than `MOST_LABELS` different ones, or where
+    all rows agree alike.
     """
     told = [s for s in scores if s.benchmark == "labels.accuracy"]
     if ANNOTATIONS not in rows.table.column_names or not told:
@@ -50,9 +53,12 @@ def accuracy_by_agreement(scores: Sequence[Score], rows: Rows) -> Finding | None
     who = f"a panel of language models ({', '.join(panel)})" if panel else "people"
     thresholds = np.unique(np.quantile(agreed, np.linspace(0, 1, _N_THRESHOLDS + 1)[:-1]))
     series = [_curve(s.model, thresholds, agreed, y, hits) for s, hits in zip(told, right, strict=True)]
-    ends = "of all rows and where they agree most: " + ", ".join(f"{s.name} {s.y[0]:.0%} {s.y[-1]:.0%}" for s in series)
-    plot = Plot("line", f"Recall where {who} agree", "agreement, at least", "mean recall", series, f"{ends}.")
-    ahead = ", ".join(f"{of}: {v:.2f} [{a:.2f}, {b:.2f}]" for of, (v, a, b) in leads.items())
+    drawn = [series[0], *sorted(series[1:], key=lambda s: -s.y[0])[: _DRAWN - 1]]
+    ends = "of all rows and where they agree most: " + ", ".join(f"{s.name} {s.y[0]:.0%} {s.y[-1]:.0%}" for s in drawn)
+    fewer = "" if len(drawn) == len(series) else f": the first of {len(series)} classifiers, and the best of the others"
+    plot = Plot("line", f"Recall where {who} agree{fewer}", "agreement, at least", "mean recall", drawn, f"{ends}.")
+    told_of = [(s.name, leads[s.name]) for s in drawn[1:]]
+    ahead = ", ".join(f"{of}: {v:.2f} [{a:.2f}, {b:.2f}]" for of, (v, a, b) in told_of)
     ahead = f" Of agreement and the lead of {told[0].model} over {ahead}." if leads else ""
     return Finding(
         check="subjectivity.accuracy",
@@ -67,7 +73,7 @@ def accuracy_by_agreement(scores: Sequence[Score], rows: Rows) -> Finding | None
         f"mean recall {ends}.{ahead}",
         unit="Spearman's rho, over rows",
         n_rows=len(agreed),
-        evidence={"panel": panel, "leads": leads},
+        evidence={"panel": panel, "leads": leads, "recall": {s.name: (s.y[0], s.y[-1]) for s in series}},
         plots=[plot],
     )
 

@@ -50,12 +50,26 @@ def edit(path, change):
         (lambda lines: [{"guid": "a", "gold": 0}, *lines[1:]], "line 1: KeyError: 'logits_epoch_1'"),
         (lambda lines: [{**lines[0], "logits_epoch_1": [1, 2, 3]}, *lines[1:]], r"as many classes, got \[2, 3\]"),
         (lambda lines: [{**lines[0], "logits_epoch_1": [1, float("nan")]}, *lines[1:]], "must be finite"),
+        (lambda lines: [{**lines[0], "gold": 2}, *lines[1:]], "line 1: `gold` must be the place of a class, got 2"),
+        (lambda lines: [{**line, "logits_epoch_1": [1, 2, 3]} for line in lines], r"as many classes, got \[2, 3\]"),
     ],
 )
 def test_a_broken_epoch_is_named(tmp_path, change, told):
     write(tmp_path)
     edit(tmp_path / "dynamics_epoch_1.jsonl", change)
     with pytest.raises(DataError, match=told):
+        read_dynamics(tmp_path)
+
+
+def test_what_is_wrong_with_each_epoch_is_told_at_once(tmp_path):
+    write(tmp_path)
+    edit(tmp_path / "dynamics_epoch_1.jsonl", lambda lines: lines[1:])
+    edit(tmp_path / "dynamics_epoch_2.jsonl", lambda lines: [{**lines[0], "gold": 1}, *lines[1:]])
+    with pytest.raises(DataError, match="epoch 1 holds other rows.*epoch 2 gives 'a' another `gold`"):
+        read_dynamics(tmp_path)
+    for epoch in range(3):
+        (tmp_path / f"dynamics_epoch_{epoch}.jsonl").write_text("\n")
+    with pytest.raises(DataError, match="dynamics_epoch_0.jsonl holds no row"):
         read_dynamics(tmp_path)
 
 

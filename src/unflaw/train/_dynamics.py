@@ -10,8 +10,10 @@ A file is replaced whole, so that a killed run leaves whole epochs.
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,58 +82,89 @@ def read_dynamics(folder: str | Path, *, progress: Callable[[int, int], None] | 
         raise DataError(f"`{folder}` lacks the epochs {missing} of 0 to {max(found)}")
     if len(found) < 2:
         raise DataError(f"`{folder}` must hold two epochs at least, got one, which shows no course")
-    problems: list[str] = []
-    epochs = []
+    read = _Epochs()
     for epoch in range(len(found)):
-        epochs.append(_read_epoch(found[epoch], epoch, problems))
+        read.add(found[epoch], epoch)
         if progress is not None:
             progress(epoch + 1, len(found))
-    first = epochs[0]
-    if problems := problems or _apart(epochs):
+    sizes = {z.shape[1] for z in read.logits}
+    if problems := read.broken or read.apart or ([_of_many_sizes(sizes)] if len(sizes) > 1 else []):
         more = f"; and {len(problems) - _N_NAMED:,} more" if len(problems) > _N_NAMED else ""
         raise DataError(f"`{folder}` cannot be read: {'; '.join(problems[:_N_NAMED])}{more}")
-    ids = list(first)
-    logits = np.array([[rows[i][0] for i in ids] for rows in epochs], dtype=np.float64)
-    return RecordedDynamics(ids, logits, np.array([first[i][1] for i in ids], dtype=np.int64))
+    return RecordedDynamics(list(read.place), np.array(read.logits), np.array(read.y, dtype=np.int64))
 
 
-def _apart(epochs: list[dict[str, tuple[list[float], int]]]) -> list[str]:
-    """Say where epochs do not go together."""
-    first, problems = epochs[0], []
-    for epoch, rows in enumerate(epochs):
-        if strange := sorted(first.keys() ^ rows.keys()):
-            lost = len(first.keys() - rows.keys())
-            problems.append(
-                f"epoch {epoch} holds other rows than epoch 0: {lost:,} are missing and {len(strange) - lost:,} are "
-                f"new, e.g. {strange[0]!r}"
+class _Epochs:
+    """Epochs as they are read."""
+
+    def __init__(self) -> None:
+        self.place: dict[str, int] = {}
+        """Row id → its place, in the order of the first epoch."""
+        self.y = array("q")
+        self.logits: list[Float[np.ndarray, "n K"]] = []
+        self.broken: list[str] = []
+        """What is wrong with lines."""
+        self.apart: list[str] = []
+        """Why epochs do not go together."""
+
+    def add(self, path: Path, epoch: int) -> None:
+        """Read the file of one epoch."""
+        at, values, sizes = array("q"), array("d"), set[int]()
+        seen, strange, turned = bytearray(len(self.place)), list[str](), list[str]()
+        for n, guid, z, gold in self._lines(path, epoch):
+            if epoch == 0 and guid not in self.place:
+                self.place[guid] = len(self.place)
+                self.y.append(gold)
+                seen.append(0)
+            k = self.place.get(guid)
+            if k is None:
+                strange.append(guid)
+            elif seen[k]:
+                self.broken.append(f"{path.name} line {n}: {guid!r} comes twice")
+            else:
+                seen[k] = 1
+                at.append(k)
+                values.extend(z)
+                sizes.add(len(z))
+                if gold != self.y[k]:
+                    turned.append(guid)
+        lost = [guid for guid, k in self.place.items() if not seen[k]] if 0 in seen else []
+        if not self.place:
+            self.apart.append(f"{path.name} holds no row")
+        elif lost or strange:
+            self.apart.append(
+                f"epoch {epoch} holds other rows than epoch 0: {len(lost):,} are missing and {len(strange):,} are new, "
+                f"e.g. {min(lost + strange)!r}"
             )
-        elif turned := [i for i in first if rows[i][1] != first[i][1]]:
-            problems.append(f"epoch {epoch} gives {turned[0]!r} another `gold` than epoch 0")
-    sizes = {len(z) for rows in epochs for z, _ in rows.values()}
-    if len(sizes) > 1:
-        problems.append(f"all logits must be of as many classes, got {sorted(sizes)}")
-    elif wrong := [i for i, (z, gold) in first.items() if not 0 <= gold < len(z)]:
-        problems.append(f"`gold` must be the place of a class, got {first[wrong[0]][1]} for {wrong[0]!r}")
-    return problems
-
-
-def _read_epoch(path: Path, epoch: int, problems: list[str]) -> dict[str, tuple[list[float], int]]:
-    """Return row id → (logits, gold); what is wrong with a line is added to `problems`."""
-    rows: dict[str, tuple[list[float], int]] = {}
-    for n, line in enumerate(path.read_bytes().split(b"\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            record: Any = json.loads(line)
-            guid, z, gold = str(record["guid"]), record[f"logits_epoch_{epoch}"], record["gold"]
-            z, gold = [float(v) for v in z], int(gold)
-        except (ValueError, KeyError, TypeError, OverflowError) as error:
-            problems.append(f"{path.name} line {n}: {type(error).__name__}: {error}")
-            continue
-        if not np.isfinite(z).all():
-            problems.append(f"{path.name} line {n}: logits must be finite")
-        elif guid in rows:
-            problems.append(f"{path.name} line {n}: {guid!r} comes twice")
+        elif turned:
+            self.apart.append(f"epoch {epoch} gives {turned[0]!r} another `gold` than epoch 0")
+        elif len(sizes) > 1:
+            self.apart.append(f"{path.name}: {_of_many_sizes(sizes)}")
         else:
-            rows[guid] = (z, gold)
-    return rows
+            logits = np.empty((len(at), *sizes))
+            logits[np.array(at)] = np.array(values).reshape(logits.shape)
+            self.logits.append(logits)
+
+    def _lines(self, path: Path, epoch: int) -> Iterator[tuple[int, str, list[float], int]]:
+        """Return number, id, logits and label of each line that holds them."""
+        with open(path, "rb") as lines:
+            for n, line in enumerate(lines, 1):
+                if not line.strip():
+                    continue
+                try:
+                    record: Any = json.loads(line)
+                    guid, z, gold = str(record["guid"]), record[f"logits_epoch_{epoch}"], record["gold"]
+                    z, gold = [float(v) for v in z], int(gold)
+                except (ValueError, KeyError, TypeError, OverflowError) as error:
+                    self.broken.append(f"{path.name} line {n}: {type(error).__name__}: {error}")
+                    continue
+                if not all(map(math.isfinite, z)):
+                    self.broken.append(f"{path.name} line {n}: logits must be finite")
+                elif not 0 <= gold < len(z):
+                    self.broken.append(f"{path.name} line {n}: `gold` must be the place of a class, got {gold}")
+                else:
+                    yield n, guid, z, gold
+
+
+def _of_many_sizes(sizes: set[int]) -> str:
+    return f"all logits must be of as many classes, got {sorted(sizes)}"

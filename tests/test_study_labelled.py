@@ -1,8 +1,10 @@
 """The studies of labelled text: rows are spoilt as they say, a run writes what the page reads, claims are judged."""
 
+import io
 import json
 import os
 import re
+import tarfile
 from functools import partial
 from types import SimpleNamespace
 
@@ -210,6 +212,23 @@ def test_gaps_and_correlations_of_the_subjectivity_study(load_study):
     traits[page.TASKS[1]]["agreement"] = [0.0] * 50 + [1.0] * 50  # written rows: right but for four of the first fifty
     said = page._instances(by, traits)
     assert [round(c["value"], 4) for c in said] == [0.0, 0.16, 0.16, 0.16, 0.16]
+
+
+def test_sentences_of_a_pair_lie_in_one_fold_and_have_its_two_labels(load_study, tmp_path):
+    (irony,) = load_study("subjectivity", "irony")
+    pair = {"input": "Which statement is sarcastic? (a) I love rain a lot (b) I love sun a lot",
+            "target_scores": {"(a)": 1, "(b)": 0}}  # fmt: skip
+    single = {"input": "Nobody is (as) kind", "target_scores": {"ironic": 0, "not ironic": 1}}
+    with tarfile.open(tmp_path / "bigbench-1.0.0.tar.gz", "w:gz") as tar:
+        for name, of in (("snarks", pair), ("irony_identification", single)):
+            said = json.dumps({"examples": [of]}).encode()
+            file = tarfile.TarInfo(f"bigbench-1.0.0/bigbench/benchmark_tasks/{name}/task.json")
+            file.size = len(said)
+            tar.addfile(file, io.BytesIO(said))
+    rows = irony.sentences(tmp_path)
+    assert rows.column("text") == ["I love rain a lot", "I love sun a lot", "Nobody is (as) kind"]
+    assert rows.column("label") == ["ironic", "literal", "literal"]
+    assert irony.alike(rows.column("text")) == [0, 0, 2]
 
 
 PAGES = [("weights", "page", "README.md"), ("difficulty", "page", "README.md"), ("subjectivity", "gap_page", "gap.md")]

@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 from gap import RESULTS, TASKS, TRAITS, WAYS, records
+from irony import RESULTS as IRONY
 
 from unflaw.data import atomic_write, hash_path
 from unflaw.measure import cells, confusion, macro_f1, seeded_difference, wilson_interval
 
 HERE = Path(__file__).parent
 WRITTEN = HERE.parent / "labelled" / "data" / "written.json"
-MADE_OF = (RESULTS, TRAITS, WRITTEN, Path(__file__))
+MADE_OF = (RESULTS, TRAITS, WRITTEN, IRONY, Path(__file__))
 """Files that decide what the page says."""
 N_RESAMPLES = 2000
 GAMMAS = (0.25, 0.5, 0.75, 1.0)
@@ -59,7 +60,7 @@ def built() -> tuple[list[dict[str, Any]], str]:
         *_instances(by, traits),
     ]
     head = (HERE / "gap.md").read_text(encoding="utf-8").partition("<!-- tables -->")[0]
-    tables = "\n".join([*_claims(claims), *_scores(by, traits), *_curves(by, traits)])
+    tables = "\n".join([*_claims(claims), *_scores(by, traits), *_curves(by, traits), *_irony()])
     return claims, f"{head}<!-- tables -->\n\n{tables}\n"
 
 
@@ -312,6 +313,15 @@ def _curves(by: By, traits: dict[str, Any]) -> list[str]:
                 told.append(f"{np.mean(recalls):.3f} ({at.sum()})" if recalls else "")
             lines.append(f"| {task} | {way} | {' | '.join(told)} |")
     return [*lines, ""]
+
+
+def _irony() -> list[str]:
+    of = json.loads(IRONY.read_text())
+    lines = [
+        f"## Of {of['n']} ironic and literal sentences, those told by a classifier that learnt from the others", "",
+        "| classifier | told (chance: one half) |", "|---|---|",
+    ]  # fmt: skip
+    return [*lines, *(f"| {by} | {v:.3f} [{low:.3f}, {high:.3f}] |" for by, (v, low, high) in of["by"].items()), ""]
 
 
 if __name__ == "__main__":

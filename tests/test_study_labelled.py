@@ -245,7 +245,8 @@ def test_the_pages_say_what_the_results_say(load_study, study, module, name, mon
     assert claims and {*page._claims(claims)} <= {*lines}
     assert len({c["statement"] for c in claims}) == len(claims)
     monkeypatch.setattr(page, "N_RESAMPLES", 20, raising=False)
-    monkeypatch.setattr(page, "seeded_difference", partial(page.seeded_difference, n_resamples=20))
+    for made in ("seeded_difference", "seeded_interval"):
+        monkeypatch.setattr(page, made, partial(getattr(page, made), n_resamples=20))
     again, text = page.built()
     assert [(c["statement"], c["value"]) for c in again] == [(c["statement"], c["value"]) for c in claims]
     made, held = ({re.sub(r"\[[^]]*\]", "", line) for line in of} for of in (text.splitlines(), lines))

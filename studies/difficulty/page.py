@@ -1,12 +1,14 @@
 """Claims D1 to D6 about levels of difficulty, from what `run.py` measured: claims.json, and the tables of README.md.
 
-Accuracy is of models that never saw the graded rows, and a mean over seeds; intervals resample seeds and rows together,
-but for stability and surface features, whose least and greatest value over seeds are told.
+Accuracy is of models that never saw the graded rows, and a mean over seeds; intervals resample rows and allow for the
+seeds (`unflaw.measure.seeded_interval`), but for stability and surface features, whose least and greatest value over
+seeds are told.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,11 @@ import numpy as np
 from run import DOSES_FILE, LEVELS_FILE, SETS, SUBSETS, SUBSETS_FILE, control
 
 from unflaw.data import atomic_write, hash_path
-from unflaw.measure import LEVELS, seeded_difference
+from unflaw.measure import LEVELS, seeded_difference, seeded_interval
 
 HERE = Path(__file__).parent
 MADE_OF = (LEVELS_FILE, SUBSETS_FILE, DOSES_FILE, Path(__file__))
 """Files that decide what the page says."""
-N_RESAMPLES = 2000
 OTHERS = {"potion": "potion's vectors", "smollm2": "SmolLM2-135M"}
 """Another family → what it is called."""
 Record = dict[str, Any]
@@ -31,7 +32,7 @@ def main() -> None:
     """Write claims.json and the page."""
     claims, page = built()
     with atomic_write(HERE / "results" / "claims.json") as file:
-        made_of = {str(path.relative_to(HERE)): hash_path(path) for path in MADE_OF}
+        made_of = {os.path.relpath(path, HERE): hash_path(path) for path in MADE_OF}
         json.dump({"claims": claims, "made_of": made_of}, file, indent=1)
     with atomic_write(HERE / "README.md") as file:
         file.write(page)
@@ -77,20 +78,14 @@ def resampled(
 ) -> Interval | None:
     """Return what `apart` makes of values and levels, each (seeds, rows), as a mean over seeds, and its interval.
 
-    `values` holds one number per row for each record, `level` names where its levels stand. Seeds and rows are
-    resampled together, since every seed asks about the same rows. None where a level is empty for some seed.
+    `values` holds one number per row for each record, `level` names where its levels stand. Rows are resampled, those
+    of all seeds together, since every seed asks about the same ones. None where a level is empty for some seed, and for
+    one seed.
     """
     levels, known = np.stack([np.array(r[level]) for r in of]), np.stack(values).astype(float)
-    found = apart(known, levels)
-    if np.isnan(found).any():
+    if len(of) < 2 or np.isnan(apart(known, levels)).any():
         return None
-    rng, draws = np.random.default_rng(0), np.empty(N_RESAMPLES)
-    for n in range(N_RESAMPLES):
-        seeds, rows = rng.integers(len(of), size=len(of)), rng.integers(known.shape[1], size=known.shape[1])
-        told = apart(known[seeds][:, rows], levels[seeds][:, rows])
-        draws[n] = told[~np.isnan(told)].mean() if not np.isnan(told).all() else np.nan
-    low, high = np.nanquantile(draws, [0.025, 0.975])
-    return float(found.mean()), float(low), float(high)
+    return seeded_interval(lambda rows: apart(known[:, rows], levels[:, rows]), known.shape[1])
 
 
 def claim(name: str, statement: str, found: Interval | None, threshold: str, n: int, least: float = 0.0) -> Record:

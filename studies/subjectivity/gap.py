@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,10 @@ def main() -> None:
     parser.add_argument("--tasks", default=",".join(TASKS))
     parser.add_argument("--no-panel", action="store_true", help="leave out the votes of the language model")
     told = parser.parse_args()
+    sys.path.append(str(LABELLED))
+    from rounding import quick_bfloat16
+
+    _units = quick_bfloat16()  # for as long as it is held
     tasks = [task for task in told.tasks.split(",") if _is_written(task)]
     done = {(r["task"], r["way"], r["seed"]) for r in records()}
     for seed in range(told.seeds):

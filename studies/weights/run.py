@@ -67,7 +67,7 @@ N_ROWS, SEEDS = 300, 5
 SHARED: dict[str, Any] = {"batch_size": 32, "learning_rate": 2e-4, "max_tokens": 48, "precision": "bfloat16"}
 """One precision for all arms, on a processor without units for it as well: see studies/labelled/rounding.py."""
 ARM, CHECKER = {**SHARED, "steps": 40}, {**SHARED, "epochs": 4.0}
-BILEVEL, BILEVEL_SEEDS = ("hu", "sungen"), 3
+BILEVEL = ("hu", "sungen")
 RATES, TUNED = (0.01, 0.03, 0.1, 0.3, 1.0), HERE / "results" / "tuned.jsonl"
 """Rates at which `hu` and `sungen` may learn weights, and what validation rows say of each: `--tune`."""
 TUNING_SEED = 100
@@ -103,7 +103,6 @@ def main() -> None:
                     continue
                 arms = [a for a in CONDITIONS[condition] if a in told.arms.split(",")]
                 arms = [a for a in arms if (task, condition, seed, a) not in done]
-                arms = [a for a in arms if a not in BILEVEL or seed < BILEVEL_SEEDS]
                 for arm in {*arms} & {*BILEVEL}:
                     rate_of(arm)  # or stop before anything is trained
                 if arms:

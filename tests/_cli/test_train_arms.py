@@ -56,7 +56,7 @@ def test_arms_take_the_settings_of_theirs(files, tiny_encoder):
     ]
     own = ["--cap", 3, "--temperature", 2, "--gamma", 2, "--meta-step", 0.5, "--meta-rate", 0.01]
     arms = [*how, "--real", files / "checker.jsonl", "--arms"]
-    call(*arms, "dimp,focal,hu,filter", *own, "--threshold", 0.3)
+    call(*arms, "dimp, focal, hu, filter", *own, "--threshold", 0.3)
     kept = RunFolder(run).manifest["steps"][-1]["settings"]
     assert (kept["cap"], kept["gamma"], kept["meta_step"], kept["threshold"]) == (3.0, 2.0, 0.5, 0.3)
     assert "`threshold` changes nothing without the arm filter" in refused(*arms, "real", "--threshold", 0.3)

@@ -74,3 +74,13 @@ def test_small_classes_give_their_share_together():
     scores = {f"{c}{i}": 0.1 * i + 0.01 * "abcdefghij".index(c) for c in "abcdefghij" for i in range(3)}
     assert set(filter_rows(rows, scores, worst=0.1, balance="label").removed) == {"j2", "i2", "h2"}
     assert len(filter_rows(rows, scores, worst=0.4, balance="label").removed) == 12  # one of each, and two more
+
+
+def test_rows_whose_class_is_not_a_number_are_one_class():
+    n = 12
+    rows = Rows.from_records(
+        [{"unflaw.id": f"{k:02d}", "text": f"t{k}", "of": float("nan") if k < 4 else float(k % 2)} for k in range(n)],
+        {"text": "text"},
+    )
+    kept = filter_rows(rows, {f"{k:02d}": float(k) for k in range(n)}, keep=6, balance="of").kept
+    assert sum(int(i) < 4 for i in kept) == 2

@@ -201,6 +201,9 @@ def test_what_checkers_said_is_not_asked_again(scripted, tmp_path):
     asked = len(scripted)
     again = weigh(rows, real, check=False, work=tmp_path)
     assert len(scripted) == asked and again.weight == pytest.approx(first.weight)
+    capped = weigh(rows, real, check=False, work=tmp_path, cap=1.0, temperature=2.0)
+    weigh(rows, real, check=False, work=tmp_path, method="dimp")
+    assert len(scripted) == asked and capped.weight.max() == 1.0  # what changes no answer asks nobody
     weigh(rows, real, check=False, work=tmp_path, seed=1)
     assert len(scripted) > asked  # another call is another answer
 
@@ -281,3 +284,12 @@ def test_another_model_in_the_same_folder_is_asked_anew(scripted, tmp_path, monk
         weigh(rows, real, check=False, checker="hf:there", work=tmp_path)
         counts.append(len(scripted))
     assert counts[0] == counts[1] < counts[2]
+
+
+def test_vectors_that_are_no_numbers_are_told():
+    class Broken:
+        def encode(self, texts):
+            return np.full((len(texts), 3), np.nan)
+
+    with pytest.raises(DataError, match="encoder Broken must give finite numbers"):
+        weigh(labelled_rows(20), labelled_rows(20, seed=1), checker=Broken(), check=False)

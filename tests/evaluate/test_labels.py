@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
 from labelled import labelled_rows
-from unflaw._errors import SettingsError
+from unflaw._errors import DataError, SettingsError
 from unflaw.data import Rows
 from unflaw.evaluate import accuracy_by_agreement, compare, labels
 
@@ -86,6 +86,8 @@ def test_a_lead_that_is_where_people_do_not_agree_goes_against_agreement(rows):
     real, synthetic = (labels(Rule(rows, wrong), asked, name=n) for n, wrong in (("r", []), ("s", range(20, 40))))
     found = accuracy_by_agreement([*real, *synthetic], asked)
     assert found.evidence["leads"]["s"] == pytest.approx((-1.0, -1.0, -1.0))
+    same = labels(Rule(rows, []), asked, name="t")
+    assert set(accuracy_by_agreement([*real, *same, *synthetic], asked).evidence["leads"]) == {"s"}  # t never differs
     assert "the lead of r over s: -1.00" in found.meaning
 
 
@@ -117,6 +119,16 @@ def test_all_right_claims_no_certainty(rows):
     assert (f1.value, f1.high) == (1.0, 1.0) and f1.low == pytest.approx(1 - below / 2**0.5)
     accuracy, f1 = labels(Rule(rows, range(40)), rows)
     assert (f1.value, f1.low) == (0.0, 0.0) and f1.high == pytest.approx(below / 2**0.5) and accuracy.high > 0
+
+
+@pytest.mark.parametrize(
+    ("p", "told"), [(np.full((40, 2), np.nan), "others in 40 of 40 rows"), (np.zeros((39, 2)), "got 39 × 2")]
+)
+def test_what_are_no_probabilities_is_not_graded(rows, p, told):
+    rule = Rule(rows, [])
+    rule.predict_proba = lambda texts: p
+    with pytest.raises(DataError, match=told):
+        labels(rule, rows)
 
 
 def test_no_rows_are_refused_and_those_of_one_label_are_not(rows):

@@ -8,6 +8,7 @@ from unflaw._errors import SettingsError
 from unflaw.audit import SubjectivityCheck, audit
 from unflaw.data import Rows
 from unflaw.generate import TextTask, vote
+from unflaw.generate._labels import _read
 from unflaw.models import HashEncoder
 
 TASK = TextTask("a sentence", {"good": "it praises", "bad": ""})
@@ -116,3 +117,9 @@ def test_pairs_are_shown_whole():
 def test_too_few_votes_are_refused(panel, votes, told):
     with pytest.raises(SettingsError, match=told):
         vote(labelled_rows(2), TASK, panel, votes=votes)
+
+
+def test_labels_that_differ_by_case_are_told_apart():
+    assert [_read(f'{{"label": "{said}"}}', ["US", "us"]) for said in ("us", "US", " us ", "Us", "uk")] == [
+        "us", "US", "us", "US", None,
+    ]  # fmt: skip

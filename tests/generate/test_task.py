@@ -1,3 +1,5 @@
+from importlib import import_module
+
 import pytest
 
 from unflaw._errors import DataError, SettingsError
@@ -65,3 +67,15 @@ def test_all_mistakes_of_a_task_are_told_at_once(tmp_path):
     told = "\n".join(refused.value.problems)
     for part in ("`labls` is unknown", "`task` is missing", "two labels at least", "got 9-3"):
         assert part in told
+
+
+def test_the_task_that_the_module_shows_can_be_read(tmp_path):
+    shown = [line[4:] for line in import_module("unflaw.generate._task").__doc__.splitlines() if line[:4] == "    "]
+    (tmp_path / "task.yaml").write_text("\n".join(shown))
+    task = read_task(tmp_path / "task.yaml")
+    assert list(task.labels) == ["positive", "negative"] and task.words == (10, 30) and task.examples == "real.jsonl"
+
+
+def test_labels_with_white_space_around_them_are_told():
+    with pytest.raises(SettingsError, match="no white space around them, got 'a '"):
+        TextTask("a text", {"a": "", "a ": ""})

@@ -8,6 +8,7 @@ from unflaw.measure import (
     paired_difference,
     ratio_interval,
     seeded_difference,
+    seeded_interval,
 )
 
 
@@ -75,6 +76,25 @@ def test_a_statistic_is_taken_of_each_seed():
     a = np.array([[0, 1, 1, 1], [0, 0, 1, 1]])
     value, low, high = seeded_difference(a, np.zeros((2, 4), int), statistic=lambda block: block.max(axis=-1))
     assert value == 1.0 and 0.0 <= low <= high == 1.0
+
+
+@pytest.mark.parametrize("n_seeds", [2, 3, 5])
+def test_intervals_over_few_seeds_cover_the_truth_as_often_as_they_say(n_seeds):
+    rng, hits = np.random.default_rng(0), 0
+    for trial in range(300):
+        by_seed = rng.normal(size=n_seeds)
+        _, low, high = seeded_interval(lambda rows, of=by_seed: of, 8, n_resamples=400, seed=trial)
+        hits += low <= 0.0 <= high
+    assert 0.91 <= hits / 300 <= 0.98
+
+
+def test_a_seed_without_a_value_is_left_out():
+    def values(rows):
+        return np.array([1.0, np.nan, 1.0]) if 0 in rows else np.full(3, np.nan)
+
+    assert seeded_interval(values, 4) == (1.0, 1.0, 1.0)
+    with pytest.raises(TooFewRowsError, match="two of them, got 1"):
+        seeded_interval(lambda rows: np.array([1.0, np.nan]), 4)
 
 
 @pytest.mark.parametrize(("shape", "error"), [((1, 4), TooFewRowsError), ((3, 1), TooFewRowsError)])

@@ -1,12 +1,13 @@
 import json
+from importlib import import_module
 
 import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from unflaw._errors import SpecError
-from unflaw.models import Classifier, open_classifier, open_trainable_classifier, writes_text
+from unflaw._errors import ModelCallError, SpecError
+from unflaw.models import Classifier, encode_texts, open_classifier, open_trainable_classifier, writes_text
 
 TEXTS = ["The river is long and the city is old.", "Water", "People of the world"]
 
@@ -47,6 +48,24 @@ def test_long_texts_are_cut_and_progress_is_told(trained):
     long = "river " * 500
     assert model.logits([long, long + "city"], progress=lambda *done: told.append(done)).shape == (2, 3)
     assert told[-1] == (2, 2)
+
+
+def test_texts_encoded_in_slices_are_those_encoded_at_once(trained, monkeypatch):
+    tokenizer = AutoTokenizer.from_pretrained(trained)
+    pairs = list(zip(TEXTS, TEXTS[::-1], strict=True))
+    for texts in (TEXTS, pairs):
+        whole = tokenizer(*([texts] if texts is TEXTS else map(list, zip(*texts, strict=True))))
+        monkeypatch.setattr(import_module("unflaw.models._classifiers"), "_ENCODED_AT_ONCE", 2)
+        parts = encode_texts(tokenizer, texts, 64)
+        assert [f["input_ids"].tolist() for f in parts] == whole["input_ids"]
+        assert [f["token_type_ids"].tolist() for f in parts] == whole["token_type_ids"]
+
+
+def test_a_classifier_that_fell_apart_says_so(trained):
+    model = open_classifier(f"hf:{trained}")
+    torch.nn.init.constant_(model.model.classifier.bias, float("nan"))
+    with pytest.raises(ModelCallError, match="gives no numbers"):
+        model.predict_proba(TEXTS)
 
 
 def test_a_new_head_is_drawn_from_the_seed_alone(tiny_encoder):

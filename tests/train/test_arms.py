@@ -6,7 +6,7 @@ import pytest
 from labelled import labelled_rows, pair_rows
 from unflaw._errors import DataError, SettingsError
 from unflaw.data import Rows
-from unflaw.train import ARMS, DIVERSITY, QUALITY, train_arms
+from unflaw.train import ARMS, DIVERSITY, QUALITY, digest_of_weights, train_arms
 from unflaw.train._arms import _bare, _rows_of
 
 
@@ -147,3 +147,18 @@ def test_arms_that_were_trained_are_not_trained_again(tiny_encoder, tmp_path, we
     assert len(trained) == 1 and again["plain"] == first["plain"] and again["imp"].labels == ("bad", "good")
     train_arms(*given, **{**how, "steps": 3}, resume=True)
     assert len(trained) == 3  # another call is another training
+
+
+def test_no_steps_and_no_batches_are_refused(tmp_path, weighed):
+    real, validation = labelled_rows(20, seed=1), labelled_rows(10, seed=2)
+    with pytest.raises(SettingsError, match=r"(?s)`batch_size` must be at least 1, got 0.*`steps` must be at least 1"):
+        train_arms("minilm", weighed, real, validation, tmp_path, arms=["plain"], batch_size=0, steps=0)
+
+
+def test_weights_of_either_format_are_told_apart(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    told = []
+    for said in ("one", "two"):
+        (tmp_path / "pytorch_model.bin").write_text(said)
+        told.append(digest_of_weights(f"hf:{tmp_path}"))
+    assert len(set(told)) == 2

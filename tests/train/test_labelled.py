@@ -57,6 +57,18 @@ def test_shared_texts_are_found_whatever_their_case_and_blanks():
     refuse_shared(real=one, test=rows_of(("c", "x")))
 
 
+def test_a_text_in_another_unicode_form_is_the_same_text():
+    composed, apart = "das caf\u00e9 ist gut", "das cafe\u0301 ist gut"
+    with pytest.raises(DataError, match="share 1 texts"):
+        refuse_shared(real=rows_of((composed, "x"), ("b", "y")), test=rows_of((apart, "x")))
+    refuse_shared(real=rows_of((composed, "x")), test=rows_of(("das cafe ist gut", "x")))  # an accent is a letter
+
+
+def test_a_row_without_a_label_has_no_place():
+    with pytest.raises(SettingsError, match="a label in every row, got 1 without"):
+        label_ids(rows_of(("a", "x"), ("b", None)), ["x"])
+
+
 def test_a_pair_is_shared_only_where_both_sides_are():
     rows = pair_rows(4)
     assert len(set(normal_texts(rows))) == 4

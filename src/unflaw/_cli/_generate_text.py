@@ -54,7 +54,7 @@ def text(
     ] = None,
     turns: Annotated[int, typer.Option("--turns", min=1, help="Zero-shot: texts in one conversation.")] = 4,
     max_copy: Annotated[
-        float, typer.Option("--max-copy", help="Likeness to a shot from which on a text is refused; 1 keeps it.")
+        float, typer.Option("--max-copy", help="Likeness to a shot above which a text is refused; 1: only equal ones.")
     ] = 0.7,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", show_default=False, help="RUN/texts.jsonl unless given.")

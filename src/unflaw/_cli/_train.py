@@ -280,7 +280,7 @@ def _in_vain(call: Mapping[str, Any], classifier: bool) -> list[str]:
     """Say which options a call has no use for."""
     causal, of = "a language model", "a classifier: --task classifier"
     arms = call["arms"] is not None
-    ways = {*call["arms"].split(",")} if arms else {call["objective"]}
+    ways = {name.strip() for name in call["arms"].split(",")} if arms else {call["objective"]}
     own = {"gamma": ("focal",), **dict.fromkeys(("temperature", "cap"), ("dimp",)),
            **dict.fromkeys(("meta_rate", "meta_step"), ("hu", "sungen"))}  # fmt: skip
     uses = {

@@ -67,7 +67,7 @@ def train_rows(call: Mapping[str, Any], reading: Reading) -> None:
         emit({"rows": len(rows), "out": path, **settings}, call["as_json"], words)
         return
     kept = {"task": "classifier", "model": model, "rows": source, **more, **reading.settings(), **settings}
-    kept["limit"] = call["limit"]
+    kept |= {"limit": call["limit"], "dynamics": call["dynamics"]}
     files = [file for file in (source, *more.values()) if file is not None]
     with training_step(call["run"], f"train {call['name']}", kept, files, call["resume"], call["overwrite"]) as folder:
         reading.keep(folder)

@@ -19,7 +19,7 @@ __all__ = ["AllowSharedOption", "refuse_used", "runs_of"]
 
 AllowSharedOption = Annotated[
     bool,
-    typer.Option("--allow-shared", help="Go on although rows serve two ends, in this call or this run: it flatters."),
+    typer.Option("--allow-shared", help="Go on although earlier steps used rows for another end: it flatters."),
 ]
 _LEARNT = {"rows", "real", "meta"}
 _AGAINST = {

@@ -32,7 +32,7 @@ from unflaw._cli._shared import (
     run_step,
     stages,
 )
-from unflaw._cli._used import AllowSharedOption, refuse_used, runs_of
+from unflaw._cli._used import refuse_used, runs_of
 from unflaw._errors import SettingsError
 
 if TYPE_CHECKING:
@@ -74,7 +74,13 @@ def weigh(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", show_default=False, help="RUN/weighed.jsonl unless given.")
     ] = None,
-    allow_shared: AllowSharedOption = False,
+    allow_shared: Annotated[
+        bool,
+        typer.Option(
+            "--allow-shared",
+            help="Go on although rows are among the real ones, or earlier steps used those: it flatters.",
+        ),
+    ] = False,
     *,
     reading: Reading,
     limit: LimitOption = None,

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from unflaw._errors import SpecError
+from unflaw._errors import DataError, SpecError
 from unflaw.data import Rows
 from unflaw.measure import stratified_folds
 from unflaw.models import Encoder, Text, find_classifier, open_classifier, open_encoder
@@ -87,9 +87,13 @@ class _Probe:
 
     def _encoded(self, texts: Sequence[Text]) -> Float[np.ndarray, "n d"]:
         """Encode texts; of a pair both sides, their difference and their product."""
-        if isinstance(texts[0], str):
-            return np.asarray(self._encoder.encode(list(texts)))  # type: ignore[arg-type]
-        u, v = (np.asarray(self._encoder.encode([pair[side] for pair in texts])) for side in (0, 1))
+        sides: list[Any] = [texts] if isinstance(texts[0], str) else list(zip(*texts, strict=True))
+        vectors = [np.asarray(self._encoder.encode(list(side))) for side in sides]
+        if not all(np.isfinite(of).all() for of in vectors):
+            raise DataError(f"the encoder {type(self._encoder).__name__} must give finite numbers, and does not")
+        if len(vectors) == 1:
+            return vectors[0]
+        u, v = vectors
         return np.hstack([u, v, np.abs(u - v), u * v])
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from unflaw._errors import DataError, SettingsError
 from unflaw.curate._difficulty_told import difficulty_findings
@@ -134,20 +134,22 @@ def difficulty(
         raise SettingsError(problems)
     chosen = _chosen(rows, views)
     seen = [view_of(rows, view, seed) for view in chosen]
-    courses: dict[str, RecordedDynamics] = {}
+    features: dict[str, Dynamics] = {}
+    last: dict[str, Bool[np.ndarray, " n"]] = {}
+    n_epochs = 0
     for n, (view, part) in enumerate(zip(chosen, seen, strict=True)):
         if recorded is not None:
-            courses[view] = _ordered(read_dynamics(recorded[n]), rows, str(recorded[n]))
+            course = _ordered(read_dynamics(recorded[n]), rows, str(recorded[n]))
         else:
             tell = None if progress is None else _telling(progress, view)
-            courses[view] = _course(part, model, view, out, epochs=epochs, seed=seed, tell=tell, **training)
-    features = {view: dynamics(course.logits, course.y) for view, course in courses.items()}
+            course = _course(part, model, view, out, epochs=epochs, seed=seed, tell=tell, **training)
+        features[view], last[view] = dynamics(course.logits, course.y), course.logits[-1].argmax(axis=1) == course.y
+        n_epochs = n_epochs or len(course.logits)
     found = levels(list(features.values()), forgetting=forgetting, n_seeds=n_seeds, seed=seed)
     settings = {
         "model": model if recorded is None else "recorded", "views": chosen, "forgetting": forgetting,
-        "epochs": len(courses[chosen[0]].logits), "n_seeds": n_seeds, "seed": seed, **training,
+        "epochs": n_epochs, "n_seeds": n_seeds, "seed": seed, **training,
     }  # fmt: skip
-    last = {view: course.logits[-1].argmax(axis=1) == course.y for view, course in courses.items()}
     findings = difficulty_findings(rows, found, features, last, settings)
     named = [LEVELS[k] for k in found.level.tolist()]
     return Difficulty(rows.ids, named, found.p, features, found.stability, findings, settings)

@@ -118,7 +118,8 @@ def _classes(rows: Rows, name: str) -> list[Sequence[str]]:
         raise SchemaError(f"`balance` must name a column of the rows, got {name!r}. {did_you_mean(name, known)}")
     groups: dict[Any, list[str]] = {}
     for row_id, value in zip(rows.ids, rows.column(name), strict=True):
-        groups.setdefault(value if isinstance(value, (str, int, float, bool)) else str(value), []).append(row_id)
+        plain = isinstance(value, (str, int, float)) and value == value  # or each nan were a class
+        groups.setdefault(value if plain else str(value), []).append(row_id)
     return list(groups.values())
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from unflaw._errors import SettingsError
 from unflaw.data import Rows
+from unflaw.measure import normalise
 from unflaw.train import normal_texts
 
 __all__ = ["split"]
@@ -78,10 +79,10 @@ def split(rows: Rows, parts: Mapping[str, float], *, by: str | None = "label", s
 
 
 def _said(rows: Rows) -> list[str]:
-    """Return what a row says in lower case, white space aside; of answers the question and its context."""
+    """Return what a row says, see `measure.normalise`; of answers the question and its context."""
     if rows.has("text") or (rows.has("premise") and rows.has("hypothesis")):
         return normal_texts(rows)
     if not rows.has("prompt"):
-        return [" ".join(text.casefold().split()) for text in rows.texts()]
+        return [normalise(text) for text in rows.texts()]
     sides = zip(*(rows.column(role) for role in ("context", "prompt") if rows.has(role)), strict=True)
-    return ["\n".join(" ".join((side or "").casefold().split()) for side in both) for both in sides]
+    return ["\n".join(normalise(side or "") for side in both) for both in sides]

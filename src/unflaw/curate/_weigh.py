@@ -46,7 +46,9 @@ N_FOLDS = 5
 """Of the real rows, to measure the quality checker."""
 _OF_IMP = ("n_folds", "temperature", "cap")
 """Settings that only "imp" reads; where the trainer divides, it has a temperature and a cap of its own."""
-_LEAST_QUALITY = 1e-6
+_LEAST_DIVERSITY = 1e-6
+_UNASKED = ("method", "temperature", "cap", "calibrate", "check", "wrong")
+"""Settings that change nothing about what checkers are asked."""
 Progress = Callable[[str, int, int], None]
 
 
@@ -142,7 +144,8 @@ def weigh(
         tell = None if progress is None else lambda done, total: progress(stage, done, total)
         return open_checker(checker, labels, seed=seed, device=device, progress=tell, **training)
 
-    asked = _Asked(None if work is None else Path(work), name, settings, rows, real)
+    how = {k: v for k, v in settings.items() if k not in _UNASKED}
+    asked = _Asked(None if work is None else Path(work), name, how, rows, real)
     unseen, t = None, 1.0
     if check:
         unseen = asked(
@@ -158,7 +161,7 @@ def weigh(
         asked_of = asked(
             "diversity", lambda: _diversity(fitted("diversity checker"), rows, y, len(labels), n_folds, seed)
         )
-        b = np.maximum(asked_of[at, y], _LEAST_QUALITY)
+        b = np.maximum(asked_of[at, y], _LEAST_DIVERSITY)
     weight = (
         None if method == "dimp" else a if b is None else importance_weights(a, b, temperature=temperature, cap=cap)
     )

@@ -46,9 +46,8 @@ def accuracy_by_agreement(scores: Sequence[Score], rows: Rows) -> Finding | None
     if len(agreed) < LEAST_ROWS or np.ptp(agreed) == 0 or np.ptp(right.sum(axis=0)) == 0:
         return None
     value, low, high = _goes_with(agreed, right.sum(axis=0))
-    leads = {
-        of.model: _goes_with(agreed, right[0].astype(int) - hits) for of, hits in zip(told[1:], right[1:], strict=True)
-    }
+    ahead_by = {of.model: right[0].astype(int) - hits for of, hits in zip(told[1:], right[1:], strict=True)}
+    leads = {name: _goes_with(agreed, by) for name, by in ahead_by.items() if np.ptp(by)}  # or there is no lead
     panel = sorted(annotators_of(rows))
     who = f"a panel of language models ({', '.join(panel)})" if panel else "people"
     thresholds = np.unique(np.quantile(agreed, np.linspace(0, 1, _N_THRESHOLDS + 1)[:-1]))
@@ -57,9 +56,9 @@ def accuracy_by_agreement(scores: Sequence[Score], rows: Rows) -> Finding | None
     ends = "of all rows and where they agree most: " + ", ".join(f"{s.name} {s.y[0]:.0%} {s.y[-1]:.0%}" for s in drawn)
     fewer = "" if len(drawn) == len(series) else f": the first of {len(series)} classifiers, and the best of the others"
     plot = Plot("line", f"Recall where {who} agree{fewer}", "agreement, at least", "mean recall", drawn, f"{ends}.")
-    told_of = [(s.name, leads[s.name]) for s in drawn[1:]]
+    told_of = [(s.name, leads[s.name]) for s in drawn[1:] if s.name in leads]
     ahead = ", ".join(f"{of}: {v:.2f} [{a:.2f}, {b:.2f}]" for of, (v, a, b) in told_of)
-    ahead = f" Of agreement and the lead of {told[0].model} over {ahead}." if leads else ""
+    ahead = f" Of agreement and the lead of {told[0].model} over {ahead}." if ahead else ""
     return Finding(
         check="subjectivity.accuracy",
         title=_title(who, low, high),

@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
-from unflaw._errors import SettingsError
+from unflaw._errors import DataError, SettingsError
 from unflaw.data import Rows, Score
 from unflaw.evaluate._interval import confusion_interval
 from unflaw.evaluate._score import digest, mean_score
@@ -51,6 +51,8 @@ def labels(
 
     Raises
     ------
+    DataError
+        The classifier gives other numbers of probabilities, or no numbers.
     SettingsError
         Rows without a text or a label, or with a label that the classifier does not know: all are named.
     TooFewRowsError
@@ -64,6 +66,7 @@ def labels(
     texts = texts_of(rows)
     own = isinstance(asked, HFClassifier) and progress is not None
     p = asked.predict_proba(texts, progress=progress) if own else asked.predict_proba(texts)  # type: ignore[call-arg]
+    _refuse_no_probabilities(name, p, len(rows), len(classes))
     p = p[:, [list(asked.labels).index(c) for c in classes]]  # two classifiers may order their classes otherwise
     y, told = label_ids(rows, classes), p.argmax(axis=1)
     outputs = {i: classes[k] for i, k in zip(rows.ids, told.tolist(), strict=True)}
@@ -83,3 +86,11 @@ def labels(
         {**settings, "cells": len(classes)},
     )  # fmt: skip
     return [first, second]
+
+
+def _refuse_no_probabilities(name: str, p: Float[np.ndarray, "n K"], n: int, n_classes: int) -> None:
+    if np.shape(p) != (n, n_classes):
+        got = " × ".join(map(str, np.shape(p)))
+        raise DataError(f"{name} must give {n:,} × {n_classes} probabilities, rows by labels, got {got}")
+    if broken := int((~np.isfinite(p).all(axis=1)).sum()):
+        raise DataError(f"{name} must give finite probabilities, got others in {broken:,} of {n:,} rows")

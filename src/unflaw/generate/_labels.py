@@ -166,7 +166,7 @@ def _prompt(task: TextTask, said: str, first: int) -> Prompt:
 
 
 def _read(answer: str, labels: Sequence[str]) -> str | None:
-    """Return the label that an answer names, whatever its case; None for none."""
+    """Return the label that an answer names, of none the one that differs by its case; None where there is none."""
     try:
         named: Any = json.loads(answer)["label"]
     except (ValueError, KeyError, TypeError):
@@ -174,4 +174,5 @@ def _read(answer: str, labels: Sequence[str]) -> str | None:
             named = read_object(answer, ("label",))["label"]
         except AnswerError:
             return None
-    return next((label for label in labels if label.casefold() == str(named).strip().casefold()), None)
+    said = str(named).strip()
+    return said if said in labels else next((v for v in labels if v.casefold() == said.casefold()), None)

@@ -1,12 +1,16 @@
-"""A labelled-text task: what is written, which labels there are, how long a text is. Read from a small file.
+"""A labelled-text task: what is written, which labels there are, how long a text is.
 
-task: one sentence of a film review
-labels:
-positive: the critic praises the film
-negative: the critic finds fault with the film
-words: 10-30
-context: You are a film critic who writes for a newspaper.     # optional
-examples: real.jsonl                                           # optional: real rows to show
+Read from a small file:
+
+    task: one sentence of a film review
+    labels:
+      positive: the critic praises the film
+      negative: the critic finds fault with the film
+    words: 10-30
+    context: You are a film critic who writes for a newspaper.
+    examples: real.jsonl
+
+`context` and `examples`, real rows to show, may be left out.
 """
 
 from __future__ import annotations
@@ -101,6 +105,8 @@ def _problems_of_values(labels: Mapping[str, str] | None, words: tuple[int, int]
         problems.append(f"`labels` must name two labels at least, got {list(labels)}")
     if blank := [label for label in labels or () if not str(label).strip()]:
         problems.append(f"`labels` must have names, got {blank[0]!r}")
+    elif loose := [label for label in labels or () if str(label) != str(label).strip()]:
+        problems.append(f"`labels` must have no white space around them, got {loose[0]!r}")
     low, high = words
     if not 1 <= low <= high:
         problems.append(f"`words` must be the fewest and the most words, like 10-30, got {low}-{high}")

@@ -9,6 +9,7 @@ from unflaw.measure._bootstrap import (
     paired_difference,
     ratio_interval,
     seeded_difference,
+    seeded_interval,
 )
 from unflaw.measure._classes import accuracy, cells, confusion, macro_f1
 from unflaw.measure._copies import (
@@ -201,6 +202,7 @@ __all__ = [
     "repeats_of_earlier",
     "rouge_l",
     "seeded_difference",
+    "seeded_interval",
     "self_bleu",
     "self_repetition",
     "share_nearer",

@@ -5,10 +5,10 @@ Notation
     R    : number of resamples
     t    : the statistic, applied along the last axis of a block (r, n) of resamples
 
-Every interval here resamples *rows*, the unit that was drawn, never tokens or pairs of rows; where a training was
-repeated, its seeds as well.
-Two sets of values about the same rows (a model before and after) are resampled together: the
-rows' own difficulty cancels, and the interval is as narrow as the comparison deserves.
+Every interval here resamples *rows*, the unit that was drawn, never tokens or pairs of rows. Where a training was
+repeated, its few seeds add what Student's t allows them; resampled, two would hold the truth half as often as they say.
+Two sets of values about the same rows (a model before and after) are resampled together: the rows' own difficulty
+cancels, and the interval is as narrow as the comparison deserves.
 
 Reference: Efron & Tibshirani (1993), An Introduction to the Bootstrap, ch. 13 (percentile method).
 """
@@ -22,7 +22,10 @@ from jaxtyping import Float, Int
 
 from unflaw._errors import SettingsError, TooFewRowsError
 
-__all__ = ["bootstrap_interval", "difference_interval", "paired_difference", "ratio_interval", "seeded_difference"]
+__all__ = [
+    "bootstrap_interval", "difference_interval", "paired_difference", "ratio_interval", "seeded_difference",
+    "seeded_interval",
+]  # fmt: skip
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 """Maps a block (r, n) to (r,), one value per resample."""
@@ -146,8 +149,7 @@ def seeded_difference(
 ) -> tuple[float, float, float]:
     """Return the mean over seeds of t(a) - t(b), and its interval, for two trainings repeated with the same seeds.
 
-    Seed s of both and row i of both are resampled together. Of few seeds the interval is somewhat too narrow: with S of
-    them their share of the variance is taken for (S - 1) / S of what it is.
+    Row i of both, of all seeds, is resampled together: see `seeded_interval`.
 
     Raises
     ------
@@ -163,13 +165,46 @@ def seeded_difference(
         raise SettingsError(f"`a` and `b` must be of the same seeds and rows, got {a.shape} and {b.shape}")
     if a.shape[1] < 2:
         raise TooFewRowsError(f"`a` needs at least two rows for an interval, got {a.shape[1]}")
+    return seeded_interval(
+        lambda rows: statistic(a[:, rows]) - statistic(b[:, rows]), a.shape[1], level=level, n_resamples=n_resamples,
+        seed=seed,
+    )  # fmt: skip
+
+
+def seeded_interval(
+    values: Callable[[Int[np.ndarray, " n"]], Float[np.ndarray, " seeds"]],
+    n: int,
+    *,
+    level: float = 0.95,
+    n_resamples: int = 2000,
+    seed: int = 0,
+) -> tuple[float, float, float]:
+    """Return the mean over seeds of what `values` makes of n rows, and its interval over rows and seeds.
+
+    `values` takes places of rows and returns a number for each seed, nan where it has none. The n rows are resampled;
+    the mean of S seeds moves by Student's t with S - 1 degrees of freedom, times their standard error, as if they were
+    normal. What seed and row do together counts twice, so that the interval is rather too wide than too narrow.
+
+    Raises
+    ------
+    TooFewRowsError
+        Fewer than two seeds, or rows.
+
+    >>> seeded_interval(lambda rows: np.array([1.0, 3.0]), 8)[0]
+    2.0
+    """
+    if n < 2:
+        raise TooFewRowsError(f"an interval needs at least two rows, got {n}")
+    found = values(np.arange(n))
+    known = found[~np.isnan(found)]
+    if len(known) < 2:
+        raise TooFewRowsError(f"an interval over seeds needs at least two of them, got {len(known)}")
     rng = np.random.default_rng(seed)
-    n_seeds, n = a.shape
-    draws = np.empty(n_resamples)
+    draws = rng.standard_t(len(known) - 1, n_resamples) * known.std(ddof=1) / len(known) ** 0.5
     for r in range(n_resamples):
-        rows, seeds = rng.integers(n, size=n), rng.integers(n_seeds, size=n_seeds)
-        draws[r] = (statistic(a[seeds][:, rows]) - statistic(b[seeds][:, rows])).mean()
-    return (float((statistic(a) - statistic(b)).mean()), *_percentiles(draws, level))
+        of = values(rng.integers(n, size=n))
+        draws[r] += of[~np.isnan(of)].mean() if not np.isnan(of).all() else np.nan
+    return (float(known.mean()), *_percentiles(draws[~np.isnan(draws)], level))
 
 
 def _resamples(rng: np.random.Generator, n: int, n_resamples: int) -> Iterator[Int[np.ndarray, "r n"]]:

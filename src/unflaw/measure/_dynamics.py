@@ -68,13 +68,14 @@ def dynamics(z: Float[np.ndarray, "E n K"], y: Int[np.ndarray, " n"]) -> Dynamic
         problems.append(f"`z` must hold at least two classes, got {z.shape[2]}")
     if problems:
         raise SettingsError(problems)
-    z, rows = z.astype(np.float64), np.arange(z.shape[1])
-    own = z[:, rows, y]  # (E, n)
-    others = z.copy()
-    others[:, rows, y] = -np.inf
-    margin = own - others.max(axis=2)
-    top = z.max(axis=2, keepdims=True)
-    p = np.exp(own - top[..., 0]) / np.exp(z - top).sum(axis=2)
+    p, margin = np.empty(z.shape[:2]), np.empty(z.shape[:2])
+    rows = np.arange(z.shape[1])
+    for epoch, logits in enumerate(z):
+        others = logits.astype(np.float64)
+        own, top = others[rows, y], others.max(axis=1)
+        p[epoch] = np.exp(own - top) / np.exp(others - top[:, None]).sum(axis=1)
+        others[rows, y] = -np.inf
+        margin[epoch] = own - others.max(axis=1)
     right = margin > 0
     forgotten = np.where(right.any(axis=0), (right[:-1] & ~right[1:]).sum(axis=0).astype(np.float64), np.nan)
     return Dynamics(p.mean(axis=0), p.std(axis=0), right.mean(axis=0), margin.mean(axis=0), forgotten)

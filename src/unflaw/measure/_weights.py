@@ -13,7 +13,7 @@ It corrects labels given texts, not which texts there are.
 
 References
 ----------
-    Kuo et al. 2024, "Not All LLM-Generated Data Are Equal" (arXiv 2410.21526), IMP-Loss and DIMP-Loss: `weights`.
+    Kuo et al. 2024, "Not All LLM-Generated Data Are Equal" (arXiv 2410.21526): `importance_weights`.
     Guo et al. 2017, "On Calibration of Modern Neural Networks" (arXiv 1706.04599): `fitted_temperature`.
 """
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-from unflaw._errors import SpecError
+from unflaw._errors import ModelCallError, SpecError
 from unflaw.models._devices import refuse_device
 from unflaw.models._embedded import asset_folder, embedded_checkpoint
 from unflaw.models._extras import require
@@ -23,9 +23,10 @@ __all__ = [
 ]  # fmt: skip
 
 _MOST_TOKENS = 8192
+_ENCODED_AT_ONCE = 1024
 Text = str | tuple[str, str]
 """What a classifier reads: a text, or a pair such as (premise, hypothesis)."""
-Features = Mapping[str, Sequence[int]]
+Features = Mapping[str, Int[np.ndarray, " _"]]
 """A text as a tokenizer gives it: `input_ids`, and `token_type_ids` where the model knows which of a pair it reads."""
 
 
@@ -43,14 +44,17 @@ class HFClassifier:
     def logits(
         self, texts: Sequence[Text], *, progress: Callable[[int, int], None] | None = None
     ) -> Float[np.ndarray, "n classes"]:
-        """Return one row of logits per text, float32."""
+        """Return one row of logits per text, float32. Raises ModelCallError where they are no numbers."""
         features = encode_texts(self.tokenizer, texts, self.max_tokens)
-        return class_logits(self.model, features, batch_tokens=self.batch_tokens, progress=progress)
+        z = class_logits(self.model, features, batch_tokens=self.batch_tokens, progress=progress)
+        if not np.isfinite(z).all():
+            raise ModelCallError("the classifier gives no numbers: it fell apart in training; lower the learning rate")
+        return z
 
     def predict_proba(
         self, texts: Sequence[Text], *, progress: Callable[[int, int], None] | None = None
     ) -> Float[np.ndarray, "n classes"]:
-        """Return rows that sum to 1."""
+        """Return rows that sum to 1. Raises ModelCallError as `logits`."""
         z = self.logits(texts, progress=progress)
         p = np.exp(z - z.max(axis=1, keepdims=True))
         return p / p.sum(axis=1, keepdims=True)
@@ -144,15 +148,16 @@ def classes_of(model: Any) -> tuple[str, ...]:
     return tuple(names[k] for k in range(len(names)))
 
 
-def encode_texts(tokenizer: Any, texts: Sequence[Text], max_tokens: int) -> list[dict[str, list[int]]]:
+def encode_texts(tokenizer: Any, texts: Sequence[Text], max_tokens: int) -> list[Features]:
     """Return each text as token ids, cut at `max_tokens`; of a pair the longer side is cut first."""
-    if not texts:
-        return []
-    pairs = not isinstance(texts[0], str)
-    sides = [list(side) for side in zip(*texts, strict=True)] if pairs else [list(texts)]
-    encoded = tokenizer(*sides, truncation=True, max_length=max_tokens, return_attention_mask=False)
-    names = [name for name in ("input_ids", "token_type_ids") if name in encoded]
-    return [{name: encoded[name][i] for name in names} for i in range(len(texts))]
+    features: list[Features] = []
+    for start in range(0, len(texts), _ENCODED_AT_ONCE):
+        part = texts[start : start + _ENCODED_AT_ONCE]
+        sides = [list(part)] if isinstance(part[0], str) else [list(side) for side in zip(*part, strict=True)]
+        encoded = tokenizer(*sides, truncation=True, max_length=max_tokens, return_attention_mask=False)
+        names = [name for name in ("input_ids", "token_type_ids") if name in encoded]
+        features += [{name: np.array(encoded[name][i], np.int32) for name in names} for i in range(len(part))]
+    return features
 
 
 def pad_features(features: Sequence[Features], pad_id: int) -> dict[str, Any]:

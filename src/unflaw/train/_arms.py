@@ -83,7 +83,9 @@ def train_arms(
     SettingsError : an unknown arm, or rows that an arm could not be trained on: all at once, before the first is.
     DataError : `validation` shares texts with `synthetic` or `real`; of "hu", these two with each other.
     """
-    if problems := problems_of_arms(arms, synthetic, real, validation, threshold):
+    numbers = {"batch_size": training.get("batch_size"), "steps": training.get("steps")}
+    problems = [f"`{name}` must be at least 1, got {v}" for name, v in numbers.items() if v is not None and v < 1]
+    if problems := problems + problems_of_arms(arms, synthetic, real, validation, threshold):
         raise SettingsError(problems)
     refuse_shared_by_arms(arms, synthetic, real, validation)
     above = _threshold(threshold, real)
@@ -203,10 +205,10 @@ def _rows_of(arm: str, synthetic: Rows, real: Rows, threshold: float) -> tuple[R
         return plain.with_column(QUALITY, synthetic.column(QUALITY)), {"objective": "dimp"}
     if arm == "filter":
         return plain.take([k for k, quality in enumerate(synthetic.column(QUALITY)) if quality > threshold]), {}
-    rows = {"real": _bare(real), "mix": _bare(synthetic, real)}.get(arm, plain)
-    return rows, {"hu": {"objective": "hu", "meta": _bare(real)}}.get(
-        arm, {"objective": arm} if arm in ("focal", "sungen") else {}
-    )
+    if arm == "hu":
+        return plain, {"objective": "hu", "meta": _bare(real)}
+    rows = _bare(real) if arm == "real" else _bare(synthetic, real) if arm == "mix" else plain
+    return rows, {"objective": arm} if arm in ("focal", "sungen") else {}
 
 
 def _bare(*sets: Rows) -> Rows:

@@ -47,10 +47,10 @@ def record_epoch(
     folder, key = Path(folder), f"logits_epoch_{epoch - 1}"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"dynamics_epoch_{epoch - 1}.jsonl"
-    rounded = np.round(logits.astype(np.float64), 6).tolist()
+    rounded = np.round(logits.astype(np.float64), 6)
     with atomic_write(path) as file:
         file.writelines(
-            json.dumps({"guid": i, key: z, "gold": gold}, ensure_ascii=False) + "\n"
+            json.dumps({"guid": i, key: z.tolist(), "gold": gold}, ensure_ascii=False) + "\n"
             for i, z, gold in zip(ids, rounded, y.tolist(), strict=True)
         )
     return path

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 
 from unflaw._errors import DataError, SchemaError, SettingsError, did_you_mean
 from unflaw.data import Rows
+from unflaw.measure import normalise
 from unflaw.models import Features, Text, encode_texts, pad_features
 
 __all__ = [
@@ -139,11 +140,12 @@ def label_names(rows: Rows) -> list[str]:
 
 
 def label_ids(rows: Rows, labels: Sequence[str]) -> Int[np.ndarray, " n"]:
-    """Return the place of each row's label in `labels`. Raises SettingsError for a label that is not there."""
-    if problems := _strangers(rows, "rows", labels):
+    """Return the place of each row's label in `labels`. Raises SettingsError for one that is not there, or none."""
+    told = labels_of(rows)
+    if problems := _problems_of_labels(rows, "rows", told) + _strangers(told, "rows", labels):
         raise SettingsError(problems)
     places = {label: k for k, label in enumerate(labels)}
-    return np.array([places[label or ""] for label in labels_of(rows)], dtype=np.int64)
+    return np.array([places[label] for label in told if label is not None], dtype=np.int64)
 
 
 def problems_of_labelled(
@@ -157,14 +159,12 @@ def problems_of_labelled(
         texts, told = texts_of(rows), labels_of(rows)
     except SchemaError as error:
         return [f"`{name}`: {error}"]
-    problems = problems_of_texts(rows, name, texts)
-    if bare := [i for i, label in zip(rows.ids, told, strict=True) if label is None]:
-        problems.append(f"`{name}` must have a label in every row, got {len(bare):,} without: {_some(bare)}")
+    problems = problems_of_texts(rows, name, texts) + _problems_of_labels(rows, name, told)
     if len(there := set(told) - {None}) < least:
         got = f"only {next(iter(there))!r}" if there else "none" if told else "no row"
         problems.append(f"`{name}` must hold {'two labels' if least == 2 else 'a label'} at least, got {got}")
     if labels is not None:
-        problems += _strangers(rows, name, labels)
+        problems += _strangers(told, name, labels)
     return problems + (_problems_of_weights(rows, name) if weighted and "weight" in rows.table.column_names else [])
 
 
@@ -172,6 +172,11 @@ def problems_of_texts(rows: Rows, name: str, texts: Sequence[Text]) -> list[str]
     """Say which rows have a blank text."""
     blank = [i for i, text in zip(rows.ids, texts, strict=True) if not "".join(text).strip()]
     return [f"`{name}` must have a text in every row, got {len(blank):,} without: {_some(blank)}"] if blank else []
+
+
+def _problems_of_labels(rows: Rows, name: str, told: Sequence[str | None]) -> list[str]:
+    bare = [i for i, label in zip(rows.ids, told, strict=True) if label is None]
+    return [f"`{name}` must have a label in every row, got {len(bare):,} without: {_some(bare)}"] if bare else []
 
 
 def problems_of_kinds(**sets: Rows | None) -> list[str]:
@@ -199,8 +204,9 @@ def _problems_of_weights(rows: Rows, name: str) -> list[str]:
     return []
 
 
-def _strangers(rows: Rows, name: str, labels: Sequence[str]) -> list[str]:
-    unknown = Counter(label for label in labels_of(rows) if label is not None and label not in labels)
+def _strangers(told: Sequence[str | None], name: str, labels: Sequence[str]) -> list[str]:
+    known = set(labels)
+    unknown = Counter(label for label in told if label is not None and label not in known)
     return [
         f"`{name}` must hold known labels only, got {label!r} in {n:,} rows. {did_you_mean(label, labels)}"
         for label, n in unknown.most_common(_N_NAMED)
@@ -210,7 +216,7 @@ def _strangers(rows: Rows, name: str, labels: Sequence[str]) -> list[str]:
 def refuse_shared(**sets: Rows | None) -> None:
     """Refuse rows that serve two ends: a text learnt from, or chosen by, says nothing as a test.
 
-    Texts are compared by their words in lower case.
+    Texts are compared without what does not make a text another text: see `measure.normalise`.
 
     Raises
     ------
@@ -234,9 +240,9 @@ def refuse_shared(**sets: Rows | None) -> None:
 
 
 def normal_texts(rows: Rows) -> list[str]:
-    """Return what a classifier reads of each row in lower case, white space aside: equal for rows that say the same."""
+    """Return what a classifier reads of each row, equal for rows that say the same (see `measure.normalise`)."""
     sides = [(text,) if isinstance(text, str) else text for text in texts_of(rows)]
-    return ["\n".join(" ".join(side.casefold().split()) for side in both) for both in sides]
+    return ["\n".join(map(normalise, both)) for both in sides]
 
 
 def _some(ids: Sequence[str]) -> str:

@@ -22,6 +22,7 @@ __all__ = ["Curve", "claim", "digest_of_call", "digest_of_weights", "refuse_own_
 
 _FREE = ("resume", "save_every", "device", "report_to", "part_tokens", "gradient_checkpointing", "shard")
 """Settings that may change when a run goes on."""
+_WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 
 
 def claim(out: Path, settings: Mapping[str, Any], rows: Mapping[str, Rows | None], *, resume: bool) -> int:
@@ -79,10 +80,10 @@ def refuse_own_folder(out: Path, specs: Sequence[str | None]) -> None:
 
 
 def digest_of_weights(spec: str) -> str:
-    """Tell weights from others: what is kept of a run goes on from the very same. Empty for a hub id."""
+    """Tell weights on this machine from others: what is kept of a run goes on from the very same."""
     found = hashlib.sha256()
     for folder in weight_paths(spec):
-        for path in sorted(folder.glob("*.safetensors")):
+        for path in sorted(path for pattern in _WEIGHTS for path in folder.glob(pattern)):
             with open(path, "rb") as file:
                 found.update(hashlib.file_digest(file, "sha256").digest())
     return found.hexdigest()[:16]

@@ -123,7 +123,7 @@ def each(
         if n:
             sizes = sorted({r["n"] for r in arms[task, condition, b].values()})
             n_real = next(iter(arms[task, condition, b].values()))["n_real"]
-            statement = f"{what} ({task}, {condition}, {'–'.join(map(str, sizes))} rows, {n_real} real)"
+            statement = f"{what} ({task}, {condition}, {'–'.join(map(str, sizes[:: max(1, len(sizes) - 1)]))} rows, {n_real} real)"
             of = {"task": task, "condition": condition}
             made.append(claim(name, statement, found, threshold, above(found, least), n, **of))
     return made

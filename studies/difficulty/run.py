@@ -33,12 +33,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
-from unflaw.curate import difficulty, view_of
+from unflaw.curate import difficulty, open_checker, view_of
 from unflaw.data import ID, Rows, read
 from unflaw.measure import LEVELS
-from unflaw.models import open_classifier, open_encoder
+from unflaw.models import open_classifier
 from unflaw.train import label_ids, label_names, texts_of, train_classifier
 
 __all__ = ["DOSES_FILE", "LEVELS_FILE", "SETS", "SUBSETS", "SUBSETS_FILE", "control"]
@@ -225,15 +224,8 @@ def _share_told(test: Rows, labels: Sequence[str], told: Sequence[int]) -> dict[
 
 
 def probed(rows: Rows, test: Rows, labels: Sequence[str]) -> list[int]:
-    """Learn from fixed vectors; return the class told for each test row. A pair is both sides and how they differ."""
-    encoder = open_encoder("potion")
-
-    def vectors(of: Rows) -> np.ndarray:
-        sides = [encoder.encode(of.column(role)) for role in ("premise", "hypothesis", "text") if of.has(role)]
-        return sides[0] if len(sides) == 1 else np.hstack([*sides, np.abs(sides[0] - sides[1]), sides[0] * sides[1]])
-
-    model = LogisticRegression(C=10.0, max_iter=1000).fit(vectors(rows), label_ids(rows, labels))
-    return model.predict(vectors(test)).tolist()
+    """Learn from fixed vectors; return the class told for each test row."""
+    return open_checker("probe:potion", labels)(rows)(test).argmax(axis=1).tolist()
 
 
 def _filled(rows: Rows) -> Rows:

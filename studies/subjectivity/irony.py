@@ -23,12 +23,12 @@ from typing import Any
 
 import numpy as np
 from gap import HOW, LABELLED
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
+from unflaw.curate import open_checker
 from unflaw.data import Rows, atomic_write
 from unflaw.measure import wilson_interval
-from unflaw.models import open_classifier, open_encoder
+from unflaw.models import open_classifier
 from unflaw.train import label_ids, label_names, texts_of, train_classifier
 
 __all__ = ["RESULTS"]
@@ -101,9 +101,7 @@ def trained(rows: Rows, asked: Rows) -> np.ndarray:
 
 def probed(rows: Rows, asked: Rows) -> np.ndarray:
     """Return the classes that a logistic regression on fixed vectors tells."""
-    encoder, labels = open_encoder("minilm"), label_names(rows)
-    model = LogisticRegression(C=10.0, max_iter=1000).fit(encoder.encode(rows.column("text")), label_ids(rows, labels))
-    return model.predict(encoder.encode(asked.column("text")))
+    return open_checker("probe:minilm", label_names(rows))(rows)(asked).argmax(axis=1)
 
 
 if __name__ == "__main__":

@@ -121,9 +121,10 @@ def each(
     for task in TASKS:
         found, n = compared(arms, task, condition, a, b, measure)
         if n:
-            sizes = sorted({r["n"] for r in arms[task, condition, b].values()})
-            n_real = next(iter(arms[task, condition, b].values()))["n_real"]
-            statement = f"{what} ({task}, {condition}, {'–'.join(map(str, sizes[:: max(1, len(sizes) - 1)]))} rows, {n_real} real)"
+            records = arms[task, condition, b].values()
+            sizes = sorted({r["n"] for r in records})
+            size = f"{sizes[0]}–{sizes[-1]}" if len(sizes) > 1 else f"{sizes[0]}"
+            statement = f"{what} ({task}, {condition}, {size} rows, {next(iter(records))['n_real']} real)"
             of = {"task": task, "condition": condition}
             made.append(claim(name, statement, found, threshold, above(found, least), n, **of))
     return made

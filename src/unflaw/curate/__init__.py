@@ -1,6 +1,6 @@
 """Rows chosen, weighed, graded and dealt out: ids and numbers out, never copies."""
 
-from unflaw.curate._checkers import find_checker
+from unflaw.curate._checkers import find_checker, open_checker
 from unflaw.curate._difficulty import LEVEL, Difficulty, difficulty, problems_of_difficulty
 from unflaw.curate._filter import filter_rows
 from unflaw.curate._split import split
@@ -17,6 +17,7 @@ __all__ = [
     "difficulty",
     "filter_rows",
     "find_checker",
+    "open_checker",
     "problems_of_difficulty",
     "problems_of_weighing",
     "split",

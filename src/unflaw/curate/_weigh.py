@@ -12,6 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -140,10 +141,7 @@ def weigh(
     labels = label_names(real)
     y, y_real, at = label_ids(rows, labels), label_ids(real, labels), np.arange(len(rows))
 
-    def fitted(stage: str) -> Any:
-        tell = None if progress is None else lambda done, total: progress(stage, done, total)
-        return open_checker(checker, labels, seed=seed, device=device, progress=tell, **training)
-
+    fitted = _opener(checker, labels, seed, device, progress, training)
     how = {k: v for k, v in settings.items() if k not in _UNASKED}
     asked = _Asked(None if work is None else Path(work), name, how, rows, real)
     unseen, t = None, 1.0
@@ -169,6 +167,21 @@ def weigh(
     settings |= {"n_rows": len(rows), "n_real": len(real), "labels": labels, "quality_temperature": t}
     findings = weight_findings(rows, labels, y, a, b, weight, unseen, y_real, known, settings)
     return Weights(rows.ids, a, b, weight, findings, settings)
+
+
+def _opener(
+    checker: str | Encoder, labels: list[str], seed: int, device: str, progress: Progress | None, training: Any
+) -> Callable[[str], Checker]:
+    """Return what opens the checker of a stage; a probe is the same for all, so that it encodes no text twice."""
+    if is_probe(checker):
+        probe = cache(lambda: open_checker(checker, labels, seed=seed, device=device))
+        return lambda _: probe()
+
+    def fitted(stage: str) -> Checker:
+        tell = None if progress is None else lambda done, total: progress(stage, done, total)
+        return open_checker(checker, labels, seed=seed, device=device, progress=tell, **training)
+
+    return fitted
 
 
 def _diversity(checker: Checker, rows: Rows, y: Int[np.ndarray, " n"], n_classes: int, n_folds: int, seed: int) -> Any:

@@ -10,6 +10,7 @@ from unflaw._errors import DataError, SettingsError, TooFewRowsError
 from unflaw.curate import DIVERSITY, weigh
 from unflaw.curate._checkers import open_checker, out_of_fold
 from unflaw.data import Rows
+from unflaw.models import HashEncoder
 from unflaw.train import QUALITY
 
 
@@ -293,3 +294,16 @@ def test_vectors_that_are_no_numbers_are_told():
 
     with pytest.raises(DataError, match="encoder Broken must give finite numbers"):
         weigh(labelled_rows(20), labelled_rows(20, seed=1), checker=Broken(), check=False)
+
+
+def test_a_probe_encodes_no_text_twice():
+    class Counting(HashEncoder):
+        said = []
+
+        def encode(self, texts):
+            self.said += texts
+            return super().encode(texts)
+
+    rows, real = labelled_rows(40), labelled_rows(30, seed=1)
+    weigh(rows, real, checker=Counting())
+    assert sorted(Counting.said) == sorted({*rows.column("text"), *real.column("text")})

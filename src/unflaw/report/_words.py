@@ -85,7 +85,8 @@ def verdict(
     if basis:
         basis = f"To mend first: {basis}" + (f"; and {more} more." if more > 0 else ".")
     if without := range(len(found) - len(judged)):
-        told = f"{len(without)} more {_s(without, 'describe')} the rows and {_s(without, 'judge')} nothing."
+        which = f"{len(without)} more" if judged else f"{len(without)} check{'' if len(without) == 1 else 's'}"
+        told = f"{which} {_s(without, 'describe')} the rows and {_s(without, 'judge')} nothing."
         basis = f"{basis} {told}".strip()
     if tools:
         basis = f"{basis} Not to be relied on: {', '.join(clip(f.title, 160) for f in tools)} (fails).".strip()

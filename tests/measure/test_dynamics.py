@@ -1,5 +1,8 @@
+from importlib import import_module
+
 import numpy as np
 import pytest
+from sklearn.metrics import adjusted_rand_score
 
 from unflaw._errors import SettingsError, TooFewRowsError
 from unflaw.measure import LEVELS, dynamics, levels
@@ -99,3 +102,19 @@ def test_the_first_view_names_the_levels(mixed):
 def test_few_rows_are_refused():
     with pytest.raises(TooFewRowsError, match="at least 30 rows, got 4"):
         levels([dynamics(np.zeros((2, 4, 2)), np.zeros(4, dtype=np.int64))])
+
+
+def test_a_mixture_that_other_starts_do_not_find_is_not_taken(mixed, monkeypatch):
+    z, kind = mixed
+    view = dynamics(z, np.zeros(len(kind), dtype=np.int64))
+    most, spike = kind % 3, np.minimum(np.arange(len(kind)), 2)  # two rows alone, and all others
+
+    def mixture(scaled, seed):
+        return np.eye(3)[spike if seed == 4 else most]
+
+    monkeypatch.setattr(import_module("unflaw.measure._dynamics"), "_mixture", mixture)
+    found = levels([view], n_seeds=3, seed=4)
+    expected = levels([view], n_seeds=3, seed=5)
+    assert found.level.tolist() == expected.level.tolist() and expected.stability == 1.0
+    against = adjusted_rand_score(most, spike)
+    assert found.stability == pytest.approx((2 + against) / 3)

@@ -29,7 +29,8 @@ import json
 import sys
 import tarfile
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--only", choices=("levels", "subsets"))
     parser.add_argument("--sets", default=",".join(SETS), dest="names")
+    parser.add_argument("--regrade", action="store_true", help="grade again what is graded; other models stand")
     parser.add_argument("--smollm2", action="store_true", help="ask SmolLM2-135M about graded rows, minutes a seed")
     told = parser.parse_args()
     sys.path.append(str(HERE.parent / "labelled"))
@@ -87,8 +89,10 @@ def main() -> None:
                 record = levels_of(name, rows, seed, folder)
                 if record is not None:
                     _add(LEVELS_FILE, record)
+            if told.regrade:
+                amend(name, seed, partial(regrade, name, rows, seed, _grader(name, folder)))
             if told.smollm2:
-                ask_smollm2(name, rows, seed)
+                amend(name, seed, partial(ask_smollm2, name, rows, seed))
             if told.only != "levels":
                 subsets_of(name, rows, seed, folder)
 
@@ -122,8 +126,8 @@ def labelled(sets: Path, name: str) -> Rows:
     return Rows.from_records(records, {"text": "text", "label": "label"}, schema="text/label")
 
 
-def levels_of(name: str, rows: Rows, seed: int, kept: Path) -> dict[str, Any] | None:
-    """Grade test rows, and ask models that learnt other rows about them; what is learnt once stays in `kept`.
+def levels_of(name: str, rows: Rows, seed: int, folder: Path) -> dict[str, Any] | None:
+    """Grade test rows, and ask models that learnt other rows about them; what is learnt once stays in `folder`.
 
     None where rows learnt before did not help: a grader that tells no more than the commonest label grades nothing.
     """
@@ -134,7 +138,7 @@ def levels_of(name: str, rows: Rows, seed: int, kept: Path) -> dict[str, Any] | 
     test, before, train = (rows.take(range(a, b)) for a, b in zip((0, *ends[:-1]), ends, strict=True))
     grader, once, how = MODEL, None, {"steps": N_STEPS[name], "learning_rate": RATE[name]}
     if n_before:
-        once = _once(name, kept)
+        once = _once(name, folder)
         grader = f"hf:{once / 'grader'}"
         told = learnt(before, test, labels, 0, kept=once / "grader", **how)
         dose = {"set": name, "n": n_before, **how, "n_test": len(test), **_share_told(test, labels, told)}
@@ -143,15 +147,9 @@ def levels_of(name: str, rows: Rows, seed: int, kept: Path) -> dict[str, Any] | 
         if dose["low"] <= dose["commonest"]:
             print(f"{name}: {n_before} rows taught no more than the commonest label: {dose}; not graded", flush=True)
             return None
-    found = difficulty(test, model=grader, views=SETS[name], seed=seed, **GRADE)
-    by = {f.check: f for f in found.findings}
     record: dict[str, Any] = {
         "set": name, "seed": seed, "n": len(test), "n_before": n_before, "n_train": len(train),
-        "level": [LEVELS.index(v) for v in found.level],
-        "stability": found.stability, "repeats_labels": by["difficulty.labels"].value,
-        "told": by["difficulty.told"].evidence["told"],
-        "artefacts": by["difficulty.artefacts"].evidence["told_by"] if "difficulty.artefacts" in by else None,
-        "surface": by["difficulty.surface"].evidence["easy_over_hard"] if "difficulty.surface" in by else None,
+        **graded(name, test, seed, grader),
     }  # fmt: skip
     record["y"] = label_ids(test, labels).tolist()
     record["independent"] = {
@@ -160,49 +158,76 @@ def levels_of(name: str, rows: Rows, seed: int, kept: Path) -> dict[str, Any] | 
         for view in SETS[name]
     }  # fmt: skip
     record["others"] = {"potion": probed(train, test, labels)}
-    rng = np.random.default_rng(seed)
+    print(name, seed, record["told"], record["stability"], flush=True)
+    return record
+
+
+def graded(name: str, test: Rows, seed: int, grader: str) -> dict[str, Any]:
+    """Grade test rows, as they are and with some labels turned round."""
+    found = difficulty(test, model=grader, views=SETS[name], seed=seed, **GRADE)
+    by = {f.check: f for f in found.findings}
+    labels, rng = label_names(test), np.random.default_rng(seed)
     wrong = rng.random(len(test)) < NOISE
     names = [
         str(rng.choice([v for v in labels if v != label])) if bad else label
         for label, bad in zip(test.column("label"), wrong, strict=True)
     ]
     noisy = difficulty(test.with_column("label", names, "label"), model=grader, views=SETS[name], seed=seed, **GRADE)
-    record["wrong"] = wrong.astype(int).tolist()
-    record["noisy_level"] = [LEVELS.index(v) for v in noisy.level]
-    print(name, seed, record["told"], record["stability"], flush=True)
-    return record
+    return {
+        "level": [LEVELS.index(v) for v in found.level], "stability": found.stability,
+        "repeats_labels": by["difficulty.labels"].value, "told": by["difficulty.told"].evidence["told"],
+        "artefacts": by["difficulty.artefacts"].evidence["told_by"] if "difficulty.artefacts" in by else None,
+        "surface": by["difficulty.surface"].evidence["easy_over_hard"] if "difficulty.surface" in by else None,
+        "wrong": wrong.astype(int).tolist(), "noisy_level": [LEVELS.index(v) for v in noisy.level],
+    }  # fmt: skip
 
 
-def ask_smollm2(name: str, rows: Rows, seed: int) -> None:
-    """Train SmolLM2 with a head on rows the grader never saw, and add what it tells to a record that is there."""
+def amend(name: str, seed: int, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Change what is told of a set and seed, where there is anything."""
     records = [json.loads(line) for line in LEVELS_FILE.read_text().splitlines()] if LEVELS_FILE.exists() else []
-    for record in records:
-        if (record["set"], record["seed"]) == (name, seed) and "smollm2" not in record["others"]:
-            first = N_TEST + N_BEFORE[name]
-            test, train = rows.take(range(N_TEST)), rows.take(range(first, first + N_OTHER))
-            told = learnt(train, test, label_names(rows), seed, "smollm2", steps=OTHER_STEPS, learning_rate=OTHER_RATE)
-            record["others"]["smollm2"] = told
+    for at, record in enumerate(records):
+        if (record["set"], record["seed"]) == (name, seed):
+            records[at] = {**record, **change(record)}
             with atomic_write(LEVELS_FILE) as file:
                 file.writelines(json.dumps(of) + "\n" for of in records)
-            print(name, seed, "smollm2", np.mean(np.array(told) == record["y"]), flush=True)
+            print(name, seed, f"stability {records[at]['stability']:.2f}, asked {sorted(record['others'])}", flush=True)
 
 
-def _once(name: str, kept: Path) -> Path:
+def regrade(name: str, rows: Rows, seed: int, grader: str, _: dict[str, Any]) -> dict[str, Any]:
+    """Return what the grader says now; what other models told stays."""
+    return graded(name, rows.take(range(N_TEST)), seed, grader)
+
+
+def ask_smollm2(name: str, rows: Rows, seed: int, record: dict[str, Any]) -> dict[str, Any]:
+    """Train SmolLM2 with a head on rows the grader never saw, and return what a record says of others then."""
+    if "smollm2" in record["others"]:
+        return {}
+    first = N_TEST + N_BEFORE[name]
+    test, train = rows.take(range(N_TEST)), rows.take(range(first, first + N_OTHER))
+    told = learnt(train, test, label_names(rows), seed, "smollm2", steps=OTHER_STEPS, learning_rate=OTHER_RATE)
+    return {"others": {**record["others"], "smollm2": told}}
+
+
+def _once(name: str, folder: Path) -> Path:
     """Return where what is learnt once of a set is kept; learnt otherwise, it is another one."""
-    return kept / f"{name}-{N_STEPS[name]}-{RATE[name]:g}"
+    return folder / f"{name}-{N_STEPS[name]}-{RATE[name]:g}"
 
 
-def subsets_of(name: str, rows: Rows, seed: int, kept: Path) -> None:
+def _grader(name: str, folder: Path) -> str:
+    """Return the model that grades a set: one that has learnt rows before, where it must."""
+    if not N_BEFORE[name]:
+        return MODEL
+    if not (_once(name, folder) / "grader").exists():
+        raise SystemExit(f"{_once(name, folder) / 'grader'} is not there yet; run the levels of {name} first")
+    return f"hf:{_once(name, folder) / 'grader'}"
+
+
+def subsets_of(name: str, rows: Rows, seed: int, folder: Path) -> None:
     """Train on rows of some levels, and on as many drawn at random; one line for each.
 
     Where rows were learnt before, training goes on from there, with rows that no model has learnt.
     """
-    model, first = MODEL, N_TEST
-    if N_BEFORE[name]:
-        grader = _once(name, kept) / "grader"
-        if not grader.exists():
-            raise SystemExit(f"{grader} is not there yet; run the levels of {name} first")
-        model, first = f"hf:{grader}", N_TEST + N_BEFORE[name] + N_TRAIN[name]
+    model, first = _grader(name, folder), N_TEST + (N_BEFORE[name] + N_TRAIN[name] if N_BEFORE[name] else 0)
     test, train = rows.take(range(N_TEST)), rows.take(range(first, min(len(rows), first + N_SUBSETS)))
     done = {part for part in (*SUBSETS, *map(control, SUBSETS)) if _has(SUBSETS_FILE, set=name, seed=seed, subset=part)}
     if done >= {*SUBSETS, *(control(s) for s in SUBSETS if s != "all")}:

@@ -137,7 +137,7 @@ def test_a_killed_study_of_levels_goes_on_with_the_same_rows(load_study, monkeyp
     run, page = load_study("difficulty", "run", "page")
     small = {"batch_size": 16, "max_tokens": 32}
     for name, value in {
-        "MODEL": f"hf:{tiny_encoder}", "N_TEST": 40, "N_SUBSETS": 60, "GRADE": {**small, "epochs": 2},
+        "MODEL": f"hf:{tiny_encoder}", "N_TEST": 40, "N_OTHER": 50, "N_SUBSETS": 60, "GRADE": {**small, "epochs": 2},
         "LEARN": small, "N_STEPS": {"films": 3}, "RATE": {"films": 3e-3},
         "N_BEFORE": {"films": 30}, "N_TRAIN": {"films": 40},
         "SUBSET_STEPS": 2, "LEVELS_FILE": tmp_path / "results" / "levels.jsonl",
@@ -145,24 +145,34 @@ def test_a_killed_study_of_levels_goes_on_with_the_same_rows(load_study, monkeyp
         "SUBSETS": {"all": run.LEVELS, "easy+hard": ("easy", "hard")},
     }.items():  # fmt: skip
         monkeypatch.setattr(run, name, value)
-    rows = labelled_rows(110)
+    rows = labelled_rows(170)
     nothing, more = ({"accuracy": a, "low": a - 0.1, "high": a + 0.1, "commonest": 0.5} for a in (0.5, 0.9))
     monkeypatch.setattr(run, "_share_told", lambda *of: nothing)
-    assert run.levels_of("films", rows, 0, tmp_path, smollm2=False) is None
+    assert run.levels_of("films", rows, 0, tmp_path) is None
     monkeypatch.setattr(run, "_share_told", lambda *of: more)
-    run._add(run.LEVELS_FILE, run.levels_of("films", rows, 0, tmp_path, smollm2=False))
+    run._add(run.LEVELS_FILE, run.levels_of("films", rows, 0, tmp_path))
     kept = tmp_path / "films-3-0.003"  # by its steps and rate: learnt otherwise, it is another one
     once = sorted(path.name for path in kept.glob("*"))
     assert once == ["first-3", "full", "grader"]
     for name in once:  # asked again, not trained again
-        assert len(run.learnt(rows, rows, ["bad", "good"], 0, "nobody", kept / name)) == 110
+        assert len(run.learnt(rows, rows, ["bad", "good"], 0, "nobody", kept / name)) == 170
+    (record,) = map(json.loads, run.LEVELS_FILE.read_text().splitlines())
+    run.amend("films", 0, lambda of: {"level": [0] * 40, "others": {}})
+    run.amend("films", 1, lambda of: {"level": []})  # of which there is none
+    run.amend("films", 0, partial(run.regrade, "films", rows, 0, run._grader("films", tmp_path)))
+    learnt = run.learnt
+    monkeypatch.setattr(run, "learnt", lambda train, *of, **how: [len(train)])
+    run.amend("films", 0, partial(run.ask_smollm2, "films", rows, 0))
+    again = json.loads(run.LEVELS_FILE.read_text())
+    assert again == {**record, "others": {"smollm2": [50]}}
+    monkeypatch.setattr(run, "learnt", learnt)
     graded = SimpleNamespace(level=[run.LEVELS[k // 2 % 3] for k in range(60)])  # graded for real above
     monkeypatch.setattr(run, "difficulty", lambda train, **how: graded)
-    run.subsets_of("films", rows, 0)
+    run.subsets_of("films", rows, 0, tmp_path)
     first = run.SUBSETS_FILE.read_text()
     run.SUBSETS_FILE.write_text("".join(first.splitlines(keepends=True)[:2]))
-    run.subsets_of("films", rows, 0)
-    run.subsets_of("films", rows, 0)
+    run.subsets_of("films", rows, 0, tmp_path)
+    run.subsets_of("films", rows, 0, tmp_path)
     assert run.SUBSETS_FILE.read_text() == first and len(first.splitlines()) == 3
     (record,) = map(json.loads, run.LEVELS_FILE.read_text().splitlines())
     (dose,) = map(json.loads, run.DOSES_FILE.read_text().splitlines())
@@ -170,9 +180,9 @@ def test_a_killed_study_of_levels_goes_on_with_the_same_rows(load_study, monkeyp
         [dose]
     )
     assert page.accuracy_claims("films", [record]) and len(page._levels([record])) == 9
-    with pytest.raises(SystemExit, match="has 110 rows"):
-        monkeypatch.setitem(run.N_TRAIN, "films", 100)
-        run.levels_of("films", rows, 0, tmp_path, smollm2=False)
+    with pytest.raises(SystemExit, match="has 170 rows"):
+        monkeypatch.setitem(run.N_TRAIN, "films", 120)
+        run.levels_of("films", rows, 0, tmp_path)
 
 
 def test_levels_are_judged_by_models_that_never_saw_them(load_study):

@@ -166,7 +166,7 @@ def _prompt(task: TextTask, said: str, first: int) -> Prompt:
 
 
 def _read(answer: str, labels: Sequence[str]) -> str | None:
-    """Return the label that an answer names, of none the one that differs by its case; None where there is none."""
+    """Return the label that an answer names, or else the one that differs by its case; None where there is none."""
     try:
         named: Any = json.loads(answer)["label"]
     except (ValueError, KeyError, TypeError):

@@ -207,6 +207,20 @@ def test_a_dry_run_trains_nothing(files, tiny_encoder):
     assert "as a classifier on 90 rows" in told.stdout and not (files / "m").exists()
 
 
+def test_rows_alone_are_learnt_by_minilm(files):
+    told = call(
+        "train",
+        files / "synthetic.jsonl",
+        "--validation",
+        files / "validation.jsonl",
+        "--out",
+        files / "m",
+        "--dry-run",
+    )
+    assert "would train minilm as a classifier" in told.stdout
+    assert "`FILE` must name rows, got a model alone" in refused("train", "smollm2", "--out", files / "m")
+
+
 def test_classifiers_are_measured_by_labels_alone(files, tiny_encoder):
     wrong = refused("evaluate", "smollm2", "--labels", files / "test.jsonl", "--qa", files / "test.jsonl", "--n", 50)
     assert "2 problems" in wrong and "`--n` is of use only with models that write" in wrong

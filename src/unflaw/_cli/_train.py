@@ -34,7 +34,7 @@ from unflaw._cli._shared import (
 )
 from unflaw._cli._train_classifier import is_classifier, train_rows
 from unflaw._cli._used import AllowSharedOption
-from unflaw._errors import SettingsError
+from unflaw._errors import SettingsError, SpecError
 
 if TYPE_CHECKING:
     from unflaw.data import RunFolder
@@ -79,13 +79,17 @@ _OF_WRITERS, _OF_CLASSIFIERS = "Options of a language model", "Options of a clas
 @command(
     "unflaw train smollm2 rows.jsonl --run runs/first",
     "unflaw train hf:my-model rows.parquet --method lora --epochs 2 --out models/tuned",
-    "unflaw train minilm weighed.jsonl --validation real-some.jsonl --objective dimp --out models/classifier",
+    "unflaw train weighed.jsonl --validation real-some.jsonl --objective dimp --out models/classifier",
     "unflaw train minilm weighed.jsonl --arms all --real checker.jsonl --validation real-some.jsonl --run runs/first",
 )
 @reads_rows
 def train(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Spec of the model to start from.")],
-    rows: Annotated[str, typer.Argument(metavar="FILE", help="Rows; a `weight` column is honoured.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="Spec of the model to start from; left out, minilm: a classifier.")
+    ],
+    rows: Annotated[
+        str | None, typer.Argument(metavar="FILE", show_default=False, help="Rows; a `weight` column is honoured.")
+    ] = None,
     method: Annotated[
         str, typer.Option("--method", rich_help_panel=_OF_WRITERS, help="full: every weight; lora: an adapter.")
     ] = "lora",
@@ -229,9 +233,13 @@ def train(
 ) -> None:
     """Fine-tune a causal language model, or train a classifier, on rows, weights honoured.
 
+    Rows alone, without a MODEL, train a classifier that starts from minilm.
+
     What comes out is an adapter, or with --method full, and from peft:ADAPTER, a whole model in float32; either loads
     with `from_pretrained`. Of an encoder, e.g. minilm, it is a classifier of the rows' labels.
     """
+    if rows is None:
+        model, rows = "minilm", _only_rows(model)
     call = dict(locals())
     classifier = is_classifier(model, task)
     problems = _in_vain(call, classifier)
@@ -274,6 +282,17 @@ def train(
         console.print(note, soft_wrap=True)
     words = f"{done.steps} steps, {done.tokens} tokens in {done.seconds:.0f} s → {path}"
     emit({**summary(done), "rejected": reading.told()}, as_json, words)
+
+
+def _only_rows(named: str) -> str:
+    """Return the one argument of a call where it names rows. Raises SettingsError where it is a model."""
+    from unflaw.models import parse_spec
+
+    try:
+        parse_spec(named)
+    except SpecError:
+        return named
+    raise SettingsError(f"`FILE` must name rows, got a model alone: `unflaw train {named} FILE`")
 
 
 def _in_vain(call: Mapping[str, Any], classifier: bool) -> list[str]:

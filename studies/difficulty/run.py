@@ -139,8 +139,8 @@ def levels_of(name: str, rows: Rows, seed: int, folder: Path) -> dict[str, Any] 
     grader, once, how = MODEL, None, {"steps": N_STEPS[name], "learning_rate": RATE[name]}
     if n_before:
         once = _once(name, folder)
-        grader = f"hf:{once / 'grader'}"
         told = learnt(before, test, labels, 0, kept=once / "grader", **how)
+        grader = _grader(name, folder)
         dose = {"set": name, "n": n_before, **how, "n_test": len(test), **_share_told(test, labels, told)}
         if not _has(DOSES_FILE, set=name, n=n_before, **how):
             _add(DOSES_FILE, dose)
@@ -184,7 +184,7 @@ def graded(name: str, test: Rows, seed: int, grader: str) -> dict[str, Any]:
 
 def amend(name: str, seed: int, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """Change what is told of a set and seed, where there is anything."""
-    records = [json.loads(line) for line in LEVELS_FILE.read_text().splitlines()] if LEVELS_FILE.exists() else []
+    records = _read(LEVELS_FILE)
     for at, record in enumerate(records):
         if (record["set"], record["seed"]) == (name, seed):
             records[at] = {**record, **change(record)}
@@ -291,8 +291,11 @@ def _filled(rows: Rows) -> Rows:
 
 
 def _has(path: Path, **wanted: Any) -> bool:
-    lines = path.read_text().splitlines() if path.exists() else []
-    return any(all(json.loads(line)[k] == v for k, v in wanted.items()) for line in lines)
+    return any(all(record[k] == v for k, v in wanted.items()) for record in _read(path))
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def _add(path: Path, record: dict[str, Any]) -> None:

@@ -32,6 +32,7 @@ from unflaw._cli._shared import (
     out,
     run_step,
 )
+from unflaw._cli._train_arms import named_arms
 from unflaw._cli._train_classifier import is_classifier, train_rows
 from unflaw._cli._used import AllowSharedOption
 from unflaw._errors import SettingsError, SpecError
@@ -299,7 +300,7 @@ def _in_vain(call: Mapping[str, Any], classifier: bool) -> list[str]:
     """Say which options a call has no use for."""
     causal, of = "a language model", "a classifier: --task classifier"
     arms = call["arms"] is not None
-    ways = {name.strip() for name in call["arms"].split(",")} if arms else {call["objective"]}
+    ways = {*named_arms(call["arms"])} if arms else {call["objective"]}
     own = {"gamma": ("focal",), **dict.fromkeys(("temperature", "cap"), ("dimp",)),
            **dict.fromkeys(("meta_rate", "meta_step"), ("hu", "sungen"))}  # fmt: skip
     uses = {
@@ -308,7 +309,7 @@ def _in_vain(call: Mapping[str, Any], classifier: bool) -> list[str]:
         **{n: (classifier, of) for n in ("validation", "allow_shared", "arms")},
         **{n: (classifier, of) for n in ("objective", "meta", "dynamics")},
         **{n: (arms, "--arms") for n in ("real", "threshold")},
-        **{n: (not ways.isdisjoint((*of, "all")), " or ".join(of)) for n, of in own.items()},
+        **{n: (not ways.isdisjoint(of), " or ".join(of)) for n, of in own.items()},
         "name": (call["out"] is None or call["run"] is not None, "--run"),
     }
     if not classifier:

@@ -15,9 +15,16 @@ from unflaw._cli._shared import bar, console, emit
 from unflaw._cli._used import refuse_used, runs_of
 from unflaw._errors import SettingsError
 
-__all__ = ["problems_of_call_with_arms", "train_all_arms"]
+__all__ = ["named_arms", "problems_of_call_with_arms", "train_all_arms"]
 
 _FILES = ("rows", "real", "validation")
+
+
+def named_arms(given: str) -> list[str]:
+    """Read "all" or "NAME,NAME", known or not."""
+    from unflaw.train import ARMS
+
+    return list(ARMS) if given == "all" else [name.strip() for name in given.split(",")]
 
 
 def arm_names(given: str) -> list[str]:
@@ -25,7 +32,7 @@ def arm_names(given: str) -> list[str]:
     from unflaw._errors import did_you_mean
     from unflaw.train import ARMS
 
-    names = list(ARMS) if given == "all" else [name.strip() for name in given.split(",")]
+    names = named_arms(given)
     if strange := [name for name in names if name not in ARMS]:
         raise SettingsError(f"`--arms` knows no {strange[0]!r}. {did_you_mean(strange[0], [*ARMS, 'all'])}")
     return names
